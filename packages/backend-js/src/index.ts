@@ -1,0 +1,2 @@
+// The public name of @batchnorm/backend-js.
+export { createJsBackend } from './backend.js';

@@ -1,0 +1,27 @@
+// Per-channel views of golden activations, in plain float64 with compensated sums.
+import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
+
+/** Calls `visit` with the index of every element of channel `c`. */
+export function forEachOf(c: number, { outer, channels, inner }: Extent, visit: (index: number) => void): void {
+  for (let o = 0; o < outer; o++) {
+    for (let i = 0; i < inner; i++) visit((o * channels + c) * inner + i);
+  }
+}
+
+/** The channel of element `index`. */
+export function channelOf(index: number, { channels, inner }: Extent): number {
+  return Math.floor(index / inner) % channels;
+}
+
+/** The mean of `term` over the values of channel `c`, summed with Neumaier's compensation. */
+export function meanOver(c: number, extent: Extent, term: (index: number) => number): number {
+  let sum = 0;
+  let lost = 0;
+  forEachOf(c, extent, (index) => {
+    const value = term(index);
+    const next = sum + value;
+    lost += Math.abs(sum) >= Math.abs(value) ? sum - next + value : value - next + sum;
+    sum = next;
+  });
+  return (sum + lost) / valuesPerChannel(extent);
+}

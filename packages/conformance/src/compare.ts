@@ -1,0 +1,58 @@
+// One comparison for everything: shape, dtype, then NaN and infinities, then values against their bounds.
+import { type Dtype, dtypeOf, type FloatArray } from '@batchnorm/core-api';
+
+/** The outcome of comparing one result with its golden values. */
+export interface Comparison {
+  readonly passed: boolean;
+  /** The largest error over its bound; Infinity where no bound could excuse it. */
+  readonly worst: number;
+  /** The relative error at that place. */
+  readonly error: number;
+  /** What is wrong, with the place; empty when it passed. */
+  readonly message: string;
+}
+
+export interface Expected {
+  readonly shape: readonly number[];
+  readonly dtype: Dtype;
+  readonly data: ArrayLike<number>;
+  /** The largest relative error of element `index`. */
+  readonly tolerance: (index: number) => number;
+  /** What the error of element `index` is relative to. */
+  readonly magnitude: (index: number) => number;
+}
+
+export function compare(
+  received: { readonly shape: readonly number[]; readonly data: FloatArray },
+  expected: Expected,
+): Comparison {
+  if (received.shape.join() !== expected.shape.join()) {
+    return failure(`received shape [${received.shape}], expected [${expected.shape}]`);
+  }
+  if (received.data.length !== expected.data.length) {
+    return failure(`received ${received.data.length} elements, expected ${expected.data.length}`);
+  }
+  const dtype = dtypeOf(received.data);
+  if (dtype !== expected.dtype) return failure(`received ${dtype}, expected ${expected.dtype}`);
+
+  let worst: Comparison = { passed: true, worst: 0, error: 0, message: '' };
+  for (let i = 0; i < expected.data.length; i++) {
+    const [got, want] = [received.data[i]!, expected.data[i]!];
+    if (!Number.isFinite(got) || !Number.isFinite(want)) {
+      if (!Object.is(got, want)) return failure(`[${i}]: received ${got}, expected ${want}`);
+      continue;
+    }
+    const [tolerance, magnitude] = [expected.tolerance(i), expected.magnitude(i)];
+    const difference = Math.abs(got - want);
+    const ratio = difference === 0 ? 0 : difference / (tolerance * magnitude);
+    if (ratio <= worst.worst) continue;
+    const passed = ratio <= 1;
+    const message = passed ? '' : `[${i}]: received ${got}, expected ${want}, ${ratio.toPrecision(3)} × the bound`;
+    worst = { passed, worst: ratio, error: difference / magnitude, message };
+  }
+  return worst;
+}
+
+function failure(message: string): Comparison {
+  return { passed: false, worst: Number.POSITIVE_INFINITY, error: Number.POSITIVE_INFINITY, message };
+}

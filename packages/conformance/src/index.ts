@@ -1,0 +1,6 @@
+// The public names of @batchnorm/conformance.
+export { builtInFixtures } from './built-in-fixtures.js';
+export { type CaseResult, type ConformanceOptions, dtypes, runConformance } from './conformance.js';
+export { describeConformance, type TestApi } from './describe-conformance.js';
+export { type FixtureCase, type FixtureFile, FixtureFormatError, parseFixtureFile } from './fixture-format.js';
+export { type Circumstances, type Quantity, tolerance } from './tolerance.js';

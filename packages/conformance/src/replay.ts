@@ -1,0 +1,148 @@
+// Replays a golden case on a backend, through the layer, and compares every result.
+import { type Backend, BatchNorm, type Dtype, extentOf, type Tensor, valuesPerChannel } from '@batchnorm/core-api';
+import { channelOf } from './channels.js';
+import { type Comparison, compare } from './compare.js';
+import type { FixtureCase, Golden, GoldenStep } from './fixture-format.js';
+import { batchStatistics, conditioningOf, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
+import { type Quantity, tolerance } from './tolerance.js';
+
+/** One compared result: `what` it is, such as 'step 2 dx' or 'inference y'. */
+export interface Check extends Comparison {
+  readonly what: string;
+}
+
+/** Why a case says nothing about this dtype, or undefined. */
+export function inapplicable({ steps, inference }: FixtureCase, dtype: Dtype): string | undefined {
+  const inputs = [...steps, ...(inference ? [inference] : [])].flatMap(({ x, dy }) => [x.data, dy?.data ?? []]);
+  const exact = dtype === 'float64' || inputs.every((data) => data.every((value) => Math.fround(value) === value));
+  return exact ? undefined : 'its inputs are not float32 numbers';
+}
+
+/** Runs a case and returns its checks, in order. Errors: whatever the backend fails with. */
+export async function replay(fixture: FixtureCase, backend: Backend, dtype: Dtype): Promise<Check[]> {
+  const layer = new BatchNorm({ ...fixture.options, backend, dtype });
+  try {
+    if (fixture.gamma) layer.gamma.set(fixture.gamma.data);
+    if (fixture.beta) layer.beta.set(fixture.beta.data);
+    const history = new History(fixture.options.numFeatures);
+    const checks: Check[] = [];
+    for (const [index, step] of fixture.steps.entries()) {
+      checks.push(...(await replayStep(`step ${index + 1}`, step, layer, fixture, history, true)));
+    }
+    if (fixture.inference) {
+      checks.push(...(await replayStep('inference', fixture.inference, layer, fixture, history, false)));
+    }
+    return checks;
+  } finally {
+    await layer.dispose();
+  }
+}
+
+async function replayStep(
+  name: string,
+  golden: GoldenStep,
+  layer: BatchNorm,
+  fixture: FixtureCase,
+  history: History,
+  training: boolean,
+): Promise<Check[]> {
+  const { dtype, axis, epsilon, trackRunningStatistics, numFeatures } = layer.options;
+  const extent = extentOf(golden.x.shape, axis);
+  const batch = batchStatistics(golden.x.data, extent);
+  if (training) history.add(batch, epsilon, valuesPerChannel(extent));
+
+  const throughStatistics = training || !trackRunningStatistics;
+  const normalization: Normalization = {
+    ...(throughStatistics ? batch : { mean: [...layer.runningMean], variance: [...layer.runningVariance] }),
+    epsilon,
+    gamma: fixture.gamma?.data ?? new Float64Array(numFeatures).fill(1),
+    beta: fixture.beta?.data ?? new Float64Array(numFeatures),
+  };
+  const y = await layer.forward(tensorOf(golden.x, dtype), { training });
+  const gradients = golden.dy ? await layer.backward(tensorOf(golden.dy, dtype)) : undefined;
+
+  const checks: Check[] = [];
+  const check = (
+    quantity: Quantity,
+    got: Tensor | undefined,
+    want: Golden | null | undefined,
+    magnitude: Magnitude,
+  ) => {
+    if (!got || !want) return;
+    const isActivation = quantity === 'y' || quantity === 'dx';
+    const circumstances = (index: number) => {
+      const c = isActivation ? channelOf(index, extent) : index;
+      return throughStatistics
+        ? { dtype, valuesPerChannel: valuesPerChannel(extent), conditioning: conditioningOf(normalization, c) }
+        : { dtype, ...history.circumstances(c) };
+    };
+    const expected = {
+      shape: want.shape,
+      data: want.data,
+      dtype: isActivation ? dtype : 'float64',
+      tolerance: (index: number) => tolerance(quantity, circumstances(index)),
+      magnitude,
+    } as const;
+    checks.push({ what: `${name} ${quantity}`, ...compare(got, expected) });
+  };
+  const magnitude = magnitudes(golden.x.data, golden.dy?.data, extent, normalization, throughStatistics);
+  check('y', y, golden.y, magnitude.y);
+  check('dx', gradients?.dx, golden.dx, magnitude.dx);
+  check('dgamma', vectorOf(gradients?.dgamma), golden.dgamma, magnitude.dgamma);
+  check('dbeta', vectorOf(gradients?.dbeta), golden.dbeta, magnitude.dbeta);
+  check('runningMean', vectorOf(layer.runningMean), golden.runningMean, history.mean);
+  check('runningVariance', vectorOf(layer.runningVariance), golden.runningVariance, history.variance);
+  checks.push(...countCheck(name, layer.batchesTracked, golden.batchesTracked));
+  return checks;
+}
+
+function countCheck(name: string, got: number, want: number | null | undefined): Check[] {
+  if (want === undefined || want === null) return [];
+  const passed = got === want;
+  const error = passed ? 0 : Number.POSITIVE_INFINITY;
+  const message = passed ? '' : `received ${got}, expected ${want}`;
+  return [{ what: `${name} batchesTracked`, passed, worst: error, error, message }];
+}
+
+/** What running statistics have averaged so far, at its largest: their errors are relative to it. */
+class History {
+  readonly #mean: Float64Array;
+  /** Starts at 1, as the running variance does. */
+  readonly #variance: Float64Array;
+  readonly #conditioning: Float64Array;
+  #valuesPerChannel = 1;
+
+  constructor(channels: number) {
+    this.#mean = new Float64Array(channels);
+    this.#variance = new Float64Array(channels).fill(1);
+    this.#conditioning = new Float64Array(channels);
+  }
+
+  readonly mean: Magnitude = (c) => this.#mean[c]!;
+  readonly variance: Magnitude = (c) => this.#variance[c]!;
+
+  add({ mean, variance }: { mean: readonly number[]; variance: readonly number[] }, epsilon: number, M: number): void {
+    const largest = (values: Float64Array, c: number, value: number) => {
+      values[c] = Math.max(values[c]!, value);
+    };
+    mean.forEach((value, c) => {
+      const batchVariance = variance[c]!;
+      largest(this.#mean, c, Math.abs(value) + Math.sqrt(batchVariance));
+      largest(this.#variance, c, (batchVariance * M) / Math.max(M - 1, 1));
+      largest(this.#conditioning, c, Math.abs(value) / Math.sqrt(batchVariance + epsilon));
+    });
+    this.#valuesPerChannel = Math.max(this.#valuesPerChannel, M);
+  }
+
+  circumstances(c: number): { valuesPerChannel: number; conditioning: number } {
+    return { valuesPerChannel: this.#valuesPerChannel, conditioning: this.#conditioning[c]! };
+  }
+}
+
+function tensorOf({ data, shape }: Golden, dtype: Dtype): Tensor {
+  return { data: dtype === 'float64' ? Float64Array.from(data) : Float32Array.from(data), shape };
+}
+
+function vectorOf(data: Float64Array | undefined): Tensor | undefined {
+  return data && { data, shape: [data.length] };
+}

@@ -1,0 +1,152 @@
+// The contract: what a backend implements. Kernels do arithmetic on extents; options, layouts, validation and
+// running statistics are the layer's.
+import type { Extent } from './extent.js';
+import type { MaybePromise } from './maybe-promise.js';
+import type { DeviceTensor, Dtype, FloatArray, OnDevice, Tensor } from './tensor.js';
+
+/** One implementation of the arithmetic. Whoever made it disposes it; layers never do. */
+export interface Backend {
+  readonly contractVersion: 1;
+  /** Short and stable: 'js', 'wasm', 'gpujs'. */
+  readonly name: string;
+  readonly capabilities: Capabilities;
+  readonly execution: Execution;
+  /** Compiles the kernels for one extent and dtype; the layer keeps them. Errors: `DISPOSED`, `LIMIT_EXCEEDED`, `DEVICE_LOST`. */
+  prepare(plan: Plan): MaybePromise<Kernels>;
+  /** Copies a tensor to the device. Errors: `UNSUPPORTED` without `capabilities.deviceTensors`, `DISPOSED`, `LIMIT_EXCEEDED`. */
+  upload(tensor: Tensor): MaybePromise<DeviceTensor>;
+  /** Frees everything. Again is allowed and does nothing; any other call then fails with `DISPOSED`. */
+  dispose(): MaybePromise<void>;
+}
+
+/** What a backend can do. Each flag says what follows when it is off. */
+export interface Capabilities {
+  /** Dtypes of activations. A layer of any other is refused with `DTYPE_MISMATCH`. */
+  readonly dtypes: readonly Dtype[];
+  /** `upload` works and kernels have their `device` form. `false`: `upload` fails with `UNSUPPORTED`. */
+  readonly deviceTensors: boolean;
+  /** The same call gives the same bits. `false`: repeated calls agree within the tolerance only. */
+  readonly deterministic: boolean;
+  readonly limits: {
+    /** Most elements of one activation. More is refused with `LIMIT_EXCEEDED` before anything runs. */
+    readonly elements: number;
+  };
+}
+
+/** What really runs, for reports: never what was hoped for. */
+export interface Execution {
+  /** 'JavaScript', 'WebAssembly SIMD', 'WebGL 2', … */
+  readonly engine: string;
+  /** 'cpu', or the renderer's own name. */
+  readonly device: string;
+  readonly threads: number;
+  /** The arithmetic in which statistics and gradient sums are accumulated. */
+  readonly accumulation: 'float64' | 'two-float32' | 'float32';
+  /** Why this is not what was asked for, or null. */
+  readonly fallbackReason: string | null;
+}
+
+/** What kernels are compiled for. */
+export interface Plan {
+  readonly extent: Extent;
+  readonly dtype: Dtype;
+}
+
+/** Batch mean and population variance, [C] each. */
+export interface Statistics {
+  readonly mean: Float64Array;
+  readonly variance: Float64Array;
+}
+
+/** What a forward keeps for its backward; opaque to the layer, which disposes it when the next forward has succeeded. */
+export interface Saved {
+  dispose(): void;
+}
+
+/** Activations in typed arrays. Statistics are there at once, and valid until the next call of the same kernels. */
+export interface HostMemory {
+  readonly activation: FloatArray;
+  readonly vector: Float64Array;
+  readonly statistics: Statistics;
+}
+
+/** Activations on the device. Nothing waits for a readback: vectors and statistics are read when somebody needs them. */
+export interface DeviceMemory {
+  readonly activation: DeviceTensor;
+  readonly vector: OnDevice<Float64Array>;
+  readonly statistics: OnDevice<Statistics>;
+}
+
+/** Either of the two. */
+export type Memory = HostMemory | DeviceMemory;
+
+/** What every forward gets. Arrays are the caller's: read before the first suspension, never written, except `y`. */
+export interface ForwardInput<M extends Memory> {
+  readonly x: M['activation'];
+  /** [C]; ones in a layer without affine parameters. */
+  readonly gamma: Float64Array;
+  /** [C]; zeros in a layer without affine parameters. */
+  readonly beta: Float64Array;
+  readonly epsilon: number;
+  /** Where y goes, when the caller gave a buffer. In inference it may be `x` itself. */
+  readonly y: M['activation'] | undefined;
+}
+
+export interface ForwardTrainingInput<M extends Memory> extends ForwardInput<M> {
+  /**
+   * With host memory: when a batch mean or variance is not finite, fail with `NON_FINITE_STATISTICS` (see
+   * `assertFiniteStatistics`) before `y` is written. Device statistics are checked when they are read.
+   */
+  readonly requireFinite: boolean;
+}
+
+export interface ForwardInferenceInput<M extends Memory> extends ForwardInput<M>, Statistics {}
+
+export interface ForwardOutput<M extends Memory> {
+  /** The buffer that was given, or a new one. */
+  readonly y: M['activation'];
+  /** Holds x by reference, and copies of gamma and of the statistics: they may change before the backward. */
+  readonly saved: Saved;
+}
+
+export interface ForwardTrainingOutput<M extends Memory> extends ForwardOutput<M> {
+  readonly statistics: M['statistics'];
+}
+
+export interface BackwardInput<M extends Memory> {
+  readonly saved: Saved;
+  readonly dy: M['activation'];
+  /** Where the results go, when the caller gave buffers. `dx` may be `dy` itself. */
+  readonly dx: M['activation'] | undefined;
+  readonly dgamma: M['vector'] | undefined;
+  readonly dbeta: M['vector'] | undefined;
+}
+
+export interface BackwardOutput<M extends Memory> {
+  readonly dx: M['activation'];
+  readonly dgamma: M['vector'];
+  readonly dbeta: M['vector'];
+}
+
+/**
+ * The four operations, over one kind of memory. Inputs have been validated. With xHat = (x − mean) · invStd and
+ * invStd = 1/√(variance + epsilon), y = gamma · xHat + beta. A call that fails has written to none of its outputs.
+ */
+export interface Operations<M extends Memory> {
+  /** Normalises with the statistics of this batch. */
+  forwardTraining(input: ForwardTrainingInput<M>): MaybePromise<ForwardTrainingOutput<M>>;
+  /** Normalises with the given statistics. */
+  forwardInference(input: ForwardInferenceInput<M>): MaybePromise<ForwardOutput<M>>;
+  /** The gradient through the batch statistics: dx = gamma · invStd · (dy − mean(dy) − xHat · mean(dy · xHat)). */
+  backwardTraining(input: BackwardInput<M>): MaybePromise<BackwardOutput<M>>;
+  /** The gradient with constant statistics: dx = gamma · invStd · dy. */
+  backwardInference(input: BackwardInput<M>): MaybePromise<BackwardOutput<M>>;
+}
+
+/** The operations for one plan, used by one layer. */
+export interface Kernels extends Operations<HostMemory> {
+  /** The same on device tensors, where `capabilities.deviceTensors`. */
+  readonly device?: Operations<DeviceMemory>;
+  /** Frees what `prepare` made. */
+  dispose(): void;
+}

@@ -1,0 +1,63 @@
+// The one error class. Its codes are part of the contract and never change; messages may.
+
+/**
+ * Every way in which BatchNorm refuses.
+ *
+ * | code | when |
+ * |---|---|
+ * | `INVALID_OPTION` | an option of a layer, of a call or of a factory is not what its documentation allows |
+ * | `INVALID_TENSOR` | not a tensor: no typed array, a shape that does not fit its data, or overlapping buffers |
+ * | `SHAPE_MISMATCH` | a tensor, but of another rank, channel count or shape than this call needs |
+ * | `DTYPE_MISMATCH` | a tensor or layer of a dtype that the layer or the backend does not have |
+ * | `EMPTY_BATCH` | no value per channel |
+ * | `SINGLE_VALUE` | one value per channel where batch statistics need more |
+ * | `FORWARD_REQUIRED` | backward without a forward to differentiate |
+ * | `NON_FINITE_STATISTICS` | a batch mean or variance that would poison the running statistics |
+ * | `INVALID_STATE` | `loadState` got something that `state()` does not write |
+ * | `FOREIGN_TENSOR` | a device tensor of another backend |
+ * | `DISPOSED` | use after `dispose()` |
+ * | `UNSUPPORTED` | a capability that this backend says it lacks |
+ * | `LIMIT_EXCEEDED` | more elements or memory than the backend can hold |
+ * | `BACKEND_UNAVAILABLE` | the backend can't run on this platform |
+ * | `BACKEND_FELL_BACK` | the backend would run on something slower than was asked for |
+ * | `DEVICE_LOST` | the device went away; a new backend can carry on from the layer's state |
+ */
+export type ErrorCode =
+  | 'INVALID_OPTION'
+  | 'INVALID_TENSOR'
+  | 'SHAPE_MISMATCH'
+  | 'DTYPE_MISMATCH'
+  | 'EMPTY_BATCH'
+  | 'SINGLE_VALUE'
+  | 'FORWARD_REQUIRED'
+  | 'NON_FINITE_STATISTICS'
+  | 'INVALID_STATE'
+  | 'FOREIGN_TENSOR'
+  | 'DISPOSED'
+  | 'UNSUPPORTED'
+  | 'LIMIT_EXCEEDED'
+  | 'BACKEND_UNAVAILABLE'
+  | 'BACKEND_FELL_BACK'
+  | 'DEVICE_LOST';
+
+/** Shared by every copy of this package in a program; a class is not. */
+const marker: unique symbol = Symbol.for('@batchnorm/BatchNormError');
+
+/**
+ * An error with a stable `code`; the message says what was received and what was expected.
+ * `instanceof` also recognises the errors of another copy of this package.
+ */
+export class BatchNormError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'BatchNormError';
+    this.code = code;
+    Object.defineProperty(this, marker, { value: true });
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && marker in value;
+  }
+}

@@ -1,0 +1,32 @@
+// Every layout is one view of three sizes, so that kernels know no layouts.
+
+/**
+ * The canonical view of an activation: element (o, c, i) lies at `(o * channels + c) * inner + i`.
+ *
+ * [N, C] is {N, C, 1}; channels-first [N, C, H, W] is {N, C, H·W}; channels-last [N, H, W, C] is {N·H·W, C, 1}.
+ */
+export interface Extent {
+  readonly outer: number;
+  readonly channels: number;
+  readonly inner: number;
+}
+
+/** The extent of `shape` with channels on `axis`, which counts from the end when negative. Assumes a valid axis. */
+export function extentOf(shape: readonly number[], axis: number): Extent {
+  const channelAxis = axis < 0 ? shape.length + axis : axis;
+  return {
+    outer: product(shape.slice(0, channelAxis)),
+    channels: shape[channelAxis]!,
+    inner: product(shape.slice(channelAxis + 1)),
+  };
+}
+
+/** M: how many values a channel has, over which its statistics reduce. */
+export function valuesPerChannel({ outer, inner }: Extent): number {
+  return outer * inner;
+}
+
+/** The number of elements of `shape`. */
+export function product(shape: readonly number[]): number {
+  return shape.reduce((count, size) => count * size, 1);
+}

@@ -1,0 +1,44 @@
+// The public names of @batchnorm/core-api.
+export type {
+  Backend,
+  BackwardInput,
+  BackwardOutput,
+  Capabilities,
+  DeviceMemory,
+  Execution,
+  ForwardInferenceInput,
+  ForwardInput,
+  ForwardOutput,
+  ForwardTrainingInput,
+  ForwardTrainingOutput,
+  HostMemory,
+  Kernels,
+  Memory,
+  Operations,
+  Plan,
+  Saved,
+  Statistics,
+} from './backend.js';
+export {
+  type BackwardOptions,
+  BatchNorm,
+  type ForwardOptions,
+  type Gradients,
+  type GradientVector,
+} from './batch-norm.js';
+export { BatchNormError, type ErrorCode } from './errors.js';
+export { type Extent, extentOf, valuesPerChannel } from './extent.js';
+export type { MaybePromise } from './maybe-promise.js';
+export { type BatchNormOptions, defaultOptions, type ResolvedOptions } from './options.js';
+export { assertFiniteStatistics } from './running-statistics.js';
+export type { BatchNormState } from './state.js';
+export {
+  allocate,
+  type DeviceTensor,
+  type Dtype,
+  dtypeOf,
+  type FloatArray,
+  type OnDevice,
+  type Tensor,
+} from './tensor.js';
+export { assertTensor } from './validate.js';

@@ -1,0 +1,112 @@
+// Device tensors: what stays on the device, when the layer waits for it, and that nothing is left behind.
+import { describe, expect, it } from 'vitest';
+import { BatchNorm, type BatchNormOptions, type DeviceTensor, type Gradients } from '../src/index.js';
+import { expectError, filled, tensor } from './inputs.js';
+import { ReferenceBackend } from './reference-backend.js';
+
+const C = 3;
+const [x, dy] = [filled([4, C]), filled([4, C], 2)];
+
+function newLayer(options: Partial<BatchNormOptions> = {}) {
+  const backend = new ReferenceBackend();
+  return { backend, layer: new BatchNorm({ backend, numFeatures: C, ...options }) };
+}
+
+/** The gradients, read to the host. */
+async function read({ dx, dgamma, dbeta }: Gradients<DeviceTensor>) {
+  return { dx: { data: await dx.read(), shape: dx.shape }, dgamma: await dgamma.read(), dbeta: await dbeta.read() };
+}
+
+describe('a step on device tensors', () => {
+  it('gives what the host gives, in training and in inference', async () => {
+    for (const training of [true, false]) {
+      const { layer: host } = newLayer();
+      const { layer, backend } = newLayer();
+      const y = await layer.forward(backend.upload(x), { training });
+      expect(await y.read()).toEqual((await host.forward(x, { training })).data);
+      const gradients = await layer.backward(backend.upload(dy));
+      expect(await read(gradients)).toEqual(await host.backward(dy));
+      expect(await layer.state()).toEqual(await host.state());
+    }
+  });
+
+  it('waits for no readback until somebody asks for the running statistics', async () => {
+    const { layer, backend } = newLayer();
+    const [onDevice, dyOnDevice] = [backend.upload(x), backend.upload(dy)];
+    for (let step = 0; step < 3; step++) {
+      await layer.forward(onDevice);
+      await layer.backward(dyOnDevice);
+    }
+    expect([backend.reads, layer.batchesTracked]).toEqual([0, 0]);
+    await layer.settle();
+    expect([backend.reads, layer.batchesTracked]).toEqual([3, 3]);
+  });
+
+  it.each(['inference', 'state', 'dispose'] as const)('is settled by %s', async (call) => {
+    const { layer, backend } = newLayer();
+    await layer.forward(backend.upload(x));
+    if (call === 'inference') await layer.forward(x, { training: false });
+    else await layer[call]();
+    expect(layer.batchesTracked).toBe(1);
+  });
+
+  it('fills out, and returns it', async () => {
+    const { layer, backend } = newLayer();
+    const [out, dx] = [backend.upload(filled([4, C], 9)), backend.upload(filled([4, C], 9))];
+    expect(await layer.forward(backend.upload(x), { out })).toBe(out);
+    expect((await layer.backward(backend.upload(dy), { out: { dx } })).dx).toBe(dx);
+  });
+
+  it('leaves nothing behind but what it returned', async () => {
+    const { layer, backend } = newLayer();
+    const [onDevice, dyOnDevice] = [backend.upload(x), backend.upload(dy)];
+    for (let step = 0; step < 500; step++) {
+      (await layer.forward(onDevice)).dispose();
+      const { dx, dgamma, dbeta } = await layer.backward(dyOnDevice);
+      for (const result of [dx, dgamma, dbeta]) result.dispose();
+      expect(backend.alive.size).toBeLessThan(100);
+    }
+    await layer.dispose();
+    expect(layer.batchesTracked).toBe(500);
+    expect(backend.alive).toEqual(new Set([onDevice, dyOnDevice]));
+  });
+
+  it('has empty parameter gradients without affine parameters, and frees the real ones', async () => {
+    const { layer, backend } = newLayer({ affine: false });
+    const y = await layer.forward(backend.upload(x));
+    const { dx, dgamma } = await layer.backward(backend.upload(dy));
+    expect(await dgamma.read()).toEqual(new Float64Array(0));
+    await layer.dispose();
+    expect(backend.alive.size).toBe(4);
+    expect(backend.alive).toContain(y);
+    expect(backend.alive).toContain(dx);
+  });
+});
+
+describe('batches that wait on the device', () => {
+  it('are folded without those that are not finite, which settle() names', async () => {
+    const { layer, backend } = newLayer();
+    const bad = tensor([2, C], [1, 2, Number.NaN, 4, 5, 6]);
+    for (const batch of [x, bad, x]) await layer.forward(backend.upload(batch));
+    await expectError('NON_FINITE_STATISTICS', () => layer.settle(), /channel 2/);
+    expect(layer.batchesTracked).toBe(2);
+    await expect(layer.settle()).resolves.toBeUndefined();
+  });
+
+  it('are forgotten by loadState(), which comes after them', async () => {
+    const { layer, backend } = newLayer();
+    const state = await layer.state();
+    await layer.forward(backend.upload(x));
+    await layer.loadState(state);
+    expect(await layer.state()).toEqual(state);
+    expect(backend.reads).toBe(0);
+  });
+
+  it('are not tracked, and freed at once, without running statistics', async () => {
+    const { layer, backend } = newLayer({ trackRunningStatistics: false });
+    const onDevice = backend.upload(x);
+    (await layer.forward(onDevice)).dispose();
+    await layer.dispose();
+    expect(backend.alive).toEqual(new Set([onDevice]));
+  });
+});
