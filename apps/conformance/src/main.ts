@@ -43,7 +43,9 @@ async function main(flags: Flags): Promise<number> {
     console.log(report.unavailable === null ? tableOf(report) : `${name} skipped: ${report.unavailable}`);
   }
   for (const line of reports.flatMap((report) => failuresOf(report))) console.error(line);
-  if (flags.json !== undefined) await writeJson(pathOf(flags.json), reports);
+  if (flags.json !== undefined) {
+    await writeJson(pathOf(flags.json), reports).catch((error: Error) => program.error(`error: ${error.message}`));
+  }
   const [passed, failed, skipped] = (['passed', 'failed', 'skipped'] as const).map((status) => count(reports, status));
   console.log(`${passed} cases passed, ${failed} failed, ${skipped} skipped`);
   const required = requiredBackends();

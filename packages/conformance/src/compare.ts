@@ -6,8 +6,8 @@ export interface Comparison {
   readonly passed: boolean;
   /** The largest error over its bound; Infinity where no bound could excuse it. */
   readonly worst: number;
-  /** The relative error at that place. */
-  readonly error: number;
+  /** The largest relative error, which may lie elsewhere. */
+  readonly largestError: number;
   /** What is wrong, with the place; empty when it passed. */
   readonly message: string;
 }
@@ -35,24 +35,25 @@ export function compare(
   const dtype = dtypeOf(received.data);
   if (dtype !== expected.dtype) return failure(`received ${dtype}, expected ${expected.dtype}`);
 
-  let worst: Comparison = { passed: true, worst: 0, error: 0, message: '' };
+  let [worst, largestError, message] = [0, 0, ''];
   for (let i = 0; i < expected.data.length; i++) {
     const [got, want] = [received.data[i]!, expected.data[i]!];
     if (!Number.isFinite(got) || !Number.isFinite(want)) {
       if (!Object.is(got, want)) return failure(`[${i}]: received ${got}, expected ${want}`);
       continue;
     }
-    const [tolerance, magnitude] = [expected.tolerance(i), expected.magnitude(i)];
-    const difference = Math.abs(got - want);
-    const ratio = difference === 0 ? 0 : difference / (tolerance * magnitude);
-    if (ratio <= worst.worst) continue;
-    const passed = ratio <= 1;
-    const message = passed ? '' : `[${i}]: received ${got}, expected ${want}, ${ratio.toPrecision(3)} × the bound`;
-    worst = { passed, worst: ratio, error: difference / magnitude, message };
+    if (got === want) continue;
+    const error = Math.abs(got - want) / expected.magnitude(i);
+    const ratio = error / expected.tolerance(i);
+    largestError = Math.max(largestError, error);
+    if (ratio <= worst) continue;
+    worst = ratio;
+    message = `[${i}]: received ${got}, expected ${want}, ${ratio.toPrecision(3)} × the bound`;
   }
-  return worst;
+  const passed = worst <= 1;
+  return { passed, worst, largestError, message: passed ? '' : message };
 }
 
 function failure(message: string): Comparison {
-  return { passed: false, worst: Number.POSITIVE_INFINITY, error: Number.POSITIVE_INFINITY, message };
+  return { passed: false, worst: Number.POSITIVE_INFINITY, largestError: Number.POSITIVE_INFINITY, message };
 }

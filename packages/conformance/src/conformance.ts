@@ -14,7 +14,9 @@ export interface CaseResult {
   readonly status: 'passed' | 'failed' | 'skipped';
   /** The largest error over its bound. Above 1 is a failure. */
   readonly worst: number;
-  /** Where the largest was, such as 'step 2 dx'. */
+  /** The largest relative error, whatever its bound. */
+  readonly error: number;
+  /** Where the worst was, such as 'step 2 dx'. */
   readonly where: string;
   /** One line for each failed check, or the reason of a skip. */
   readonly messages: readonly string[];
@@ -44,11 +46,11 @@ export async function runConformance(backend: Backend, options: ConformanceOptio
   return results;
 }
 
-type Outcome = Pick<CaseResult, 'status' | 'worst' | 'where' | 'messages'>;
+type Outcome = Pick<CaseResult, 'status' | 'worst' | 'error' | 'where' | 'messages'>;
 
 export async function runCase(fixture: FixtureCase, backend: Backend, dtype: Dtype): Promise<Outcome> {
   const reason = inapplicable(fixture, dtype);
-  if (reason !== undefined) return { status: 'skipped', worst: 0, where: '', messages: [reason] };
+  if (reason !== undefined) return { status: 'skipped', worst: 0, error: 0, where: '', messages: [reason] };
   if (!backend.capabilities.dtypes.includes(dtype)) return refusal(backend, dtype);
   try {
     return summarize(await replay(fixture, backend, dtype));
@@ -63,7 +65,7 @@ function refusal(backend: Backend, dtype: Dtype): Outcome {
     new BatchNorm({ backend, dtype, numFeatures: 1 });
   } catch (error) {
     if (error instanceof BatchNormError && error.code === 'DTYPE_MISMATCH') {
-      return { status: 'passed', worst: 0, where: 'refused: DTYPE_MISMATCH', messages: [] };
+      return { status: 'passed', worst: 0, error: 0, where: 'refused: DTYPE_MISMATCH', messages: [] };
     }
   }
   return failed(`${dtype} is not among the capabilities, expected DTYPE_MISMATCH`);
@@ -75,11 +77,13 @@ function summarize(checks: readonly Check[]): Outcome {
   return {
     status: failures.length === 0 ? 'passed' : 'failed',
     worst: worst.worst,
+    error: Math.max(...checks.map(({ largestError }) => largestError)),
     where: worst.what,
     messages: failures.map(({ what, message }) => `${what}${message}`),
   };
 }
 
 function failed(message: string): Outcome {
-  return { status: 'failed', worst: Number.POSITIVE_INFINITY, where: '', messages: [message] };
+  const worst = Number.POSITIVE_INFINITY;
+  return { status: 'failed', worst, error: worst, where: '', messages: [message] };
 }

@@ -101,7 +101,7 @@ function countCheck(name: string, got: number, want: number | null | undefined):
   const passed = got === want;
   const error = passed ? 0 : Number.POSITIVE_INFINITY;
   const message = passed ? '' : `received ${got}, expected ${want}`;
-  return [{ what: `${name} batchesTracked`, passed, worst: error, error, message }];
+  return [{ what: `${name} batchesTracked`, passed, worst: error, largestError: error, message }];
 }
 
 /** What running statistics have averaged so far, at its largest: their errors are relative to it. */

@@ -1,0 +1,118 @@
+// The command as its users run it: exit codes, the table, the JSON file.
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeEach, describe, expect, it } from 'vitest';
+
+const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+
+interface Run {
+  readonly code: number;
+  readonly output: string;
+}
+
+function conformance(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Run> {
+  return new Promise((resolve) => {
+    const options = { cwd: folder, env: { ...process.env, INIT_CWD: folder, NO_COLOR: '1', ...env } };
+    execFile(process.execPath, [main, ...args], options, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, output: stdout + stderr });
+    });
+  });
+}
+
+/** One training step whose results are known: x = ±1 has mean 0 and variance 1. */
+function golden(y: readonly number[]) {
+  const array = (...data: number[]) => ({ shape: [data.length, 1], data });
+  const vector = (value: number) => ({ shape: [1], data: [value] });
+  const step = { x: array(-1, 1, -1, 1), y: array(...y), runningMean: vector(0), runningVariance: vector(1) };
+  const common = { numFeatures: 1, epsilon: 3, momentum: 0.9, gamma: vector(2), beta: vector(5) };
+  return { format: 1, cases: [{ name: 'by hand', ...common, steps: [step] }] };
+}
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'conformance-'));
+});
+const write = (name: string, content: unknown) =>
+  writeFile(join(folder, name), typeof content === 'string' ? content : JSON.stringify(content));
+
+describe('pnpm conformance', () => {
+  it('passes every built-in case in both dtypes, and writes them as JSON', async () => {
+    const { code, output } = await conformance(['--backend', 'js', '--json', 'out.json']);
+    expect(output).toContain('30 cases passed, 0 failed, 0 skipped');
+    expect(code).toBe(0);
+    const report = JSON.parse(await readFile(join(folder, 'out.json'), 'utf8'));
+    expect(report).toMatchObject({ formatVersion: 1, passed: 30, failed: 0, skipped: 0 });
+    expect(report.backends[0]).toMatchObject({
+      backend: 'js',
+      execution: { engine: 'JavaScript', accumulation: 'float64' },
+    });
+    expect(report.backends[0].results[0]).toMatchObject({ name: 'example-32x10', dtype: 'float32', status: 'passed' });
+  });
+
+  it('runs one dtype only when asked', async () => {
+    const { output } = await conformance(['--dtype', 'float64']);
+    expect(output).toContain('15 cases passed');
+    expect(output).not.toContain('float32');
+  });
+
+  it('--fixtures runs the files of a folder', async () => {
+    await write('right.json', golden([4, 6, 4, 6]));
+    const { code, output } = await conformance(['--fixtures', '.']);
+    expect(output).toContain('2 cases passed, 0 failed');
+    expect(code).toBe(0);
+  });
+
+  it('exits with 1 when a result differs, and says where and by how much', async () => {
+    await write('wrong.json', golden([4, 6, 4, 6.001]));
+    const { code, output } = await conformance(['--fixtures', '.']);
+    expect(output).toMatch(/wrong.json by hand: step 1 y\[3\]: received 6, expected 6.001/);
+    expect(output).toContain('0 cases passed, 2 failed');
+    expect(code).toBe(1);
+  });
+
+  it('skips, visibly, a float32 run of inputs that float32 does not have', async () => {
+    const file = golden([4, 6, 4, 6]);
+    file.cases[0]!.steps[0]!.x.data = [-1.1, 1.1, -1.1, 1.1];
+    await write('fine.json', file);
+    const { output } = await conformance(['--fixtures', '.', '--dtype', 'float32']);
+    expect(output).toContain('its inputs are not float32 numbers');
+    expect(output).toContain('0 cases passed, 0 failed, 1 skipped');
+  });
+
+  const malformed: Record<string, () => Promise<unknown>> = {
+    'no JSON': () => write('broken.json', '{ "format": 1, '),
+    'no cases': () => write('broken.json', { format: 1 }),
+    'a shape that its data do not fill': () => write('broken.json', golden([4, 6, 4])),
+  };
+  for (const [name, make] of Object.entries(malformed)) {
+    it(`exits with 2 and names a file of ${name}`, async () => {
+      await make();
+      const { code, output } = await conformance(['--fixtures', '.']);
+      expect(output).toMatch(/malformed fixtures: broken\.json.*: \S+/);
+      expect(code).toBe(2);
+    });
+  }
+
+  it('exits with 2 for a folder that is empty or absent', async () => {
+    expect(await conformance(['--fixtures', '.'])).toMatchObject({
+      code: 2,
+      output: expect.stringMatching(/no \*\.json/),
+    });
+    expect(await conformance(['--fixtures', 'absent'])).toMatchObject({
+      code: 2,
+      output: expect.stringMatching(/ENOENT/),
+    });
+  });
+
+  it.each([['--backend', 'cuda'], ['--dtype', 'float16'], ['--nonsense'], ['stray']])(
+    'exits with 2 for a bad flag: %s %s',
+    async (...args) => {
+      const { code, output } = await conformance(args.filter((arg) => typeof arg === 'string'));
+      expect(output).toMatch(/error: /);
+      expect(code).toBe(2);
+    },
+  );
+});

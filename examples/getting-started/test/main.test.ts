@@ -1,0 +1,21 @@
+// The README shows this program, and it runs.
+import { readFile } from 'node:fs/promises';
+import { expect, it, vi } from 'vitest';
+
+const read = (path: string) => readFile(new URL(path, import.meta.url), 'utf8');
+
+it('is the example in the README, to the letter', async () => {
+  const [, ...lines] = (await read('../src/main.ts')).split('\n');
+  expect(await read('../../../README.md')).toContain(`\`\`\`ts\n${lines.join('\n')}\`\`\``);
+});
+
+it('normalises each column, and prints what its comments say', async () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+  await import('../src/main.js');
+  const [y, gradients, z] = log.mock.calls as [[Float32Array], [Float32Array, Float64Array, Float64Array], [Float32Array]];
+  log.mockRestore();
+  expect([...y[0]].map((value) => Math.round(value * 1e3))).toEqual([-1225, -1225, 0, 0, 1225, 1225]);
+  expect(gradients.map(({ length }) => length)).toEqual([6, 2, 2]);
+  expect([...gradients[2]]).toEqual([1, 1]);
+  expect([...z[0]].every(Number.isFinite)).toBe(true);
+});

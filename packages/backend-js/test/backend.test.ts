@@ -1,0 +1,103 @@
+// What this backend adds to the layer's refusals, and its promises about buffers.
+import { BatchNorm, BatchNormError, type ErrorCode } from '@batchnorm/core-api';
+import { describe, expect, it } from 'vitest';
+import { createJsBackend } from '../src/index.js';
+import { problemOf } from './problems.js';
+
+const extents = [
+  { outer: 40, channels: 9, inner: 1 },
+  { outer: 4, channels: 9, inner: 20 },
+];
+const shapeOf = ({ outer, channels, inner }: (typeof extents)[number]) => [outer, channels, inner];
+
+async function expectCode(code: ErrorCode, attempt: () => unknown): Promise<void> {
+  const error = await (async () => attempt())().catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(BatchNormError);
+  expect(error).toMatchObject({ code, message: expect.stringMatching(/received .+, expected .+/) });
+}
+
+describe('NON_FINITE_STATISTICS', () => {
+  it.each(extents)('leaves out, running statistics and the saved forward untouched (%o)', async (extent) => {
+    const { x, dy } = problemOf(extent, { dtype: 'float32' });
+    const shape = shapeOf(extent);
+    const layer = new BatchNorm({ backend: createJsBackend(), numFeatures: extent.channels });
+    await layer.forward({ data: x, shape });
+    const gradients = await layer.backward({ data: dy, shape });
+    const state = await layer.state();
+    // Only the last channel is bad: all the others could have been written already.
+    const bad = x.slice();
+    bad[bad.length - 1] = Number.NaN;
+    const out = { data: new Float32Array(x.length).fill(7), shape };
+    await expectCode('NON_FINITE_STATISTICS', () => layer.forward({ data: bad, shape }, { out }));
+    expect(out.data).toEqual(new Float32Array(x.length).fill(7));
+    expect(await layer.state()).toEqual(state);
+    expect(await layer.backward({ data: dy, shape })).toEqual(gradients);
+  });
+});
+
+describe('a disposed backend', () => {
+  it('answers every call with DISPOSED, and a second dispose() with nothing', async () => {
+    const backend = createJsBackend();
+    const x = { data: new Float32Array(6), shape: [2, 3] };
+    const layer = new BatchNorm({ backend, numFeatures: 3 });
+    await layer.forward(x);
+    await backend.dispose();
+    await backend.dispose();
+    await expectCode('DISPOSED', () => layer.forward(x));
+    await expectCode('DISPOSED', () => layer.backward(x));
+    await expectCode('DISPOSED', () => layer.forward({ data: new Float32Array(9), shape: [3, 3] }));
+    await expectCode('DISPOSED', () => backend.upload(x));
+    await layer.dispose();
+  });
+});
+
+it('upload() is UNSUPPORTED, as the capabilities say', async () => {
+  const backend = createJsBackend();
+  expect(backend.capabilities.deviceTensors).toBe(false);
+  await expectCode('UNSUPPORTED', () => backend.upload({ data: new Float32Array(6), shape: [2, 3] }));
+});
+
+describe('inputs', () => {
+  it.each(extents)('are never written, nor is memory around the buffers (%o)', async (extent) => {
+    const { x, dy } = problemOf(extent, { dtype: 'float32' });
+    const guard = 16;
+    const arena = new Float32Array(4 * (x.length + guard) + guard).fill(7);
+    const place = (slot: number, values?: ArrayLike<number>) => {
+      const start = guard + slot * (x.length + guard);
+      const data = arena.subarray(start, start + x.length);
+      if (values) data.set(values);
+      return { data, shape: shapeOf(extent) };
+    };
+    const [input, out, upstream, dx] = [place(0, x), place(1), place(2, dy), place(3)];
+    const layer = new BatchNorm({ backend: createJsBackend(), numFeatures: extent.channels });
+    for (const training of [true, false]) {
+      await layer.forward(input, { training, out });
+      await layer.backward(upstream, { out: { dx } });
+    }
+    expect(input.data).toEqual(x);
+    expect(upstream.data).toEqual(dy);
+    for (let slot = 0; slot <= 4; slot++) {
+      const start = slot * (x.length + guard);
+      expect(arena.subarray(start, start + guard)).toEqual(new Float32Array(guard).fill(7));
+    }
+  });
+});
+
+it('two layers on one backend do not disturb each other, and the same input gives the same bits', async () => {
+  const backend = createJsBackend();
+  const [extent] = extents as [(typeof extents)[number], ...unknown[]];
+  const [a, b] = [problemOf(extent, { dtype: 'float32' }), problemOf(extent, { dtype: 'float32', seed: 2 })];
+  const shape = shapeOf(extent);
+  const alone = new BatchNorm({ backend, numFeatures: extent.channels });
+  const want = { y: await alone.forward({ data: a.x, shape }), gradients: await alone.backward({ data: a.dy, shape }) };
+
+  const [first, second] = [0, 1].map(() => new BatchNorm({ backend, numFeatures: extent.channels })) as [
+    BatchNorm,
+    BatchNorm,
+  ];
+  const y = await first.forward({ data: a.x, shape });
+  await second.forward({ data: b.x, shape });
+  const gradients = await first.backward({ data: a.dy, shape });
+  await second.backward({ data: b.dy, shape });
+  expect({ y, gradients }).toEqual(want);
+});

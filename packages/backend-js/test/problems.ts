@@ -1,0 +1,54 @@
+// Seeded problems of any extent, for tests and properties.
+import type { Dtype, Extent, FloatArray } from '@batchnorm/core-api';
+import fc from 'fast-check';
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import type { Problem } from './reference.js';
+
+export interface Activations extends Problem {
+  readonly x: FloatArray;
+  readonly dy: FloatArray;
+  readonly gamma: Float64Array;
+  readonly beta: Float64Array;
+}
+
+export interface ProblemOptions {
+  readonly dtype?: Dtype;
+  readonly seed?: number;
+  readonly mean?: number;
+  readonly deviation?: number;
+}
+
+/** Normal-ish values around `mean`; parameters of either sign. */
+export function problemOf(
+  extent: Extent,
+  { dtype = 'float64', seed = 1, mean = 0, deviation = 1 }: ProblemOptions = {},
+): Activations {
+  const generator = xoroshiro128plus(seed);
+  const random = () => uniformFloat64(generator);
+  const bell = () => random() + random() + random() + random() - 2;
+  const { outer, channels, inner } = extent;
+  const activations = (make: () => number) => {
+    const values = Float64Array.from({ length: outer * channels * inner }, make);
+    return dtype === 'float64' ? values : Float32Array.from(values);
+  };
+  return {
+    extent,
+    epsilon: 1e-5,
+    x: activations(() => mean + deviation * bell() * Math.sqrt(3)),
+    dy: activations(bell),
+    gamma: Float64Array.from({ length: channels }, () => 2 * bell()),
+    beta: Float64Array.from({ length: channels }, bell),
+  };
+}
+
+/** Extents on both sides of every strip and block size, small enough to compute with naive loops. */
+export const extents: fc.Arbitrary<Extent> = fc
+  .record({
+    outer: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 600 })),
+    channels: fc.integer({ min: 1, max: 21 }),
+    inner: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 40 }), fc.integer({ min: 200, max: 600 })),
+  })
+  .filter(({ outer, channels, inner }) => outer * channels * inner <= 12_000);
+
+export const seeds: fc.Arbitrary<number> = fc.integer({ min: 0, max: 2 ** 31 - 1 });

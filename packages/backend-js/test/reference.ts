@@ -1,0 +1,47 @@
+// The formulas as they stand, on an extent, in float64 and two passes: what every kernel is compared with.
+import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
+
+export interface Problem {
+  readonly extent: Extent;
+  readonly x: ArrayLike<number>;
+  readonly dy: ArrayLike<number>;
+  readonly gamma: ArrayLike<number>;
+  readonly beta: ArrayLike<number>;
+  readonly epsilon: number;
+}
+
+/** Training forward and backward; or, given running statistics, inference and its backward. */
+export function reference(problem: Problem, running?: { mean: ArrayLike<number>; variance: ArrayLike<number> }) {
+  const { extent, x, dy, gamma, beta, epsilon } = problem;
+  const M = valuesPerChannel(extent);
+  const C = extent.channels;
+  const channelOf = (k: number) => Math.floor(k / extent.inner) % C;
+  const elements = Array.from({ length: M * C }, (_, k) => k);
+  const sums = (term: (k: number, c: number) => number) => {
+    const totals = new Array<number>(C).fill(0);
+    for (const k of elements) totals[channelOf(k)]! += term(k, channelOf(k));
+    return totals;
+  };
+  const rough = sums((k) => x[k]! / M);
+  const batchMean = sums((k, c) => (x[k]! - rough[c]!) / M).map((rest, c) => rough[c]! + rest);
+  const batchVariance = sums((k, c) => (x[k]! - batchMean[c]!) ** 2 / M);
+  const { mean, variance } = running ?? { mean: batchMean, variance: batchVariance };
+
+  const invStd = (c: number) => 1 / Math.sqrt(variance[c]! + epsilon);
+  const xHat = (k: number, c: number) => (x[k]! - mean[c]!) * invStd(c);
+  const dgamma = sums((k, c) => dy[k]! * xHat(k, c));
+  const dbeta = sums((k) => dy[k]!);
+  const through = running ? 0 : 1 / M;
+  return {
+    mean: batchMean,
+    variance: batchVariance,
+    dgamma,
+    dbeta,
+    y: elements.map((k) => gamma[channelOf(k)]! * xHat(k, channelOf(k)) + beta[channelOf(k)]!),
+    dx: elements.map((k) => {
+      const c = channelOf(k);
+      return gamma[c]! * invStd(c) * (dy[k]! - through * (dbeta[c]! + xHat(k, c) * dgamma[c]!));
+    }),
+    xHat: elements.map((k) => xHat(k, channelOf(k))),
+  };
+}
