@@ -12,7 +12,11 @@ it('is the example in the README, to the letter', async () => {
 it('normalises each column, and prints what its comments say', async () => {
   const log = vi.spyOn(console, 'log').mockImplementation(() => {});
   await import('../src/main.js');
-  const [y, gradients, z] = log.mock.calls as [[Float32Array], [Float32Array, Float64Array, Float64Array], [Float32Array]];
+  const [y, gradients, z] = log.mock.calls as [
+    [Float32Array],
+    [Float32Array, Float64Array, Float64Array],
+    [Float32Array],
+  ];
   log.mockRestore();
   expect([...y[0]].map((value) => Math.round(value * 1e3))).toEqual([-1225, -1225, 0, 0, 1225, 1225]);
   expect(gradients.map(({ length }) => length)).toEqual([6, 2, 2]);

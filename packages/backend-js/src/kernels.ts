@@ -13,26 +13,26 @@ import {
   type Kernels,
   type Plan,
 } from '@batchnorm/core-api';
-import { inputGradient, parameterGradients, scaledGradient } from './gradients.js';
-import { normalize } from './normalize.js';
+import { Passes } from './passes.js';
 import { SavedForward } from './saved-forward.js';
-import { batchStatistics } from './statistics.js';
 
 export class JsKernels implements Kernels {
   readonly #plan: Plan;
+  readonly #passes: Passes;
   readonly #assertUsable: () => void;
   /** Saved forwards that were disposed: a training loop alternates between two of them and allocates none. */
   readonly #free: SavedForward[] = [];
 
   constructor(plan: Plan, assertUsable: () => void) {
     this.#plan = plan;
+    this.#passes = new Passes(plan);
     this.#assertUsable = assertUsable;
   }
 
   forwardTraining(input: ForwardTrainingInput<HostMemory>): ForwardTrainingOutput<HostMemory> {
     this.#assertUsable();
     const statistics = this.#free.pop() ?? this.#newSaved();
-    batchStatistics(input.x, this.#plan.extent, statistics);
+    this.#passes.statistics(input.x, statistics);
     if (input.requireFinite) this.#assertFinite(statistics);
     return { ...this.#normalize(input, statistics), statistics };
   }
@@ -48,13 +48,13 @@ export class JsKernels implements Kernels {
   backwardTraining(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     const output = this.#parameterGradients(input);
     const { dx, dgamma, dbeta } = output;
-    inputGradient(input.saved as SavedForward, input.dy, this.#plan.extent, dgamma, dbeta, dx);
+    this.#passes.inputGradient(input.saved as SavedForward, input.dy, dgamma, dbeta, dx);
     return output;
   }
 
   backwardInference(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     const output = this.#parameterGradients(input);
-    scaledGradient(input.saved as SavedForward, input.dy, this.#plan.extent, output.dx);
+    this.#passes.scaledGradient(input.saved as SavedForward, input.dy, output.dx);
     return output;
   }
 
@@ -67,7 +67,7 @@ export class JsKernels implements Kernels {
     const { x, gamma, beta, epsilon } = input;
     saved.keep(x, gamma, epsilon);
     const y = input.y ?? allocate(this.#plan.dtype, x.length);
-    normalize(saved, beta, this.#plan.extent, y);
+    this.#passes.normalize(saved, beta, y);
     return { y, saved };
   }
 
@@ -77,7 +77,7 @@ export class JsKernels implements Kernels {
     const dgamma = out.dgamma ?? new Float64Array(extent.channels);
     const dbeta = out.dbeta ?? new Float64Array(extent.channels);
     const dx = out.dx ?? allocate(dtype, dy.length);
-    parameterGradients(saved as SavedForward, dy, extent, dgamma, dbeta);
+    this.#passes.parameterGradients(saved as SavedForward, dy, dgamma, dbeta);
     return { dx, dgamma, dbeta };
   }
 

@@ -2,7 +2,7 @@
 import type { Dtype, Extent, FloatArray } from '@batchnorm/core-api';
 import fc from 'fast-check';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import { mersenne } from 'pure-rand/generator/mersenne';
 import type { Problem } from './reference.js';
 
 export interface Activations extends Problem {
@@ -24,7 +24,7 @@ export function problemOf(
   extent: Extent,
   { dtype = 'float64', seed = 1, mean = 0, deviation = 1 }: ProblemOptions = {},
 ): Activations {
-  const generator = xoroshiro128plus(seed);
+  const generator = mersenne(seed);
   const random = () => uniformFloat64(generator);
   const bell = () => random() + random() + random() + random() - 2;
   const { outer, channels, inner } = extent;

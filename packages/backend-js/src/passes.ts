@@ -1,0 +1,103 @@
+// The passes over an activation, block by block: what to add up and what to write, per channel.
+import { type Extent, type FloatArray, type Plan, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
+import { type Block, blocksOf } from './blocks.js';
+import * as float32 from './loops.float32.js';
+import * as float64 from './loops.float64.js';
+import type { SavedForward } from './saved-forward.js';
+
+/** The two modules differ in nothing but the kind of array that V8 sees in them. */
+type Loops = { [Name in keyof typeof float32]: (...args: Widened<Parameters<(typeof float32)[Name]>>) => void };
+type Widened<Args extends unknown[]> = { [I in keyof Args]: Args[I] extends Float32Array ? FloatArray : Args[I] };
+
+/** The passes for one plan, with the scratch memory that they need. */
+export class Passes {
+  readonly #extent: Extent;
+  readonly #blocks: readonly Block[];
+  readonly #loops: Loops;
+  /** Scratch, [C] each. */
+  readonly #sum: Float64Array;
+  readonly #product: Float64Array;
+  readonly #zeros: Float64Array;
+
+  constructor({ extent, dtype }: Plan) {
+    this.#extent = extent;
+    this.#blocks = blocksOf(extent);
+    this.#loops = (dtype === 'float32' ? float32 : float64) as unknown as Loops;
+    this.#sum = new Float64Array(extent.channels);
+    this.#product = new Float64Array(extent.channels);
+    this.#zeros = new Float64Array(extent.channels);
+  }
+
+  /**
+   * Batch mean and population variance. Each block is summed as deviations from the mean p of those before it, and merged
+   * by Chan's formula (Chan, Golub and LeVeque, 1983): with n of the N elements in the block, its own M2 is Σd² − (Σd)²/n,
+   * and the merge adds (Σd/n)² · n(N − n)/N. Together that is Σd² − (Σd)²/N.
+   */
+  statistics(x: FloatArray, { mean, variance: M2 }: Statistics): void {
+    const { channels, inner } = this.#extent;
+    const [sum, squares] = [this.#sum.fill(0), this.#product.fill(0)];
+    for (let c = 0; c < channels; c++) mean[c] = x[c * inner]!;
+    M2.fill(0);
+    for (const block of this.#blocks) {
+      this.#loops.moments(x, mean, sum, squares, channels, inner, block);
+      const N = block.seen + block.length * block.count;
+      for (let c = 0; c < channels; c++) {
+        const [p, s] = [mean[c]!, sum[c]!];
+        mean[c] = p + s / N;
+        M2[c]! += squares[c]! - (s * s) / N;
+        // The new mean is rounded: deviations from it add up to this, not to 0, and the next sum begins here.
+        sum[c] = s - N * (mean[c]! - p);
+        squares[c] = 0;
+      }
+    }
+    const M = valuesPerChannel(this.#extent);
+    for (let c = 0; c < channels; c++) M2[c]! /= M;
+  }
+
+  /** y = (x − mean) · scale + beta */
+  normalize({ x, mean, scale }: SavedForward, beta: Float64Array, y: FloatArray): void {
+    const { channels, inner } = this.#extent;
+    for (const block of this.#blocks) this.#loops.normalize(x, mean, scale, beta, y, channels, inner, block);
+  }
+
+  /** dgamma = Σ dy · xHat, dbeta = Σ dy */
+  parameterGradients(
+    { x, mean, invStd }: SavedForward,
+    dy: FloatArray,
+    dgamma: Float64Array,
+    dbeta: Float64Array,
+  ): void {
+    const { channels, inner } = this.#extent;
+    dgamma.fill(0);
+    dbeta.fill(0);
+    for (const block of this.#blocks) this.#loops.gradientSums(x, mean, dy, dbeta, dgamma, channels, inner, block);
+    for (let c = 0; c < channels; c++) dgamma[c]! *= invStd[c]!;
+  }
+
+  /** dx = scale · (dy − dbeta/M − xHat · dgamma/M) */
+  inputGradient(
+    { x, mean, invStd, scale }: SavedForward,
+    dy: FloatArray,
+    dgamma: Float64Array,
+    dbeta: Float64Array,
+    dx: FloatArray,
+  ): void {
+    const { channels, inner } = this.#extent;
+    const M = valuesPerChannel(this.#extent);
+    const [dyMean, slope] = [this.#sum, this.#product];
+    for (let c = 0; c < channels; c++) {
+      dyMean[c] = dbeta[c]! / M;
+      slope[c] = (invStd[c]! * dgamma[c]!) / M;
+    }
+    for (const block of this.#blocks) {
+      this.#loops.inputGradient(x, mean, dy, scale, dyMean, slope, dx, channels, inner, block);
+    }
+  }
+
+  /** dx = scale · dy */
+  scaledGradient({ scale }: SavedForward, dy: FloatArray, dx: FloatArray): void {
+    const { channels, inner } = this.#extent;
+    const zeros = this.#zeros;
+    for (const block of this.#blocks) this.#loops.normalize(dy, zeros, scale, zeros, dx, channels, inner, block);
+  }
+}
