@@ -34,7 +34,8 @@ export class JsKernels implements Kernels {
     const statistics = this.#free.pop() ?? this.#newSaved();
     this.#passes.statistics(input.x, statistics);
     if (input.requireFinite) this.#assertFinite(statistics);
-    return { ...this.#normalize(input, statistics), statistics };
+    const { y, saved } = this.#normalize(input, statistics);
+    return { y, saved, statistics };
   }
 
   forwardInference(input: ForwardInferenceInput<HostMemory>): ForwardOutput<HostMemory> {
@@ -71,13 +72,13 @@ export class JsKernels implements Kernels {
     return { y, saved };
   }
 
-  #parameterGradients({ saved, dy, ...out }: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
+  #parameterGradients(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     this.#assertUsable();
     const { extent, dtype } = this.#plan;
-    const dgamma = out.dgamma ?? new Float64Array(extent.channels);
-    const dbeta = out.dbeta ?? new Float64Array(extent.channels);
-    const dx = out.dx ?? allocate(dtype, dy.length);
-    this.#passes.parameterGradients(saved as SavedForward, dy, dgamma, dbeta);
+    const dgamma = input.dgamma ?? new Float64Array(extent.channels);
+    const dbeta = input.dbeta ?? new Float64Array(extent.channels);
+    const dx = input.dx ?? allocate(dtype, input.dy.length);
+    this.#passes.parameterGradients(input.saved as SavedForward, input.dy, dgamma, dbeta);
     return { dx, dgamma, dbeta };
   }
 

@@ -221,15 +221,15 @@ export class BatchNorm {
     { track, valuesPerChannel }: { track: boolean; valuesPerChannel: number },
   ): Promise<ForwardOutput<Memory>> {
     if (this.#running.deferred >= maxDeferredBatches) await this.#running.settle();
-    const { statistics, ...output } = await operations.forwardTraining({ ...input, requireFinite: track });
+    const { y, saved, statistics } = await operations.forwardTraining({ ...input, requireFinite: track });
     try {
       if (track) this.#running.track(statistics, valuesPerChannel);
       else if ('read' in statistics) statistics.dispose();
     } catch (error) {
-      output.saved.dispose();
+      saved.dispose();
       throw error;
     }
-    return output;
+    return { y, saved };
   }
 
   async #normalizeByRunning(

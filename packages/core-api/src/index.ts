@@ -27,7 +27,7 @@ export {
   type GradientVector,
 } from './batch-norm.js';
 export { BatchNormError, type ErrorCode } from './errors.js';
-export { type Extent, extentOf, valuesPerChannel } from './extent.js';
+export { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
 export type { MaybePromise } from './maybe-promise.js';
 export { type BatchNormOptions, defaultOptions, type ResolvedOptions } from './options.js';
 export { assertFiniteStatistics } from './running-statistics.js';

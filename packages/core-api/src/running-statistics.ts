@@ -5,15 +5,18 @@ import type { OnDevice } from './tensor.js';
 
 /** Fails with `NON_FINITE_STATISTICS`, naming the first channel whose batch mean or variance is NaN or infinite. */
 export function assertFiniteStatistics({ mean, variance }: Statistics): void {
-  for (const [name, values] of Object.entries({ mean, variance })) {
-    for (let c = 0; c < values.length; c++) {
-      if (!Number.isFinite(values[c])) {
-        throw new BatchNormError(
-          'NON_FINITE_STATISTICS',
-          `received a batch whose ${name} of channel ${c} is ${values[c]}, expected finite values: ` +
-            'it would poison the running statistics',
-        );
-      }
+  assertFinite('mean', mean);
+  assertFinite('variance', variance);
+}
+
+function assertFinite(name: string, values: Float64Array): void {
+  for (let c = 0; c < values.length; c++) {
+    if (!Number.isFinite(values[c])) {
+      throw new BatchNormError(
+        'NON_FINITE_STATISTICS',
+        `received a batch whose ${name} of channel ${c} is ${values[c]}, expected finite values: ` +
+          'it would poison the running statistics',
+      );
     }
   }
 }
