@@ -1,5 +1,5 @@
 // What this backend adds to the layer's refusals, and its promises about buffers.
-import { BatchNorm, BatchNormError, type ErrorCode } from '@batchnorm/core-api';
+import { BatchNorm, BatchNormError, type ErrorCode, type Kernels, type Saved } from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
 import { createJsBackend } from '../src/index.js';
 import { problemOf } from './problems.js';
@@ -100,4 +100,25 @@ it('two layers on one backend do not disturb each other, and the same input give
   const gradients = await first.backward({ data: a.dy, shape });
   await second.backward({ data: b.dy, shape });
   expect({ y, gradients }).toEqual(want);
+});
+
+describe('a training loop with buffers of its own', () => {
+  it.each(extents)('alternates between two saved forwards, and allocates no more (%o)', (extent) => {
+    const { x, dy, gamma, beta, epsilon } = problemOf(extent, { dtype: 'float32' });
+    const kernels = createJsBackend().prepare({ extent, dtype: 'float32' }) as Kernels;
+    const [y, dx] = [new Float32Array(x.length), new Float32Array(x.length)];
+    const [dgamma, dbeta] = [new Float64Array(extent.channels), new Float64Array(extent.channels)];
+    const made = new Set<object>();
+    let latest: Saved | undefined;
+    for (let step = 0; step < 100; step++) {
+      const forward = kernels.forwardTraining({ x, y, gamma, beta, epsilon, requireFinite: true });
+      if ('then' in forward) throw new Error('kernels of this backend are synchronous');
+      latest?.dispose();
+      latest = forward.saved;
+      const backward = kernels.backwardTraining({ saved: latest, dy, dx, dgamma, dbeta });
+      expect({ ...forward, ...backward }).toMatchObject({ y, dx, dgamma, dbeta });
+      made.add(forward.saved).add(forward.statistics);
+    }
+    expect(made.size).toBe(2);
+  });
 });

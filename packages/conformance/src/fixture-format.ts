@@ -93,7 +93,7 @@ const pytorchCase = v.object({
   evaluation: v.nullish(step, null),
 });
 
-const file = v.object({ format: v.literal(1), cases: v.pipe(v.array(v.unknown()), v.nonEmpty()) });
+const file = v.object({ format: v.optional(v.literal(1)), cases: v.pipe(v.array(v.unknown()), v.nonEmpty()) });
 
 /**
  * Reads the parsed JSON of a golden file. Errors: `FixtureFormatError`, which names the file, the place in it and the
