@@ -1,7 +1,25 @@
-// The backends that `--backend` names.
+// The backends that `--backend` names, and where each of them can run.
+import { createGpuJsBackend, type GpuJsMode } from '@batchnorm/backend-gpujs';
 import { createJsBackend } from '@batchnorm/backend-js';
 import type { Backend, MaybePromise } from '@batchnorm/core-api';
 
-export const backends: Readonly<Record<string, () => MaybePromise<Backend>>> = {
-  js: createJsBackend,
+export type Platform = 'node' | 'chromium';
+
+interface Entry {
+  readonly platforms: readonly Platform[];
+  readonly create: () => MaybePromise<Backend>;
+}
+
+function gpujs(mode: GpuJsMode, ...platforms: Platform[]): Entry {
+  return { platforms, create: () => createGpuJsBackend({ mode }) };
+}
+
+export const backends: Readonly<Record<string, Entry>> = {
+  js: { platforms: ['node', 'chromium'], create: createJsBackend },
+  'gpujs-cpu': gpujs('cpu', 'node', 'chromium'),
+  'gpujs-webasm': gpujs('webasm', 'node', 'chromium'),
+  'gpujs-headlessgl': gpujs('headlessgl', 'node'),
+  'gpujs-webgl': gpujs('webgl', 'chromium'),
+  'gpujs-webgl2': gpujs('webgl2', 'chromium'),
+  'gpujs-webgpu': gpujs('webgpu', 'chromium'),
 };

@@ -1,17 +1,9 @@
-// What a run found: a table for people, JSON for programs.
+// What a run found: tables for people, JSON for programs.
 import { writeFile } from 'node:fs/promises';
 import { styleText } from 'node:util';
 import type { CaseResult } from '@batchnorm/conformance';
-import type { Execution } from '@batchnorm/core-api';
 import Table from 'cli-table3';
-
-/** The results of one backend, or why it could not run here. */
-export interface BackendReport {
-  readonly backend: string;
-  readonly execution: Execution | null;
-  readonly unavailable: string | null;
-  readonly results: readonly CaseResult[];
-}
+import type { BackendReport } from './run-backend.js';
 
 const statusText = {
   passed: styleText('green', 'pass'),
@@ -19,28 +11,73 @@ const statusText = {
   skipped: styleText('yellow', 'skip'),
 };
 
-export function tableOf({ backend, results }: BackendReport): string {
+const plain = {
+  style: { head: [], border: [] },
+  chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
+};
+
+/** One row for each backend and platform. */
+export function summaryOf(reports: readonly BackendReport[]): string {
   const table = new Table({
-    head: ['backend', 'dtype', 'file', 'case', '', 'worst error ÷ bound', 'where'],
-    colAligns: ['left', 'left', 'left', 'left', 'left', 'right', 'left'],
-    style: { head: [], border: [] },
-    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
+    ...plain,
+    head: ['backend', 'platform', 'cases', 'worst ÷ bound', 'where', 'runs on'],
+    colAligns: ['left', 'left', 'left', 'right', 'left', 'left'],
+    colWidths: [null, null, null, null, 34, 48],
+    wordWrap: true,
   });
-  for (const { dtype, file, name, status, worst, where, messages } of results) {
-    const ratio = status === 'skipped' ? '' : worst.toFixed(4);
-    table.push([backend, dtype, file, name, statusText[status], ratio, status === 'skipped' ? messages.join() : where]);
+  for (const report of reports) {
+    const { backend, platform, results } = report;
+    const worst = results.reduce<CaseResult | undefined>((a, b) => (a && a.worst >= b.worst ? a : b), undefined);
+    const where = worst && `${worst.dtype} ${worst.name} ${worst.where}`;
+    table.push([backend, platform, countsOf(report), worst?.worst.toFixed(4) ?? '', where ?? '', runsOn(report)]);
   }
   return table.toString();
 }
 
-/** The failed checks, some of each case. */
-export function failuresOf({ backend, results }: BackendReport, perCase = 3): string[] {
-  return results
-    .filter(({ status }) => status === 'failed')
-    .flatMap(({ dtype, file, name, messages }) => {
-      const more = messages.length > perCase ? [`… and ${messages.length - perCase} more`] : [];
-      return [...messages.slice(0, perCase), ...more].map((line) => `${backend} ${dtype} ${file} ${name}: ${line}`);
-    });
+function countsOf({ error, unavailable, results }: BackendReport): string {
+  if (unavailable !== null) return statusText.skipped;
+  if (error !== null) return statusText.failed;
+  return (['failed', 'passed', 'skipped'] as const)
+    .map((status) => [results.filter((result) => result.status === status).length, statusText[status]] as const)
+    .filter(([cases]) => cases > 0)
+    .map((pair) => pair.join(' '))
+    .join(', ');
+}
+
+function runsOn({ execution, unavailable, error }: BackendReport): string {
+  if (execution === null) return unavailable ?? firstLine(error);
+  const { engine, device, threads, accumulation, fallbackReason } = execution;
+  const fallback = fallbackReason === null ? '' : `; fell back: ${fallbackReason}`;
+  return `${engine} on ${device}, ${threads === 1 ? '1 thread' : `${threads} threads`}, sums in ${accumulation}${fallback}`;
+}
+
+const firstLine = (text: string | null) => text?.split('\n')[0] ?? '';
+
+/** One row for each case. */
+export function casesOf(reports: readonly BackendReport[]): string {
+  const table = new Table({
+    ...plain,
+    head: ['backend', 'platform', 'dtype', 'file', 'case', '', 'worst error ÷ bound', 'where'],
+    colAligns: ['left', 'left', 'left', 'left', 'left', 'left', 'right', 'left'],
+  });
+  for (const { backend, platform, results } of reports) {
+    for (const { dtype, file, name, status, worst, where } of results) {
+      const ratio = status === 'skipped' ? '' : worst.toFixed(4);
+      table.push([backend, platform, dtype, file, name, statusText[status], ratio, where]);
+    }
+  }
+  return table.toString();
+}
+
+/** What failed and what was skipped, and why: some lines of each case. */
+export function messagesOf({ backend, platform, error, results }: BackendReport, perCase = 3): string[] {
+  const outside = error === null ? [] : [`${backend} ${platform}: ${error}`];
+  const inside = results.flatMap(({ dtype, file, name, status, messages }) => {
+    const more = messages.length > perCase ? [`… and ${messages.length - perCase} more`] : [];
+    const prefix = `${backend} ${platform} ${dtype} ${file} ${name}: ${status === 'skipped' ? 'skipped: ' : ''}`;
+    return [...messages.slice(0, perCase), ...more].map((line) => `${prefix}${line}`);
+  });
+  return [...outside, ...inside];
 }
 
 export function count(reports: readonly BackendReport[], status: CaseResult['status']): number {

@@ -7,8 +7,8 @@ async function load(name: string, url: URL): Promise<FixtureFile> {
 
 async function readText(url: URL): Promise<string> {
   if (url.protocol !== 'file:') return (await fetch(url)).text();
-  const { readFile } = await import('node:fs/promises');
-  return readFile(url, 'utf8');
+  // Not an import, so that bundlers of pages do not look for it.
+  return process.getBuiltinModule('node:fs/promises').readFile(url, 'utf8');
 }
 
 // Bundlers find the files by these literal URLs. Awaited here, so that suites can be described synchronously.

@@ -46,7 +46,8 @@ async function replayStep(
   history: History,
   training: boolean,
 ): Promise<Check[]> {
-  const { dtype, axis, epsilon, trackRunningStatistics, numFeatures } = layer.options;
+  const { dtype, axis, epsilon, trackRunningStatistics, numFeatures, backend } = layer.options;
+  const { accumulation } = backend.execution;
   const extent = extentOf(golden.x.shape, axis);
   const batch = batchStatistics(golden.x.data, extent);
   if (training) history.add(batch, epsilon, valuesPerChannel(extent));
@@ -72,9 +73,10 @@ async function replayStep(
     const isActivation = quantity === 'y' || quantity === 'dx';
     const circumstances = (index: number) => {
       const c = isActivation ? channelOf(index, extent) : index;
-      return throughStatistics
-        ? { dtype, valuesPerChannel: valuesPerChannel(extent), conditioning: conditioningOf(normalization, c) }
-        : { dtype, ...history.circumstances(c) };
+      const isRunning = quantity === 'runningMean' || quantity === 'runningVariance';
+      const ofBatch = { valuesPerChannel: valuesPerChannel(extent), conditioning: conditioningOf(normalization, c) };
+      const ofHistory = { valuesPerChannel: history.mostValues, conditioning: history.conditioning(c) };
+      return { dtype, accumulation, ...(isRunning || !throughStatistics ? ofHistory : ofBatch) };
     };
     const expected = {
       shape: want.shape,
@@ -106,36 +108,35 @@ function countCheck(name: string, got: number, want: number | null | undefined):
 
 /** What running statistics have averaged so far, at its largest: their errors are relative to it. */
 class History {
+  /** Largest |mean|, deviation and variance of a batch, by channel. The running variance starts at 1. */
   readonly #mean: Float64Array;
-  /** Starts at 1, as the running variance does. */
+  readonly #deviation: Float64Array;
   readonly #variance: Float64Array;
-  readonly #conditioning: Float64Array;
-  #valuesPerChannel = 1;
+  mostValues = 1;
 
   constructor(channels: number) {
     this.#mean = new Float64Array(channels);
+    this.#deviation = new Float64Array(channels);
     this.#variance = new Float64Array(channels).fill(1);
-    this.#conditioning = new Float64Array(channels);
   }
 
-  readonly mean: Magnitude = (c) => this.#mean[c]!;
+  readonly mean: Magnitude = (c) => this.#mean[c]! + this.#deviation[c]!;
   readonly variance: Magnitude = (c) => this.#variance[c]!;
+
+  conditioning(c: number): number {
+    return this.#mean[c]! / this.#deviation[c]!;
+  }
 
   add({ mean, variance }: { mean: readonly number[]; variance: readonly number[] }, epsilon: number, M: number): void {
     const largest = (values: Float64Array, c: number, value: number) => {
       values[c] = Math.max(values[c]!, value);
     };
     mean.forEach((value, c) => {
-      const batchVariance = variance[c]!;
-      largest(this.#mean, c, Math.abs(value) + Math.sqrt(batchVariance));
-      largest(this.#variance, c, (batchVariance * M) / Math.max(M - 1, 1));
-      largest(this.#conditioning, c, Math.abs(value) / Math.sqrt(batchVariance + epsilon));
+      largest(this.#mean, c, Math.abs(value));
+      largest(this.#deviation, c, Math.sqrt(variance[c]! + epsilon));
+      largest(this.#variance, c, (variance[c]! * M) / Math.max(M - 1, 1));
     });
-    this.#valuesPerChannel = Math.max(this.#valuesPerChannel, M);
-  }
-
-  circumstances(c: number): { valuesPerChannel: number; conditioning: number } {
-    return { valuesPerChannel: this.#valuesPerChannel, conditioning: this.#conditioning[c]! };
+    this.mostValues = Math.max(this.mostValues, M);
   }
 }
 

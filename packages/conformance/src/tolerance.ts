@@ -1,12 +1,14 @@
 // How far a result may lie from the exact one: the bound that docs/numerics.md derives, never a constant that fits.
-import type { Dtype } from '@batchnorm/core-api';
+import type { Dtype, Execution } from '@batchnorm/core-api';
 
 /** What a layer computes and a check compares. */
 export type Quantity = 'y' | 'dx' | 'dgamma' | 'dbeta' | 'runningMean' | 'runningVariance';
 
 export interface Circumstances {
-  /** Of activations. Statistics, parameter gradients and their sums are float64 whatever it is. */
+  /** Of activations. Statistics and parameter gradients are float64 on the host whatever it is. */
   readonly dtype: Dtype;
+  /** The arithmetic of the backend's sums, as its `execution` says; a report shows it. */
+  readonly accumulation: Execution['accumulation'];
   /** M, the number of values per channel. */
   readonly valuesPerChannel: number;
   /** |mean| / √(variance + epsilon) of the channel: how much of a value's digits its mean takes up. */
@@ -26,22 +28,34 @@ function longestChain(valuesPerChannel: number): number {
  * The largest relative error of `quantity`, to first order: times the magnitude in magnitudes.ts it bounds the absolute
  * error. Derived in docs/numerics.md; the golden result's own float64 error is in it.
  */
-export function tolerance(quantity: Quantity, { dtype, valuesPerChannel, conditioning }: Circumstances): number {
+export function tolerance(
+  quantity: Quantity,
+  { dtype, accumulation, valuesPerChannel, conditioning }: Circumstances,
+): number {
   const u = unitRoundoff[dtype];
   const S = longestChain(valuesPerChannel);
+  /** Of a golden sum. */
+  const golden = S * w;
+  /** Of the backend's sum, relative to the sum of its terms' sizes. */
+  const e = { float64: golden, 'compensated-float32': 2 * unitRoundoff.float32, float32: S * unitRoundoff.float32 }[
+    accumulation
+  ];
+  /** Of the backend's mean, in deviations: compensated sums are of deviations from a pivot. */
+  const mean = accumulation === 'compensated-float32' ? e : e * (1 + conditioning);
   /** Of xHat, relative to 1 + |xHat|. */
-  const delta = 4 * u + 4 * S * w * (1 + conditioning);
+  const delta = 4 * u + 2 * (golden * (1 + conditioning) + mean);
   switch (quantity) {
     case 'y':
       return delta + 3 * u;
     case 'dx':
       return 3 * delta + 8 * u;
     case 'dgamma':
-      return delta + u + 2 * S * w;
+      return delta + u + golden + e;
     case 'dbeta':
+      return golden + e + 4 * w;
     case 'runningMean':
-      return 2 * S * w + 4 * w;
+      return golden + mean / (1 + conditioning) + 4 * w;
     case 'runningVariance':
-      return 4 * S * w + 8 * w + (2 * S * w * (1 + conditioning)) ** 2;
+      return 2 * golden + 2 * e + 8 * w + (2 * golden * (1 + conditioning)) ** 2;
   }
 }

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Circumstances, type Quantity, tolerance } from '../src/tolerance.js';
 
-const usual: Circumstances = { dtype: 'float32', valuesPerChannel: 1000, conditioning: 1 };
+const usual: Circumstances = { dtype: 'float32', accumulation: 'float64', valuesPerChannel: 1000, conditioning: 1 };
 const activations: Quantity[] = ['y', 'dx'];
 const vectors: Quantity[] = ['dgamma', 'dbeta', 'runningMean', 'runningVariance'];
 
@@ -37,6 +37,15 @@ describe('tolerance', () => {
   it('gives sums float64 accuracy in float32, too: summing 1e5 values in float32 would not do', () => {
     for (const quantity of ['dbeta', 'runningMean', 'runningVariance'] as const) {
       expect(tolerance(quantity, { ...usual, valuesPerChannel: 1e5 })).toBeLessThan(2 ** -24 / 1000);
+    }
+  });
+
+  it('gives compensated sums the float32 roundings that they have, whatever the mean and the number of values', () => {
+    for (const quantity of [...activations, ...vectors]) {
+      const circumstances = { ...usual, accumulation: 'compensated-float32' } as const;
+      expect(tolerance(quantity, circumstances)).toBeGreaterThan(tolerance(quantity, { ...usual, conditioning: 0 }));
+      expect(tolerance(quantity, { ...circumstances, valuesPerChannel: 1e6 })).toBeLessThan(50 * 2 ** -24);
+      expect(tolerance(quantity, { ...circumstances, conditioning: 1e6 })).toBeLessThan(50 * 2 ** -24);
     }
   });
 });

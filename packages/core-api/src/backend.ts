@@ -41,7 +41,7 @@ export interface Execution {
   readonly device: string;
   readonly threads: number;
   /** The arithmetic in which statistics and gradient sums are accumulated. */
-  readonly accumulation: 'float64' | 'two-float32' | 'float32';
+  readonly accumulation: 'float64' | 'compensated-float32' | 'float32';
   /** Why this is not what was asked for, or null. */
   readonly fallbackReason: string | null;
 }

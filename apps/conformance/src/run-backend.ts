@@ -1,0 +1,40 @@
+// One backend against the golden cases, on the platform that this runs on: in Node, or in the page.
+import { type CaseResult, type ConformanceOptions, runConformance } from '@batchnorm/conformance';
+import { BatchNormError, type Execution } from '@batchnorm/core-api';
+import { backends, type Platform } from './backends.js';
+
+/** The results of one backend, or why there are none. */
+export interface BackendReport {
+  readonly backend: string;
+  readonly platform: Platform;
+  readonly execution: Execution | null;
+  /** Why it can't run here. */
+  readonly unavailable: string | null;
+  /** What went wrong outside of any case. */
+  readonly error: string | null;
+  readonly results: readonly CaseResult[];
+}
+
+/** Does not reject: what goes wrong is in the report. */
+export async function runBackend(
+  backend: string,
+  platform: Platform,
+  options: ConformanceOptions,
+): Promise<BackendReport> {
+  try {
+    const instance = await backends[backend]!.create();
+    const results = await runConformance(instance, options);
+    await instance.dispose();
+    return { ...nothing(backend, platform), execution: instance.execution, results };
+  } catch (error) {
+    if (error instanceof BatchNormError && error.code === 'BACKEND_UNAVAILABLE') {
+      return { ...nothing(backend, platform), unavailable: error.message };
+    }
+    return { ...nothing(backend, platform), error: String((error as Error)?.stack ?? error) };
+  }
+}
+
+/** A report without results, to which the reason is added. */
+export function nothing(backend: string, platform: Platform): BackendReport {
+  return { backend, platform, execution: null, unavailable: null, error: null, results: [] };
+}

@@ -1,0 +1,133 @@
+// The backend: which mode it runs in, what it can do there, and kernels on demand.
+import {
+  assertTensor,
+  type Backend,
+  BatchNormError,
+  type Capabilities,
+  type DeviceTensor,
+  type Dtype,
+  dtypeOf,
+  type Execution,
+  type Kernels,
+  type Plan,
+  type Tensor,
+} from '@batchnorm/core-api';
+import { GpuJsTensor } from './device-tensor.js';
+import type { Engine } from './engine.js';
+import { GpuJsKernels } from './kernels.js';
+import { type GpuJsMode, gpuJsModes, type RejectedMode } from './modes.js';
+import { type Opened, openEngine } from './probe.js';
+
+export interface GpuJsOptions {
+  /** A mode of gpu.js, or `'auto'`: the first of `gpuJsModes` that works here. Default 'auto'. */
+  readonly mode?: GpuJsMode | 'auto';
+  /** Fail with `BACKEND_FELL_BACK` when gpu.js runs a kernel in another mode; `false`: `execution` says so. Default true. */
+  readonly strict?: boolean;
+}
+
+export interface GpuJsBackend extends Backend {
+  readonly mode: GpuJsMode;
+  /** The modes that `'auto'` tried before this one, and why they don't work here. */
+  readonly rejected: readonly RejectedMode[];
+}
+
+/**
+ * BatchNorm on gpu.js, float32. Needs `new Function`, which a content security policy must allow ('unsafe-eval').
+ *
+ * Errors: `INVALID_OPTION`; `BACKEND_UNAVAILABLE` with the reason where the mode does not work; `BACKEND_FELL_BACK`.
+ */
+export async function createGpuJsBackend(options: GpuJsOptions = {}): Promise<GpuJsBackend> {
+  const { mode, strict } = validateOptions(options);
+  if (mode !== 'auto') return new Implementation(await openEngine(mode, strict), []);
+  const rejected: RejectedMode[] = [];
+  for (const candidate of gpuJsModes) {
+    try {
+      return new Implementation(await openEngine(candidate, true), rejected);
+    } catch (error) {
+      rejected.push({ mode: candidate, reason: (error as Error).message });
+    }
+  }
+  const reasons = rejected.map(({ reason }) => reason).join('; ');
+  throw new BatchNormError('BACKEND_UNAVAILABLE', `received mode 'auto', expected a mode that runs here: ${reasons}`);
+}
+
+class Implementation implements GpuJsBackend {
+  readonly contractVersion = 1;
+  readonly name = 'gpujs';
+  readonly mode: GpuJsMode;
+  readonly rejected: readonly RejectedMode[];
+  readonly capabilities: Capabilities;
+  readonly execution: Execution;
+  readonly #engine: Engine;
+  #disposed = false;
+
+  constructor({ engine, accumulation }: Opened, rejected: readonly RejectedMode[]) {
+    this.#engine = engine;
+    this.mode = engine.mode;
+    this.rejected = rejected;
+    this.capabilities = {
+      dtypes: ['float32'],
+      deviceTensors: true,
+      deterministic: true,
+      limits: { elements: engine.maxElements },
+    };
+    this.execution = engine.execution(accumulation);
+  }
+
+  prepare({ extent, dtype }: Plan): Kernels {
+    this.#assertUsable();
+    assertFloat32(dtype);
+    return new GpuJsKernels(this, this.#engine, extent);
+  }
+
+  async upload(tensor: Tensor): Promise<DeviceTensor> {
+    this.#assertUsable();
+    assertTensor(tensor);
+    const { data, shape } = tensor;
+    assertFloat32(dtypeOf(data));
+    const { elements } = this.capabilities.limits;
+    if (data.length === 0)
+      throw new BatchNormError('EMPTY_BATCH', 'received a tensor of 0 elements, expected at least 1');
+    if (data.length > elements) {
+      throw new BatchNormError(
+        'LIMIT_EXCEEDED',
+        `received a tensor of ${data.length} elements, expected at most ${elements}`,
+      );
+    }
+    const values = this.#engine.traits.onHost ? data.slice() : data;
+    return new GpuJsTensor(this, await this.#engine.upload(values as Float32Array), shape);
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    await this.#engine.destroy();
+  }
+
+  #assertUsable(): void {
+    if (this.#disposed) {
+      throw new BatchNormError('DISPOSED', "received a call after dispose() of backend 'gpujs', expected none");
+    }
+  }
+}
+
+function assertFloat32(dtype: Dtype): void {
+  if (dtype !== 'float32') {
+    throw new BatchNormError('DTYPE_MISMATCH', `received ${dtype}, expected float32: gpu.js has no other`);
+  }
+}
+
+function validateOptions(options: GpuJsOptions): Required<GpuJsOptions> {
+  const { mode = 'auto', strict = true, ...unknown } = Object(options) as GpuJsOptions;
+  const modes = [...gpuJsModes, 'auto'];
+  if (!modes.includes(mode)) {
+    throw new BatchNormError('INVALID_OPTION', `received mode '${mode}', expected ${modes.join(', ')}`);
+  }
+  if (typeof strict !== 'boolean') {
+    throw new BatchNormError('INVALID_OPTION', `received strict '${strict}', expected true or false`);
+  }
+  const [name] = Object.keys(unknown);
+  if (name !== undefined)
+    throw new BatchNormError('INVALID_OPTION', `received an option '${name}', expected mode, strict`);
+  return { mode, strict };
+}

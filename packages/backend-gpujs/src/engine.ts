@@ -1,0 +1,216 @@
+// One `GPU` of gpu.js in one mode: compiles kernels, runs them, and makes sure that this mode is what ran.
+import { BatchNormError, type Execution } from '@batchnorm/core-api';
+import { GPU } from 'gpu.js';
+import { type GpuJsMode, type ModeTraits, traitsOf } from './modes.js';
+import { type Handle, Resident } from './resident.js';
+import { copySource, type Source } from './sources.js';
+
+/** What is used of a kernel of gpu.js. */
+interface GpuJsKernel {
+  (...args: unknown[]): unknown;
+  readonly kernel: {
+    readonly constructor: { readonly mode: string };
+    readonly fallbackReason: string | null;
+    readonly context?: GpuJsContext | null;
+    /** WebGL: the vertices of the rectangle that is drawn. */
+    buffer?: unknown;
+  };
+  destroy(): void;
+}
+
+/** A WebGL context, or gpu.js's own pair of WebGPU adapter and device. */
+interface GpuJsContext {
+  isContextLost?(): boolean;
+  getParameter?(name: number): unknown;
+  getExtension?(name: string): { readonly UNMASKED_RENDERER_WEBGL: number } | null;
+  readonly RENDERER?: number;
+  readonly MAX_TEXTURE_SIZE?: number;
+  readonly isLost?: boolean;
+  readonly adapter?: {
+    readonly info?: Readonly<Record<string, string>>;
+    readonly limits: { readonly maxStorageBufferBindingSize: number };
+  };
+}
+
+/** An argument of a kernel. */
+export type Argument = Resident | Float32Array | number;
+
+/** A compiled kernel. */
+export interface Program {
+  run(...args: Argument[]): Promise<Resident>;
+  dispose(): void;
+}
+
+/** Float32 indices are exact up to here. */
+const largestIndex = 2 ** 24;
+
+/** Uploads are compiled for each length; as many as these are kept. */
+const maxUploadPrograms = 8;
+
+export class Engine {
+  readonly mode: GpuJsMode;
+  readonly traits: ModeTraits;
+  /** Results that nobody has released yet. */
+  readonly alive: Set<Resident> = new Set();
+  readonly #gpu: GPU;
+  readonly #strict: boolean;
+  /** By length, the least recently used first. */
+  readonly #uploads = new Map<number, Program>();
+  #context: GpuJsContext | undefined;
+  #fallbackReason: string | null = null;
+
+  /** Errors: whatever gpu.js throws where it can't make the mode. */
+  constructor(mode: GpuJsMode, strict: boolean) {
+    this.mode = mode;
+    this.traits = traitsOf[mode];
+    this.#strict = strict;
+    this.#gpu = new GPU({ mode });
+  }
+
+  /** Most numbers of one result. */
+  get maxElements(): number {
+    const context = this.#context;
+    if (context?.getParameter)
+      return Math.min(largestIndex, Number(context.getParameter(context.MAX_TEXTURE_SIZE!)) ** 2);
+    const bytes = context?.adapter?.limits.maxStorageBufferBindingSize ?? Number.POSITIVE_INFINITY;
+    return Math.min(largestIndex, Math.floor(bytes / 4));
+  }
+
+  /** What runs. Known when a kernel has run. */
+  execution(accumulation: Execution['accumulation']): Execution {
+    const engine = this;
+    return {
+      engine: this.traits.engine,
+      device: this.#deviceName(),
+      threads: this.mode === 'webasm' ? availableThreads() : 1,
+      accumulation,
+      get fallbackReason() {
+        return engine.#fallbackReason;
+      },
+    };
+  }
+
+  /** Compiles at its first run. Errors of that: `LIMIT_EXCEEDED` at once, `BACKEND_FELL_BACK` when it runs. */
+  compile({ text, width, height }: Source): Program {
+    const length = width * height;
+    if (length > largestIndex) {
+      throw new BatchNormError(
+        'LIMIT_EXCEEDED',
+        `received a kernel of ${length} results, expected at most ${largestIndex}`,
+      );
+    }
+    const rows = this.traits.threadRows && height > 1;
+    const kernel = this.#gpu.createKernel(text, {
+      output: rows ? [width, height] : [length],
+      pipeline: true,
+      immutable: true,
+      asyncMode: true,
+      // gpu.js would choose a precision by the size of the output.
+      precision: 'single',
+      tactic: 'precision',
+    }) as unknown as GpuJsKernel;
+    return {
+      run: async (...args) => {
+        const values = args.map((arg) => (arg instanceof Resident ? arg.handle : arg));
+        const result = await this.guard(() => kernel(...values));
+        this.#context ??= kernel.kernel.context ?? undefined;
+        this.#assertMode(kernel);
+        return new Resident(flatten(result, length), this);
+      },
+      dispose: () => {
+        // All kernels draw with the vertex buffer that was bound last, whosever it is: it must outlive its kernel. The few
+        // bytes go with the context.
+        if ('buffer' in kernel.kernel) kernel.kernel.buffer = null;
+        kernel.destroy();
+      },
+    };
+  }
+
+  /** Numbers on the device. On modes that compute on the host they are the numbers themselves: copy what may change. */
+  async upload(values: Float32Array): Promise<Resident> {
+    if (this.traits.onHost) return new Resident(values, this);
+    const program = this.#uploads.get(values.length) ?? this.compile(copySource(values.length));
+    this.#uploads.delete(values.length);
+    this.#uploads.set(values.length, program);
+    for (const [length, oldest] of this.#uploads) {
+      if (this.#uploads.size <= maxUploadPrograms) break;
+      oldest.dispose();
+      this.#uploads.delete(length);
+    }
+    return program.run(values);
+  }
+
+  /** Runs `work` on the device. Errors: `DEVICE_LOST` when the device was, or is then, gone. */
+  async guard<T>(work: () => T | PromiseLike<T>): Promise<T> {
+    this.#assertAlive();
+    try {
+      const result = await work();
+      this.#assertAlive();
+      return result;
+    } catch (error) {
+      this.#assertAlive(error);
+      throw error;
+    }
+  }
+
+  /** Frees everything, the results too. */
+  async destroy(): Promise<void> {
+    const lost = this.#isLost();
+    for (const resident of [...this.alive]) resident.release();
+    if (!lost) await this.#gpu.destroy();
+  }
+
+  #assertAlive(cause?: unknown): void {
+    if (this.#isLost()) {
+      throw new BatchNormError(
+        'DEVICE_LOST',
+        `received a lost device in mode '${this.mode}', expected one that works`,
+        { cause },
+      );
+    }
+  }
+
+  #isLost(): boolean {
+    const context = this.#context;
+    return Boolean(context?.isLost ?? context?.isContextLost?.());
+  }
+
+  #assertMode({ kernel }: GpuJsKernel): void {
+    const { mode } = kernel.constructor;
+    if (mode === this.traits.kernelMode && kernel.fallbackReason === null) return;
+    this.#fallbackReason = `ran in mode '${mode}': ${kernel.fallbackReason ?? 'gpu.js gave no reason'}`;
+    if (this.#strict) {
+      throw new BatchNormError(
+        'BACKEND_FELL_BACK',
+        `received a kernel that ${this.#fallbackReason}, expected mode '${this.mode}'`,
+      );
+    }
+  }
+
+  #deviceName(): string {
+    const context = this.#context;
+    if (context?.getParameter) {
+      const names = context.getExtension?.('WEBGL_debug_renderer_info');
+      return String(context.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : context.RENDERER!));
+    }
+    const { vendor, architecture, device, description } = context?.adapter?.info ?? {};
+    return (
+      [vendor, architecture, device, description].filter(Boolean).join(' ') ||
+      (this.traits.onHost ? 'cpu' : 'unnamed adapter')
+    );
+  }
+}
+
+/** gpu.js returns rows of threads as an array of rows, which are views of one buffer. */
+function flatten(result: unknown, length: number): Handle {
+  if (!Array.isArray(result)) return result as Handle;
+  const [first] = result as [Float32Array];
+  return new Float32Array(first.buffer, first.byteOffset, length);
+}
+
+/** As gpu.js counts them: it uses workers only where memory can be shared. */
+function availableThreads(): number {
+  if (typeof SharedArrayBuffer === 'undefined') return 1;
+  const os = globalThis.process?.getBuiltinModule?.('node:os');
+  return os?.cpus().length ?? globalThis.navigator?.hardwareConcurrency ?? 4;
+}

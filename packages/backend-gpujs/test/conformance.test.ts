@@ -1,0 +1,21 @@
+// The golden cases in every mode, in Node and in Chromium.
+import { describeBackend } from '@batchnorm/browser/describe-backend';
+import { describeConformance } from '@batchnorm/conformance';
+import { describe, expect, it } from 'vitest';
+import { createGpuJsBackend } from '../src/index.js';
+
+const inBrowser = 'document' in globalThis;
+const modes = inBrowser
+  ? (['cpu', 'webasm', 'webgl', 'webgl2', 'webgpu'] as const)
+  : (['cpu', 'webasm', 'headlessgl'] as const);
+
+if (inBrowser) {
+  it('the page is cross-origin isolated: webasm may use threads', () => {
+    expect(globalThis).toHaveProperty('crossOriginIsolated', true);
+  });
+}
+
+for (const mode of modes) {
+  const create = () => createGpuJsBackend({ mode });
+  await describeBackend(`gpujs-${mode}`, create, (name) => describeConformance(name, create, { describe, it, expect }));
+}
