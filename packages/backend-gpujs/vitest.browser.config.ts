@@ -2,6 +2,7 @@ import { inChromium } from '@batchnorm/browser/vitest-config';
 
 export default inChromium({
   name: 'backend-gpujs',
-  include: ['test/conformance.test.ts'],
+  include: ['test/*.test.ts'],
+  dependencies: ['gpu.js', 'pure-rand/distribution/uniformFloat64', 'pure-rand/generator/mersenne'],
   backends: ['cpu', 'webasm', 'webgl', 'webgl2', 'webgpu'].map((mode) => `gpujs-${mode}@chromium`),
 });

@@ -20,10 +20,12 @@ export interface ChromiumTests {
   readonly include: string[];
   /** What REQUIRE_BACKENDS may name, such as 'js@chromium'. */
   readonly backends: readonly string[];
+  /** Packages that Vite is to bundle beforehand: one that it finds while tests run makes it reload them. */
+  readonly dependencies?: string[];
 }
 
 /** A vitest project of its own: `export default inChromium({ … })` in a vitest.browser.config.ts. */
-export function inChromium({ name, include, backends }: ChromiumTests): UserWorkspaceConfig {
+export function inChromium({ name, include, backends, dependencies = [] }: ChromiumTests): UserWorkspaceConfig {
   const requiredBackends = process.env.REQUIRE_BACKENDS ?? '';
   const executablePath = chromiumPath();
   if (executablePath === undefined) {
@@ -35,6 +37,7 @@ export function inChromium({ name, include, backends }: ChromiumTests): UserWork
     });
   }
   return defineProject({
+    optimizeDeps: { include: dependencies },
     plugins: [{ name: 'cross-origin-isolation', config: () => ({ server: { headers: { ...isolationHeaders } } }) }],
     test: {
       name,

@@ -211,6 +211,9 @@ function flatten(result: unknown, length: number): Handle {
 /** As gpu.js counts them: it uses workers only where memory can be shared. */
 function availableThreads(): number {
   if (typeof SharedArrayBuffer === 'undefined') return 1;
-  const os = globalThis.process?.getBuiltinModule?.('node:os');
-  return os?.cpus().length ?? globalThis.navigator?.hardwareConcurrency ?? 4;
+  const { process, navigator } = globalThis as {
+    process?: NodeJS.Process;
+    navigator?: { hardwareConcurrency: number };
+  };
+  return process?.getBuiltinModule?.('node:os').cpus().length ?? navigator?.hardwareConcurrency ?? 4;
 }
