@@ -13,7 +13,6 @@ import { type BackendReport, nothing, runBackend } from './run-backend.js';
 interface Flags {
   backend: string[];
   browser?: true;
-  cases?: true;
   chromium?: string;
   dtype: Dtype[];
   fixtures?: string;
@@ -38,7 +37,6 @@ const program = new Command('conformance')
   .addOption(
     new Option('--chromium <path>', 'the Chromium of --browser (default: the one on PATH)').env('CHROMIUM_PATH'),
   )
-  .option('--cases', 'show every case, not only the worst of each backend')
   .option('--fixtures <dir>', 'run every *.json of this folder instead of the built-in cases')
   .option('--json <file>', 'write the results there, too')
   .allowExcessArguments(false)
@@ -49,8 +47,8 @@ async function main(flags: Flags): Promise<number> {
   const cases = { dtypes: flags.dtype, ...(fixtures && { fixtures }) };
   const reports = [...(await inNode(flags, cases)), ...(flags.browser ? await inChromium(flags, cases) : [])];
 
+  console.log(casesOf(reports));
   console.log(summaryOf(reports));
-  if (flags.cases) console.log(casesOf(reports));
   for (const line of reports.flatMap((report) => messagesOf(report))) console.error(line);
   if (flags.json !== undefined) {
     await writeJson(pathOf(flags.json), reports).catch((error: Error) => program.error(`error: ${error.message}`));

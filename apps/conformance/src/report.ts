@@ -53,20 +53,33 @@ function runsOn({ execution, unavailable, error }: BackendReport): string {
 
 const firstLine = (text: string | null) => text?.split('\n')[0] ?? '';
 
-/** One row for each case. */
+/** One row for each case, one column for each backend and platform: pass or FAIL, and the worst error over its bound. */
 export function casesOf(reports: readonly BackendReport[]): string {
+  const ran = reports.filter(({ results }) => results.length > 0);
   const table = new Table({
     ...plain,
-    head: ['backend', 'platform', 'dtype', 'file', 'case', '', 'worst error ÷ bound', 'where'],
-    colAligns: ['left', 'left', 'left', 'left', 'left', 'left', 'right', 'left'],
+    head: [
+      'dtype',
+      'file',
+      'case',
+      ...ran.map(({ backend, platform }) => `${backend.replace('-', '\n')}\n${platform}`),
+    ],
   });
-  for (const { backend, platform, results } of reports) {
-    for (const { dtype, file, name, status, worst, where } of results) {
-      const ratio = status === 'skipped' ? '' : worst.toFixed(4);
-      table.push([backend, platform, dtype, file, name, statusText[status], ratio, where]);
-    }
+  const [longest] = ran.toSorted((a, b) => b.results.length - a.results.length);
+  for (const { dtype, file, name } of longest?.results ?? []) {
+    const cells = ran.map(({ results }) =>
+      cellOf(results.find((result) => result.dtype === dtype && result.file === file && result.name === name)),
+    );
+    table.push([dtype, file, name, ...cells]);
   }
   return table.toString();
+}
+
+function cellOf(result: CaseResult | undefined): string {
+  if (result === undefined) return '';
+  const { status, worst, where } = result;
+  const detail = where.startsWith('refused') ? 'refused' : worst.toFixed(4);
+  return status === 'skipped' ? statusText.skipped : `${statusText[status]} ${detail}`;
 }
 
 /** What failed and what was skipped, and why: some lines of each case. */

@@ -58,7 +58,10 @@ class DeviceArithmetic {
 
   /** The table of coefficients by which a batch's own moments normalise it. */
   coefficientsOf(moments: Resident, { gamma, beta, epsilon }: ForwardInput<Memory>): Promise<Resident> {
-    return this.#programs.coefficients.run(moments, Float32Array.of(...gamma, ...beta), epsilon, 1);
+    const parameters = new Float32Array(gamma.length + beta.length);
+    parameters.set(gamma);
+    parameters.set(beta, gamma.length);
+    return this.#programs.coefficients.run(moments, parameters, epsilon, 1);
   }
 
   /** The same of given statistics, computed on the host in float64. */

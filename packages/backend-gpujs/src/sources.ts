@@ -44,8 +44,10 @@ const exactByReciprocal = 2 ** 21;
  * up to 2²⁴.
  */
 export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
-  const { outer, channels: C, inner } = extent;
+  const C = extent.channels;
   const M = valuesPerChannel(extent);
+  // One channel is one run, whatever the layout: better a long row of threads than a column.
+  const [outer, inner] = C === 1 ? [1, M] : [extent.outer, extent.inner];
   const size = M * C;
   // Two stages: as many threads for a channel as keep both short.
   const blocks = Math.ceil(Math.sqrt(M) / 2);
