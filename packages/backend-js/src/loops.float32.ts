@@ -5,7 +5,8 @@
 // Each function is one pass over one block. It has two loops:
 //
 // - Where channels are neighbours, down a strip of them, with their sums or coefficients in local variables: three
-//   channels have the most sums that stay in registers; passes that write want eight, a whole cache line at a time.
+//   channels have the most sums that stay in registers; passes that write want eight, because narrower strips keep hitting
+//   the same cache sets where rows are a power of two bytes.
 // - Otherwise, and for the channels that do not fill a strip, along one channel, unrolled; sums are added as a tree.
 //
 // Every index is in bounds, which TypeScript cannot know: hence the `!`, of which nothing is left at run time.

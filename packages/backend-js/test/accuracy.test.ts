@@ -64,6 +64,14 @@ describe('batch statistics', () => {
     }
   });
 
+  it('do not drift with the number of blocks: the rounding of each merged mean is carried on', async () => {
+    const extent = { outer: 65536, channels: 3, inner: 1 };
+    const problem = problemOf(extent, { seed: 7, mean: 1e6 });
+    const { variance } = await statisticsOf(problem.x, extent);
+    const exact = reference(problem);
+    for (let c = 0; c < 3; c++) expect(Math.abs(variance[c]! / exact.variance[c]! - 1)).toBeLessThan(2e-14);
+  });
+
   it('of a constant channel have variance 0 exactly, whatever the constant', async () => {
     for (const extent of shapes) {
       for (const constant of [0, 0.1, -1e30, 1e-30, 12345.678]) {

@@ -1,4 +1,4 @@
-// The formulas as they stand, on an extent, in float64 and two passes: what every kernel is compared with.
+// The formulas as they stand, on an extent, in float64, with compensated sums: what every kernel is compared with.
 import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
 
 export interface Problem {
@@ -17,10 +17,18 @@ export function reference(problem: Problem, running?: { mean: ArrayLike<number>;
   const C = extent.channels;
   const channelOf = (k: number) => Math.floor(k / extent.inner) % C;
   const elements = Array.from({ length: M * C }, (_, k) => k);
+  /** Neumaier's compensated sums. */
   const sums = (term: (k: number, c: number) => number) => {
     const totals = new Array<number>(C).fill(0);
-    for (const k of elements) totals[channelOf(k)]! += term(k, channelOf(k));
-    return totals;
+    const lost = new Array<number>(C).fill(0);
+    for (const k of elements) {
+      const c = channelOf(k);
+      const [total, value] = [totals[c]!, term(k, c)];
+      const next = total + value;
+      lost[c]! += Math.abs(total) >= Math.abs(value) ? total - next + value : value - next + total;
+      totals[c] = next;
+    }
+    return totals.map((total, c) => total + lost[c]!);
   };
   const rough = sums((k) => x[k]! / M);
   const batchMean = sums((k, c) => (x[k]! - rough[c]!) / M).map((rest, c) => rough[c]! + rest);

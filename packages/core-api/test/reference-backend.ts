@@ -139,6 +139,7 @@ class ReferenceKernels implements Kernels {
     meanTerms: (sums: { dgamma: Float64Array; dbeta: Float64Array }, xHat: number, c: number) => number,
   ): BackwardOutput<HostMemory> {
     const saved = input.saved as SavedForward;
+    if (!this.backend.alive.has(this)) throw new Error('disposed kernels were used');
     if (!this.backend.alive.has(saved)) throw new Error('a disposed saved forward was used');
     const { x, gamma, mean, std } = saved;
     const { dy, dx = allocate(this.dtype, dy.length) } = input;
