@@ -3,5 +3,7 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  test: { projects: ['packages/*', 'apps/*', 'examples/*', 'packages/*/vitest.browser.config.ts'] },
+  test: {
+    projects: ['packages/*', 'apps/*', 'examples/*', '!examples/toy-backend', 'packages/*/vitest.browser.config.ts'],
+  },
 });

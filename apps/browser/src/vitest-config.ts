@@ -42,6 +42,8 @@ export function inChromium({ name, include, backends, dependencies = [] }: Chrom
     test: {
       name,
       include,
+      // Software rendering of a large case takes seconds.
+      testTimeout: 60_000,
       provide: { requiredBackends },
       browser: {
         enabled: true,

@@ -28,6 +28,10 @@ export class ConformanceBrowser {
     return new ConformanceBrowser(server, browser);
   }
 
+  get version(): string {
+    return this.#browser.version();
+  }
+
   /** Runs one backend in a page of its own. Does not reject: what goes wrong in the page is in the report. */
   async run(request: PageRequest, onProgress: (status: CaseResult['status']) => void): Promise<BackendReport> {
     const page = await this.#browser.newPage();

@@ -1,14 +1,17 @@
 // `pnpm conformance`: exits with 0 when everything passed, 1 when something failed, 2 when the question was wrong.
 import { resolve } from 'node:path';
 import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
-import { type CaseResult, dtypes, type FixtureFile, FixtureFormatError } from '@batchnorm/conformance';
+import { dtypes, type FixtureFile, FixtureFormatError } from '@batchnorm/conformance';
 import type { Dtype } from '@batchnorm/core-api';
 import { Command, Option } from 'commander';
 import { backends } from './backends.js';
 import type { ConformanceBrowser } from './browser.js';
 import { readFixtureFolder } from './fixture-folder.js';
-import { casesOf, count, messagesOf, summaryOf, writeJson } from './report.js';
+import { type OnStatus, ProgressLine } from './progress.js';
+import { makeReportFolder, ReportError, writeJson, writeReport } from './report-files.js';
+import { goldenTable, messageLines, summaryTable } from './report-terminal.js';
 import { type BackendReport, nothing, runBackend } from './run-backend.js';
+import { count, type Run } from './run-summary.js';
 
 interface Flags {
   backend: string[];
@@ -17,6 +20,7 @@ interface Flags {
   dtype: Dtype[];
   fixtures?: string;
   json?: string;
+  report?: string;
 }
 
 interface Cases {
@@ -28,7 +32,7 @@ interface Cases {
 const pathOf = (path: string) => resolve(process.env.INIT_CWD ?? '', path);
 
 const program = new Command('conformance')
-  .description('Runs every golden case against the backends and compares each result with its derived bound.')
+  .description('Runs every case of the kit against the backends and compares each result with its derived bound.')
   .addOption(
     new Option('--backend <name...>', 'run only these').choices(Object.keys(backends)).default(Object.keys(backends)),
   )
@@ -39,21 +43,24 @@ const program = new Command('conformance')
   )
   .option('--fixtures <dir>', 'run every *.json of this folder instead of the built-in cases')
   .option('--json <file>', 'write the results there, too')
+  .option('--report <dir>', 'write conformance.json, conformance.md and conformance.html there, too')
   .allowExcessArguments(false)
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
 
 async function main(flags: Flags): Promise<number> {
   const fixtures = flags.fixtures === undefined ? undefined : await readFixtureFolder(pathOf(flags.fixtures));
   const cases = { dtypes: flags.dtype, ...(fixtures && { fixtures }) };
-  const reports = [...(await inNode(flags, cases)), ...(flags.browser ? await inChromium(flags, cases) : [])];
+  if (flags.report !== undefined) await makeReportFolder(pathOf(flags.report));
+  const run = await runAll(flags, cases);
+  const { reports } = run;
 
-  console.log(casesOf(reports));
-  console.log(summaryOf(reports));
-  for (const line of reports.flatMap((report) => messagesOf(report))) console.error(line);
-  if (flags.json !== undefined) {
-    await writeJson(pathOf(flags.json), reports).catch((error: Error) => program.error(`error: ${error.message}`));
-  }
-  const [passed, failed, skipped] = (['passed', 'failed', 'skipped'] as const).map((status) => count(reports, status));
+  console.log(goldenTable(reports));
+  console.log(summaryTable(reports));
+  for (const line of messageLines(reports)) console.error(line);
+  if (flags.report !== undefined) await writeReport(pathOf(flags.report), run);
+  if (flags.json !== undefined) await writeJson(pathOf(flags.json), run);
+  const results = reports.flatMap((report) => report.results);
+  const [passed, failed, skipped] = (['passed', 'failed', 'skipped'] as const).map((status) => count(results, status));
   console.log(`${passed} cases passed, ${failed} failed, ${skipped} skipped`);
 
   const missing = reports.filter((report) => report.unavailable !== null && isRequired(report));
@@ -61,14 +68,31 @@ async function main(flags: Flags): Promise<number> {
   return failed === 0 && missing.length === 0 && reports.every(({ error }) => error === null) ? 0 : 1;
 }
 
+async function runAll(flags: Flags, cases: Cases): Promise<Run> {
+  const inThisNode = await inNode(flags, cases);
+  const { version, reports } = flags.browser ? await inChromium(flags, cases) : { reports: [] };
+  return {
+    date: new Date().toISOString(),
+    machine: `${process.platform} ${process.arch}`,
+    versions: { node: process.versions.node, ...(version !== undefined && { chromium: version }) },
+    reports: [...inThisNode, ...reports],
+  };
+}
+
 async function inNode(flags: Flags, cases: Cases): Promise<BackendReport[]> {
   const here = flags.backend.filter((name) => !flags.browser || backends[name]!.platforms.includes('node'));
-  return inTurn(here, 'node', (name, onProgress) =>
-    runBackend(name, 'node', { ...cases, onProgress: ({ status }) => onProgress(status) }),
+  return inTurn(here, 'node', (name, onStatus) =>
+    runBackend(name, 'node', { ...cases, onProgress: ({ status }) => onStatus(status) }),
   );
 }
 
-async function inChromium(flags: Flags, cases: Cases): Promise<BackendReport[]> {
+interface InChromium {
+  /** Absent when it did not start. */
+  readonly version?: string;
+  readonly reports: readonly BackendReport[];
+}
+
+async function inChromium(flags: Flags, cases: Cases): Promise<InChromium> {
   const there = flags.backend.filter((name) => backends[name]!.platforms.includes('chromium'));
   let browser: ConformanceBrowser;
   try {
@@ -78,29 +102,27 @@ async function inChromium(flags: Flags, cases: Cases): Promise<BackendReport[]> 
     browser = await ConformanceBrowser.start(path);
   } catch (error) {
     const [reason] = (error as Error).message.split('\n');
-    return there.map((name) => ({ ...nothing(name, 'chromium'), error: reason! }));
+    return { reports: there.map((name) => ({ ...nothing(name, 'chromium'), error: reason! })) };
   }
   try {
-    return await inTurn(there, 'chromium', (backend, onProgress) => browser.run({ backend, ...cases }, onProgress));
+    const run = (backend: string, onStatus: OnStatus) => browser.run({ backend, ...cases }, onStatus);
+    return { version: browser.version, reports: await inTurn(there, 'chromium', run) };
   } finally {
     await browser.close();
   }
 }
 
-type Progress = (status: CaseResult['status']) => void;
-
-/** One backend after another; a line on stderr for each, and in it a character for each case. */
+/** One backend after another. */
 async function inTurn(
   names: readonly string[],
   platform: string,
-  run: (name: string, onProgress: Progress) => Promise<BackendReport>,
+  run: (name: string, onStatus: OnStatus) => Promise<BackendReport>,
 ): Promise<BackendReport[]> {
-  const signs = { passed: '.', failed: 'F', skipped: 's' };
   const reports: BackendReport[] = [];
   for (const name of names) {
-    process.stderr.write(`${name} in ${platform} `);
-    const report = await run(name, (status) => void process.stderr.write(signs[status]));
-    process.stderr.write(`${report.unavailable === null ? '' : 'skipped'}\n`);
+    const line = new ProgressLine(`${name} in ${platform}`);
+    const report = await run(name, line.onStatus);
+    line.end(report.unavailable !== null);
     reports.push(report);
   }
   return reports;
@@ -120,7 +142,8 @@ function isRequired(report: BackendReport): boolean {
 try {
   process.exitCode = await main(program.parse().opts<Flags>());
 } catch (error) {
-  if (!(error instanceof FixtureFormatError)) throw error;
-  console.error(`malformed fixtures: ${error.message}`);
+  if (error instanceof FixtureFormatError) console.error(`malformed fixtures: ${error.message}`);
+  else if (error instanceof ReportError) console.error(`error: ${error.message}`);
+  else throw error;
   process.exitCode = 2;
 }

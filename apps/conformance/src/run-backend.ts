@@ -1,6 +1,6 @@
-// One backend against the golden cases, on the platform that this runs on: in Node, or in the page.
+// One backend against the kit, on the platform that this runs on: in Node, or in the page.
 import { type CaseResult, type ConformanceOptions, runConformance } from '@batchnorm/conformance';
-import { BatchNormError, type Execution } from '@batchnorm/core-api';
+import { type Backend, BatchNormError, type Execution } from '@batchnorm/core-api';
 import { backends, type Platform } from './backends.js';
 
 /** The results of one backend, or why there are none. */
@@ -21,11 +21,15 @@ export async function runBackend(
   platform: Platform,
   options: ConformanceOptions,
 ): Promise<BackendReport> {
-  try {
+  let first: Backend | undefined;
+  const create = async () => {
     const instance = await backends[backend]!.create();
-    const results = await runConformance(instance, options);
-    await instance.dispose();
-    return { ...nothing(backend, platform), execution: instance.execution, results };
+    first ??= instance;
+    return instance;
+  };
+  try {
+    const results = await runConformance(create, options);
+    return { ...nothing(backend, platform), execution: first!.execution, results };
   } catch (error) {
     if (error instanceof BatchNormError && error.code === 'BACKEND_UNAVAILABLE') {
       return { ...nothing(backend, platform), unavailable: error.message };

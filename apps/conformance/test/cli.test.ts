@@ -1,44 +1,24 @@
-// The command as its users run it: exit codes, the table, the JSON file.
-import { execFile } from 'node:child_process';
+// The command as its users run it: exit codes, the tables, the JSON file.
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { describeMissing, isRequired } from '@batchnorm/browser/describe-backend';
+import { type Group, suite } from '@batchnorm/conformance';
 import { beforeEach, describe, expect, it } from 'vitest';
-
-const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
-
-interface Run {
-  readonly code: number;
-  readonly output: string;
-}
-
-function conformance(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Run> {
-  return new Promise((resolve) => {
-    const options = { cwd: folder, env: { ...process.env, INIT_CWD: folder, NO_COLOR: '1', ...env } };
-    execFile(process.execPath, [main, ...args], options, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, output: stdout + stderr });
-    });
-  });
-}
-
-/** One training step whose results are known: x = ±1 has mean 0 and variance 1. */
-function golden(y: readonly number[]) {
-  const array = (...data: number[]) => ({ shape: [data.length, 1], data });
-  const vector = (value: number) => ({ shape: [1], data: [value] });
-  const step = { x: array(-1, 1, -1, 1), y: array(...y), runningMean: vector(0), runningVariance: vector(1) };
-  const common = { numFeatures: 1, epsilon: 3, momentum: 0.9, gamma: vector(2), beta: vector(5) };
-  return { format: 1, cases: [{ name: 'by hand', ...common, steps: [step] }] };
-}
+import { runCommand } from './command.js';
+import { golden } from './golden.js';
 
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'conformance-'));
 });
+const conformance = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
+  runCommand(folder, args, env);
 const write = (name: string, content: unknown) =>
   writeFile(join(folder, name), typeof content === 'string' ? content : JSON.stringify(content));
+
+const groups: readonly Group[] = ['golden', 'exact', 'adversarial', 'behaviour'];
 
 interface Document {
   readonly backends: readonly {
@@ -48,15 +28,27 @@ interface Document {
     readonly results: readonly unknown[];
   }[];
 }
+/** Of the kit's cases in one dtype. */
+const casesIn = (group: Group) => suite.filter((one) => one.group === group).length;
+
 const readJson = async (): Promise<Document> => JSON.parse(await readFile(join(folder, 'out.json'), 'utf8'));
 
 describe('pnpm conformance', () => {
-  it('passes every built-in case in both dtypes, and writes them as JSON', async () => {
+  it('passes every case of the kit in both dtypes, and writes them as JSON', { timeout: 60_000 }, async () => {
     const { code, output } = await conformance(['--backend', 'js', '--json', 'out.json']);
-    expect(output).toContain('30 cases passed, 0 failed, 0 skipped');
+    expect(output).toContain(`${2 * suite.length} cases passed, 0 failed, 0 skipped`);
+    expect(output).toMatch(
+      new RegExp(['js', 'node', ...groups.map((group) => `${2 * casesIn(group)} pass`)].join(' +│ +')),
+    );
     expect(code).toBe(0);
     const report = await readJson();
-    expect(report).toMatchObject({ formatVersion: 1, passed: 30, failed: 0, skipped: 0 });
+    expect(report).toMatchObject({
+      formatVersion: 2,
+      platform: { machine: `${process.platform} ${process.arch}`, node: process.versions.node },
+      passed: 2 * suite.length,
+      failed: 0,
+      skipped: 0,
+    });
     expect(report.backends[0]).toMatchObject({
       backend: 'js',
       platform: 'node',
@@ -64,17 +56,32 @@ describe('pnpm conformance', () => {
       error: null,
       execution: { engine: 'JavaScript', accumulation: 'float64' },
     });
-    expect(report.backends[0]!.results[0]).toMatchObject({ name: 'example-32x10', dtype: 'float32', status: 'passed' });
+    expect(report.backends[0]!.results[0]).toEqual({
+      group: 'golden',
+      source: 'seed-numpy.json',
+      name: 'example-32x10',
+      dtype: 'float32',
+      status: 'passed',
+      worst: expect.any(Number),
+      ulps: expect.any(Number),
+      where: expect.stringMatching(/^(step \d+|inference) /),
+      messages: [],
+    });
   });
 
-  it('runs one dtype only when asked', async () => {
+  it('runs one dtype only when asked, and shows ten cases as one sign', { timeout: 60_000 }, async () => {
     const { output } = await conformance(['--backend', 'js', '--dtype', 'float64']);
-    expect(output).toContain('15 cases passed');
+    expect(output).toContain(`${suite.length} cases passed`);
     expect(output).not.toContain('float32');
+    const [, signs] = /^js in node (\S+)/m.exec(output)!;
+    expect(signs).toBe('.'.repeat(Math.ceil(suite.length / 10)));
   });
 
   it('has one row for each backend, and says why one does not run in Node', async () => {
-    const { output } = await conformance(['--dtype', 'float32', '--json', 'out.json'], { REQUIRE_BACKENDS: '' });
+    await write('right.json', golden([4, 6, 4, 6]));
+    const { output } = await conformance(['--fixtures', '.', '--dtype', 'float32', '--json', 'out.json'], {
+      REQUIRE_BACKENDS: '',
+    });
     const { backends } = await readJson();
     expect(backends.map(({ backend, platform }) => `${backend} ${platform}`)).toEqual(
       ['js', 'cpu', 'webasm', 'headlessgl', 'webgl', 'webgl2', 'webgpu'].map(
@@ -83,8 +90,8 @@ describe('pnpm conformance', () => {
     );
     for (const { backend, unavailable, results } of backends) {
       if (/webg/.test(backend)) expect(unavailable).toMatch(/\S/);
-      expect(output).toMatch(new RegExp(`│ ${backend} +│ node +│ ${unavailable === null ? '' : 'skip'}`));
-      expect(results).toHaveLength(unavailable === null ? 15 : 0);
+      expect(output).toMatch(new RegExp(`│ ${backend} +│ node${unavailable === null ? ' +│ +1 pass' : ' skip'}`));
+      expect(results).toHaveLength(unavailable === null ? 1 : 0);
     }
   });
 
@@ -94,15 +101,18 @@ describe('pnpm conformance', () => {
       code: 1,
       output: expect.stringContaining(message),
     });
-    const required = await conformance(['--dtype', 'float64'], { REQUIRE_BACKENDS: 'js,gpujs-webgl' });
+    await write('right.json', golden([4, 6, 4, 6]));
+    const required = await conformance(['--fixtures', '.', '--dtype', 'float64'], {
+      REQUIRE_BACKENDS: 'js,gpujs-webgl',
+    });
     expect(required).toMatchObject({ code: 1, output: expect.stringContaining(message) });
   });
 
-  it('shows every case of every backend, and a row for each backend', async () => {
-    const { output } = await conformance(['--backend', 'js', 'gpujs-cpu']);
-    expect(output).toMatch(/float32 +│ seed-numpy.json +│ large-mean +│ pass 0\.\d{4} +│ pass 0\.\d{4}/);
-    expect(output).toMatch(/float64 +│ pytorch.json +│ no-affine +│ pass 0\.\d{4} +│ pass refused/);
-    expect(output).toMatch(/gpujs-cpu +│ node +│ 30 pass/);
+  it('shows every golden case of every backend', async () => {
+    await write('right.json', golden([4, 6, 4, 6]));
+    const { output } = await conformance(['--backend', 'js', 'gpujs-cpu', '--fixtures', '.']);
+    expect(output).toMatch(/float32 +│ right.json +│ by hand +│ pass 0\.\d{4} +│ pass 0\.\d{4}/);
+    expect(output).toMatch(/float64 +│ right.json +│ by hand +│ pass 0\.\d{4} +│ pass refused/);
   });
 
   it('--fixtures runs the files of a folder', async () => {
@@ -166,7 +176,9 @@ describe('pnpm conformance', () => {
 
 describe('pnpm conformance --browser', () => {
   it('fails, and says why, where Chromium does not start', async () => {
-    const { code, output } = await conformance(['--backend', 'js', '--browser', '--chromium', 'absent']);
+    await write('right.json', golden([4, 6, 4, 6]));
+    const args = ['--backend', 'js', '--fixtures', '.', '--browser', '--chromium', 'absent'];
+    const { code, output } = await conformance(args);
     expect(output).toMatch(/js chromium: \S.*absent/);
     expect(code).toBe(1);
   });
@@ -196,7 +208,7 @@ describe('pnpm conformance --browser', () => {
   it('reports a wrong result of the page like one of Node', { timeout: 60_000 }, async () => {
     await write('wrong.json', golden([4, 6, 4, 6.001]));
     const { code, output } = await conformance(['--backend', 'js', '--browser', '--fixtures', '.']);
-    expect(output).toMatch(/js chromium float32 wrong.json by hand: step 1 y\[3\]: received 6, expected 6.001/);
+    expect(output).toMatch(/js chromium: float32 wrong.json by hand: step 1 y\[3\]: received 6, expected 6.001/);
     expect(code).toBe(1);
   });
 });

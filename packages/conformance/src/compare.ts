@@ -54,6 +54,11 @@ export function compare(
   return { passed, worst, largestError, message: passed ? '' : message };
 }
 
+/** A check that either holds or does not. */
+export function outcome(what: string, holds: boolean, message: string): Comparison & { readonly what: string } {
+  return { what, ...(holds ? { passed: true, worst: 0, largestError: 0, message: '' } : failure(message)) };
+}
+
 function failure(message: string): Comparison {
   return { passed: false, worst: Number.POSITIVE_INFINITY, largestError: Number.POSITIVE_INFINITY, message };
 }

@@ -1,21 +1,24 @@
-// Whether a backend conforms, without a test runner: every case, every dtype, as data.
-import { type Backend, BatchNorm, BatchNormError, type Dtype } from '@batchnorm/core-api';
-import { builtInFixtures } from './built-in-fixtures.js';
-import type { FixtureCase, FixtureFile } from './fixture-format.js';
-import { type Check, inapplicable, replay } from './replay.js';
+// Whether a backend conforms, without a test runner, in Node and in a page: every case, every dtype, as data.
+import { type Backend, BatchNorm, BatchNormError, type Dtype, type MaybePromise } from '@batchnorm/core-api';
+import type { Check, ConformanceCase, Group, Subject } from './conformance-case.js';
+import type { FixtureFile } from './fixture-format.js';
+import { goldenCases } from './golden-cases.js';
+import { suite } from './suite.js';
 
 export const dtypes: readonly Dtype[] = ['float32', 'float64'];
 
 /** The outcome of one case on one backend in one dtype. */
 export interface CaseResult {
-  readonly file: string;
+  readonly group: Group;
+  /** The golden file, or the group. */
+  readonly source: string;
   readonly name: string;
   readonly dtype: Dtype;
   readonly status: 'passed' | 'failed' | 'skipped';
   /** The largest error over its bound. Above 1 is a failure. */
   readonly worst: number;
-  /** The largest relative error, whatever its bound. */
-  readonly error: number;
+  /** The largest relative error, whatever its bound, in units of the last place of the dtype. */
+  readonly ulps: number;
   /** Where the worst was, such as 'step 2 dx'. */
   readonly where: string;
   /** One line for each failed check, or the reason of a skip. */
@@ -23,37 +26,57 @@ export interface CaseResult {
 }
 
 export interface ConformanceOptions {
-  /** Default: the golden files of this package. */
+  /** Golden files to run instead of the kit's own cases. */
   readonly fixtures?: readonly FixtureFile[];
   /** Default: both. One that the backend lacks must be refused with `DTYPE_MISMATCH`. */
   readonly dtypes?: readonly Dtype[];
-  readonly onProgress?: (result: CaseResult) => void;
+  readonly onProgress?: (result: CaseResult, done: number, total: number) => void;
+  /** Stops after the case that is running; the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
-/** Runs every case on `backend`, one after another. A case that throws has failed; this does not reject. */
-export async function runConformance(backend: Backend, options: ConformanceOptions = {}): Promise<CaseResult[]> {
-  const { fixtures = builtInFixtures, onProgress } = options;
+/**
+ * Runs every case, one after another. Given a factory, it makes one backend for all of them and disposes it, and another
+ * for those that dispose theirs; given a backend, it leaves it alive, and these cases are skipped.
+ *
+ * A case that throws has failed. Errors: those of the factory; the signal's reason.
+ */
+export async function runConformance(
+  subject: Backend | (() => MaybePromise<Backend>),
+  { fixtures, onProgress, signal, ...options }: ConformanceOptions = {},
+): Promise<CaseResult[]> {
+  const create = typeof subject === 'function' ? subject : undefined;
+  const backend = typeof subject === 'function' ? await subject() : subject;
+  const cases = fixtures ? goldenCases(fixtures) : suite;
+  const runs = (options.dtypes ?? dtypes).flatMap((dtype) => cases.map((one) => ({ one, dtype })));
   const results: CaseResult[] = [];
-  for (const dtype of options.dtypes ?? dtypes) {
-    for (const { name: file, cases } of fixtures) {
-      for (const fixture of cases) {
-        const result = { file, name: fixture.name, dtype, ...(await runCase(fixture, backend, dtype)) };
-        results.push(result);
-        onProgress?.(result);
-      }
+  try {
+    for (const { one, dtype } of runs) {
+      signal?.throwIfAborted();
+      const result = await runCase(one, { backend, dtype, create });
+      results.push(result);
+      onProgress?.(result, results.length, runs.length);
     }
+  } finally {
+    if (create) await backend.dispose();
   }
   return results;
 }
 
-type Outcome = Pick<CaseResult, 'status' | 'worst' | 'error' | 'where' | 'messages'>;
+type Outcome = Pick<CaseResult, 'status' | 'worst' | 'ulps' | 'where' | 'messages'>;
 
-export async function runCase(fixture: FixtureCase, backend: Backend, dtype: Dtype): Promise<Outcome> {
-  const reason = inapplicable(fixture, dtype);
-  if (reason !== undefined) return { status: 'skipped', worst: 0, error: 0, where: '', messages: [reason] };
+export async function runCase(one: ConformanceCase, subject: Subject): Promise<CaseResult> {
+  const { group, source, name } = one;
+  return { group, source, name, dtype: subject.dtype, ...(await judge(one, subject)) };
+}
+
+async function judge(one: ConformanceCase, subject: Subject): Promise<Outcome> {
+  const { backend, dtype } = subject;
+  const reason = one.inapplicable?.(subject);
+  if (reason !== undefined) return { status: 'skipped', worst: 0, ulps: 0, where: '', messages: [reason] };
   if (!backend.capabilities.dtypes.includes(dtype)) return refusal(backend, dtype);
   try {
-    return summarize(await replay(fixture, backend, dtype));
+    return summarize(await one.run(subject), dtype);
   } catch (error) {
     return failed(`${error instanceof BatchNormError ? `${error.code}: ` : ''}${error}`);
   }
@@ -65,25 +88,31 @@ function refusal(backend: Backend, dtype: Dtype): Outcome {
     new BatchNorm({ backend, dtype, numFeatures: 1 });
   } catch (error) {
     if (error instanceof BatchNormError && error.code === 'DTYPE_MISMATCH') {
-      return { status: 'passed', worst: 0, error: 0, where: 'refused: DTYPE_MISMATCH', messages: [] };
+      return { status: 'passed', worst: 0, ulps: 0, where: 'refused: DTYPE_MISMATCH', messages: [] };
     }
   }
   return failed(`${dtype} is not among the capabilities, expected DTYPE_MISMATCH`);
 }
 
-function summarize(checks: readonly Check[]): Outcome {
+function summarize(checks: readonly Check[], dtype: Dtype): Outcome {
   const worst = checks.reduce((a, b) => (b.worst > a.worst ? b : a));
   const failures = checks.filter(({ passed }) => !passed);
+  const lastPlace = dtype === 'float64' ? 2 ** -52 : 2 ** -23;
   return {
     status: failures.length === 0 ? 'passed' : 'failed',
     worst: worst.worst,
-    error: Math.max(...checks.map(({ largestError }) => largestError)),
+    ulps: Math.max(...checks.map(({ largestError }) => largestError)) / lastPlace,
     where: worst.what,
     messages: failures.map(({ what, message }) => `${what}${message}`),
   };
 }
 
 function failed(message: string): Outcome {
-  const worst = Number.POSITIVE_INFINITY;
-  return { status: 'failed', worst, error: worst, where: '', messages: [message] };
+  return {
+    status: 'failed',
+    worst: Number.POSITIVE_INFINITY,
+    ulps: Number.POSITIVE_INFINITY,
+    where: '',
+    messages: [message],
+  };
 }

@@ -1,7 +1,7 @@
 // The suite for a test runner: vitest, node:test and Jest-like ones, with ES modules.
 import type { Backend, MaybePromise } from '@batchnorm/core-api';
-import { builtInFixtures } from './built-in-fixtures.js';
 import { dtypes, runCase } from './conformance.js';
+import { suite } from './suite.js';
 
 /** What the suite needs of a test runner. */
 export interface TestApi {
@@ -12,28 +12,32 @@ export interface TestApi {
 }
 
 /**
- * Describes one test for each golden case and dtype; call it at the top of a test file. `factory` makes the backend, anew
- * for each test.
+ * Describes one test for each case and dtype; call it at the top of a test file. `factory` makes one backend for all of
+ * them, which the last one disposes, and another for cases that dispose theirs.
  */
 export function describeConformance(name: string, factory: () => MaybePromise<Backend>, api: TestApi): void {
   const { describe, it } = api;
+  let shared: Promise<Backend> | undefined;
+  let left = dtypes.length * suite.length;
   describe(`${name} conforms`, () => {
     for (const dtype of dtypes) {
-      describe(dtype, () => {
-        for (const { name: file, cases } of builtInFixtures) {
-          for (const fixture of cases) {
-            it(`${file} ${fixture.name}: ${fixture.why}`, async () => {
-              const backend = await factory();
+      for (const source of new Set(suite.map((one) => one.source))) {
+        describe(`${dtype} ${source}`, () => {
+          for (const one of suite.filter((other) => other.source === source)) {
+            it(`${one.name}: ${one.why}`, async () => {
+              shared ??= Promise.resolve(factory());
+              const backend = await shared;
               try {
-                const { status, messages } = await runCase(fixture, backend, dtype);
+                const { status, messages } = await runCase(one, { backend, dtype, create: factory });
                 expectNone(status === 'passed' ? [] : messages, api);
               } finally {
-                await backend.dispose();
+                left--;
+                if (left === 0) await backend.dispose();
               }
             });
           }
-        }
-      });
+        });
+      }
     }
   });
 }

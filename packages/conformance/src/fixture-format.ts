@@ -5,7 +5,7 @@ import * as v from 'valibot';
 /** An array of a golden file, row-major. */
 export interface Golden {
   readonly shape: readonly number[];
-  readonly data: readonly number[];
+  readonly data: ArrayLike<number>;
 }
 
 /** One call sequence with its expected results; what is absent is not checked. */

@@ -1,6 +1,8 @@
 // The public names of @batchnorm/conformance.
 export { builtInFixtures } from './built-in-fixtures.js';
 export { type CaseResult, type ConformanceOptions, dtypes, runConformance } from './conformance.js';
+export type { Check, ConformanceCase, Group, Subject } from './conformance-case.js';
 export { describeConformance, type TestApi } from './describe-conformance.js';
 export { type FixtureCase, type FixtureFile, FixtureFormatError, parseFixtureFile } from './fixture-format.js';
+export { suite } from './suite.js';
 export { type Circumstances, type Quantity, tolerance } from './tolerance.js';

@@ -27,21 +27,13 @@ export function conditioningOf({ mean, variance, epsilon }: Normalization, c: nu
   return Math.abs(at(mean, c)) / Math.sqrt(at(variance, c) + epsilon);
 }
 
-/** Batch mean and population variance of x, for `Normalization`. */
-export function batchStatistics(x: readonly number[], extent: Extent): { mean: number[]; variance: number[] } {
-  const channels = Array.from({ length: extent.channels }, (_, c) => c);
-  const mean = channels.map((c) => meanOver(c, extent, (i) => at(x, i)));
-  const variance = channels.map((c) => meanOver(c, extent, (i) => (at(x, i) - at(mean, c)) ** 2));
-  return { mean, variance };
-}
-
 /**
  * y: |gamma| (1 + |xHat|) + |beta|. dgamma: Σ |dy| (1 + |xHat|). dbeta: Σ |dy|. dx: |gamma| invStd |dy|, and through batch
  * statistics |gamma| invStd (|dy| + mean |dy| + (1 + |xHat|) · mean(|dy| (1 + |xHat|))).
  */
 export function magnitudes(
-  x: readonly number[],
-  dy: readonly number[] | undefined,
+  x: ArrayLike<number>,
+  dy: ArrayLike<number> | undefined,
   extent: Extent,
   { mean, variance, epsilon, gamma, beta }: Normalization,
   throughStatistics: boolean,

@@ -1,22 +1,29 @@
 // Replays a golden case on a backend, through the layer, and compares every result.
-import { type Backend, BatchNorm, type Dtype, extentOf, type Tensor, valuesPerChannel } from '@batchnorm/core-api';
+import {
+  type Backend,
+  BatchNorm,
+  type Dtype,
+  extentOf,
+  type Statistics,
+  type Tensor,
+  valuesPerChannel,
+} from '@batchnorm/core-api';
 import { channelOf } from './channels.js';
-import { type Comparison, compare } from './compare.js';
+import { compare, outcome } from './compare.js';
+import type { Check } from './conformance-case.js';
 import type { FixtureCase, Golden, GoldenStep } from './fixture-format.js';
-import { batchStatistics, conditioningOf, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
+import { conditioningOf, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
+import { batchStatistics } from './oracle.js';
 import { type Quantity, tolerance } from './tolerance.js';
-
-/** One compared result: `what` it is, such as 'step 2 dx' or 'inference y'. */
-export interface Check extends Comparison {
-  readonly what: string;
-}
 
 /** Why a case says nothing about this dtype, or undefined. */
 export function inapplicable({ steps, inference }: FixtureCase, dtype: Dtype): string | undefined {
   const inputs = [...steps, ...(inference ? [inference] : [])].flatMap(({ x, dy }) => [x.data, dy?.data ?? []]);
-  const exact = dtype === 'float64' || inputs.every((data) => data.every((value) => Math.fround(value) === value));
+  const exact = dtype === 'float64' || inputs.every((data) => Array.from(data).every(isFloat32));
   return exact ? undefined : 'its inputs are not float32 numbers';
 }
+
+const isFloat32 = (value: number) => Object.is(Math.fround(value), value);
 
 /** Runs a case and returns its checks, in order. Errors: whatever the backend fails with. */
 export async function replay(fixture: FixtureCase, backend: Backend, dtype: Dtype): Promise<Check[]> {
@@ -54,7 +61,7 @@ async function replayStep(
 
   const throughStatistics = training || !trackRunningStatistics;
   const normalization: Normalization = {
-    ...(throughStatistics ? batch : { mean: [...layer.runningMean], variance: [...layer.runningVariance] }),
+    ...(throughStatistics ? batch : { mean: layer.runningMean.slice(), variance: layer.runningVariance.slice() }),
     epsilon,
     gamma: fixture.gamma?.data ?? new Float64Array(numFeatures).fill(1),
     beta: fixture.beta?.data ?? new Float64Array(numFeatures),
@@ -100,10 +107,7 @@ async function replayStep(
 
 function countCheck(name: string, got: number, want: number | null | undefined): Check[] {
   if (want === undefined || want === null) return [];
-  const passed = got === want;
-  const error = passed ? 0 : Number.POSITIVE_INFINITY;
-  const message = passed ? '' : `received ${got}, expected ${want}`;
-  return [{ what: `${name} batchesTracked`, passed, worst: error, largestError: error, message }];
+  return [outcome(`${name} batchesTracked`, got === want, `: received ${got}, expected ${want}`)];
 }
 
 /** What running statistics have averaged so far, at its largest: their errors are relative to it. */
@@ -127,7 +131,7 @@ class History {
     return this.#mean[c]! / this.#deviation[c]!;
   }
 
-  add({ mean, variance }: { mean: readonly number[]; variance: readonly number[] }, epsilon: number, M: number): void {
+  add({ mean, variance }: Statistics, epsilon: number, M: number): void {
     const largest = (values: Float64Array, c: number, value: number) => {
       values[c] = Math.max(values[c]!, value);
     };

@@ -1,0 +1,94 @@
+// The style sheet of the HTML report, for light and dark, wide and narrow.
+export const style = `
+:root {
+  color-scheme: light dark;
+  --text: light-dark(#1b1f24, #e4e7eb);
+  --quiet: light-dark(#57606a, #9aa4b0);
+  --page: light-dark(#ffffff, #14171b);
+  --line: light-dark(#d4d9df, #353c45);
+  --passed: light-dark(#0b5c2b, #8fe0a8);
+  --passed-back: light-dark(#e7f5ec, #15301f);
+  --failed: light-dark(#a3121f, #ffb0b0);
+  --failed-back: light-dark(#fdeaea, #451a1d);
+  --skipped: light-dark(#6b4a00, #f0cf80);
+  --skipped-back: light-dark(#fdf4dc, #3a2f12);
+  --none-back: light-dark(#f3f4f6, #1e2328);
+}
+* { box-sizing: border-box; }
+body {
+  max-width: 70rem; margin: 0 auto; padding: 1.5rem 1rem 4rem;
+  color: var(--text); background: var(--page); font: 1rem/1.45 system-ui, sans-serif; overflow-wrap: anywhere;
+}
+h1 { margin: 0 0 .5rem; font-size: 1.6rem; }
+h2 { margin: 2rem 0 .75rem; font-size: 1.2rem; }
+p { margin: .5rem 0; }
+.quiet, .execution { color: var(--quiet); font-size: .875rem; font-weight: normal; }
+.note { color: var(--skipped); }
+.badge { white-space: nowrap; font-weight: 600; font-size: .9375rem; margin-right: .35rem; }
+.badge.passed { color: var(--passed); }
+.badge.failed { color: var(--failed); }
+.badge.skipped { color: var(--skipped); }
+table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; vertical-align: top; }
+
+.matrix { table-layout: fixed; border-collapse: separate; border-spacing: .25rem; margin: 1rem -.25rem; width: calc(100% + .5rem); }
+.matrix thead th { padding: 0 .6rem; color: var(--quiet); font-size: .875rem; font-weight: 600; }
+.matrix tbody th { padding: .5rem .6rem; font-weight: normal; }
+.matrix thead th:first-child { width: 28%; }
+.cell { padding: .5rem .6rem; border-radius: .3rem; border-left: .25rem solid var(--line); background: var(--none-back); }
+.cell.passed { border-color: var(--passed); background: var(--passed-back); }
+.cell.failed { border: .125rem solid var(--failed); border-left-width: .25rem; background: var(--failed-back); }
+.cell.skipped { border-color: var(--skipped); border-left-style: dashed; background: var(--skipped-back); }
+.cell .group { display: none; }
+.accuracy { display: block; margin-top: .15rem; font-size: .875rem; }
+
+details { border: 1px solid var(--line); border-radius: .4rem; margin: .5rem 0; }
+summary { padding: .6rem .8rem; cursor: pointer; }
+details[open] > summary { border-bottom: 1px solid var(--line); }
+summary:focus-visible { outline: .15rem solid currentColor; }
+dl { display: flex; flex-wrap: wrap; gap: .4rem 1.5rem; margin: .8rem; }
+dt { color: var(--quiet); font-size: .8125rem; }
+dd { margin: 0; }
+.cases { width: calc(100% - 1.6rem); margin: 1rem .8rem; font-size: .875rem; }
+.cases caption { text-align: left; font-size: 1rem; font-weight: 600; padding-bottom: .3rem; }
+.cases caption .counts { margin-left: .5rem; }
+.cases th, .cases td { padding: .25rem .5rem; border-top: 1px solid var(--line); }
+.cases thead th { border-top: 0; color: var(--quiet); }
+.cases tbody th { font-weight: normal; padding-left: 1.75rem; text-indent: -1.25rem; }
+.cases tbody th .messages { text-indent: 0; }
+.cases tr.failed th, .cases tr.failed td { background: var(--failed-back); }
+.cases tr.skipped th, .cases tr.skipped td { background: var(--skipped-back); }
+.sign { display: inline-block; width: 1.25rem; text-indent: 0; font-weight: 600; }
+.passed .sign { color: var(--passed); }
+.failed .sign { color: var(--failed); }
+.skipped .sign { color: var(--skipped); }
+.cases td { white-space: nowrap; }
+.cases td, .cases thead th { width: 1%; }
+.cases th:first-child { width: auto; }
+.cases .ratio { min-width: 9rem; }
+.cases .number { min-width: 5rem; }
+.bar { display: block; height: .3rem; margin-top: .1rem; border-radius: .15rem; background: var(--line); }
+.bar i { display: block; height: 100%; border-radius: inherit; background: var(--passed); }
+.failed .bar i { background: var(--failed); }
+.messages { margin: .3rem 0; padding-left: 1rem; font: .8125rem/1.4 ui-monospace, monospace; white-space: pre-wrap; }
+pre.messages { margin: .8rem; padding: 0; }
+
+@media (max-width: 44rem) {
+  .matrix, .matrix tbody { display: block; }
+  .matrix { width: auto; margin: 1rem 0; }
+  .matrix thead { display: none; }
+  .matrix tr { display: grid; grid-template-columns: 1fr 1fr; gap: .3rem; margin-bottom: 1.1rem; }
+  .matrix tbody th { grid-column: 1 / -1; padding: 0; }
+  .matrix td[colspan] { grid-column: 1 / -1; }
+  .cell .group { display: block; color: var(--quiet); font-size: .8125rem; }
+  .cases { width: 100%; margin: 1rem 0; font-size: .8125rem; }
+  .cases th, .cases td { padding: .25rem .3rem; }
+  .cases caption { padding-left: .5rem; }
+  .cases tbody th { padding-left: 1.6rem; }
+  .cases tbody th .quiet { display: block; text-indent: 0; font-size: .75rem; }
+  .messages { padding-left: .2rem; list-style: none; }
+  .cases .ratio { min-width: 4rem; }
+  .cases .number { min-width: 0; }
+  .cases thead th { white-space: nowrap; }
+}
+`;

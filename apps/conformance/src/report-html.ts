@@ -1,0 +1,173 @@
+// What a run found, as one page that needs nothing else: a matrix of backends and groups, then every case.
+import type { CaseResult, Group } from '@batchnorm/conformance';
+import { Html, html } from './html.js';
+import { style } from './report-html-style.js';
+import type { BackendReport } from './run-backend.js';
+import {
+  count,
+  countTexts,
+  firstMessages,
+  formatRatio,
+  formatUlps,
+  groupsOf,
+  inGroup,
+  type Run,
+  type Status,
+  ulpTexts,
+  worstOf,
+} from './run-summary.js';
+
+export function htmlReport(run: Run): string {
+  const { date, machine, versions, reports } = run;
+  const results = reports.flatMap((report) => report.results);
+  const facts = [date, machine, ...Object.entries(versions).map(([name, version]) => `${name} ${version}`)];
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>BatchNorm conformance</title>
+<link rel="icon" href="data:,">
+<style>${new Html(style)}</style>
+</head>
+<body>
+<header>
+<h1>BatchNorm conformance</h1>
+<p class="counts">${badges(results)}</p>
+<p class="quiet">${facts.join(' · ')}</p>
+</header>
+<main>
+${matrix(reports)}
+<p class="quiet"><b>× bound</b>: the largest error as a share of what is derived as its bound; above 1 fails.
+<b>ulp</b>: the largest relative error, whatever its bound, in units of the last place of the dtype.</p>
+<h2>Every case</h2>
+${reports.map((report) => backendDetails(report, groupsOf(reports)))}
+</main>
+</body>
+</html>
+`.text;
+}
+
+const signs: Readonly<Record<Status, string>> = { passed: '✓', failed: '✗', skipped: '–' };
+
+/** Such as '✓ 28 pass' and '✗ 2 FAIL'. */
+function badges(results: readonly CaseResult[]): Html[] {
+  const statuses: Status[] = [];
+  return countTexts(results, (status, text) => {
+    statuses.push(status);
+    return `${signs[status]} ${text}`;
+  }).map((text, i) => html`<span class="badge ${statuses[i]!}">${text}</span> `);
+}
+
+function statusOf(results: readonly CaseResult[]): Status | 'none' {
+  if (results.length === 0) return 'none';
+  if (count(results, 'failed') > 0) return 'failed';
+  return count(results, 'passed') > 0 ? 'passed' : 'skipped';
+}
+
+function matrix(reports: readonly BackendReport[]): Html {
+  const groups = groupsOf(reports);
+  return html`<table class="matrix">
+<thead><tr><th scope="col">backend</th>${groups.map((group) => html`<th scope="col">${group}</th>`)}</tr></thead>
+<tbody>
+${reports.map((report) => matrixRow(report, groups))}
+</tbody>
+</table>`;
+}
+
+function matrixRow(report: BackendReport, groups: readonly Group[]): Html {
+  const { results } = report;
+  const cells =
+    results.length === 0
+      ? html`<td class="cell ${report.error === null ? 'none' : 'failed'}" colspan="${Math.max(groups.length, 1)}">${reasonOf(report)}</td>`
+      : groups.map((group) => matrixCell(group, inGroup(results, group)));
+  return html`<tr><th scope="row">${title(report)}${executionNote(report)}</th>${cells}</tr>
+`;
+}
+
+function matrixCell(group: Group, results: readonly CaseResult[]): Html {
+  return html`<td class="cell ${statusOf(results)}"><span class="group">${group}</span>
+<span class="counts">${badges(results)}</span>${accuracy(results)}</td>`;
+}
+
+function accuracy(results: readonly CaseResult[]): Html {
+  const measured = results.filter(({ status }) => status !== 'skipped');
+  const worst = worstOf(measured);
+  if (worst === undefined) return html``;
+  if (worst.worst === 0) return html`<span class="accuracy">no error</span>`;
+  return html`<span class="accuracy" title="${`${worst.dtype} ${worst.name} ${worst.where}`}">${formatRatio(worst.worst)} × bound${ulpTexts(measured).map((text) => html`<br>${text} ulp`)}</span>`;
+}
+
+const title = ({ backend, platform }: BackendReport) => html`<b>${backend}</b> <span class="quiet">${platform}</span>`;
+
+/** Under the name: where it ran, and in which arithmetic. */
+function executionNote({ execution }: BackendReport): Html {
+  if (execution === null) return html``;
+  const { engine, accumulation, fallbackReason } = execution;
+  const looser =
+    accumulation === 'float64' ? html`sums in float64` : html`<b class="note">⚠ sums in ${accumulation}</b>`;
+  const fallback = fallbackReason === null ? html`` : html`<br><b class="note">⚠ fell back: ${fallbackReason}</b>`;
+  return html`<br><span class="execution">${engine}<br>${looser}${fallback}</span>`;
+}
+
+function reasonOf({ error, unavailable }: BackendReport): Html {
+  return error === null
+    ? html`<span class="badge">– not run</span> ${unavailable ?? 'no cases'}`
+    : html`<span class="badge failed">✗ FAIL</span> ${error.split('\n')[0]!}`;
+}
+
+function backendDetails(report: BackendReport, groups: readonly Group[]): Html {
+  const { results, error } = report;
+  const open = error !== null || count(results, 'failed') > 0 ? new Html(' open') : '';
+  return html`<details${open}>
+<summary>${title(report)} <span class="counts">${results.length === 0 ? reasonOf(report) : badges(results)}</span></summary>
+${executionFacts(report)}
+${error === null ? '' : html`<pre class="messages">${error}</pre>`}
+${groups.filter((group) => inGroup(results, group).length > 0).map((group) => caseTable(group, inGroup(results, group)))}
+</details>
+`;
+}
+
+function executionFacts({ execution }: BackendReport): Html {
+  if (execution === null) return html``;
+  const { engine, device, threads, accumulation, fallbackReason } = execution;
+  const facts = { engine, device, threads, accumulation, 'fell back': fallbackReason ?? 'no' };
+  return html`<dl>${Object.entries(facts).map(([term, fact]) => html`<div><dt>${term}</dt><dd>${fact}</dd></div>`)}</dl>`;
+}
+
+const order: readonly Status[] = ['failed', 'skipped', 'passed'];
+
+/** What failed comes first. */
+function caseTable(group: Group, results: readonly CaseResult[]): Html {
+  const sorted = results.toSorted((a, b) => order.indexOf(a.status) - order.indexOf(b.status));
+  return html`<table class="cases">
+<caption>${group} <span class="counts">${badges(results)}</span></caption>
+<thead><tr><th scope="col">case</th><th scope="col">dtype</th><th scope="col">× bound</th><th scope="col">ulp</th></tr></thead>
+<tbody>
+${sorted.map(caseRow)}
+</tbody>
+</table>`;
+}
+
+function caseRow(result: CaseResult): Html {
+  const { group, source, name, dtype, status, ulps, where } = result;
+  const place = [source === group ? '' : source, where].filter((text) => text !== '').join(', ');
+  const measures =
+    status === 'skipped'
+      ? html`<td class="ratio">skip</td><td></td>`
+      : html`<td class="ratio">${ratioBar(result)}</td><td class="number">${formatUlps(ulps)}</td>`;
+  return html`<tr class="${status}"><th scope="row"><span class="sign">${signs[status]}</span> ${name} <span class="quiet">${place}</span>${messages(result)}</th><td>${dtype}</td>${measures}</tr>
+`;
+}
+
+function messages(result: CaseResult): Html {
+  if (result.messages.length === 0) return html``;
+  return html`<ul class="messages">${firstMessages(result).map((line) => html`<li>${line}</li>`)}</ul>`;
+}
+
+/** A bar that is full at the bound. */
+function ratioBar({ worst, status }: CaseResult): Html {
+  if (worst === 0) return html`0`;
+  const share = (Math.min(worst, 1) * 100).toFixed(1);
+  return html`${formatRatio(worst)}${status === 'failed' ? ' FAIL' : ''}<span class="bar"><i style="width: ${share}%"></i></span>`;
+}

@@ -1,0 +1,176 @@
+// Inputs on which batch norms go wrong: cancellation, odd sizes, extreme values, every layout. The oracle knows the results.
+import { type Backend, BatchNormError, type Dtype } from '@batchnorm/core-api';
+import { outcome } from './compare.js';
+import type { Check, ConformanceCase } from './conformance-case.js';
+import type { FixtureCase } from './fixture-format.js';
+import { normal, type Problem, type Random, solve } from './problem.js';
+import { replay } from './replay.js';
+
+const around = (mean: number, deviation: number) => (random: Random) => mean + deviation * normal(random);
+
+const conditioning: Problem[] = [1e-6, 1, 1e2, 1e4, 1e6].flatMap((mean) =>
+  [
+    [64, 5],
+    [4, 3, 50],
+  ].map((shape) => ({
+    name: `mean ${mean}, deviation 1, [${shape}]`,
+    why: 'E[x²] − E[x]² and x·scale + shift cancel',
+    shape,
+    x: around(mean, 1),
+  })),
+);
+
+const tiny: Problem[] = [1, 1e-3, 1e-6].map((deviation) => ({
+  name: `mean 1, deviation ${deviation}`,
+  why: 'the deviation is far below the mean, and below √epsilon',
+  shape: [50, 4],
+  x: around(1, deviation),
+}));
+
+const constants: Problem[] = [0, 0.1, -3, 1e6, 1e-30].map((constant) => ({
+  name: `constant ${constant} in channel 1`,
+  why: 'its variance is 0: y is beta',
+  shape: [37, 3],
+  x: (random, _j, c) => (c === 1 ? constant : normal(random)),
+}));
+
+const straddled = [3, 4, 5, 15, 16, 17, 63, 64, 65, 255, 256, 257, 8191, 8192, 8193];
+const sizes: Problem[] = straddled.flatMap((size) =>
+  [
+    [size, 3],
+    [3, size],
+    [2, 3, size],
+  ].map((shape) => ({
+    name: `sizes [${shape}]`,
+    why: 'on either side of vector widths, blocks and texture limits',
+    shape,
+    x: around(0.5, 2),
+  })),
+);
+
+const few: Problem[] = [
+  [1, 6],
+  [2, 6],
+  [3, 6],
+  [1, 6, 1],
+  [1, 6, 2],
+  [1, 1, 3],
+  [5, 1],
+  [40, 1, 7],
+  [9, 1025],
+  [2, 1025, 3],
+].map((shape) => ({
+  name: `few values or channels, [${shape}]`,
+  why: 'M = 1, 2, 3; one channel; more channels than a block',
+  shape,
+  x: around(-1, 3),
+}));
+
+const layouts: Problem[] = [
+  [6, 5],
+  [6, 5, 4],
+  [3, 5, 4, 2],
+  [2, 5, 3, 2, 2],
+].flatMap((shape) =>
+  [1, -1].map((axis) => ({
+    name: `rank ${shape.length}, channels ${axis === 1 ? 'first' : 'last'}`,
+    why: 'a layout is a view, not a copy',
+    shape: axis === 1 ? shape : [shape[0]!, ...shape.slice(2), shape[1]!],
+    options: { axis },
+    x: (random: Random, _j: number, c: number) => c + normal(random),
+  })),
+);
+
+const outliers: Problem[] = [
+  [100, 4],
+  [3, 4, 40],
+].map((shape) => ({
+  name: `first value an outlier, [${shape}]`,
+  why: 'a pivot that is taken from it must not hurt',
+  shape,
+  x: (random, j) => (j === 0 ? 1e6 : normal(random)),
+}));
+
+const parameters: Problem[] = [
+  { name: 'gamma 0', why: 'y is beta, dx is 0, dgamma is not', gamma: () => 0 },
+  { name: 'gamma 1e6', why: 'errors scale with gamma, no more', gamma: () => 1e6 },
+  { name: 'gamma −2, beta 1e4', why: 'beta takes up digits of y', gamma: () => -2, beta: () => 1e4 },
+  { name: 'dy 0', why: 'all gradients are 0', dy: () => 0 },
+  { name: 'dy constant', why: 'the mean of dy takes all of dx away', dy: () => 3 },
+  { name: 'dy = x', why: 'xHat takes all of dx away', dy: (random: Random) => normal(random) },
+  { name: 'epsilon 1', why: 'epsilon stands inside the root, once', options: { epsilon: 1 } },
+  { name: 'no affine parameters', why: 'y = xHat', options: { affine: false } },
+].map((problem) => ({ shape: [33, 5], x: around(2, 3), ...problem }));
+
+const history: Problem[] = [
+  { name: '100 steps', options: {} },
+  { name: '100 steps, sample variance', options: { runningVariance: 'sample' as const } },
+  { name: '100 steps, cumulative', options: { momentum: 'cumulative' as const } },
+  { name: '100 steps, momentum 0.99', options: { momentum: 0.99 } },
+  { name: '10 steps without running statistics', options: { trackRunningStatistics: false }, steps: 10 },
+].map((problem) => ({
+  why: 'running statistics average in order, and inference uses them',
+  shape: [7, 3],
+  steps: 100,
+  x: (random, _j, c, step) => step / 10 + (c + 1) * normal(random),
+  ...problem,
+}));
+
+const long: Problem = {
+  name: '100,000 rows',
+  why: 'float32 sums lose digits here, float64 and compensated ones do not',
+  shape: [100_000, 2],
+  x: around(3, 1),
+};
+
+const magnitudes: Problem[] = [1e30, 1e-30, 1e-40].map((size) => ({
+  name: `values around ±${size}`,
+  why: 'squares leave the range of float32, values its normal numbers',
+  shape: [24, 3],
+  x: (random) => size * normal(random),
+}));
+
+const problems: readonly Problem[] = [
+  ...conditioning,
+  ...tiny,
+  ...constants,
+  ...sizes,
+  ...few,
+  ...layouts,
+  ...outliers,
+  ...parameters,
+  ...history,
+  long,
+  ...magnitudes,
+];
+
+export const adversarialCases: readonly ConformanceCase[] = problems.map((problem) => {
+  const solved = once(() => solve(problem));
+  return {
+    group: 'adversarial',
+    source: 'adversarial',
+    name: problem.name,
+    why: problem.why,
+    run: ({ backend, dtype }) => run(problem, solved(), backend, dtype),
+  };
+});
+
+async function run(problem: Problem, solved: FixtureCase, backend: Backend, dtype: Dtype): Promise<Check[]> {
+  try {
+    return await replay(solved, backend, dtype);
+  } catch (error) {
+    // Squares of 1e30 are no float32: a backend that has no wider numbers must say so.
+    const narrow = backend.execution.accumulation !== 'float64';
+    if (!magnitudes.includes(problem) || !narrow || !(error instanceof BatchNormError)) throw error;
+    return [outcome('refused: NON_FINITE_STATISTICS', error.code === 'NON_FINITE_STATISTICS', `: ${error.code}`)];
+  }
+}
+
+/** The oracle is slow, and every backend and dtype needs the same answer. */
+function once<T>(compute: () => T): () => T {
+  let result: { readonly value: T } | undefined;
+  return () => {
+    result ??= { value: compute() };
+    return result.value;
+  };
+}

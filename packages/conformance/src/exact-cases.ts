@@ -1,0 +1,93 @@
+// Inputs whose results are exact in any order of summation: whole numbers, few enough that even float32 sums of them and of
+// their squares round nothing. No tolerance can hide an error here.
+import { BatchNorm, type FloatArray, type Tensor } from '@batchnorm/core-api';
+import { outcome } from './compare.js';
+import type { Check, ConformanceCase } from './conformance-case.js';
+
+/** In units of the last place of `dtype`, at the size of the number that is expected. */
+const allowedUlps = 2;
+
+interface ExactProblem {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly axis: number;
+  /** Of channel c: a whole number. */
+  readonly mean: (c: number) => number;
+}
+
+const problems: readonly ExactProblem[] = [
+  { name: 'rows', shape: [64, 5], axis: 1, mean: (c) => c },
+  { name: 'runs', shape: [4, 5, 16], axis: 1, mean: (c) => -c },
+  { name: 'channels last', shape: [4, 16, 5], axis: -1, mean: (c) => 3 * c },
+  { name: 'two values', shape: [2, 7], axis: 1, mean: (c) => c },
+  { name: 'a wide row', shape: [8, 1030], axis: 1, mean: (c) => c % 16 },
+  { name: 'a long column', shape: [4096, 3], axis: 1, mean: (c) => c },
+  { name: 'a mean of 4096', shape: [64, 4], axis: 1, mean: () => 4096 },
+];
+
+export const exactCases: readonly ConformanceCase[] = problems.map((problem) => ({
+  group: 'exact',
+  source: 'exact',
+  name: problem.name,
+  why: 'mean and variance to the bit; y, dx, dgamma and dbeta within 2 units in the last place',
+  run: async ({ backend, dtype }) => {
+    const { shape, axis } = problem;
+    const C = shape.at(axis)!;
+    const layer = new BatchNorm({ backend, dtype, numFeatures: C, axis, momentum: 0, epsilon: 3 });
+    // Deviations are ±1, so that the variance is 1, √(1 + 3) = 2 and xHat = ±1/2.
+    const gamma = 4;
+    const beta = 8;
+    layer.gamma.fill(gamma);
+    layer.beta.fill(beta);
+    const M = shape.reduce((a, b) => a * b, 1) / C;
+    const length = M * C;
+    const x = activation(dtype, shape, length);
+    const dy = activation(dtype, shape, length);
+    const [y, dx] = [new Float64Array(length), new Float64Array(length)];
+    const inner = axis === -1 ? 1 : shape.slice(2).reduce((a, b) => a * b, 1);
+    for (let k = 0; k < length; k++) {
+      const c = Math.floor(k / inner) % C;
+      const j = Math.floor(k / (inner * C)) * inner + (k % inner);
+      const sign = j % 2 === 0 ? 1 : -1;
+      x.data[k] = problem.mean(c) + sign;
+      // Σ dy = 2M and Σ dy · xHat = M/2: their means are 2 and 1/2. What is left of dy is ±1, in pairs of pairs.
+      const rest = M % 4 === 0 ? (j % 4 < 2 ? 1 : -1) : 0;
+      dy.data[k] = 2 + sign + rest;
+      y[k] = gamma * (sign / 2) + beta;
+      dx[k] = (gamma / 2) * (dy.data[k]! - 2 - (sign / 2) * (1 / 2));
+    }
+    const gotY = await layer.forward(x);
+    const { dx: gotDx, dgamma, dbeta } = await layer.backward(dy);
+    const means = Float64Array.from({ length: C }, (_, c) => problem.mean(c));
+    const checks = [
+      toTheBit('mean', layer.runningMean, means),
+      toTheBit('variance', layer.runningVariance, new Float64Array(C).fill(1)),
+      withinUlps('y', gotY.data, y, dtype),
+      withinUlps('dx', gotDx.data, dx, dtype),
+      withinUlps('dgamma', dgamma, new Float64Array(C).fill(M / 2), 'float32'),
+      toTheBit('dbeta', dbeta, new Float64Array(C).fill(2 * M)),
+    ];
+    await layer.dispose();
+    return checks;
+  },
+}));
+
+function activation(dtype: string, shape: readonly number[], length: number): Tensor {
+  return { data: dtype === 'float64' ? new Float64Array(length) : new Float32Array(length), shape };
+}
+
+function toTheBit(what: string, received: Float64Array, expected: Float64Array): Check {
+  const wrong = expected.findIndex((value, c) => received[c] !== value);
+  return outcome(what, wrong < 0, `[${wrong}]: received ${received[wrong]}, expected ${expected[wrong]} to the bit`);
+}
+
+function withinUlps(what: string, received: FloatArray, expected: Float64Array, dtype: string): Check {
+  const digits = dtype === 'float64' ? 52 : 23;
+  const ulpsOf = (value: number, want: number) =>
+    Math.abs(value - want) / 2 ** (Math.floor(Math.log2(Math.max(Math.abs(want), 2 ** -126))) - digits);
+  const ulps = Array.from(expected, (want, k) => ulpsOf(received[k]!, want));
+  const worst = ulps.reduce((at, value, k) => (value <= ulps[at]! ? at : k), 0);
+  const message = `[${worst}]: received ${received[worst]}, expected ${expected[worst]}, ${ulps[worst]} ulp`;
+  const check = outcome(what, ulps[worst]! <= allowedUlps, message);
+  return check.passed ? { ...check, worst: ulps[worst]! / allowedUlps } : check;
+}

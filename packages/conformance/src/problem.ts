@@ -1,0 +1,119 @@
+// Inputs of generated cases: seeded, and float32 numbers, so that every dtype sees the same.
+import { type Extent, extentOf, valuesPerChannel } from '@batchnorm/core-api';
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
+import { mersenne } from 'pure-rand/generator/mersenne';
+import type { FixtureCase, Golden, GoldenStep } from './fixture-format.js';
+import { backward, batchStatistics, forward } from './oracle.js';
+
+export interface Problem {
+  readonly name: string;
+  readonly why: string;
+  readonly shape: readonly number[];
+  /** Default: channels on axis 1, the layer's other defaults. */
+  readonly options?: Partial<FixtureCase['options']>;
+  /** The element at position j of channel c, in step n. */
+  readonly x: (random: Random, j: number, c: number, step: number) => number;
+  readonly dy?: (random: Random, j: number, c: number, step: number) => number;
+  readonly gamma?: (random: Random, c: number) => number;
+  readonly beta?: (random: Random, c: number) => number;
+  /** Training steps. Default 1. */
+  readonly steps?: number;
+}
+
+/** Uniform in [0, 1). */
+export type Random = () => number;
+
+/** About normal, with mean 0 and deviation 1: the sum of twelve uniform numbers, less 6. */
+export function normal(random: Random): number {
+  let sum = -6;
+  for (let n = 0; n < 12; n++) sum += random();
+  return sum;
+}
+
+/** The problem with the oracle's results: training steps, then inference forward and backward. */
+export function solve(problem: Problem): FixtureCase {
+  const { name, why, shape, steps: count = 1 } = problem;
+  const random = generator(name);
+  const axis = problem.options?.axis ?? 1;
+  const extent = extentOf(shape, axis);
+  const C = extent.channels;
+  const options = {
+    numFeatures: C,
+    epsilon: 1e-5,
+    momentum: 0.9,
+    axis,
+    affine: true,
+    trackRunningStatistics: true,
+    runningVariance: 'population',
+    ...problem.options,
+  } as const;
+  const vector = (make: (random: Random, c: number) => number) =>
+    Float64Array.from({ length: C }, (_, c) => make(random, c));
+  const parameters = {
+    gamma: vector(options.affine ? (problem.gamma ?? ((r) => 0.5 + r())) : () => 1),
+    beta: vector(options.affine ? (problem.beta ?? normal) : () => 0),
+  };
+  const activation = (make: Problem['x'], step: number) => fill(extent, (j, c) => make(random, j, c, step));
+  const golden = (data: ArrayLike<number>, of: readonly number[] = shape): Golden => ({ shape: of, data });
+
+  const running = { mean: new Float64Array(C), variance: new Float64Array(C).fill(1) };
+  const solveStep = (step: number, training: boolean): GoldenStep => {
+    const x = activation(problem.x, step);
+    const dy = activation(problem.dy ?? normal, step);
+    const statistics = training || !options.trackRunningStatistics ? undefined : running;
+    const input = { extent, x, ...parameters, epsilon: options.epsilon, statistics };
+    if (training) average(running, batchStatistics(x, extent), step, valuesPerChannel(extent), options);
+    const { dx, dgamma, dbeta } = backward(input, dy);
+    return {
+      x: golden(x),
+      dy: golden(dy),
+      y: golden(forward(input)),
+      dx: golden(dx),
+      ...(options.affine && { dgamma: golden(dgamma, [C]), dbeta: golden(dbeta, [C]) }),
+      ...(options.trackRunningStatistics && {
+        runningMean: golden(running.mean.slice(), [C]),
+        runningVariance: golden(running.variance.slice(), [C]),
+      }),
+    };
+  };
+  const steps = Array.from({ length: count }, (_, step) => solveStep(step, true));
+  const inference = solveStep(count, false);
+  const affine = options.affine
+    ? { gamma: golden(parameters.gamma, [C]), beta: golden(parameters.beta, [C]) }
+    : { gamma: null, beta: null };
+  return { name, why, options, ...affine, steps, inference };
+}
+
+/** running ← kept · running + (1 − kept) · batch */
+function average(
+  running: { readonly mean: Float64Array; readonly variance: Float64Array },
+  batch: { readonly mean: Float64Array; readonly variance: Float64Array },
+  step: number,
+  M: number,
+  { momentum, runningVariance }: Pick<FixtureCase['options'], 'momentum' | 'runningVariance'>,
+): void {
+  const kept = momentum === 'cumulative' ? step / (step + 1) : momentum;
+  const correction = runningVariance === 'sample' ? M / (M - 1) : 1;
+  for (let c = 0; c < running.mean.length; c++) {
+    running.mean[c] = kept * running.mean[c]! + (1 - kept) * batch.mean[c]!;
+    running.variance[c] = kept * running.variance[c]! + (1 - kept) * correction * batch.variance[c]!;
+  }
+}
+
+function fill({ outer, channels, inner }: Extent, make: (j: number, c: number) => number): Float32Array {
+  const data = new Float32Array(outer * channels * inner);
+  for (let o = 0, k = 0; o < outer; o++) {
+    for (let c = 0; c < channels; c++) {
+      for (let i = 0; i < inner; i++, k++) data[k] = make(o * inner + i, c);
+    }
+  }
+  return data;
+}
+
+/** Seeded by the case's name: cases don't depend on each other's order. */
+function generator(name: string): Random {
+  let hash = 0;
+  for (const character of name) hash = (Math.imul(hash, 31) + character.codePointAt(0)!) | 0;
+  const source = mersenne(hash);
+  return () => uniformFloat64(source);
+}

@@ -1,0 +1,194 @@
+// Wrong backends: the plain one with one line changed, each as somebody has got it wrong before.
+
+export interface Mutant {
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+export const mutants: readonly Mutant[] = [
+  // Statistics
+  {
+    name: 'normalises with the sample variance',
+    from: 'variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / M;',
+    to: 'variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / Math.max(1, M - 1);',
+  },
+  {
+    name: 'variance as E[x²] − E[x]²',
+    from: 'variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / M;',
+    to: 'variance[c] = sum(c, (k) => x[k] ** 2) / M - mean[c] ** 2;',
+  },
+  {
+    name: 'variance as E[x²] − E[x]², clipped at 0',
+    from: 'variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / M;',
+    to: 'variance[c] = Math.max(0, sum(c, (k) => x[k] ** 2) / M - mean[c] ** 2);',
+  },
+  {
+    name: 'one pass around the first value, an outlier or not',
+    from: 'variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / M;',
+    to: 'variance[c] = Math.max(0, Math.fround(sum(c, (k) => (x[k] - pivot) ** 2) / M) - Math.fround(offset ** 2));',
+  },
+  {
+    name: 'the mean rounded to float32',
+    from: 'mean[c] = pivot + offset;',
+    to: 'mean[c] = Math.fround(pivot + offset);',
+  },
+  {
+    name: 'float32 sums',
+    from: 'block += term((o * channels + c) * inner + i);',
+    to: 'block = Math.fround(block + term((o * channels + c) * inner + i));',
+  },
+  { name: 'float32 totals of blocks', from: 'total += block;', to: 'total = Math.fround(total + block);' },
+  {
+    name: 'the last, partial block is left out',
+    from: 'return total + block;',
+    to: 'return n === 0 || total === 0 ? total + block : total;',
+  },
+  {
+    name: 'a value of each block is left out',
+    from: 'if (n === 256) {\n            total += block;',
+    to: 'if (n === 256) {\n            total += block - term((o * channels + c) * inner + i);',
+  },
+  {
+    name: 'statistics over rows alone',
+    from: 'for (let i = 0; i < inner; i++) {\n          block',
+    to: 'for (let i = 0; i < Math.min(inner, 1); i++) {\n          block',
+  },
+  {
+    name: 'the deviation of channel 0 for all',
+    from: '1 / Math.sqrt(value + epsilon)',
+    to: '1 / Math.sqrt(variance[0] + epsilon)',
+  },
+  // Normalisation
+  { name: 'epsilon outside the root', from: '1 / Math.sqrt(value + epsilon)', to: '1 / (Math.sqrt(value) + epsilon)' },
+  { name: 'no epsilon', from: '1 / Math.sqrt(value + epsilon)', to: '1 / Math.sqrt(value)' },
+  { name: 'epsilon twice', from: '1 / Math.sqrt(value + epsilon)', to: '1 / Math.sqrt(value + 2 * epsilon)' },
+  { name: 'epsilon fixed at 1e-5', from: '1 / Math.sqrt(value + epsilon)', to: '1 / Math.sqrt(value + 1e-5)' },
+  {
+    name: 'x·scale + shift in float32',
+    from: 'out[k] = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];',
+    to: 'out[k] = Math.fround(x[k] * Math.fround(gamma[c] * invStd[c])) + Math.fround(beta[c] - mean[c] * gamma[c] * invStd[c]);',
+  },
+  { name: 'beta forgotten', from: '* invStd[c]) + beta[c];', to: '* invStd[c]);' },
+  { name: '|gamma| for gamma', from: 'out[k] = gamma[c] *', to: 'out[k] = Math.abs(gamma[c]) *' },
+  {
+    name: 'channels as if they were last',
+    from: 'visit(k, Math.floor(k / inner) % channels)',
+    to: 'visit(k, k % channels)',
+  },
+  {
+    name: 'the last element is not written',
+    from: 'k < outer * channels * inner; k++',
+    to: 'k < outer * channels * inner - 1; k++',
+  },
+  {
+    name: 'NaN leaks into the next channel',
+    from: 'return { mean, variance };\n    }\n\n    function normalize',
+    to: 'if (variance.some(Number.isNaN)) variance.fill(NaN);\n      return { mean, variance };\n    }\n\n    function normalize',
+  },
+  {
+    name: 'NaN becomes 0',
+    from: 'out[k] = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];',
+    to: 'out[k] = (gamma[c] * ((x[k] - mean[c]) * invStd[c]) || 0) + beta[c];',
+  },
+  // Gradients
+  { name: 'the mean of dy dropped', from: 'dbeta[c] / M + (xHat * dgamma[c]) / M', to: '(xHat * dgamma[c]) / M' },
+  { name: 'the xHat term dropped', from: 'dbeta[c] / M + (xHat * dgamma[c]) / M', to: 'dbeta[c] / M' },
+  {
+    name: 'dgamma with x instead of xHat',
+    from: 'sum(c, (k) => dy[k] * (x[k] - mean[c])) * invStd[c]',
+    to: 'sum(c, (k) => dy[k] * x[k])',
+  },
+  { name: 'dgamma not divided by the deviation', from: '(x[k] - mean[c])) * invStd[c];', to: '(x[k] - mean[c]));' },
+  {
+    name: 'means over M − 1',
+    from: 'dbeta[c] / M + (xHat * dgamma[c]) / M',
+    to: '(dbeta[c] + xHat * dgamma[c]) / Math.max(1, M - 1)',
+  },
+  { name: 'dx without gamma', from: 'dx[k] = gamma[c] * invStd[c]', to: 'dx[k] = invStd[c]' },
+  { name: 'dx without the deviation', from: 'dx[k] = gamma[c] * invStd[c]', to: 'dx[k] = gamma[c]' },
+  {
+    name: 'inference backward through batch statistics',
+    from: 'backwardInference: (input) => gradients(input, false)',
+    to: 'backwardInference: (input) => gradients(input, true)',
+  },
+  {
+    name: 'training backward with constant statistics',
+    from: 'backwardTraining: (input) => gradients(input, true)',
+    to: 'backwardTraining: (input) => gradients(input, false)',
+  },
+  {
+    name: 'dbeta and dgamma add to what was in out',
+    from: 'dbeta[c] = sum(c, (k) => dy[k]);',
+    to: 'dbeta[c] += sum(c, (k) => dy[k]);',
+  },
+  {
+    name: 'gradient sums in float32',
+    from: 'dbeta[c] = sum(c, (k) => dy[k]);',
+    to: 'dbeta[c] = Math.fround(sum(c, (k) => dy[k]));',
+  },
+  // Buffers, calls and errors
+  {
+    name: 'out ignored',
+    from: 'const out = y ?? core.allocate(dtype, x.length);',
+    to: 'const out = core.allocate(dtype, x.length);',
+  },
+  {
+    name: 'dx ignores out',
+    from: 'const dx = out.dx ?? core.allocate(dtype, dy.length);',
+    to: 'const dx = core.allocate(dtype, dy.length);',
+  },
+  { name: 'the input is written', from: 'const out = y ?? core.allocate(dtype, x.length);', to: 'const out = y ?? x;' },
+  {
+    name: 'dy is written',
+    from: 'const dx = out.dx ?? core.allocate(dtype, dy.length);',
+    to: 'const dx = out.dx ?? dy;',
+  },
+  { name: 'gamma is not saved', from: 'gamma: gamma.slice(), dispose() {}', to: 'gamma, dispose() {}' },
+  {
+    name: 'a saved forward of all layers',
+    from: 'const saved = { x, mean: mean.slice(), invStd, gamma: gamma.slice(), dispose() {} };',
+    to: 'const saved = Object.assign((core.saved ??= {}), { x, mean: mean.slice(), invStd, gamma: gamma.slice(), dispose() {} });',
+  },
+  {
+    name: 'the first saved forward for ever',
+    from: 'return { y: out, saved };',
+    to: 'return { y: out, saved: (plan.first ??= saved) };',
+  },
+  {
+    name: 'running statistics updated in inference',
+    from: 'return normalize(input, { mean: input.mean, variance: input.variance });',
+    to: 'input.mean[0] += 1e-3; return normalize(input, { mean: input.mean, variance: input.variance });',
+  },
+  {
+    name: 'batch statistics in inference',
+    from: 'return normalize(input, { mean: input.mean, variance: input.variance });',
+    to: 'return normalize(input, statistics(input.x));',
+  },
+  {
+    name: 'writes before it refuses',
+    from: 'if (input.requireFinite) core.assertFiniteStatistics(batch);',
+    to: 'normalize(input, batch); if (input.requireFinite) core.assertFiniteStatistics(batch);',
+  },
+  {
+    name: 'does not answer in the same bits',
+    from: 'return total + block;',
+    to: 'return (total + block) * (1 + ((core.calls = (core.calls ?? 0) + 1) % 2) * 2 ** -52);',
+  },
+  {
+    name: 'keeps every input',
+    from: 'return { y: out, saved };',
+    to: '(core.kept ??= []).push(x.slice()); return { y: out, saved };',
+  },
+  { name: 'works after dispose()', from: 'disposed = true;', to: 'disposed = false;' },
+  {
+    name: 'float64 rounded to float32',
+    from: 'out[k] = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];',
+    to: 'out[k] = Math.fround(gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c]);',
+  },
+  {
+    name: 'the wrong kind of array',
+    from: 'const dx = out.dx ?? core.allocate(dtype, dy.length);',
+    to: "const dx = out.dx ?? core.allocate('float64', dy.length);",
+  },
+];

@@ -1,0 +1,54 @@
+// The oracle against those who never heard of it: NumPy and PyTorch, in float64.
+import { extentOf } from '@batchnorm/core-api';
+import { describe, expect, it } from 'vitest';
+import { builtInFixtures } from '../src/built-in-fixtures.js';
+import { compare } from '../src/compare.js';
+import type { Golden } from '../src/fixture-format.js';
+import { magnitudes } from '../src/magnitudes.js';
+import { backward, batchStatistics, forward } from '../src/oracle.js';
+
+const within = 1e-13;
+
+function expectGolden(what: string, got: Float64Array, want: Golden, magnitude: (index: number) => number): void {
+  const expected = {
+    shape: want.shape,
+    data: want.data,
+    dtype: 'float64',
+    magnitude,
+    tolerance: () => within,
+  } as const;
+  const { passed, message } = compare({ shape: want.shape, data: got }, expected);
+  expect(passed ? '' : `${what}${message}`).toBe('');
+}
+
+for (const { name: file, cases } of builtInFixtures) {
+  describe(`the oracle agrees to 1e-13 with ${file}`, () => {
+    for (const { name, options, gamma, beta, steps, inference } of cases) {
+      it(name, () => {
+        const { axis, epsilon, numFeatures: C, trackRunningStatistics } = options;
+        const parameters = {
+          gamma: gamma?.data ?? new Float64Array(C).fill(1),
+          beta: beta?.data ?? new Float64Array(C),
+        };
+        const last = steps.at(-1);
+        const running = trackRunningStatistics && {
+          mean: Float64Array.from(last!.runningMean!.data),
+          variance: Float64Array.from(last!.runningVariance!.data),
+        };
+        for (const step of [...steps, ...(inference ? [inference] : [])]) {
+          const extent = extentOf(step.x.shape, axis);
+          const statistics = step === inference && running ? running : undefined;
+          const input = { extent, x: step.x.data, ...parameters, epsilon, statistics };
+          const normalization = { ...parameters, epsilon, ...(statistics ?? batchStatistics(input.x, extent)) };
+          const of = magnitudes(input.x, step.dy?.data, extent, normalization, statistics === undefined);
+          expectGolden('y', forward(input), step.y, of.y);
+          if (!step.dy) continue;
+          const { dx, dgamma, dbeta } = backward(input, step.dy.data);
+          expectGolden('dx', dx, step.dx!, of.dx);
+          if (step.dgamma) expectGolden('dgamma', dgamma, step.dgamma, of.dgamma);
+          if (step.dbeta) expectGolden('dbeta', dbeta, step.dbeta, of.dbeta);
+        }
+      });
+    }
+  });
+}

@@ -1,0 +1,115 @@
+// A correct backend in plain loops, on the host, float32 and float64: what an author writes first. The mutants are this text
+// with one line changed. `core` is @batchnorm/core-api.
+export function createPlainBackend(core) {
+  let disposed = false;
+  const assertUsable = () => {
+    if (disposed) throw new core.BatchNormError('DISPOSED', 'received a call after dispose(), expected none');
+  };
+
+  return {
+    contractVersion: 1,
+    name: 'plain',
+    capabilities: {
+      dtypes: ['float32', 'float64'],
+      deviceTensors: false,
+      deterministic: true,
+      limits: { elements: 2 ** 28 },
+    },
+    execution: { engine: 'JavaScript', device: 'cpu', threads: 1, accumulation: 'float64', fallbackReason: null },
+    prepare: (plan) => {
+      assertUsable();
+      return kernelsFor(plan);
+    },
+    upload: () => {
+      assertUsable();
+      throw new core.BatchNormError('UNSUPPORTED', 'received upload(), expected host tensors');
+    },
+    dispose: () => {
+      disposed = true;
+    },
+  };
+
+  function kernelsFor({ extent, dtype }) {
+    const { outer, channels, inner } = extent;
+    const M = outer * inner;
+    const vector = () => new Float64Array(channels);
+
+    /** The sum over channel c, in blocks of 256 values. */
+    function sum(c, term) {
+      let total = 0;
+      let block = 0;
+      let n = 0;
+      for (let o = 0; o < outer; o++) {
+        for (let i = 0; i < inner; i++) {
+          block += term((o * channels + c) * inner + i);
+          n++;
+          if (n === 256) {
+            total += block;
+            block = 0;
+            n = 0;
+          }
+        }
+      }
+      return total + block;
+    }
+
+    function forEach(visit) {
+      for (let k = 0; k < outer * channels * inner; k++) visit(k, Math.floor(k / inner) % channels);
+    }
+
+    function statistics(x) {
+      const [mean, variance] = [vector(), vector()];
+      for (let c = 0; c < channels; c++) {
+        const pivot = x[c * inner];
+        const offset = sum(c, (k) => x[k] - pivot) / M;
+        mean[c] = pivot + offset;
+        variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / M;
+      }
+      return { mean, variance };
+    }
+
+    function normalize({ x, gamma, beta, epsilon, y }, { mean, variance }) {
+      const out = y ?? core.allocate(dtype, x.length);
+      const invStd = variance.map((value) => 1 / Math.sqrt(value + epsilon));
+      forEach((k, c) => {
+        out[k] = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];
+      });
+      const saved = { x, mean: mean.slice(), invStd, gamma: gamma.slice(), dispose() {} };
+      return { y: out, saved };
+    }
+
+    function gradients({ saved, dy, ...out }, throughStatistics) {
+      assertUsable();
+      const { x, mean, invStd, gamma } = saved;
+      const dgamma = out.dgamma ?? vector();
+      const dbeta = out.dbeta ?? vector();
+      for (let c = 0; c < channels; c++) {
+        dgamma[c] = sum(c, (k) => dy[k] * (x[k] - mean[c])) * invStd[c];
+        dbeta[c] = sum(c, (k) => dy[k]);
+      }
+      const dx = out.dx ?? core.allocate(dtype, dy.length);
+      forEach((k, c) => {
+        const xHat = (x[k] - mean[c]) * invStd[c];
+        const rest = throughStatistics ? dbeta[c] / M + (xHat * dgamma[c]) / M : 0;
+        dx[k] = gamma[c] * invStd[c] * (dy[k] - rest);
+      });
+      return { dx, dgamma, dbeta };
+    }
+
+    return {
+      forwardTraining(input) {
+        assertUsable();
+        const batch = statistics(input.x);
+        if (input.requireFinite) core.assertFiniteStatistics(batch);
+        return { ...normalize(input, batch), statistics: batch };
+      },
+      forwardInference(input) {
+        assertUsable();
+        return normalize(input, { mean: input.mean, variance: input.variance });
+      },
+      backwardTraining: (input) => gradients(input, true),
+      backwardInference: (input) => gradients(input, false),
+      dispose() {},
+    };
+  }
+}
