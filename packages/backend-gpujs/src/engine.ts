@@ -15,6 +15,7 @@ interface GpuJsKernel {
     /** WebGL: the vertices of the rectangle that is drawn. */
     buffer?: unknown;
   };
+  setImmutable(flag: boolean): unknown;
   destroy(): void;
 }
 
@@ -56,6 +57,7 @@ export class Engine {
   readonly #strict: boolean;
   /** By length, the least recently used first. */
   readonly #uploads = new Map<number, Program>();
+  #destroyed = false;
   #context: GpuJsContext | undefined;
   #fallbackReason: string | null = null;
 
@@ -109,13 +111,19 @@ export class Engine {
       precision: 'single',
       tactic: 'precision',
     }) as unknown as GpuJsKernel;
+    let running = 0;
+    let latest: Resident | undefined;
     return {
       run: async (...args) => {
+        // Into the same buffer again, when nobody holds the latest result: WebGL kernels do so by themselves.
+        if (this.mode === 'webgpu') kernel.setImmutable(running > 0 || (latest?.held ?? false));
+        running++;
         const values = args.map((arg) => (arg instanceof Resident ? arg.handle : arg));
-        const result = await this.guard(() => kernel(...values));
+        const result = await this.guard(() => kernel(...values)).finally(() => running--);
         this.#context ??= kernel.kernel.context ?? undefined;
         this.#assertMode(kernel);
-        return new Resident(flatten(result, length), this);
+        latest = new Resident(flatten(result, length), this);
+        return latest;
       },
       dispose: () => {
         // All kernels draw with the vertex buffer that was bound last, whosever it is: it must outlive its kernel. The few
@@ -140,7 +148,7 @@ export class Engine {
     return program.run(values);
   }
 
-  /** Runs `work` on the device. Errors: `DEVICE_LOST` when the device was, or is then, gone. */
+  /** Runs `work` on the device. Errors: `DEVICE_LOST` when the device was, or is then, gone; `DISPOSED`. */
   async guard<T>(work: () => T | PromiseLike<T>): Promise<T> {
     this.#assertAlive();
     try {
@@ -155,12 +163,16 @@ export class Engine {
 
   /** Frees everything, the results too. */
   async destroy(): Promise<void> {
+    this.#destroyed = true;
     const lost = this.#isLost();
     for (const resident of [...this.alive]) resident.release();
     if (!lost) await this.#gpu.destroy();
   }
 
   #assertAlive(cause?: unknown): void {
+    if (this.#destroyed) {
+      throw new BatchNormError('DISPOSED', "received a call after dispose() of backend 'gpujs', expected none");
+    }
     if (this.#isLost()) {
       throw new BatchNormError(
         'DEVICE_LOST',

@@ -47,11 +47,9 @@ class DeviceArithmetic {
 
   /** The table of moments of a batch. */
   async moments(x: Resident): Promise<Resident> {
-    const { pivots, partialMoments, moments } = this.#programs;
-    const pivot = await pivots.run(x);
-    const sums = await partialMoments.run(x, pivot, 1);
-    const result = await moments.run(sums, pivot, 1);
-    pivot.release();
+    const { partialMoments, moments } = this.#programs;
+    const sums = await partialMoments.run(x, 1);
+    const result = await moments.run(sums, 1);
     sums.release();
     return result;
   }

@@ -14,17 +14,25 @@ interface DeviceHandle {
 export class Resident {
   readonly handle: Handle;
   readonly #engine: Engine;
+  /** Of the same memory, those that are not released. */
+  readonly #holders: Set<Resident>;
   released = false;
 
-  constructor(handle: Handle, engine: Engine) {
+  constructor(handle: Handle, engine: Engine, holders: Set<Resident> = new Set()) {
     this.handle = handle;
     this.#engine = engine;
+    this.#holders = holders.add(this);
     engine.alive.add(this);
+  }
+
+  /** Whether anybody holds this memory. */
+  get held(): boolean {
+    return this.#holders.size > 0;
   }
 
   /** The same memory for another holder. */
   share(): Resident {
-    return new Resident(isOnHost(this.handle) ? this.handle : this.handle.clone(), this.#engine);
+    return new Resident(isOnHost(this.handle) ? this.handle : this.handle.clone(), this.#engine, this.#holders);
   }
 
   /** The numbers on the host; on modes that compute there, the memory itself. Errors: `DEVICE_LOST`. */
@@ -37,6 +45,7 @@ export class Resident {
     if (this.released) return;
     this.released = true;
     this.#engine.alive.delete(this);
+    this.#holders.delete(this);
     if (!isOnHost(this.handle)) this.handle.delete();
   }
 }

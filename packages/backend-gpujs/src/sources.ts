@@ -1,9 +1,10 @@
 // The kernels, as the text that gpu.js compiles. It reads kernels as text anyway (`Function.toString()`); written as text
 // they survive bundlers, minifiers and coverage tools, and an extent's sizes are literals in them.
 //
-// Sums are compensated: each addition keeps its rounding error (Knuth's TwoSum). Shader compilers may simplify
-// (a + b) − a to b, and Mesa's does. Such expressions are therefore multiplied by `one`, an argument that is 1.
-// `Math.fround` makes the arithmetic float32 in `cpu` mode, where it would be float64 and TwoSum would find no error.
+// Sums are compensated: each addition keeps its rounding error (Neumaier). Shader compilers may simplify (a + b) − a to b, and
+// sum three terms in another order; Mesa's does both, the latter once a loop is unrolled. Each such expression is therefore
+// multiplied by `one`, an argument that is 1, before it goes on.
+// `Math.fround` makes the arithmetic float32 in `cpu` mode, where it would be float64 and no error would be found.
 import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
 
 /** A kernel: `text` is a function of the arguments of its array, run by `width` × `height` threads. */
@@ -19,7 +20,6 @@ export const coefficientRows: readonly string[] = ['meanHigh', 'meanLow', 'invSt
 export const gradientRows: readonly string[] = ['dbetaHigh', 'dbetaLow', 'dgamma', 'dyMean', 'slope'];
 
 export interface Sources {
-  readonly pivots: Source;
   readonly partialMoments: Source;
   readonly moments: Source;
   readonly coefficients: Source;
@@ -28,6 +28,21 @@ export interface Sources {
   readonly gradients: Source;
   readonly inputGradient: Source;
   readonly scaledGradient: Source;
+}
+
+/** Declares the constant `name`: what element `k` adds to a sum. */
+type Term = (name: string) => string;
+
+/** So many terms a turn, where the blocks of a sum can be cut so: loops and index arithmetic are half the time of a sum. */
+const turn = 4;
+
+/** In how many blocks a sum of M values is cut, by as many threads: both stages stay short. Whole turns, if M can be cut so. */
+function blocksOf(M: number): number {
+  const wanted = Math.ceil(Math.sqrt(M) / 2);
+  for (let blocks = wanted; blocks <= 2 * wanted; blocks++) {
+    if (M % (blocks * turn) === 0) return blocks;
+  }
+  return wanted;
 }
 
 /** A copy of `length` numbers on the device. */
@@ -49,8 +64,7 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
   // One channel is one run, whatever the layout: better a long row of threads than a column.
   const [outer, inner] = C === 1 ? [1, M] : [extent.outer, extent.inner];
   const size = M * C;
-  // Two stages: as many threads for a channel as keep both short.
-  const blocks = Math.ceil(Math.sqrt(M) / 2);
+  const blocks = blocksOf(M);
   const blockLength = Math.ceil(M / blocks);
 
   /** Declares `quotient` = ⌊dividend / divisor⌋ of integers, exactly, though a GPU's division is not exact. */
@@ -64,7 +78,7 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       if (${quotient}Rest >= ${divisor}) ${quotient} = ${quotient} + 1;`;
   };
 
-  /** A kernel whose body knows its thread as `column` and `row`. */
+  /** A kernel whose body knows its thread as `column` and `row`, and as `thread` in all. */
   const kernel = (args: string, width: number, height: number, body: string): Source => ({
     width,
     height,
@@ -72,6 +86,7 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       ? `function (${args}) {
           const column = this.thread.x;
           const row = this.thread.y;
+          const thread = row * ${width} + column;
           ${body}
         }`
       : `function (${args}) {
@@ -82,24 +97,21 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
         }`,
   });
 
-  /** A kernel for each element: its index is `k`, its channel `c`. */
+  /** A kernel for each element: its index is `thread`, its channel `c`. */
   const elementwise = (args: string, result: string): Source =>
     inner === 1
-      ? kernel(args, C, outer, `const c = column; const k = row * ${C} + column; return ${result};`)
-      : kernel(
-          args,
-          inner,
-          outer * C,
-          `${divide('o', 'row', C)} const c = row - o * ${C}; const k = row * ${inner} + column; return ${result};`,
-        );
+      ? kernel(args, C, outer, `const c = column; return ${result};`)
+      : kernel(args, inner, outer * C, `${divide('o', 'row', C)} const c = row - o * ${C}; return ${result};`);
 
   /** (high, low) += term: the rounding error of the addition goes to low. */
-  const add = (high: string, low: string, term: string, next = 'next', taken = 'taken') => `
-    const ${next} = Math.fround(${high} + ${term}) * one;
-    const ${taken} = Math.fround(${next} - ${high}) * one;
-    ${low} = Math.fround(${low} + Math.fround(
-      Math.fround(${high} - Math.fround(${next} - ${taken}) * one) + Math.fround(${term} - ${taken})));
-    ${high} = ${next};`;
+  const add = (high: string, low: string, term: string, id = '') => `
+    const next${id} = Math.fround(${high} + ${term}) * one;
+    let large${id} = ${high};
+    let small${id} = ${term};
+    if (Math.abs(${term}) > Math.abs(${high})) { large${id} = ${term}; small${id} = ${high}; }
+    const taken${id} = Math.fround(next${id} - large${id}) * one;
+    ${low} = Math.fround(${low} + Math.fround(small${id} - taken${id}) * one);
+    ${high} = next${id};`;
 
   /** From element `k` of a channel to the next: `i` counts along its run. */
   const advance =
@@ -109,37 +121,58 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
          i = i + 1;
          if (i >= ${inner}) { i = 0; k = k + ${(C - 1) * inner}; }`;
 
-  /** First stage: two sums over the values of a channel, block by block. `term` declares what is added, which depends on `sum`. */
-  const partialSums = (args: string, perChannel: string, term: string): Source =>
+  /**
+   * First stage: sums over the blocks of a channel's values, a row of threads for each block of `first`, then of `second`, and
+   * below them, where there is a `last`, a row of its values. `head` declares what does not change with the element.
+   */
+  const partialSums = (args: string, head: string, first: Term, second: Term, last?: string): Source =>
     kernel(
       `${args}, one`,
       C,
-      2 * blocks,
+      2 * blocks + (last === undefined ? 0 : 1),
       `const c = column;
-      let sum = 0;
       let block = row;
-      if (row >= ${blocks}) { sum = 1; block = row - ${blocks}; }
-      ${perChannel}
+      if (row >= ${blocks}) block = row - ${blocks};
+      ${head}
       const begin = block * ${blockLength};
       ${divide('o', 'begin', inner)}
       let i = begin - o * ${inner};
       let k = (o * ${C} + c) * ${inner} + i;
       let high = 0;
       let low = 0;
-      for (let n = 0; n < ${blockLength}; n++) {
-        if (begin + n < ${M}) {
-          ${term}
-          ${add('high', 'low', 'term')}
-        }
-        ${advance}
+      if (row < ${blocks}) {
+        ${sumOfBlock(first)}
+      } else {
+        ${last === undefined ? sumOfBlock(second) : `if (row < ${2 * blocks}) { ${sumOfBlock(second)} } else { high = ${last}; }`}
       }
       return high + low;`,
     );
 
+  /** Adds up a term over a block. */
+  const sumOfBlock = (term: Term): string => {
+    if (blocks * blockLength === M && blockLength % turn === 0) {
+      const terms = Array.from(
+        { length: turn },
+        (_, n) => `
+          ${term(`term${n}`)}
+          ${add('high', 'low', `term${n}`, String(n))}
+          ${advance}`,
+      );
+      return `for (let n = 0; n < ${blockLength / turn}; n++) { ${terms.join('')} }`;
+    }
+    return `for (let n = 0; n < ${blockLength}; n++) {
+      if (begin + n < ${M}) {
+        ${term('term')}
+        ${add('high', 'low', 'term')}
+      }
+      ${advance}
+    }`;
+  };
+
   /** Second stage: adds up the blocks of both sums, a and b, for a table whose row `results` puts into `result`. */
   const merge = (args: string, rows: readonly string[], results: string): Source =>
     kernel(
-      `sums, ${args}, one`,
+      `sums, ${args}one`,
       C,
       rows.length,
       `const c = column;
@@ -150,8 +183,8 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       for (let block = 0; block < ${blocks}; block++) {
         const a = sums[block * ${C} + c];
         const b = sums[(${blocks} + block) * ${C} + c];
-        ${add('aHigh', 'aLow', 'a', 'aNext', 'aTaken')}
-        ${add('bHigh', 'bLow', 'b', 'bNext', 'bTaken')}
+        ${add('aHigh', 'aLow', 'a', 'A')}
+        ${add('bHigh', 'bLow', 'b', 'B')}
       }
       ${results}`,
     );
@@ -171,35 +204,28 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
   const moment = (name: string) => `moments[${momentRows.indexOf(name) * C} + c]`;
 
   return {
-    // The median of three values of each channel: one outlier among them does no harm.
-    pivots: kernel(
+    // Σ d and Σ d², d = x − pivot, and below them the pivots: the median of three values of a channel, so that one outlier
+    // does no harm.
+    partialMoments: partialSums(
       'x',
-      C,
-      1,
-      `const c = column;
-      const first = ${valueAt(0, 0)};
+      `const first = ${valueAt(0, 0)};
       const middle = ${valueAt(Math.floor(outer / 2), Math.floor(inner / 2))};
       const last = ${valueAt(outer - 1, inner - 1)};
-      return Math.max(Math.min(first, middle), Math.min(Math.max(first, middle), last));`,
-    ),
-
-    // Σ d and Σ d², d = x − pivot.
-    partialMoments: partialSums(
-      'x, pivots',
-      'const pivot = pivots[c];',
-      `const d = Math.fround(x[k] - pivot);
-      let term = d;
-      if (sum > 0) term = Math.fround(d * d);`,
+      const pivot = Math.max(Math.min(first, middle), Math.min(Math.max(first, middle), last));`,
+      (term) => `const ${term} = Math.fround(x[k] - pivot);`,
+      (term) =>
+        `const ${term}Root = Math.fround(x[k] - pivot); const ${term} = Math.fround(${term}Root * ${term}Root);`,
+      'pivot',
     ),
 
     moments: merge(
-      'pivots',
+      '',
       momentRows,
       `const sumHigh = aHigh;
       const sumLow = aLow;
       const squaresHigh = bHigh;
       const squaresLow = bLow;
-      const pivot = pivots[c];
+      const pivot = sums[${2 * blocks * C} + c];
       ${rowOf(momentRows)}`,
     ),
 
@@ -215,7 +241,8 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       const delta = Math.fround(total / ${M});
       const meanHigh = Math.fround(pivot + delta) * one;
       const taken = Math.fround(meanHigh - pivot) * one;
-      const meanLow = Math.fround(Math.fround(pivot - Math.fround(meanHigh - taken) * one) + Math.fround(delta - taken));
+      const rest = Math.fround(pivot - Math.fround(meanHigh - taken) * one) * one;
+      const meanLow = Math.fround(rest + Math.fround(delta - taken));
       const squares = ${moment('squaresHigh')} - total * delta + ${moment('squaresLow')};
       const variance = Math.max(0, squares / ${M}) + epsilon;
       const rough = 1 / Math.sqrt(variance);
@@ -227,20 +254,20 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
 
     normalize: elementwise(
       'x, coefficients',
-      `(x[k] - ${coefficient('meanHigh')}) * ${coefficient('scale')} + ${coefficient('shift')}`,
+      `(x[thread] - ${coefficient('meanHigh')}) * ${coefficient('scale')} + ${coefficient('shift')}`,
     ),
 
     // Σ dy and Σ dy · (x − meanHigh).
     partialGradients: partialSums(
       'x, dy, coefficients',
       `const meanHigh = ${coefficient('meanHigh')};`,
-      `let term = dy[k];
-      if (sum > 0) term = Math.fround(term * Math.fround(x[k] - meanHigh));`,
+      (term) => `const ${term} = dy[k];`,
+      (term) => `const ${term} = Math.fround(dy[k] * Math.fround(x[k] - meanHigh));`,
     ),
 
     // dx = scale · (dy − dyMean − (x − meanHigh) · slope), where dyMean has the rest of the mean.
     gradients: merge(
-      'coefficients',
+      'coefficients, ',
       gradientRows,
       `const dbetaHigh = aHigh;
       const dbetaLow = aLow;
@@ -255,9 +282,9 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
     inputGradient: elementwise(
       'x, dy, coefficients, gradients',
       `${coefficient('scale')} *
-        (dy[k] - ${gradient('dyMean')} - (x[k] - ${coefficient('meanHigh')}) * ${gradient('slope')})`,
+        (dy[thread] - ${gradient('dyMean')} - (x[thread] - ${coefficient('meanHigh')}) * ${gradient('slope')})`,
     ),
 
-    scaledGradient: elementwise('dy, coefficients', `dy[k] * ${coefficient('scale')}`),
+    scaledGradient: elementwise('dy, coefficients', `dy[thread] * ${coefficient('scale')}`),
   };
 }

@@ -11,13 +11,12 @@ export interface InterleavedOptions {
   readonly rounds: number;
   /** Seconds that each case runs in each round, at least. */
   readonly sampleTime: number;
-  readonly onRound?: () => void;
 }
 
 /** Seconds per call of each case in each round: the mean, so that what one call leaves to the next counts. */
 export async function timeInterleaved(
   cases: readonly AsyncCase[],
-  { rounds, sampleTime, onRound }: InterleavedOptions,
+  { rounds, sampleTime }: InterleavedOptions,
 ): Promise<Rounds[]> {
   const times: number[][] = cases.map(() => []);
   for (let round = 0; round < rounds; round++) {
@@ -33,7 +32,6 @@ export async function timeInterleaved(
       }
       times[index]!.push(seconds / calls);
     }
-    onRound?.();
   }
   return times;
 }

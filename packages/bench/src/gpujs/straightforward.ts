@@ -104,8 +104,15 @@ export class Straightforward {
   }
 }
 
-/** gpu.js returns rows, which are views of one buffer: nothing is copied. */
+/** gpu.js returns rows: in some modes views of one buffer, and then nothing is copied. */
 function flat(rows: unknown): Float32Array {
-  const [first] = rows as [Float32Array];
-  return new Float32Array(first.buffer, first.byteOffset, first.length * (rows as unknown[]).length);
+  const [first, second] = rows as Float32Array[];
+  const { length } = rows as Float32Array[];
+  const width = first!.length;
+  if (second?.buffer === first!.buffer) return new Float32Array(first!.buffer, first!.byteOffset, length * width);
+  const result = new Float32Array(length * width);
+  (rows as Float32Array[]).forEach((row, n) => {
+    result.set(row, n * width);
+  });
+  return result;
 }

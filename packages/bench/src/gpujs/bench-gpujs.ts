@@ -1,5 +1,4 @@
-// `pnpm bench --gpu`: training on device tensors beside the straightforward gpu.js version, mode by mode.
-
+// The gpu.js backend: training on device tensors beside the straightforward gpu.js version, mode by mode.
 import type { GpuJsMode } from '@batchnorm/backend-gpujs';
 import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import type { Execution } from '@batchnorm/core-api';
@@ -10,19 +9,22 @@ import type { BenchBrowser } from './browser.js';
 import { type Comparison, compare, type Request } from './compare.js';
 import { type Variant, variants } from './training-steps.js';
 
-const shapes = [
+const shapes: readonly (readonly number[])[] = [
   [1024, 256],
   [4096, 512],
 ];
-const modesOf = {
+
+export type Platform = 'node' | 'chromium';
+
+const modesOf: Readonly<Record<Platform, readonly GpuJsMode[]>> = {
   node: ['cpu', 'webasm', 'headlessgl'],
   chromium: ['webasm', 'webgl2', 'webgpu'],
-} as const satisfies Record<string, readonly GpuJsMode[]>;
+};
 
-type Platform = keyof typeof modesOf;
+export const gpuModes: readonly GpuJsMode[] = [...new Set(Object.values(modesOf).flat())];
 
 export interface GpuFlags {
-  /** In Chromium instead of Node. */
+  /** In Chromium, too. */
   readonly browser: boolean;
   readonly modes: readonly string[] | undefined;
   readonly rounds: number;
@@ -48,6 +50,8 @@ type Run = (request: Request) => Promise<Comparison | { unavailable: string }>;
 export async function benchGpuJs(flags: GpuFlags): Promise<GpuRow[]> {
   const rows = [...(await onPlatform('node', compare, flags)), ...(flags.browser ? await inChromium(flags) : [])];
   console.log(`\n${tableOf(rows)}`);
+  const reasons = rows.flatMap((row) => (row.skipped === null ? [] : [`${nameOf(row)} skipped: ${row.skipped}`]));
+  for (const line of new Set(reasons)) console.log(line);
   console.log(
     'Milliseconds of a training step: forward and backward of the layer, x and dy on the device. Medians over rounds; in brackets the\n' +
       'range of eight rounds in ten. ×: over the straightforward version, round by round. Without readback: y and dx stay on the device;\n' +
@@ -96,6 +100,10 @@ function timed({ execution, times }: Comparison): Omit<GpuRow, 'platform' | 'mod
   };
 }
 
+function nameOf({ mode, platform }: GpuRow): string {
+  return platform === 'node' ? mode : `${mode}@${platform}`;
+}
+
 function tableOf(rows: readonly GpuRow[]): string {
   const table = new Table({
     head: ['mode', 'shape', 'straightforward', 'without readback', '×', 'with readback', '×'],
@@ -103,10 +111,11 @@ function tableOf(rows: readonly GpuRow[]): string {
     style: { head: [], border: [] },
     chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
   });
-  for (const { mode, platform, shape, milliseconds, speedup, skipped } of rows) {
-    const name = [platform === 'node' ? mode : `${mode}@${platform}`, shape.join('×')];
+  for (const row of rows) {
+    const { shape, milliseconds, speedup } = row;
+    const name = [nameOf(row), shape.join('×')];
     if (milliseconds === null || speedup === null) {
-      table.push([...name, { content: `skipped: ${skipped}`, colSpan: 5, hAlign: 'left' }]);
+      table.push([...name, 'skipped', '', '', '', '']);
       continue;
     }
     const [plain, ...ours] = variants;
