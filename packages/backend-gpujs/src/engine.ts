@@ -113,6 +113,20 @@ export class Engine {
     }) as unknown as GpuJsKernel;
     let running = 0;
     let latest: Resident | undefined;
+    let retired = false;
+    /** Results that somebody holds: gpu.js reads them with their kernel, which must live as long. */
+    let results = 0;
+    const destroyUnused = () => {
+      if (!retired || running > 0 || results > 0) return;
+      // All kernels draw with the vertex buffer that was bound last, whosever it is: it must outlive its kernel. The few
+      // bytes go with the context.
+      if ('buffer' in kernel.kernel) kernel.kernel.buffer = null;
+      kernel.destroy();
+    };
+    const onFree = () => {
+      results--;
+      destroyUnused();
+    };
     return {
       run: async (...args) => {
         // Into the same buffer again, when nobody holds the latest result: WebGL kernels do so by themselves.
@@ -122,21 +136,20 @@ export class Engine {
         const result = await this.guard(() => kernel(...values)).finally(() => running--);
         this.#context ??= kernel.kernel.context ?? undefined;
         this.#assertMode(kernel);
-        latest = new Resident(flatten(result, length), this);
+        results++;
+        latest = new Resident(flatten(result, length), this, { holders: 0, onFree });
         return latest;
       },
       dispose: () => {
-        // All kernels draw with the vertex buffer that was bound last, whosever it is: it must outlive its kernel. The few
-        // bytes go with the context.
-        if ('buffer' in kernel.kernel) kernel.kernel.buffer = null;
-        kernel.destroy();
+        retired = true;
+        destroyUnused();
       },
     };
   }
 
   /** Numbers on the device. On modes that compute on the host they are the numbers themselves: copy what may change. */
   async upload(values: Float32Array): Promise<Resident> {
-    if (this.traits.onHost) return new Resident(values, this);
+    if (this.traits.onHost) return new Resident(values, this, { holders: 0, onFree() {} });
     const program = this.#uploads.get(values.length) ?? this.compile(copySource(values.length));
     this.#uploads.delete(values.length);
     this.#uploads.set(values.length, program);

@@ -2,24 +2,11 @@
 import { BatchNormError, type Execution } from '@batchnorm/core-api';
 import { Engine } from './engine.js';
 import { type GpuJsMode, traitsOf } from './modes.js';
+import { coefficientRows, sourcesFor } from './sources.js';
 
-/** Two numbers of which one is lost when they are added in float32: only TwoSum knows. */
-const [big, small] = [1, 2 ** -30];
-
-const probe = {
-  width: 2,
-  height: 1,
-  text: `function (values, one) {
-    const big = values[0];
-    const small = values[1];
-    const sum = Math.fround(big + small) * one;
-    const taken = Math.fround(sum - big) * one;
-    const low = Math.fround(Math.fround(big - Math.fround(sum - taken) * one) + Math.fround(small - taken));
-    let result = sum;
-    if (this.thread.x === 1) result = low;
-    return result;
-  }`,
-};
+/** A sum of which float32 alone sees nothing but the first term; half of it, 7 · 2⁻²⁵, is 2 units of the last place of 1. */
+const terms = Float32Array.of(1, ...new Array<number>(15).fill(2 ** -25));
+const compensatedSum = 1 + 2 ** -22;
 
 export interface Opened {
   readonly engine: Engine;
@@ -32,14 +19,9 @@ export async function openEngine(mode: GpuJsMode, strict: boolean): Promise<Open
   let engine: Engine | undefined;
   try {
     engine = new Engine(mode, strict);
-    const values = await engine.upload(Float32Array.of(big, small));
-    const program = engine.compile(probe);
-    const result = await program.run(values, 1);
-    const [sum, low] = await result.read();
-    for (const resident of [values, result]) resident.release();
-    program.dispose();
-    if (sum !== big) throw new Error(`a tiny kernel gave ${sum} where ${big} is right`);
-    return { engine, accumulation: low === small ? 'compensated-float32' : 'float32' };
+    const sum = await sumOfFirstBlock(engine);
+    if (Math.abs(sum - 1) > 1e-6) throw new Error(`a tiny kernel gave ${sum} where ${compensatedSum} is right`);
+    return { engine, accumulation: sum === compensatedSum ? 'compensated-float32' : 'float32' };
   } catch (error) {
     await engine?.destroy().catch(() => undefined);
     if (error instanceof BatchNormError && error.code === 'BACKEND_FELL_BACK') throw error;
@@ -49,4 +31,18 @@ export async function openEngine(mode: GpuJsMode, strict: boolean): Promise<Open
       { cause: error },
     );
   }
+}
+
+/** By a kernel of the backend's own: what a compiler does to it, it does to the others. */
+async function sumOfFirstBlock(engine: Engine): Promise<number> {
+  const extent = { outer: terms.length, channels: 1, inner: 1 };
+  const program = engine.compile(sourcesFor(extent, engine.traits.threadRows).partialGradients);
+  const dy = await engine.upload(terms);
+  const x = await engine.upload(new Float32Array(terms.length));
+  const coefficients = await engine.upload(new Float32Array(coefficientRows.length));
+  const result = await program.run(x, dy, coefficients, 1);
+  const [sum] = await result.read();
+  for (const resident of [dy, x, coefficients, result]) resident.release();
+  program.dispose();
+  return sum!;
 }

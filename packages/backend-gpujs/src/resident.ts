@@ -10,29 +10,36 @@ interface DeviceHandle {
   delete(): void;
 }
 
+/** What residents of the same memory have in common. */
+export interface Memory {
+  holders: number;
+  /** Called when the last holder has released it. */
+  onFree(): void;
+}
+
 /** Float32 numbers on the device. Whoever holds one releases it; the memory goes when the last holder has. */
 export class Resident {
   readonly handle: Handle;
   readonly #engine: Engine;
-  /** Of the same memory, those that are not released. */
-  readonly #holders: Set<Resident>;
+  readonly #memory: Memory;
   released = false;
 
-  constructor(handle: Handle, engine: Engine, holders: Set<Resident> = new Set()) {
+  constructor(handle: Handle, engine: Engine, memory: Memory) {
     this.handle = handle;
     this.#engine = engine;
-    this.#holders = holders.add(this);
+    this.#memory = memory;
+    memory.holders++;
     engine.alive.add(this);
   }
 
   /** Whether anybody holds this memory. */
   get held(): boolean {
-    return this.#holders.size > 0;
+    return this.#memory.holders > 0;
   }
 
   /** The same memory for another holder. */
   share(): Resident {
-    return new Resident(isOnHost(this.handle) ? this.handle : this.handle.clone(), this.#engine, this.#holders);
+    return new Resident(isOnHost(this.handle) ? this.handle : this.handle.clone(), this.#engine, this.#memory);
   }
 
   /** The numbers on the host; on modes that compute there, the memory itself. Errors: `DEVICE_LOST`. */
@@ -45,8 +52,9 @@ export class Resident {
     if (this.released) return;
     this.released = true;
     this.#engine.alive.delete(this);
-    this.#holders.delete(this);
     if (!isOnHost(this.handle)) this.handle.delete();
+    this.#memory.holders--;
+    if (this.#memory.holders === 0) this.#memory.onFree();
   }
 }
 

@@ -167,6 +167,25 @@ await describeModes(modesHere, (mode, create) => {
       await backend.dispose();
     });
 
+    it('outlive the layer that made them, and uploads of many other lengths', async () => {
+      const backend = await create();
+      const tensors = await Promise.all(
+        Array.from({ length: 20 }, (_, n) => {
+          const shape = [n + 1, 1];
+          return backend.upload({ data: new Float32Array(n + 1).fill(n), shape });
+        }),
+      );
+      const batch = batchOf([6, 3]);
+      const layer = new BatchNorm({ backend, numFeatures: 3 });
+      const y = await layer.forward(await backend.upload(batch.x));
+      await layer.dispose();
+      expect(largestError(await y.read(), exactOf(batch).y)).toBeLessThan(1e-6);
+      for (const [n, tensor] of tensors.entries()) {
+        expect(await tensor.read()).toEqual(new Float32Array(n + 1).fill(n));
+      }
+      await backend.dispose();
+    });
+
     it('of 500 training steps leave nothing behind, and compile nothing after the first', {
       timeout: 60_000,
     }, async () => {
