@@ -130,7 +130,7 @@ const magnitudes: Problem[] = [1e30, 1e-30, 1e-40].map((size) => ({
   x: (random) => size * normal(random),
 }));
 
-const problems: readonly Problem[] = [
+export const adversarialProblems: readonly Problem[] = [
   ...conditioning,
   ...tiny,
   ...constants,
@@ -144,7 +144,7 @@ const problems: readonly Problem[] = [
   ...magnitudes,
 ];
 
-export const adversarialCases: readonly ConformanceCase[] = problems.map((problem) => {
+export const adversarialCases: readonly ConformanceCase[] = adversarialProblems.map((problem) => {
   const solved = once(() => solve(problem));
   return {
     group: 'adversarial',

@@ -1,9 +1,11 @@
 // The oracle against those who never heard of it: NumPy and PyTorch, in float64.
+import { readFile } from 'node:fs/promises';
 import { extentOf } from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
 import { builtInFixtures } from '../src/built-in-fixtures.js';
 import { compare } from '../src/compare.js';
-import type { Golden } from '../src/fixture-format.js';
+import { type Golden, parseFixtureFile } from '../src/fixture-format.js';
+import { generateFixtures } from '../src/generated-fixtures.js';
 import { magnitudes } from '../src/magnitudes.js';
 import { backward, batchStatistics, forward } from '../src/oracle.js';
 
@@ -52,3 +54,9 @@ for (const { name: file, cases } of builtInFixtures) {
     }
   });
 }
+
+it('fixtures/oracle.json is what the oracle makes of the adversarial problems now', async () => {
+  const file = await readFile(new URL('../fixtures/oracle.json', import.meta.url), 'utf8');
+  expect(generateFixtures() === file).toBe(true);
+  expect(parseFixtureFile('oracle.json', JSON.parse(file)).cases.length).toBeGreaterThan(20);
+});
