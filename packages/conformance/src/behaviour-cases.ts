@@ -357,9 +357,9 @@ export const behaviourCases: readonly ConformanceCase[] = [
         }
       };
       await steps(100);
-      const before = bytesInArrays();
+      const before = await bytesInArrays();
       await steps(1000);
-      const growth = (bytesInArrays() ?? 0) - (before ?? 0);
+      const growth = ((await bytesInArrays()) ?? 0) - (before ?? 0);
       const bits =
         !backend.capabilities.deterministic || (same(out.y.data, y.data) && same(out.dx.data, gradients.dx.data));
       return [
