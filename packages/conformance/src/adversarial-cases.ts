@@ -91,13 +91,16 @@ const outliers: Problem[] = [
   x: (random, j) => (j === 0 ? 1e6 : normal(random)),
 }));
 
+/** The same for x and dy, which draw different random numbers. */
+const wave = (_random: Random, j: number, c: number) => 2 + Math.sin(5 * j + c);
+
 const parameters: Problem[] = [
   { name: 'gamma 0', why: 'y is beta, dx is 0, dgamma is not', gamma: () => 0 },
   { name: 'gamma 1e6', why: 'errors scale with gamma, no more', gamma: () => 1e6 },
   { name: 'gamma −2, beta 1e4', why: 'beta takes up digits of y', gamma: () => -2, beta: () => 1e4 },
   { name: 'dy 0', why: 'all gradients are 0', dy: () => 0 },
   { name: 'dy constant', why: 'the mean of dy takes all of dx away', dy: () => 3 },
-  { name: 'dy = x', why: 'xHat takes all of dx away', dy: (random: Random) => normal(random) },
+  { name: 'dy = x', why: 'xHat takes all of dx away, but for epsilon', x: wave, dy: wave },
   { name: 'epsilon 1', why: 'epsilon stands inside the root, once', options: { epsilon: 1 } },
   { name: 'no affine parameters', why: 'y = xHat', options: { affine: false } },
 ].map((problem) => ({ shape: [33, 5], x: around(2, 3), ...problem }));

@@ -24,7 +24,7 @@ export const mutants: readonly Mutant[] = [
     to: 'variance[c] = Math.max(0, sum(c, (k) => x[k] ** 2) / M - mean[c] ** 2);',
   },
   {
-    name: 'one pass around the first value, an outlier or not',
+    name: 'one pass around the first value, in float32',
     from: 'variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / M;',
     to: 'variance[c] = Math.max(0, Math.fround(sum(c, (k) => (x[k] - pivot) ** 2) / M) - Math.fround(offset ** 2));',
   },

@@ -29,7 +29,8 @@ export function createPlainBackend(core) {
     },
   };
 
-  function kernelsFor({ extent, dtype }) {
+  function kernelsFor(plan) {
+    const { extent, dtype } = plan;
     const { outer, channels, inner } = extent;
     const M = outer * inner;
     const vector = () => new Float64Array(channels);
