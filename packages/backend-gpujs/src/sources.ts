@@ -63,14 +63,16 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
   const M = valuesPerChannel(extent);
   // One channel is one run, whatever the layout: better a long row of threads than a column.
   const [outer, inner] = C === 1 ? [1, M] : [extent.outer, extent.inner];
-  const size = M * C;
   const blocks = blocksOf(M);
   const blockLength = Math.ceil(M / blocks);
+  // Of an activation, of the blocks of both sums and the pivots, or of a table.
+  const mostThreads = Math.max(M, 2 * blocks + 1, coefficientRows.length) * C;
 
   /** Declares `quotient` = ⌊dividend / divisor⌋ of integers, exactly, though a GPU's division is not exact. */
   const divide = (quotient: string, dividend: string, divisor: number) => {
     if (divisor === 1) return `const ${quotient} = ${dividend};`;
-    if (size <= exactByReciprocal) return `const ${quotient} = Math.floor((${dividend} + 0.5) * ${1 / divisor});`;
+    if (mostThreads <= exactByReciprocal)
+      return `const ${quotient} = Math.floor((${dividend} + 0.5) * ${1 / divisor});`;
     return `
       let ${quotient} = Math.floor(${dividend} / ${divisor});
       const ${quotient}Rest = ${dividend} - ${quotient} * ${divisor};
