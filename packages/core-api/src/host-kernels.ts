@@ -1,31 +1,51 @@
-// The four operations, as passes over an extent.
-import {
-  allocate,
-  assertFiniteStatistics,
-  type BackwardInput,
-  type BackwardOutput,
-  type ForwardInferenceInput,
-  type ForwardInput,
-  type ForwardOutput,
-  type ForwardTrainingInput,
-  type ForwardTrainingOutput,
-  type HostMemory,
-  type Kernels,
-  type Plan,
-} from '@batchnorm/core-api';
-import { Passes } from './passes.js';
+// The four operations on host memory, as passes over an activation.
+import type {
+  BackwardInput,
+  BackwardOutput,
+  ForwardInferenceInput,
+  ForwardInput,
+  ForwardOutput,
+  ForwardTrainingInput,
+  ForwardTrainingOutput,
+  HostMemory,
+  Kernels,
+  Plan,
+  Statistics,
+} from './backend.js';
+import { assertFiniteStatistics } from './running-statistics.js';
 import { SavedForward } from './saved-forward.js';
+import { allocate, type FloatArray } from './tensor.js';
 
-export class JsKernels implements Kernels {
+/**
+ * The arithmetic of a backend in host memory, for one extent and dtype. Each pass covers a whole activation, and writes to its
+ * last arguments alone, every element of them. Vectors are [C]; invStd = 1/√(variance + epsilon), scale = gamma · invStd.
+ */
+export interface HostPasses {
+  /** Batch mean and population variance. */
+  statistics(x: FloatArray, result: Statistics): void;
+  /** y = (x − mean) · scale + beta. `y` may be `x` itself. */
+  normalize(forward: Pick<Forward, 'x' | 'mean' | 'scale'>, beta: Float64Array, y: FloatArray): void;
+  /** dgamma = Σ dy · xHat and dbeta = Σ dy, where xHat = (x − mean) · invStd. */
+  parameterGradients(forward: Forward, dy: FloatArray, dgamma: Float64Array, dbeta: Float64Array): void;
+  /** dx = scale · (dy − dbeta/M − xHat · dgamma/M). `dx` may be `dy` itself. */
+  inputGradient(forward: Forward, dy: FloatArray, dgamma: Float64Array, dbeta: Float64Array, dx: FloatArray): void;
+}
+
+/** What a backward knows of its forward. */
+export type Forward = Readonly<Pick<SavedForward, 'x' | 'mean' | 'invStd' | 'scale'>>;
+
+export class HostKernels implements Kernels {
   readonly #plan: Plan;
-  readonly #passes: Passes;
+  readonly #passes: HostPasses;
   readonly #assertUsable: () => void;
+  readonly #zeros: Float64Array;
   /** Saved forwards that were disposed: a training loop alternates between two of them and allocates none. */
   readonly #free: SavedForward[] = [];
 
-  constructor(plan: Plan, assertUsable: () => void) {
+  constructor(plan: Plan, passes: HostPasses, assertUsable: () => void) {
     this.#plan = plan;
-    this.#passes = new Passes(plan);
+    this.#passes = passes;
+    this.#zeros = new Float64Array(plan.extent.channels);
     this.#assertUsable = assertUsable;
   }
 
@@ -55,7 +75,9 @@ export class JsKernels implements Kernels {
 
   backwardInference(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     const output = this.#parameterGradients(input);
-    this.#passes.scaledGradient(input.saved as SavedForward, input.dy, output.dx);
+    // dx = scale · dy: no mean to subtract, nothing to add.
+    const { scale } = input.saved as SavedForward;
+    this.#passes.normalize({ x: input.dy, mean: this.#zeros, scale }, this.#zeros, output.dx);
     return output;
   }
 

@@ -1,5 +1,6 @@
-// What a forward keeps for its backward.
-import type { FloatArray, Saved, Statistics } from '@batchnorm/core-api';
+// What a forward in host memory keeps for its backward.
+import type { Saved, Statistics } from './backend.js';
+import type { FloatArray } from './tensor.js';
 
 const nothing = new Float32Array(0);
 
