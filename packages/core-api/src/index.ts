@@ -33,6 +33,17 @@ export type { Forward, HostPasses } from './host-kernels.js';
 export type { MaybePromise } from './maybe-promise.js';
 export { type BatchNormOptions, defaultOptions, type ResolvedOptions } from './options.js';
 export { assertFiniteStatistics } from './running-statistics.js';
+export { selectBackend } from './select/select-backend.js';
+export {
+  type Candidate,
+  type CandidateReport,
+  type Operation,
+  operations,
+  type Selection,
+  type SelectionCache,
+  type SelectionReport,
+  type SelectOptions,
+} from './select/selection.js';
 export type { BatchNormState } from './state.js';
 export {
   allocate,
