@@ -6,14 +6,17 @@ import { assertDtype, assertWithinLimits, fail, isBackend } from '../validate.js
 import { errorInKnownCase } from './known-case.js';
 import type { Question } from './question.js';
 import type { Candidate, CandidateReport } from './selection.js';
+import { Stopwatch } from './stopwatch.js';
 import { within } from './within.js';
-import { type Batch, timeOperation } from './workload.js';
+import { type Batch, Workload } from './workload.js';
 
 export class Contender {
   readonly #candidate: Candidate;
   readonly #question: Question;
   #report: CandidateReport;
   #backend: Backend | undefined;
+  #workload: Workload | undefined;
+  #stopwatch: Stopwatch | undefined;
   #failure: unknown;
 
   constructor(candidate: Candidate, question: Question) {
@@ -57,20 +60,29 @@ export class Contender {
     });
   }
 
-  /** Times the operation for about `shareMs`. False: it is out. Errors: the signal's reason. */
+  /** Takes one turn in timing the operation, `done` after about `shareMs`. False: it is out. Errors: the signal's reason. */
   async measure(batch: () => Batch, shareMs: number): Promise<boolean> {
     return this.#attempt(async () => {
       const { timeoutMs, signal } = this.#question;
-      const time = async () => timeOperation(this.#backend!, batch(), this.#question, shareMs);
-      this.#record({ milliseconds: await within(shareMs + timeoutMs, signal, time) });
+      this.#workload ??= new Workload(this.#backend!, batch(), this.#question);
+      this.#stopwatch ??= new Stopwatch(this.#workload.run, shareMs);
+      const stopwatch = this.#stopwatch;
+      await within(shareMs + timeoutMs, signal, () => stopwatch.turn()).catch((error: unknown) => {
+        // Its layer may hang in a call: nobody waits for it any longer.
+        this.#workload?.dispose().catch(() => {});
+        this.#workload = undefined;
+        throw error;
+      });
+      if (stopwatch.done) this.#record({ milliseconds: stopwatch.median });
     });
   }
 
-  /** Frees the backend, if there is one. Whether that works is no longer of interest to a choice. */
+  /** Frees what it holds, the backend unless it was released. Whether that works is no longer of interest to a choice. */
   async dispose(): Promise<void> {
-    const backend = this.release();
-    if (backend !== undefined)
-      await within(this.#question.timeoutMs, undefined, () => dispose(backend)).catch(() => {});
+    for (const held of [this.#workload, this.release()]) {
+      if (held !== undefined) await within(this.#question.timeoutMs, undefined, () => dispose(held)).catch(() => {});
+    }
+    this.#workload = undefined;
   }
 
   async #make(): Promise<Backend> {
@@ -110,8 +122,8 @@ export class Contender {
   }
 }
 
-async function dispose(backend: Backend): Promise<void> {
-  await backend?.dispose?.();
+async function dispose(held: Backend | Workload): Promise<void> {
+  await held?.dispose?.();
 }
 
 function reasonOf(error: unknown): string {

@@ -8,7 +8,8 @@ import type { Candidate, Selection, SelectionCache, SelectOptions } from './sele
 import { type Batch, makeBatch } from './workload.js';
 
 /**
- * Makes each candidate's backend, checks it on a tiny case with known results, times it on the asked shape, and takes the best.
+ * Makes each candidate's backend, checks it on a tiny case with known results, times it on the asked shape in alternation with
+ * the others, and takes the best.
  * One that can't be made, computes wrong, or fails on that shape is out, and the report says why. What was made and not chosen
  * is disposed.
  *
@@ -58,15 +59,26 @@ async function first(contenders: readonly Contender[]): Promise<Contender | unde
 async function best(contenders: readonly Contender[], question: Question): Promise<Contender | undefined> {
   const working: Contender[] = [];
   for (const contender of contenders) if (await contender.probe()) working.push(contender);
-  let batch: Batch | undefined;
-  const sharedBatch = () => (batch ??= makeBatch(question));
-  const measured: Contender[] = [];
-  for (const contender of working) {
-    if (await contender.measure(sharedBatch, question.budgetMs / working.length)) measured.push(contender);
-  }
+  const measured = await race(working, question);
   const badness = ({ report }: Contender) => (question.prefer === 'speed' ? report.milliseconds! : report.error!);
   // Sorting is stable: of equals the first stays first.
   return measured.sort((a, b) => badness(a) - badness(b))[0];
+}
+
+/** Times all of them in alternation; those that did it to the end. */
+async function race(contenders: readonly Contender[], question: Question): Promise<Contender[]> {
+  let batch: Batch | undefined;
+  const sharedBatch = () => (batch ??= makeBatch(question));
+  const shareMs = question.budgetMs / contenders.length;
+  let racing = contenders;
+  while (racing.length > 0) {
+    const left: Contender[] = [];
+    for (const contender of racing) {
+      if ((await contender.measure(sharedBatch, shareMs)) && contender.report.milliseconds === null) left.push(contender);
+    }
+    racing = left;
+  }
+  return contenders.filter(({ report }) => report.milliseconds !== null);
 }
 
 function noneWorks(contenders: readonly Contender[]): BatchNormError {

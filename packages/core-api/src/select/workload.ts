@@ -3,8 +3,8 @@ import type { Backend } from '../backend.js';
 import { BatchNorm } from '../batch-norm.js';
 import { product } from '../extent.js';
 import { allocate, type Tensor } from '../tensor.js';
-import { medianTime } from './median-time.js';
 import type { Question } from './question.js';
+import type { Operation } from './selection.js';
 
 /** Inputs x and dy, and buffers for y and dx: the same for every backend. */
 export type Batch = Readonly<Record<'x' | 'dy' | 'y' | 'dx', Tensor>>;
@@ -21,26 +21,32 @@ function noise(tensor: Tensor, seed: number): Tensor {
   return tensor;
 }
 
-/** The median time of one call in milliseconds, after a warm-up, within about `shareMs`. Errors: those of the layer. */
-export async function timeOperation(
-  backend: Backend,
-  batch: Batch,
-  { shape, axis, dtype, operation, signal }: Question,
-  shareMs: number,
-): Promise<number> {
-  const layer = new BatchNorm({ backend, numFeatures: shape.at(axis)!, axis, dtype });
-  const forward = (training: boolean) => layer.forward(batch.x, { training, out: batch.y });
-  const backward = () => layer.backward(batch.dy, { out: { dx: batch.dx } });
-  const calls = {
-    'forward-training': () => forward(true),
-    'forward-inference': () => forward(false),
-    backward,
-    'training-step': () => forward(true).then(backward),
-  };
-  try {
-    if (operation === 'backward') await forward(true);
-    return await medianTime(calls[operation], shareMs, signal);
-  } finally {
-    await layer.dispose();
+/** One backend doing the operation. */
+export class Workload {
+  /** Does it once. Errors: those of the layer. */
+  readonly run: () => Promise<unknown>;
+  readonly #layer: BatchNorm;
+  #forward: Promise<unknown> | undefined;
+
+  constructor(backend: Backend, batch: Batch, { shape, axis, dtype, operation }: Question) {
+    const layer = new BatchNorm({ backend, numFeatures: shape.at(axis)!, axis, dtype });
+    const forward = (training: boolean) => layer.forward(batch.x, { training, out: batch.y });
+    const backward = () => layer.backward(batch.dy, { out: { dx: batch.dx } });
+    const calls: Record<Operation, () => Promise<unknown>> = {
+      'forward-training': () => forward(true),
+      'forward-inference': () => forward(false),
+      // Of one forward, which the first call makes.
+      backward: () => {
+        this.#forward ??= forward(true);
+        return this.#forward.then(backward);
+      },
+      'training-step': () => forward(true).then(backward),
+    };
+    this.#layer = layer;
+    this.run = calls[operation];
+  }
+
+  dispose(): Promise<void> {
+    return this.#layer.dispose();
   }
 }
