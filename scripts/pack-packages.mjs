@@ -1,4 +1,4 @@
-// Packs every published package, as publishing would: what the checks look at is what users get.
+// Packs every published package, as publishing would: what is checked is what users get.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,24 +6,24 @@ import { fileURLToPath } from 'node:url';
 
 const packages = fileURLToPath(new URL('../packages/', import.meta.url));
 
-/** [{ name, tarball, files }] of the packages that are not private, packed into `folder`; `pnpm build` comes before. */
+/** [{ manifest, tarball, files }] of the packages that are not private, packed into `folder`. They must have been built. */
 export function packPackages(folder) {
   mkdirSync(folder, { recursive: true });
-  const manifests = readdirSync(packages)
+  return readdirSync(packages)
     .map((name) => ({ cwd: join(packages, name), manifest: readManifest(join(packages, name)) }))
-    .filter(({ manifest }) => manifest.private !== true);
-  return manifests.map(({ cwd }) => {
-    const output = pnpm(['pack', '--json', '--pack-destination', folder], { cwd, encoding: 'utf8' });
-    const { name, filename, files } = JSON.parse(output);
-    return { name, tarball: filename, files: files.map(({ path }) => path) };
-  });
+    .filter(({ manifest }) => manifest.private !== true)
+    .map(({ cwd, manifest }) => {
+      const output = execFileSync('pnpm', ['pack', '--json', '--pack-destination', folder], {
+        cwd,
+        encoding: 'utf8',
+        shell: process.platform === 'win32',
+      });
+      const { filename, files } = JSON.parse(output);
+      return { manifest, tarball: filename, files: files.map(({ path }) => path) };
+    });
 }
 
-/** Runs pnpm: the one that runs this script. */
-export function pnpm(args, options) {
-  return execFileSync('pnpm', args, { shell: process.platform === 'win32', ...options });
-}
-
-function readManifest(folder) {
+/** The package.json in `folder`. */
+export function readManifest(folder) {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
 }
