@@ -61,8 +61,10 @@ export class Contender {
   async measure(batch: () => Batch, shareMs: number): Promise<boolean> {
     return this.#attempt(async () => {
       const { timeoutMs, signal } = this.#question;
-      const time = async () => timeOperation(this.#backend!, batch(), this.#question, shareMs);
-      this.#record({ milliseconds: await within(shareMs + timeoutMs, signal, time) });
+      const milliseconds = await within(shareMs + timeoutMs, signal, async (signal) =>
+        timeOperation(this.#backend!, batch(), this.#question, shareMs, signal),
+      );
+      this.#record({ milliseconds });
     });
   }
 

@@ -10,7 +10,7 @@ const shortestSampleMs = 4;
 export async function medianTime(
   call: () => PromiseLike<unknown>,
   budgetMs: number,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<number> {
   const deadline = performance.now() + budgetMs;
   await call();
@@ -19,7 +19,7 @@ export async function medianTime(
   for (;;) {
     // Calls that are promises only would keep timers, painting and the signal waiting.
     await new Promise((resolve) => setTimeout(resolve));
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     const begin = performance.now();
     for (let i = 0; i < callsPerSample; i++) await call();
     const end = performance.now();

@@ -21,12 +21,13 @@ function noise(tensor: Tensor, seed: number): Tensor {
   return tensor;
 }
 
-/** The median time of one call in milliseconds, after a warm-up, within about `shareMs`. Errors: those of the layer. */
+/** The median time of one call in milliseconds, after a warm-up, within about `shareMs`. Errors: those of the layer; the signal's reason. */
 export async function timeOperation(
   backend: Backend,
   batch: Batch,
-  { shape, axis, dtype, operation, signal }: Question,
+  { shape, axis, dtype, operation }: Question,
   shareMs: number,
+  signal: AbortSignal,
 ): Promise<number> {
   const layer = new BatchNorm({ backend, numFeatures: shape.at(axis)!, axis, dtype });
   const forward = (training: boolean) => layer.forward(batch.x, { training, out: batch.y });
