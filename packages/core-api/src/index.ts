@@ -31,7 +31,7 @@ export { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-kernels.js';
 export type { MaybePromise } from './maybe-promise.js';
-export { type BatchNormOptions, defaultOptions, type ResolvedOptions } from './options.js';
+export { type BatchNormOptions, defaultOptions, type LayerOptions, type ResolvedOptions } from './options.js';
 export { assertFiniteStatistics } from './running-statistics.js';
 export { selectBackend } from './select/select-backend.js';
 export {
@@ -54,4 +54,4 @@ export {
   type OnDevice,
   type Tensor,
 } from './tensor.js';
-export { assertTensor } from './validate.js';
+export { assertTensor, resolveLayerOptions } from './validate.js';

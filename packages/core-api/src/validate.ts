@@ -3,7 +3,7 @@ import type { Backend } from './backend.js';
 import { describe, describeShape } from './describe.js';
 import { BatchNormError, type ErrorCode } from './errors.js';
 import { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
-import { type BatchNormOptions, defaultOptions, type ResolvedOptions } from './options.js';
+import { type BatchNormOptions, defaultOptions, type LayerOptions, type ResolvedOptions } from './options.js';
 import { type DeviceTensor, type Dtype, dtypeOf, type FloatArray, type OnDevice, type Tensor } from './tensor.js';
 
 export function fail(code: ErrorCode, received: string, expected: string): never {
@@ -21,8 +21,7 @@ export const oneOf = (...values: readonly unknown[]): Check => [
   values.map(describe).join(' or '),
 ];
 
-const optionChecks: Readonly<Record<keyof BatchNormOptions, Check>> = {
-  backend: [isBackend, 'a backend of contractVersion 1'],
+const layerChecks: Readonly<Record<keyof LayerOptions, Check>> = {
   numFeatures: [isPositiveInteger, 'a whole number of at least 1'],
   epsilon: [(value) => Number.isFinite(value) && (value as number) > 0, 'a finite number greater than 0'],
   momentum: [
@@ -43,15 +42,24 @@ export function isBackend(value: unknown): value is Backend {
 }
 
 /**
- * Fills in defaults. Errors: `INVALID_OPTION` for a value that its documentation does not allow, or a name that does not
- * exist; `DTYPE_MISMATCH` for a dtype that the backend does not have.
+ * Fills in the defaults of everything but the backend, for those who choose it by these options. Errors: `INVALID_OPTION` for a
+ * value that its documentation does not allow, or a name that does not exist.
  */
-export function resolveOptions(options: BatchNormOptions): ResolvedOptions {
-  assertOptionNames(options, Object.keys(optionChecks));
+export function resolveLayerOptions(options: LayerOptions): Readonly<Required<LayerOptions>> {
+  assertOptionNames(options, Object.keys(layerChecks));
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const resolved = { ...defaultOptions, ...Object.fromEntries(given) } as ResolvedOptions;
-  assertOptions(resolved, optionChecks);
-  assertDtype(resolved.backend, resolved.dtype);
+  const resolved = { ...defaultOptions, ...Object.fromEntries(given) } as Required<LayerOptions>;
+  assertOptions(resolved, layerChecks);
+  return resolved;
+}
+
+/** The same with the backend. Errors: `DTYPE_MISMATCH`, too, for a dtype that the backend does not have. */
+export function resolveOptions(options: BatchNormOptions): ResolvedOptions {
+  assertOptionNames(options, ['backend', ...Object.keys(layerChecks)]);
+  const { backend, ...layerOptions } = options;
+  assertOptions({ backend }, { backend: [isBackend, 'a backend of contractVersion 1'] });
+  const resolved = { backend, ...resolveLayerOptions(layerOptions) };
+  assertDtype(backend, resolved.dtype);
   return Object.freeze(resolved);
 }
 

@@ -190,13 +190,15 @@ describe('the backend that is taken', () => {
   });
 
   it.each([
-    [[2, 3, 4], 1],
-    [[2, 4, 3], -1],
-    [[3, 4], 0],
-    [[1, 3], 1],
-  ])('is measured on the shape %j with channels on axis %i', async (shape, axis) => {
-    const selection = await select([candidate('a', taking(1))], { shape, axis });
+    { shape: [2, 3, 4], axis: 1, extent: { outer: 2, channels: 3, inner: 4 } },
+    { shape: [2, 4, 3], axis: -1, extent: { outer: 8, channels: 3, inner: 1 } },
+    { shape: [3, 4], axis: 0, extent: { outer: 1, channels: 3, inner: 4 } },
+    { shape: [1, 3], axis: 1, extent: { outer: 1, channels: 3, inner: 1 } },
+  ])('is measured on the shape $shape with channels on axis $axis', async ({ shape, axis, extent }) => {
+    const only = candidate('a', taking(1));
+    const selection = await select([only], { shape, axis });
     expect(rowOf(selection, 'a').milliseconds).toBe(2);
+    expect(only.made[0]!.prepared.at(-1)).toEqual(extent);
   });
 
   it('is measured in float64 where that is asked', async () => {
@@ -334,6 +336,16 @@ describe('a candidate is out, and the report says why, when', () => {
 });
 
 describe('what is made and not taken', () => {
+  it('is disposed at once when it does not work, to leave its memory to the next', async () => {
+    const broken = candidate('broken', { dtypes: ['float64'] });
+    const create = () => {
+      expect(broken.made[0]!.disposals).toBe(1);
+      return new FakeBackend();
+    };
+    const { report } = await select([broken, { name: 'next', create }]);
+    expect(report.candidates[1]!.reason).toBeNull();
+  });
+
   it('is disposed also when it comes after its time is up', async () => {
     const late = new FakeBackend();
     let deliver!: (backend: Backend) => void;
@@ -349,6 +361,24 @@ describe('what is made and not taken', () => {
     expect(late.disposals).toBe(0);
     deliver(late);
     await vi.waitFor(() => expect(late.disposals).toBe(1));
+  });
+
+  it('is no longer called when its time is up, even if it never stops', async () => {
+    let runs = 0;
+    // On a clock that stands still no measurement comes to an end.
+    const endless = candidate('endless', {
+      before: () => {
+        runs++;
+        return new Promise((resolve) => setTimeout(resolve, 2));
+      },
+    });
+    const { report } = await select([endless, candidate('good')], { timeoutMs: 50 });
+    expect(report.candidates[0]!.reason).toMatch(/timed out/);
+    await vi.waitFor(async () => {
+      const before = runs;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(runs).toBe(before);
+    });
   });
 
   it('does not fail the selection when it rejects later', async () => {

@@ -74,7 +74,8 @@ async function race(contenders: readonly Contender[], question: Question): Promi
   while (racing.length > 0) {
     const left: Contender[] = [];
     for (const contender of racing) {
-      if ((await contender.measure(sharedBatch, shareMs)) && contender.report.milliseconds === null) left.push(contender);
+      if ((await contender.measure(sharedBatch, shareMs)) && contender.report.milliseconds === null)
+        left.push(contender);
     }
     racing = left;
   }
