@@ -41,7 +41,9 @@ interface TfTensor {
 }
 
 interface Tf {
-  readonly version_core: string;
+  readonly version: { readonly tfjs: string };
+  /** Without checks of every result, and without greetings. */
+  enableProdMode(): void;
   setBackend(name: string): Promise<boolean>;
   tensor(data: FloatArray, shape?: readonly number[]): TfTensor;
   moments(x: TfTensor, axes: readonly number[]): { mean: TfTensor; variance: TfTensor };
@@ -62,8 +64,9 @@ interface Tf {
 async function enterTfjs(backend: 'cpu' | 'wasm', { extent, dtype, ...problem }: Problem): Promise<Entrant> {
   if (dtype !== 'float32') throw new Unavailable('tfjs has no float64');
   if (extent.inner !== 1) throw new Unavailable("tfjs's batchNorm takes channels-last");
-  const tf = load<Tf>('@tensorflow/tfjs-core');
-  load(`@tensorflow/tfjs-backend-${backend}`);
+  const tf = load<Tf>('@tensorflow/tfjs');
+  if (backend === 'wasm') load('@tensorflow/tfjs-backend-wasm');
+  tf.enableProdMode();
   const [found, creation] = await timed(() => tf.setBackend(backend));
   if (!found) throw new Unavailable(`tfjs's backend '${backend}' does not start here`);
   const shape = [extent.outer, extent.channels];
@@ -118,7 +121,7 @@ async function enterTfjs(backend: 'cpu' | 'wasm', { extent, dtype, ...problem }:
   });
   return {
     description: {
-      version: tf.version_core,
+      version: tf.version.tfjs,
       engine: backend === 'wasm' ? 'tfjs WebAssembly' : 'tfjs JavaScript',
       threads: 1,
       accumulation: undefined,
@@ -146,11 +149,14 @@ interface Ort {
 }
 
 interface OrtSession {
-  run(feeds: Record<string, OnnxTensor>, fetches: Record<string, OnnxTensor>): Promise<Record<string, OnnxTensor>>;
+  run(
+    feeds: Record<string, OnnxTensor>,
+    fetches: Record<string, OnnxTensor> | string[],
+  ): Promise<Record<string, OnnxTensor>>;
   release(): Promise<void>;
 }
 
-/** Inference, into a tensor that it is given. */
+/** Inference; the native one writes into a tensor that it is given, and the one for the web leaves such a tensor as it is. */
 async function enterOnnxRuntime(name: 'onnxruntime-node' | 'onnxruntime-web', problem: Problem): Promise<Entrant> {
   const ort = load<Ort>(name);
   const isWeb = name === 'onnxruntime-web';
@@ -163,7 +169,7 @@ async function enterOnnxRuntime(name: 'onnxruntime-node' | 'onnxruntime-web', pr
   });
   const { y } = outputsFor(problem);
   const feeds = { x: new ort.Tensor(problem.dtype, problem.x, problem.shape) };
-  const fetches = { y: new ort.Tensor(problem.dtype, y, problem.shape) };
+  const fetches = isWeb ? ['y'] : { y: new ort.Tensor(problem.dtype, y, problem.shape) };
   let results: Results = {};
   return {
     description: {

@@ -49,31 +49,33 @@ export class PythonRunner implements Runner {
     this.#folder = folder;
   }
 
-  /** The first of `executables` that has NumPy or PyTorch. Errors: an `Error` with the reason of each. */
+  /** The first of `executables` that has PyTorch, else the first with NumPy. Errors: an `Error` with the reason of each. */
   static async start(executables: readonly string[]): Promise<PythonRunner> {
+    const found: { readonly child: LineProcess; readonly hello: Hello }[] = [];
     const reasons: string[] = [];
     for (const executable of executables) {
       const child = new LineProcess(executable, [worker], keepFreedMemory);
       try {
         const hello = await child.call<Hello>('hello');
-        const { numpy, torch } = hello.libraries;
-        if (numpy.version || torch.version) {
-          return new PythonRunner(child, hello, await mkdtemp(join(tmpdir(), 'batchnorm-bench-')));
-        }
-        reasons.push(`${executable}: ${numpy.missing}`);
+        found.push({ child, hello });
+        reasons.push(`${executable}: ${hello.libraries.numpy.missing}`);
       } catch (error) {
         reasons.push(`${executable}: ${(error as Error).message}`);
       }
-      child.kill();
     }
-    throw new Error(reasons.join('; '));
+    const has = (library: 'numpy' | 'torch') => found.find(({ hello }) => hello.libraries[library].version);
+    const best = has('torch') ?? has('numpy');
+    for (const one of found) if (one !== best) one.child.kill();
+    if (best === undefined) throw new Error(reasons.join('; '));
+    return new PythonRunner(best.child, best.hello, await mkdtemp(join(tmpdir(), 'batchnorm-bench-')));
   }
 
-  async prepare({ contender, operations, ...setting }: Request): Promise<Preparation> {
+  async prepare({ contender, operations, shape, dtype }: Request): Promise<Preparation> {
     const library = this.#hello.libraries[contender === 'numpy' ? 'numpy' : 'torch'];
     if (library.version === undefined) return { unavailable: library.missing ?? 'not installed' };
-    const { expected } = await this.#problemOf(setting);
+    const setting = { shape, dtype };
     try {
+      const { expected } = await this.#problemOf(setting);
       const found = await this.#process.call<PythonPreparation>('prepare', { contender, operations });
       const tasks: PreparedTask[] = [];
       for (const { operation, first } of found.tasks) {
