@@ -176,8 +176,8 @@ class Worker:
             values.astype(self.current.dtype if activation else "float64").tofile(os.path.join(self.current.folder, name))
         return list(copies)
 
-    def sample(self, id, seconds):
-        """Samples as benny takes them: so many calls that one takes `seconds`, for three times as long."""
+    def sample(self, id, sampleTime, totalTime):
+        """Samples as benny takes them: so many calls that one takes `sampleTime` seconds, for `totalTime`."""
         library, operation, run = self.tasks[id]
         use_threads(library)
         if operation == "backward":
@@ -191,11 +191,11 @@ class Worker:
 
         calls = 1
         spent = sample(calls)
-        while spent < seconds:
-            calls = math.ceil(calls * min(10, max(1.1, 1.1 * seconds / max(spent, 1e-7))))
+        while spent < sampleTime:
+            calls = math.ceil(calls * min(10, max(1.1, 1.1 * sampleTime / max(spent, 1e-7))))
             spent = sample(calls)
         samples, total = [], 0
-        while total < 3 * seconds:
+        while total < totalTime:
             spent = sample(calls)
             samples.append(spent / calls)
             total += spent

@@ -76,7 +76,9 @@ const program = command(
 async function main(flags: Flags): Promise<number> {
   const signal = onInterrupt();
   const settings = settingsOf(flags);
-  const timing = flags.quick ? { rounds: 7, sampleTime: 0.004, budget: 6 } : { rounds: 11, sampleTime: 0.02 };
+  const timing = flags.quick
+    ? { rounds: 7, budget: 7, sampling: { sampleTime: 0.001, totalTime: 0.012 } }
+    : { rounds: 11, sampling: { sampleTime: 0.004, totalTime: 0.06 } };
   const participants = await Participants.gather({
     names: flags.backend,
     peers: flags.peers ?? false,

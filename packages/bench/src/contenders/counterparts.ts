@@ -8,6 +8,7 @@ import { straightforwardNameOf } from './contenders.js';
  * 'pytorch' for PyTorch with as many threads. Where that has several kinds of memory, the same kind, else arrays in and out.
  */
 export function counterpartOf(one: Measured, all: readonly Measured[], against: string): Measured | undefined {
+  if (one.kind === against) return undefined;
   const name = nameOfCounterpart(one.case.contender, one.description.threads, against);
   const candidates = all.filter(
     (other) =>

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { isolationHeaders, launchChromium } from '@batchnorm/browser';
 import type { Browser, Page } from 'playwright';
 import { type PreviewServer, preview } from 'vite';
+import type { Sampling } from '../timing/clock.js';
 import type { PageGlobals } from './page.js';
 import type { Preparation, Request, Runner } from './runner.js';
 
@@ -51,13 +52,13 @@ export class ChromiumRunner implements Runner {
     }
   }
 
-  sample(id: string, seconds: number): Promise<readonly number[]> {
+  sample(id: string, sampling: Sampling): Promise<readonly number[]> {
     const [contender, task] = id.split('\n') as [string, string];
     return this.#pages
       .get(contender)!
-      .evaluate(([id, seconds]) => (globalThis as unknown as PageGlobals).batchNormBench.sample(id, seconds), [
+      .evaluate(([id, sampling]) => (globalThis as unknown as PageGlobals).batchNormBench.sample(id, sampling), [
         task,
-        seconds,
+        sampling,
       ] as const);
   }
 

@@ -5,7 +5,7 @@ import { type Problem, problemOf } from '../cases/problem.js';
 import { Expected } from '../cases/verify.js';
 import { type Contender, type Entrant, type Task, Unavailable } from '../contenders/contender.js';
 import { timed } from '../contenders/on-kernels.js';
-import type { Clock } from '../timing/clock.js';
+import type { Clock, Sampling } from '../timing/clock.js';
 import type { Preparation, PreparedTask, Request, Runner } from './runner.js';
 
 export class InProcessRunner implements Runner {
@@ -50,9 +50,9 @@ export class InProcessRunner implements Runner {
     }
   }
 
-  sample(id: string, seconds: number): Promise<readonly number[]> {
+  sample(id: string, sampling: Sampling): Promise<readonly number[]> {
     const { run } = this.#tasks.get(id)!;
-    return this.#clock(id, run, seconds);
+    return this.#clock(id, run, sampling);
   }
 
   async release(): Promise<void> {

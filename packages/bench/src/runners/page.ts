@@ -1,5 +1,6 @@
 // What runs in Chromium: Node asks through `batchNormBench`.
 import { ours, straightforward } from '../contenders/contenders.js';
+import type { Sampling } from '../timing/clock.js';
 import { pageClock } from '../timing/page-clock.js';
 import { InProcessRunner } from './in-process.js';
 import type { Preparation, Request } from './runner.js';
@@ -8,7 +9,7 @@ import type { Preparation, Request } from './runner.js';
 export interface PageGlobals {
   readonly batchNormBench: {
     prepare(request: Request): Promise<Preparation>;
-    sample(id: string, seconds: number): Promise<readonly number[]>;
+    sample(id: string, sampling: Sampling): Promise<readonly number[]>;
   };
 }
 
@@ -16,5 +17,5 @@ const runner = new InProcessRunner('chromium', [...ours, ...straightforward], pa
 
 (globalThis as unknown as { batchNormBench: PageGlobals['batchNormBench'] }).batchNormBench = {
   prepare: (request) => runner.prepare(request),
-  sample: (id, seconds) => runner.sample(id, seconds),
+  sample: (id, sampling) => runner.sample(id, sampling),
 };

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { nameOfShape, type Operation, type Setting } from '../cases/case.js';
 import { type Problem, problemOf, type Results } from '../cases/problem.js';
 import { Expected } from '../cases/verify.js';
+import type { Sampling } from '../timing/clock.js';
 import { LineProcess } from './line-process.js';
 import type { Preparation, PreparedTask, Request, Runner } from './runner.js';
 
@@ -94,8 +95,8 @@ export class PythonRunner implements Runner {
     }
   }
 
-  sample(id: string, seconds: number): Promise<readonly number[]> {
-    return this.#process.call('sample', { id, seconds });
+  sample(id: string, sampling: Sampling): Promise<readonly number[]> {
+    return this.#process.call('sample', { id, ...sampling });
   }
 
   async release(): Promise<void> {

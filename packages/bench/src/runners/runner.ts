@@ -3,6 +3,7 @@
 import type { Memory, Operation, Platform, Setting } from '../cases/case.js';
 import type { Verdict } from '../cases/verify.js';
 import type { Description } from '../contenders/contender.js';
+import type { Sampling } from '../timing/clock.js';
 
 export interface Request extends Setting {
   readonly contender: string;
@@ -31,8 +32,8 @@ export interface Runner {
   readonly platform: Platform;
   /** Does not reject for what the contender does wrong. */
   prepare(request: Request): Promise<Preparation>;
-  /** Seconds per call of some samples of at least `seconds`. Errors: what the contender fails with. */
-  sample(id: string, seconds: number): Promise<readonly number[]>;
+  /** Seconds per call in each of some samples. Errors: what the contender fails with. */
+  sample(id: string, sampling: Sampling): Promise<readonly number[]>;
   /** Lets go of everything that was prepared. */
   release(): Promise<void>;
   close(): Promise<void>;

@@ -5,7 +5,7 @@ import type { Clock } from './clock.js';
 /** benny announces each suite on stdout; a run has thousands of them, and a progress display of its own. */
 const unannounced: Parameters<typeof benny.suite>[1] = async () => (suite) => suite.off('start');
 
-export const bennyClock: Clock = async (name, run, seconds) => {
+export const bennyClock: Clock = async (name, run, { sampleTime, totalTime }) => {
   // benny waits for ever for a promise that rejects: it is given one that resolves, and the reason is thrown afterwards.
   const failures: unknown[] = [];
   const failed = (reason: unknown) => void failures.push(reason);
@@ -16,7 +16,7 @@ export const bennyClock: Clock = async (name, run, seconds) => {
       return failed(error);
     }
   };
-  const options = { minTime: seconds, maxTime: 3 * seconds, minSamples: 1, delay: 0, initCount: 1 };
+  const options = { minTime: sampleTime, maxTime: totalTime, minSamples: 1, delay: 0, initCount: 1 };
   const { results } = await benny.suite(name, benny.add(name, test, options), unannounced);
   if (failures.length > 0) throw failures[0];
   return results[0]!.details.sampleResults;

@@ -6,7 +6,7 @@ import type { Description, Kind } from '../contenders/contender.js';
 import { Copy } from '../limits/copy.js';
 import { Reference } from '../limits/reference.js';
 import type { Runner } from '../runners/runner.js';
-import type { Clock } from './clock.js';
+import type { Clock, Sampling } from './clock.js';
 import { inRounds, type Timed } from './rounds.js';
 
 /** A contender, where it runs. */
@@ -44,8 +44,7 @@ export interface MeasureOptions {
   readonly rounds: number;
   /** Seconds of timing after which no round begins, but for the first three. */
   readonly budget?: number | undefined;
-  /** Seconds of one sample, at least: many calls of a fast case, one of a slow one. */
-  readonly sampleTime: number;
+  readonly sampling: Sampling;
   /** Of copies and the reference case. */
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
@@ -66,7 +65,7 @@ export async function measure(
   setting: Setting,
   options: MeasureOptions,
 ): Promise<SettingOutcome> {
-  const { clock, rounds, budget, sampleTime, signal, onProgress } = options;
+  const { clock, rounds, budget, sampling, signal, onProgress } = options;
   const untimed: Untimed[] = [];
   try {
     const prepared: Prepared[] = [];
@@ -78,9 +77,9 @@ export async function measure(
     const copies = new Map<number, Timed>();
     for (const { case: one } of prepared) {
       const bytes = bytesMoved(one);
-      if (!copies.has(bytes)) copies.set(bytes, onClock(clock, 'copy', new Copy(bytes), sampleTime));
+      if (!copies.has(bytes)) copies.set(bytes, onClock(clock, 'copy', new Copy(bytes), sampling));
     }
-    const reference = onClock(clock, 'reference', new Reference(), sampleTime);
+    const reference = onClock(clock, 'reference', new Reference(), sampling);
     const all: readonly Timed[] = [...prepared, ...copies.values(), reference];
     let done = 0;
     const onSample = () => onProgress?.('timing', ++done, all.length * rounds);
@@ -106,7 +105,7 @@ export async function measure(
 async function prepare(
   participant: Participant,
   setting: Setting,
-  { operations, memories, sampleTime }: MeasureOptions,
+  { operations, memories, sampling }: MeasureOptions,
   untimed: Untimed[],
 ): Promise<Prepared[]> {
   const { name, kind, runner } = participant;
@@ -122,7 +121,7 @@ async function prepare(
       return [];
     }
     const sample = () =>
-      runner.sample(id, sampleTime).catch((error: Error) => {
+      runner.sample(id, sampling).catch((error: Error) => {
         leaveOut('failed', error.message, operation);
         return [Number.NaN];
       });
@@ -131,6 +130,6 @@ async function prepare(
   });
 }
 
-function onClock(clock: Clock, name: string, work: { run(): void }, seconds: number): Timed {
-  return { sample: () => clock(name, () => work.run(), seconds) };
+function onClock(clock: Clock, name: string, work: { run(): void }, sampling: Sampling): Timed {
+  return { sample: () => clock(name, () => work.run(), sampling) };
 }

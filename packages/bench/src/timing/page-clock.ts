@@ -1,8 +1,8 @@
 // A clock for pages, where benny can't run: it writes to a terminal and to files. Samples as benny's: so many calls that one
-// takes `seconds`, three of them or one if that takes long.
+// takes `sampleTime`, for `totalTime`.
 import type { Clock } from './clock.js';
 
-export const pageClock: Clock = async (_name, run, seconds) => {
+export const pageClock: Clock = async (_name, run, { sampleTime, totalTime }) => {
   const sample = async (calls: number) => {
     const begin = performance.now();
     for (let call = 0; call < calls; call++) await run();
@@ -10,12 +10,12 @@ export const pageClock: Clock = async (_name, run, seconds) => {
   };
   let calls = 1;
   let time = await sample(calls);
-  while (time < seconds) {
-    calls = Math.ceil(calls * Math.min(10, Math.max(1.1, (1.1 * seconds) / Math.max(time, 1e-6))));
+  while (time < sampleTime) {
+    calls = Math.ceil(calls * Math.min(10, Math.max(1.1, (1.1 * sampleTime) / Math.max(time, 1e-6))));
     time = await sample(calls);
   }
   const samples: number[] = [];
-  for (let spent = 0; spent < 3 * seconds; spent += time) {
+  for (let spent = 0; spent < totalTime; spent += time) {
     time = await sample(calls);
     samples.push(time / calls);
   }

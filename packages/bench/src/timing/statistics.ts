@@ -3,7 +3,7 @@ import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { median, quantile } from 'simple-statistics';
 
-export { logAverage as geometricMean, median } from 'simple-statistics';
+export { logAverage as geometricMean, median, quantile } from 'simple-statistics';
 
 /** A median, and the interval that its true value lies in with the probability that was asked for. */
 export interface Interval {
