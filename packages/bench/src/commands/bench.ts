@@ -18,6 +18,7 @@ import { type Measured, measure, type SettingOutcome, type Untimed } from '../ti
 import { medianInterval, ratios } from '../timing/statistics.js';
 import {
   command,
+  defaultHistory,
   exitCodes,
   Interrupted,
   onInterrupt,
@@ -70,7 +71,7 @@ const program = command(
   )
   .addOption(new Option('--python <path>', 'the Python of --peers (default: python3)').env('BENCH_PYTHON'))
   .option('--json <file>', 'write the results there, too')
-  .option('--history <file>', 'append to this history', '.bench/history.ndjson')
+  .option('--history <file>', 'append to this history', defaultHistory)
   .option('--no-history', 'append to no history');
 
 async function main(flags: Flags): Promise<number> {

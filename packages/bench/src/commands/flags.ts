@@ -7,6 +7,9 @@ import { type Memory, memories, type Operation, operations } from '../cases/case
 /** 0 all well, 1 something is wrong or slower, 2 a bad question, 3 too noisy to tell, 130 interrupted. */
 export const exitCodes = { ok: 0, failure: 1, usage: 2, noisy: 3, interrupted: 130 } as const;
 
+/** Where `pnpm bench` appends to, and `pnpm bench:report` reads from. */
+export const defaultHistory = '.bench/history.ndjson';
+
 /** A command that refuses bad flags with a clear error and exit code 2. */
 export function command(name: string, description: string): Command {
   return new Command(name)

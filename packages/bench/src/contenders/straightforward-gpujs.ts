@@ -1,7 +1,7 @@
 // The straightforward gpu.js version that the backend is measured against: [N, C], one kernel per step, one thread per feature
 // for sums; host arrays in, flat host arrays out. gpu.js's own settings but for `precision`. Plain, but not made slow on purpose.
 import type { GpuJsMode } from '@batchnorm/backend-gpujs';
-import { GPU, type IKernelRunShortcut, Input } from 'gpu.js';
+import { GPU, type IKernelRunShortcut, Input, type KernelVariable } from 'gpu.js';
 
 // Text, because gpu.js reads kernels as text, and a minifier would rewrite functions.
 const sources = {
@@ -54,8 +54,8 @@ export class StraightforwardGpuJs {
   readonly #gpu: GPU;
   readonly #kernels: Readonly<Record<Name, IKernelRunShortcut>>;
   readonly #size: [number, number];
-  #mean: unknown;
-  #variance: unknown;
+  #mean: KernelVariable = [];
+  #variance: KernelVariable = [];
 
   constructor(mode: GpuJsMode, rows: number, channels: number, epsilon: number) {
     this.#gpu = new GPU({ mode });
@@ -80,8 +80,8 @@ export class StraightforwardGpuJs {
   async forward(x: Float32Array, gamma: Float32Array, beta: Float32Array): Promise<Float32Array> {
     const { mean, variance, y } = this.#kernels;
     const rows = this.#rows(x);
-    this.#mean = await mean(rows);
-    this.#variance = await variance(rows, this.#mean);
+    this.#mean = (await mean(rows)) as KernelVariable;
+    this.#variance = (await variance(rows, this.#mean)) as KernelVariable;
     return flat(await y(rows, this.#mean, this.#variance, gamma, beta));
   }
 
