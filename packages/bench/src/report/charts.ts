@@ -59,8 +59,8 @@ export function bars(records: readonly HistoryRecord[]): Element {
     marginLeft: Math.min(170, 12 + 6 * names),
     marginRight: 12,
     marginTop: 0,
-    marginBottom: 26,
-    x: { label: 'GB/s', domain: [0, longest * 1.35], ticks: 4, labelAnchor: 'right', labelOffset: 24 },
+    marginBottom: 22,
+    x: { label: null, domain: [0, longest * 1.5], ticks: 4 },
     y: { label: null, domain: sorted.map(labelOf), tickSize: 0 },
     marks: [
       Plot.barX(sorted, {
@@ -72,12 +72,12 @@ export function bars(records: readonly HistoryRecord[]): Element {
       }),
       Plot.ruleY(sorted, {
         x1: (record: HistoryRecord) => record.bytes / record.seconds.high / 1e9,
-        x2: (record: HistoryRecord) => Math.min(longest * 1.35, record.bytes / record.seconds.low / 1e9),
+        x2: (record: HistoryRecord) => Math.min(longest * 1.15, record.bytes / record.seconds.low / 1e9),
         y: labelOf,
         strokeOpacity: 0.7,
       }),
       Plot.text(sorted, {
-        x: (record: HistoryRecord) => Math.min(longest * 1.35, record.bytes / record.seconds.low / 1e9),
+        x: (record: HistoryRecord) => Math.min(longest * 1.15, record.bytes / record.seconds.low / 1e9),
         y: labelOf,
         text: (record: HistoryRecord) => formatTime(record.seconds.median),
         textAnchor: 'start',
@@ -96,10 +96,11 @@ export function roofline(records: readonly HistoryRecord[], colours: ReadonlyMap
   ];
   return Plot.plot({
     ...common,
-    height: 260,
+    height: 270,
     marginLeft: 40,
-    marginRight: 16,
-    x: { type: 'log', label: 'bytes that must move →', tickFormat: formatBytes, ticks: 4 },
+    marginRight: 44,
+    marginBottom: 42,
+    x: { type: 'log', label: 'bytes that must move', labelOffset: 36, tickFormat: formatBytes, ticks: 4 },
     y: { type: 'log', label: '↑ GB/s', grid: true, tickFormat: (value: number) => String(value), ticks: 5 },
     marks: [
       Plot.lineY(
@@ -107,6 +108,7 @@ export function roofline(records: readonly HistoryRecord[], colours: ReadonlyMap
         { x: 'bytes', y: 'rate', strokeDasharray: '4 3' },
       ),
       Plot.dot(limits, { x: 'bytes', y: 'rate', r: 2, fill: 'currentColor' }),
+      Plot.text(limits, Plot.selectMaxX({ x: 'bytes', y: 'rate', text: () => 'copy', textAnchor: 'start', dx: 6 })),
       Plot.lineY(
         records.toSorted((a, b) => a.bytes - b.bytes),
         {
@@ -138,14 +140,30 @@ export function accuracy(records: readonly HistoryRecord[], colours: ReadonlyMap
     ulps: Math.max(...of.map(({ error }) => error.ulps)),
     share: median(of.map(({ shareOfLimit }) => shareOfLimit.median)) * 100,
   }));
+  const domain = domainOf(dots.map(({ share }) => share));
+  const labels = apart(
+    dots.map((dot) => ({ ...dot, at: dot.share })),
+    domain,
+    19,
+  );
   return Plot.plot({
     ...common,
-    height: 260,
+    height: 290,
     marginLeft: 40,
-    marginRight: 90,
-    x: { type: 'log', label: 'largest error, ulp →', ticks: 4, tickFormat: (value: number) => String(value) },
-    y: { type: 'log', label: '↑ % of the limit', grid: true, ticks: 5, tickFormat: (value: number) => String(value) },
+    marginRight: 130,
+    marginBottom: 42,
+    x: {
+      type: 'log',
+      domain: domainOf(dots.map(({ ulps }) => ulps)),
+      label: 'largest error, ulp',
+      labelAnchor: 'left',
+      labelOffset: 36,
+      ticks: 3,
+      tickFormat: String,
+    },
+    y: { type: 'log', domain, label: '↑ % of the limit', grid: true, ticks: 5, tickFormat: String },
     marks: [
+      Plot.link(labels, { x1: 'ulps', y1: 'share', x2: right(dots), y2: 'at', strokeOpacity: 0.25 }),
       Plot.dot(dots, {
         x: 'ulps',
         y: 'share',
@@ -153,66 +171,83 @@ export function accuracy(records: readonly HistoryRecord[], colours: ReadonlyMap
         r: 4,
         title: 'label',
       }),
-      Plot.text(withoutOverlap(dots), { x: 'ulps', y: 'share', text: 'label', textAnchor: 'start', dx: 7 }),
+      Plot.text(labels, { x: right(dots), y: 'at', text: 'label', textAnchor: 'start', dx: 2 }),
     ],
   }) as unknown as Element;
 }
 
-/** Of dots whose labels would lie on each other only the first keeps it; the others have theirs as a title. */
-function withoutOverlap<Dot extends { readonly ulps: number; readonly share: number }>(dots: readonly Dot[]): Dot[] {
-  const shares = dots.map(({ share }) => Math.log(share));
-  const near = Math.max(0.1, (Math.max(...shares) - Math.min(...shares)) / 18);
-  const kept: Dot[] = [];
-  for (const dot of dots.toSorted((a, b) => b.share - a.share)) {
-    const isNear = (other: Dot) =>
-      Math.abs(Math.log(other.share / dot.share)) < near && Math.abs(Math.log(other.ulps / dot.ulps)) < 2;
-    if (!kept.some(isNear)) kept.push(dot);
-  }
-  return kept;
+/** Where the labels of dots begin: at the right edge. */
+function right(dots: readonly { readonly ulps: number }[]): () => number {
+  const [, edge] = domainOf(dots.map(({ ulps }) => ulps));
+  return () => edge;
+}
+
+interface Label {
+  readonly label: string;
+  /** Where it belongs, on a logarithmic scale. */
+  readonly at: number;
+}
+
+/** Labels moved along their scale so that none lies on another: at least 1/lines of the scale apart. */
+function apart<L extends Label>(labels: readonly L[], [low, high]: readonly [number, number], lines: number): L[] {
+  const gap = Math.log(high / low) / lines;
+  const sorted = labels.toSorted((a, b) => a.at - b.at);
+  const places = sorted.map(({ at }) => Math.log(at));
+  for (let i = 1; i < places.length; i++) places[i] = Math.max(places[i]!, places[i - 1]! + gap);
+  let ceiling = Math.log(high);
+  for (let i = places.length - 1; i >= 0; i--, ceiling -= gap) places[i] = Math.min(places[i]!, ceiling);
+  return sorted.map((label, i) => ({ ...label, at: Math.exp(places[i]!) }));
+}
+
+/** The smallest and the largest, with room around them. */
+function domainOf(values: readonly number[], room = 1.3): [number, number] {
+  return [Math.min(...values) / room, Math.max(...values) * room];
 }
 
 /** One case of several contenders over the runs of one machine: time over that of the fixed reference case. */
 export function history(records: readonly HistoryRecord[], colours: ReadonlyMap<string, string>): Element {
   const runs = [...new Set(records.map(({ run }) => run))].sort();
   const at = ({ run }: HistoryRecord) => runs.indexOf(run);
+  const ratio = ({ ratioToReference }: HistoryRecord) => ratioToReference.median;
   const commits = runs.map((run) => records.find((record) => record.run === run)!.commit.slice(0, 7));
+  const domain = domainOf(records.map(ratio), 1.6);
+  const clamp = (value: number) => Math.min(domain[1], Math.max(domain[0], value));
   const last = records.filter((record) => at(record) === runs.length - 1);
+  const labels = apart(
+    last.map((record) => ({ label: labelOf(record), at: ratio(record) })),
+    domain,
+    16,
+  );
   return Plot.plot({
     ...common,
     height: 240,
     marginLeft: 40,
-    marginRight: 90,
-    marginBottom: 40,
+    marginRight: 130,
+    marginBottom: 28,
     x: {
       label: null,
       domain: [0, Math.max(1, runs.length - 1)],
-      ticks: runs.length <= 6 ? runs.map((_, index) => index) : 5,
+      ticks: runs.length <= 4 ? runs.map((_, index) => index) : [0, runs.length - 1],
       tickFormat: (index: number) => commits[index] ?? '',
     },
-    y: { type: 'log', label: '↑ ÷ reference', grid: true, ticks: 5, tickFormat: (value: number) => String(value) },
+    y: { type: 'log', domain, label: '↑ ÷ reference', grid: true, ticks: 5, tickFormat: String },
     marks: [
       Plot.areaY(records, {
         x: at,
-        y1: ({ ratioToReference }: HistoryRecord) => ratioToReference.low,
-        y2: ({ ratioToReference }: HistoryRecord) => ratioToReference.high,
+        y1: ({ ratioToReference }: HistoryRecord) => clamp(ratioToReference.low),
+        y2: ({ ratioToReference }: HistoryRecord) => clamp(ratioToReference.high),
         z: labelOf,
         fill: (record: HistoryRecord) => colours.get(familyOf(record)),
-        fillOpacity: 0.15,
+        fillOpacity: 0.12,
       }),
       Plot.lineY(records, {
         x: at,
-        y: ({ ratioToReference }: HistoryRecord) => ratioToReference.median,
+        y: ratio,
         z: labelOf,
         stroke: (record: HistoryRecord) => colours.get(familyOf(record)),
         marker: 'dot',
       }),
-      Plot.text(last, {
-        x: at,
-        y: ({ ratioToReference }: HistoryRecord) => ratioToReference.median,
-        text: labelOf,
-        textAnchor: 'start',
-        dx: 7,
-      }),
+      Plot.text(labels, { x: runs.length - 1, y: 'at', text: 'label', textAnchor: 'start', dx: 8 }),
     ],
   }) as unknown as Element;
 }

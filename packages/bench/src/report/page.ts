@@ -105,7 +105,7 @@ function grid(figures: readonly Element[]): Element {
 }
 
 function figure(title: string, chart: Element): Element {
-  return element('figure', {}, element('h3', {}, title), chart);
+  return element('figure', {}, element('figcaption', {}, title), chart);
 }
 
 /** Records by shape and dtype. */
@@ -122,7 +122,7 @@ function barSection(records: readonly HistoryRecord[]): Element {
     'section',
     {},
     element('h3', {}, nameOfSetting(records[0]!)),
-    grid(byOperation(records).map(([operation, of]) => figure(operation, bars(of)))),
+    grid(byOperation(records).map(([operation, of]) => figure(`${operation}, GB/s`, bars(of)))),
   );
 }
 
@@ -144,11 +144,11 @@ function historySection(
   return section(
     title,
     'Time over that of the fixed reference case in the same run, on this machine; lower is faster. Around each line its 95 % interval.',
-    ...settingsOf(tracked).map((of) =>
+    ...settingsOf(tracked).map((of, index) =>
       element(
-        'section',
-        {},
-        element('h3', {}, nameOfSetting(of[0]!)),
+        'details',
+        index === 0 ? { open: '' } : {},
+        element('summary', {}, nameOfSetting(of[0]!)),
         grid(byOperation(of).map(([operation, records]) => figure(operation, history(records, colours)))),
       ),
     ),

@@ -9,7 +9,15 @@ export const bennyClock: Clock = async (name, run, { sampleTime, totalTime }) =>
   // benny waits for ever for a promise that rejects: it is given one that resolves, and the reason is thrown afterwards.
   const failures: unknown[] = [];
   const failed = (reason: unknown) => void failures.push(reason);
+  const begun = run();
+  await begun;
+  // Whether a case is asynchronous benny sees from what two calls return, made at once; what it times comes after them.
+  let trials = begun === undefined ? 0 : 2;
   const test = () => {
+    if (trials > 0) {
+      trials--;
+      return Promise.resolve();
+    }
     try {
       return run()?.then(undefined, failed);
     } catch (error) {
