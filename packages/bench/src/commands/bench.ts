@@ -71,7 +71,12 @@ const program = command(
   )
   .addOption(new Option('--python <path>', 'the Python of --peers (default: python3)').env('BENCH_PYTHON'))
   .option('--json <file>', 'write the results there, too')
-  .option('--history <file>', 'append to this history', defaultHistory)
+  .addOption(
+    new Option('--history <file>', 'append to this history').default(
+      defaultHistory,
+      '.bench/history.ndjson in the repository',
+    ),
+  )
   .option('--no-history', 'append to no history');
 
 async function main(flags: Flags): Promise<number> {

@@ -68,7 +68,7 @@ async function main(flags: Flags): Promise<number> {
   let base: Tree | undefined;
   let comparison: Comparison;
   try {
-    base = await buildTree(commit, (text) => process.stderr.write(`${text} ${commit.slice(0, 10)}\n`));
+    base = await builtTree(commit, signal);
     signal.throwIfAborted();
     const roots = { base: base.root, head: repository };
     const progress = new Progress('base and head');
@@ -91,6 +91,16 @@ async function main(flags: Flags): Promise<number> {
     await base?.remove();
   }
   return report(flags, commit, comparison);
+}
+
+/** A Ctrl-C ends what builds the tree, too: that is no failure of the tree. */
+async function builtTree(commit: string, signal: AbortSignal): Promise<Tree> {
+  try {
+    return await buildTree(commit, (text) => process.stderr.write(`${text} ${commit.slice(0, 10)}\n`));
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
 }
 
 async function report(flags: Flags, commit: string, { compared, skipped, wrong }: Comparison): Promise<number> {

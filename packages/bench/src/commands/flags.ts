@@ -1,14 +1,15 @@
 // What the three commands have in common: lists in flags, the user's paths, exit codes, Ctrl-C.
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Dtype } from '@batchnorm/core-api';
 import { Command, InvalidArgumentError } from 'commander';
 import { type Memory, memories, type Operation, operations } from '../cases/case.js';
+import { repository } from '../repository.js';
 
 /** 0 all well, 1 something is wrong or slower, 2 a bad question, 3 too noisy to tell, 130 interrupted. */
 export const exitCodes = { ok: 0, failure: 1, usage: 2, noisy: 3, interrupted: 130 } as const;
 
 /** Where `pnpm bench` appends to, and `pnpm bench:report` reads from. */
-export const defaultHistory = '.bench/history.ndjson';
+export const defaultHistory: string = join(repository, '.bench/history.ndjson');
 
 /** A command that refuses bad flags with a clear error and exit code 2. */
 export function command(name: string, description: string): Command {

@@ -1,8 +1,10 @@
 // `pnpm bench:report`: draws a history as one HTML page.
 import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
+import { Option } from 'commander';
 import { readHistory } from '../history/history-file.js';
 import { reportPage } from '../report/page.js';
+import { repository } from '../repository.js';
 import { command, defaultHistory, exitCodes, pathOf } from './flags.js';
 
 interface Flags {
@@ -15,9 +17,19 @@ const program = command(
   'bench:report',
   'Draws the latest run of a history, and the history of its machine, as one page.',
 )
-  .option('--history <file>', 'what `pnpm bench` appended to', defaultHistory)
+  .addOption(
+    new Option('--history <file>', 'what `pnpm bench` appended to').default(
+      defaultHistory,
+      '.bench/history.ndjson in the repository',
+    ),
+  )
   .option('--run <date>', 'another run than the latest, such as 2026-01-31T12:00:00.000Z')
-  .option('--out <file>', 'the page', 'report/bench.html');
+  .addOption(
+    new Option('--out <file>', 'the page').default(
+      join(repository, 'report/bench.html'),
+      'report/bench.html in the repository',
+    ),
+  );
 
 async function main({ history, out, run }: Flags): Promise<number> {
   try {
