@@ -86,15 +86,17 @@ function momentsInDouble<T>(
     const isPair = c + 1 < to;
     const offset = <usize>c * sizeof<T>();
     const p = pairAt<T>(pivot + offset);
-    let s = f64x2.splat(0);
-    let q = s;
+    const toSum = sum + (<usize>c << 3);
+    const toSquares = squares + (<usize>c << 3);
+    let s = v128.load(toSum);
+    let q = v128.load(toSquares);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
       const d = f64x2.sub(isPair ? pairAt<T>(at) : singleAt<T>(at), p);
       s = f64x2.add(s, d);
       q = f64x2.add(q, f64x2.mul(d, d));
     }
-    addTo(sum + (<usize>c << 3), s);
-    addTo(squares + (<usize>c << 3), q);
+    v128.store(toSum, s);
+    v128.store(toSquares, q);
   }
 }
 
@@ -185,15 +187,17 @@ function gradientSumsInDouble<T>(
     const isPair = c + 1 < to;
     const offset = <usize>c * sizeof<T>();
     const h = pairAt<T>(center + offset);
-    let s = f64x2.splat(0);
-    let p = s;
+    const toSum = sum + (<usize>c << 3);
+    const toProducts = products + (<usize>c << 3);
+    let s = v128.load(toSum);
+    let p = v128.load(toProducts);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
       const g = isPair ? pairAt<T>(at + toDy) : singleAt<T>(at + toDy);
       s = f64x2.add(s, g);
       p = f64x2.add(p, f64x2.mul(g, f64x2.sub(isPair ? pairAt<T>(at) : singleAt<T>(at), h)));
     }
-    addTo(sum + (<usize>c << 3), s);
-    addTo(products + (<usize>c << 3), p);
+    v128.store(toSum, s);
+    v128.store(toProducts, p);
   }
 }
 
