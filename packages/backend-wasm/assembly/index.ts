@@ -18,9 +18,9 @@ function performOn<T>(job: Job, operation: i32, from: i32, to: i32): void {
     case 0:
       return forwardTraining<T>(job, from, to);
     case 1:
-      return backwardTraining<T>(job, from, to);
+      return backward<T>(job, from, to, true);
     case 2:
-      return backwardInference<T>(job, from, to);
+      return backward<T>(job, from, to, false);
     case 3:
       return beginMoments<T>(job, from, to);
     case 4:
@@ -66,26 +66,16 @@ function forwardTraining<T>(job: Job, from: i32, to: i32): void {
   }
 }
 
-function backwardTraining<T>(job: Job, from: i32, to: i32): void {
+function backward<T>(job: Job, from: i32, to: i32, isTraining: bool): void {
   for (let c = from; c < to; c += job.panel) {
     const end = min(c + job.panel, to);
     clearSums(job, c, end);
     gradientSums<T>(job, c, end, 0, job.outer);
     gradientCoefficients<T>(job, c, end);
-    for (let o = ((job.outer - 1) / written) * written; o >= 0; o -= written) {
-      inputGradient<T>(job, c, end, o, min(o + written, job.outer));
-    }
-  }
-}
-
-function backwardInference<T>(job: Job, from: i32, to: i32): void {
-  for (let c = from; c < to; c += job.panel) {
-    const end = min(c + job.panel, to);
-    clearSums(job, c, end);
-    gradientSums<T>(job, c, end, 0, job.outer);
-    gradientCoefficients<T>(job, c, end);
-    for (let o = ((job.outer - 1) / written) * written; o >= 0; o -= written) {
-      scaledGradient<T>(job, c, end, o, min(o + written, job.outer));
+    for (let o = (job.outer - 1) / written * written; o >= 0; o -= written) {
+      const last = min(o + written, job.outer);
+      if (isTraining) inputGradient<T>(job, c, end, o, last);
+      else scaledGradient<T>(job, c, end, o, last);
     }
   }
 }

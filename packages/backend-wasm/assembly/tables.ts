@@ -1,20 +1,14 @@
 // Per-channel tables in memory: float64 ones first, then those of the activation's kind, which passes read.
 import { Job } from './job';
 
-/** Entries of a table: whole cache lines, so that a pass may read a vector beyond the last channel. */
-@inline
-function pitch(job: Job): usize {
-  return <usize>((job.channels + 15) & ~15);
-}
-
 @inline
 function wide(job: Job, base: usize, index: usize): usize {
-  return base + index * pitch(job) * 8;
+  return base + index * job.pitch * 8;
 }
 
 @inline
 function narrow<T>(job: Job, base: usize, wides: usize, index: usize): usize {
-  return base + pitch(job) * (wides * 8 + index * sizeof<T>());
+  return base + job.pitch * (wides * 8 + index * sizeof<T>());
 }
 
 // What a forward keeps for its backward (src/saved-forward.ts).

@@ -33,14 +33,18 @@ const field = {
   outer: 1,
   channels: 2,
   inner: 3,
-  panel: 4,
-  x: 5,
-  dy: 6,
-  out: 7,
-  saved: 8,
-  sums: 9,
+  pitch: 4,
+  panel: 5,
+  x: 6,
+  dy: 7,
+  out: 8,
+  saved: 9,
+  sums: 10,
+  dgamma: 11,
+  dbeta: 12,
 } as const;
-const [dgammaField, dbetaField, epsilonField] = [10, 11, 6] as const;
+/** The one in float64. */
+const epsilonField = 7;
 const jobBytes = 64;
 
 /** Fewer elements than this are done before another thread is awake. */
@@ -89,6 +93,7 @@ export class Passes {
     this.#set(field.inner, single ? outer * inner : inner);
     const bytesPerChannel = (elements / channels) * bytesPerElement[plan.dtype];
     this.#set(field.panel, wholeLines(panelBytes / bytesPerChannel, fewestChannels));
+    this.#set(field.pitch, pitchOf(plan.extent));
     this.#set(field.sums, this.#sums);
   }
 
@@ -110,8 +115,8 @@ export class Passes {
     int32[job + field.dy] = dy;
     int32[job + field.out] = out;
     int32[job + field.saved] = saved.at;
-    int32[job + dgammaField] = dgamma;
-    int32[job + dbetaField] = dbeta;
+    int32[job + field.dgamma] = dgamma;
+    int32[job + field.dbeta] = dbeta;
   }
 
   set epsilon(value: number) {
