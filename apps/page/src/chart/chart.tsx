@@ -33,7 +33,9 @@ export function Chart({ label, draw, data, height, interval = 0 }: Properties) {
       const plot = await import('./plot.js');
       pending.current = undefined;
       drawn.current = performance.now();
-      host.current?.replaceChildren(latest.current(plot, width));
+      const drawing = latest.current(plot, width);
+      drawing.setAttribute('aria-hidden', 'true'); // the label says what it shows
+      host.current?.replaceChildren(drawing);
     }, wait);
   }, [width, ...data]);
 

@@ -1,4 +1,5 @@
 // A number to move, with its name and value.
+import { useId } from 'preact/hooks';
 
 interface Properties {
   readonly name: string;
@@ -10,11 +11,14 @@ interface Properties {
 }
 
 export function Slider({ name, value, min, max, step = 0.1, onChange }: Properties) {
+  const id = useId();
+  // Beside the label, not in it: an output would take the label for its own.
   return (
-    <label class="slider">
-      <span>{name}</span>
-      <output>{numberText(value, step < 0.1 || step === 1 ? (step === 1 ? 0 : 2) : 1)}</output>
+    <div class="slider">
+      <label for={id}>{name}</label>
+      <output for={id}>{numberText(value, digitsOf(step))}</output>
       <input
+        id={id}
         type="range"
         min={min}
         max={max}
@@ -22,8 +26,13 @@ export function Slider({ name, value, min, max, step = 0.1, onChange }: Properti
         value={value}
         onInput={(event) => onChange(event.currentTarget.valueAsNumber)}
       />
-    </label>
+    </div>
   );
+}
+
+/** As many decimals as its steps have. */
+function digitsOf(step: number): number {
+  return Math.max(0, Math.ceil(-Math.log10(step)));
 }
 
 /** With a true minus sign, and none in front of a zero. */

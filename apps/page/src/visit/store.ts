@@ -8,7 +8,7 @@ const delay = 120;
 export class Store<T> {
   #value: T;
   readonly #listeners = new Set<() => void>();
-  #scheduled = false;
+  #scheduled: ReturnType<typeof setTimeout> | undefined;
 
   constructor(value: T) {
     this.#value = value;
@@ -20,12 +20,14 @@ export class Store<T> {
 
   update(change: (value: T) => T): void {
     this.#value = change(this.#value);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setTimeout(() => {
-      this.#scheduled = false;
-      for (const listener of this.#listeners) listener();
-    }, delay);
+    this.#scheduled ??= setTimeout(() => this.show(), delay);
+  }
+
+  /** At once: what a visitor has done must not wait. */
+  show(): void {
+    clearTimeout(this.#scheduled);
+    this.#scheduled = undefined;
+    for (const listener of this.#listeners) listener();
   }
 
   subscribe(listener: () => void): () => void {

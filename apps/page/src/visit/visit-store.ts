@@ -14,10 +14,12 @@ export class VisitStore extends Store<Visit> {
   reset(settings: Settings, state: Visit['state'] = 'ready'): void {
     const date = state === 'ready' ? '' : new Date().toISOString();
     this.update(() => ({ ...newVisit(settings), state, date }));
+    this.show();
   }
 
   end(state: 'done' | 'stopped'): void {
     this.update((visit) => ({ ...visit, state, progress: null }));
+    this.show();
   }
 
   progress(progress: Progress): void {
