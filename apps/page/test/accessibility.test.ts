@@ -24,21 +24,24 @@ describe('the page, for everybody', () => {
     await site?.close();
   });
 
-  it.for(['light', 'dark'] as const)('has no accessibility violation in %s, before, during and after', async (colorScheme) => {
-    const { page, measure } = await visit(browser, site.address + brief, { colorScheme });
-    expect(await violations(page)).toEqual([]);
-    const ended = measure(50_000);
-    await page.getByText('Checking').waitFor();
-    expect(await violations(page)).toEqual([]);
-    await ended;
-    for (const summary of await page.locator('summary').all()) await summary.click();
-    await page.locator('.cases tr').nth(500).waitFor();
-    expect(await violations(page)).toEqual([]);
-    await page.getByRole('link', { name: 'See it work' }).click();
-    await page.locator('.chart svg').nth(4).waitFor();
-    expect(await violations(page)).toEqual([]);
-    await page.close();
-  });
+  it.for(['light', 'dark'] as const)(
+    'has no accessibility violation in %s, before, during and after',
+    async (colorScheme) => {
+      const { page, measure } = await visit(browser, site.address + brief, { colorScheme });
+      expect(await violations(page)).toEqual([]);
+      const ended = measure(50_000);
+      await page.getByText('Checking').waitFor();
+      expect(await violations(page)).toEqual([]);
+      await ended;
+      for (const summary of await page.locator('summary').all()) await summary.click();
+      await page.locator('.cases tr').nth(500).waitFor();
+      expect(await violations(page)).toEqual([]);
+      await page.getByRole('link', { name: 'See it work' }).click();
+      await page.locator('.chart svg').nth(4).waitFor();
+      expect(await violations(page)).toEqual([]);
+      await page.close();
+    },
+  );
 
   it('can be visited by keyboard alone, with the focus in sight', async () => {
     const { page } = await visit(browser, site.address + brief);

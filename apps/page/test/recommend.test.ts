@@ -53,7 +53,11 @@ function visitOf(...backends: BackendFindings[]): Visit {
 
 describe('recommend', () => {
   it('ranks by the median, not by the best round', () => {
-    const { ranking, out } = recommend(visitOf(works('js', [5, 5, 5]), works('gpujs-cpu', [1, 6, 7])), shape, operation);
+    const { ranking, out } = recommend(
+      visitOf(works('js', [5, 5, 5]), works('gpujs-cpu', [1, 6, 7])),
+      shape,
+      operation,
+    );
     expect(ranking.map(({ backend }) => backend)).toEqual(['js', 'gpujs-cpu']);
     expect(out).toEqual([]);
     expect(overlap(ranking[0]!, ranking[1]!)).toBe(true);
@@ -70,7 +74,11 @@ describe('recommend', () => {
       'LIMIT_EXCEEDED: too large',
     ],
   ])('leaves out the fastest with %o', ([changed, reason]) => {
-    const { ranking, out } = recommend(visitOf(works('js', [5, 5, 5]), works('gpujs-cpu', [1, 1, 1], changed)), shape, operation);
+    const { ranking, out } = recommend(
+      visitOf(works('js', [5, 5, 5]), works('gpujs-cpu', [1, 1, 1], changed)),
+      shape,
+      operation,
+    );
     expect(ranking.map(({ backend }) => backend)).toEqual(['js']);
     expect(out).toEqual([{ backend: 'gpujs-cpu', reason }]);
   });
@@ -129,7 +137,11 @@ describe('reports', () => {
   it('JSON has all rounds, and what is recommended for each shape and operation', () => {
     const report = JSON.parse(jsonReport(visit));
     expect(report).toMatchObject({ formatVersion: 1, complete: true, device: { browser: 'Firefox 150', cores: 4 } });
-    expect(report.backends[0].timings[0]).toMatchObject({ seconds: [2, 2, 2], time: { median: 2 }, shareOfLimit: { median: 0.5 } });
+    expect(report.backends[0].timings[0]).toMatchObject({
+      seconds: [2, 2, 2],
+      time: { median: 2 },
+      shareOfLimit: { median: 0.5 },
+    });
     expect(report.recommendations).toHaveLength(4);
   });
 

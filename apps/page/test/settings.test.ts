@@ -15,7 +15,13 @@ describe('settings in the address', () => {
     { backends: ['js'] },
     { backends: [], kit: false },
     { shapes: [] },
-    { shapes: [[4, 3, 5], [2, 2]], rounds: 99 },
+    {
+      shapes: [
+        [4, 3, 5],
+        [2, 2],
+      ],
+      rounds: 99,
+    },
     { patience: 5 },
   ])('%o come back as they went', (changed) => {
     const settings = { ...defaultSettings, ...changed };
@@ -34,7 +40,11 @@ describe('settings in the address', () => {
 
 describe('parseShapes', () => {
   it('takes ×, x and *, and spaces', () => {
-    expect(parseShapes('256×64, 8x64X28 x 28; 2*3,')).toEqual([[256, 64], [8, 64, 28, 28], [2, 3]]);
+    expect(parseShapes('256×64, 8x64X28 x 28; 2*3,')).toEqual([
+      [256, 64],
+      [8, 64, 28, 28],
+      [2, 3],
+    ]);
   });
 
   it.for([

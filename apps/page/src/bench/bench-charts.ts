@@ -27,13 +27,14 @@ export function rowsOf({ backends, settings }: Visit, operation: Operation): Row
   });
 }
 
-const [top, bottom, rowHeight] = [6, 24, 22];
-/** Of each band, for the name of its shape. */
-const nameShare = 0.2;
+const rowHeight = 22;
+/** Above the lines of each shape, for its name. */
+const nameHeight = 30;
+const axisHeight = 24;
 
 /** Pixels: the same before the first row is there and after the last. */
 export function chartHeight(shapes: readonly Shape[], backends: readonly BackendName[]): number {
-  return top + bottom + (shapes.length * backends.length * rowHeight) / (1 - nameShare);
+  return axisHeight + shapes.length * (nameHeight + backends.length * rowHeight);
 }
 
 interface Content {
@@ -44,21 +45,16 @@ interface Content {
 
 /** What both charts have: a band for each shape, in it a line for each backend. */
 function frame({ shapes, backends }: Content, width: number) {
+  const paddingInner = nameHeight / (nameHeight + backends.length * rowHeight);
   return {
     width,
     height: chartHeight(shapes, backends),
     marginLeft: 106,
     marginRight: 70,
-    marginTop: top,
-    marginBottom: bottom,
+    marginTop: nameHeight,
+    marginBottom: axisHeight,
     style: { background: 'none', fontSize: '12px', overflow: 'visible' },
-    fy: {
-      domain: shapes.map(shapeText),
-      label: null,
-      axis: null,
-      paddingInner: nameShare,
-      paddingOuter: nameShare / 2,
-    },
+    fy: { domain: shapes.map(shapeText), label: null, axis: null, paddingInner, paddingOuter: 0 },
     y: { domain: backends, label: null, tickSize: 0 },
   } as const;
 }
@@ -123,7 +119,7 @@ export function shareChart(content: Content): Draw {
         domain: [0, most],
         label: null,
         axis: 'bottom',
-        ticks: 5,
+        ticks: width < 500 ? 2 : 5,
         tickFormat: (share: number) => percentText(share),
         grid: true,
       },
@@ -152,7 +148,7 @@ function shapeNames(text: Parameters<Draw>[0]['text'], { shapes }: Content) {
     text: (name: string) => name,
     frameAnchor: 'top-left',
     dx: -106,
-    dy: -16,
+    dy: -20,
     textAnchor: 'start',
     fontWeight: 600,
     fill: 'var(--text)',

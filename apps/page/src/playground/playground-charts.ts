@@ -63,7 +63,7 @@ export function gradients(x: ArrayLike<number>, dx: ArrayLike<number>, pushed: n
         ruleY([0], { stroke: 'var(--quiet)' }),
         dot(
           points.filter((point) => !point.pushed),
-          { x: 'x', y: 'dx', fill: 'var(--quiet)', r: 2.5 },
+          { x: 'x', y: 'dx', fill: 'var(--quiet)', r: 4 },
         ),
         dot(
           points.filter((point) => point.pushed),

@@ -1,7 +1,7 @@
 // Running statistics converging: batch after batch of the distribution above, also while it is moved.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Chart } from '../chart/chart.js';
-import { batchOf, type Distribution } from './batch.js';
+import { batchOf, batchSizes, type Distribution } from './batch.js';
 import { convergence } from './playground-charts.js';
 import { numberText, Slider } from './slider.js';
 import { trainingLayer } from './training-step.js';
@@ -84,7 +84,7 @@ function useTraining(momentum: number, distribution: Distribution) {
     const trained = layer.current;
     for (let n = 0; n < batches && layer.current === trained; n++) {
       if (n > 0) await new Promise((resolve) => setTimeout(resolve, pace));
-      await trained.forward(batchOf(latest.current, trained.batchesTracked + 1));
+      await trained.forward(batchOf(latest.current, batchSizes.many, trained.batchesTracked + 1));
       const [mean, variance] = [trained.runningMean[0]!, trained.runningVariance[0]!];
       if (layer.current !== trained) break;
       setHistory((before) => ({ mean: [...before.mean, mean], variance: [...before.variance, variance] }));

@@ -17,11 +17,14 @@ export const losses = {
 
 export type Loss = keyof typeof losses;
 
-export interface StepInput {
-  /** [N, 1] */
-  readonly x: Tensor;
+export interface Parameters {
   readonly gamma: number;
   readonly beta: number;
+}
+
+export interface StepInput extends Parameters {
+  /** [N, 1] */
+  readonly x: Tensor;
   readonly loss: Loss;
   /** The row that 'one value up' is about. */
   readonly pushed: number;
