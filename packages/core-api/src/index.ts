@@ -29,8 +29,19 @@ export {
 export { BatchNormError, type ErrorCode } from './errors.js';
 export { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
 export type { MaybePromise } from './maybe-promise.js';
-export { type BatchNormOptions, defaultOptions, type ResolvedOptions } from './options.js';
+export { type BatchNormOptions, defaultOptions, type LayerOptions, type ResolvedOptions } from './options.js';
 export { assertFiniteStatistics } from './running-statistics.js';
+export { selectBackend } from './select/select-backend.js';
+export {
+  type Candidate,
+  type CandidateReport,
+  type Operation,
+  operations,
+  type Selection,
+  type SelectionCache,
+  type SelectionReport,
+  type SelectOptions,
+} from './select/selection.js';
 export type { BatchNormState } from './state.js';
 export {
   allocate,
@@ -41,4 +52,4 @@ export {
   type OnDevice,
   type Tensor,
 } from './tensor.js';
-export { assertTensor } from './validate.js';
+export { assertTensor, resolveLayerOptions } from './validate.js';

@@ -31,7 +31,10 @@ export interface BatchNormOptions {
   readonly singleValue?: 'allow' | 'reject';
 }
 
-type Defaulted = Omit<BatchNormOptions, 'backend' | 'numFeatures'>;
+/** What a layer is, wherever it runs. */
+export type LayerOptions = Omit<BatchNormOptions, 'backend'>;
+
+type Defaulted = Omit<LayerOptions, 'numFeatures'>;
 
 export const defaultOptions: Readonly<Required<Defaulted>> = {
   epsilon: 1e-5,

@@ -3,25 +3,25 @@ import type { Backend } from './backend.js';
 import { describe, describeShape } from './describe.js';
 import { BatchNormError, type ErrorCode } from './errors.js';
 import { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
-import { type BatchNormOptions, defaultOptions, type ResolvedOptions } from './options.js';
+import { type BatchNormOptions, defaultOptions, type LayerOptions, type ResolvedOptions } from './options.js';
 import { type DeviceTensor, type Dtype, dtypeOf, type FloatArray, type OnDevice, type Tensor } from './tensor.js';
 
-function fail(code: ErrorCode, received: string, expected: string): never {
+export function fail(code: ErrorCode, received: string, expected: string): never {
   throw new BatchNormError(code, `received ${received}, expected ${expected}`);
 }
 
 // --- options -------------------------------------------------------------------------------------------------------
 
-type Check = readonly [isValid: (value: unknown) => boolean, expected: string];
+/** What an option may be, and how to say so. */
+export type Check = readonly [isValid: (value: unknown) => boolean, expected: string];
 
-const isPositiveInteger = (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0;
-const oneOf = (...values: readonly unknown[]): Check => [
+export const isPositiveInteger = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
+export const oneOf = (...values: readonly unknown[]): Check => [
   (value) => values.includes(value),
   values.map(describe).join(' or '),
 ];
 
-const optionChecks: Readonly<Record<keyof BatchNormOptions, Check>> = {
-  backend: [isBackend, 'a backend of contractVersion 1'],
+const layerChecks: Readonly<Record<keyof LayerOptions, Check>> = {
   numFeatures: [isPositiveInteger, 'a whole number of at least 1'],
   epsilon: [(value) => Number.isFinite(value) && (value as number) > 0, 'a finite number greater than 0'],
   momentum: [
@@ -36,32 +36,45 @@ const optionChecks: Readonly<Record<keyof BatchNormOptions, Check>> = {
   singleValue: oneOf('allow', 'reject'),
 };
 
-function isBackend(value: unknown): boolean {
+export function isBackend(value: unknown): value is Backend {
   const { contractVersion, prepare } = Object(value);
   return contractVersion === 1 && typeof prepare === 'function';
 }
 
 /**
- * Fills in defaults. Errors: `INVALID_OPTION` for a value that its documentation does not allow, or a name that does not
- * exist; `DTYPE_MISMATCH` for a dtype that the backend does not have.
+ * Fills in the defaults of everything but the backend, for those who choose it by these options. Errors: `INVALID_OPTION` for a
+ * value that its documentation does not allow, or a name that does not exist.
  */
-export function resolveOptions(options: BatchNormOptions): ResolvedOptions {
-  assertOptionNames(options, Object.keys(optionChecks));
+export function resolveLayerOptions(options: LayerOptions): Readonly<Required<LayerOptions>> {
+  assertOptionNames(options, Object.keys(layerChecks));
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const resolved = { ...defaultOptions, ...Object.fromEntries(given) } as ResolvedOptions;
-  for (const [name, [isValid, expected]] of Object.entries(optionChecks)) {
-    const value: unknown = resolved[name as keyof BatchNormOptions];
+  const resolved = { ...defaultOptions, ...Object.fromEntries(given) } as Required<LayerOptions>;
+  assertOptions(resolved, layerChecks);
+  return resolved;
+}
+
+/** The same with the backend. Errors: `DTYPE_MISMATCH`, too, for a dtype that the backend does not have. */
+export function resolveOptions(options: BatchNormOptions): ResolvedOptions {
+  assertOptionNames(options, ['backend', ...Object.keys(layerChecks)]);
+  const { backend, ...layerOptions } = options;
+  assertOptions({ backend }, { backend: [isBackend, 'a backend of contractVersion 1'] });
+  const resolved = { backend, ...resolveLayerOptions(layerOptions) };
+  assertDtype(backend, resolved.dtype);
+  return Object.freeze(resolved);
+}
+
+/** Errors: `INVALID_OPTION` for the first of `values` that its check refuses. */
+export function assertOptions(values: object, checks: Readonly<Record<string, Check>>): void {
+  for (const [name, [isValid, expected]] of Object.entries(checks)) {
+    const value = (values as Record<string, unknown>)[name];
     if (!isValid(value)) fail('INVALID_OPTION', `${name} ${describe(value)}`, expected);
   }
-  const { dtypes } = resolved.backend.capabilities;
-  if (!dtypes.includes(resolved.dtype)) {
-    fail(
-      'DTYPE_MISMATCH',
-      `dtype '${resolved.dtype}'`,
-      `${dtypes.join(' or ')}, which backend '${resolved.backend.name}' has`,
-    );
-  }
-  return Object.freeze(resolved);
+}
+
+/** Errors: `DTYPE_MISMATCH` for a dtype that the backend does not have. */
+export function assertDtype({ capabilities: { dtypes }, name }: Backend, dtype: Dtype): void {
+  if (dtypes.includes(dtype)) return;
+  fail('DTYPE_MISMATCH', `dtype '${dtype}'`, `${dtypes.join(' or ')}, which backend '${name}' has`);
 }
 
 /** Errors: `INVALID_OPTION` when `options` is no object, or has a name that is not among `names`. */
@@ -156,15 +169,18 @@ export function validateInput(x: unknown, { axis, numFeatures, dtype, backend }:
   if (valuesPerChannel(extent) === 0) {
     fail('EMPTY_BATCH', `x of shape ${describeShape(shape)}`, 'at least one value per channel');
   }
-  const { elements } = backend.capabilities.limits;
-  if (product(shape) > elements) {
-    fail(
-      'LIMIT_EXCEEDED',
-      `x of ${product(shape)} elements`,
-      `at most ${elements}, the limit of backend '${backend.name}'`,
-    );
-  }
+  assertWithinLimits(backend, shape);
   return extent;
+}
+
+/** Errors: `LIMIT_EXCEEDED` for more elements than the backend can hold. */
+export function assertWithinLimits({ capabilities: { limits }, name }: Backend, shape: readonly number[]): void {
+  if (product(shape) <= limits.elements) return;
+  fail(
+    'LIMIT_EXCEEDED',
+    `x of ${product(shape)} elements`,
+    `at most ${limits.elements}, the limit of backend '${name}'`,
+  );
 }
 
 /** Errors: `SINGLE_VALUE` where batch statistics of one value per channel are refused. */

@@ -1,0 +1,31 @@
+// The backends to choose from. Each is loaded when it is asked for its backend, and not before.
+import { type Backend, BatchNormError, type Candidate } from '@batchnorm/core-api';
+
+export type BackendName = 'js' | 'gpujs';
+
+/** Of two that are equally fast, and without measuring, the earlier one is taken. gpu.js comes last: data travel to it and back. */
+export const candidates: Readonly<Record<BackendName, Candidate>> = {
+  js: { name: 'js', create: createJs },
+  gpujs: { name: 'gpujs', create: createGpuJs },
+};
+
+async function createJs(): Promise<Backend> {
+  const { createJsBackend } = await import('@batchnorm/backend-js');
+  return createJsBackend();
+}
+
+/** An optional peer dependency: gpu.js is larger than everything else together, and most pages do without. */
+async function createGpuJs(): Promise<Backend> {
+  let module: typeof import('@batchnorm/backend-gpujs');
+  // Bundlers resolve an import in a `try` later, when it runs, if they can't now.
+  try {
+    module = await import('@batchnorm/backend-gpujs');
+  } catch (cause) {
+    throw new BatchNormError(
+      'BACKEND_UNAVAILABLE',
+      `received no package @batchnorm/backend-gpujs, expected it beside batchnorm (npm install @batchnorm/backend-gpujs): ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+  return module.createGpuJsBackend();
+}

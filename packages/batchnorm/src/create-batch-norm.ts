@@ -1,0 +1,72 @@
+// A layer without choosing a backend by hand.
+import {
+  BatchNormError,
+  type Candidate,
+  type LayerOptions,
+  resolveLayerOptions,
+  type SelectOptions,
+  selectBackend,
+} from '@batchnorm/core-api';
+import { type BackendName, candidates } from './candidates.js';
+import { SelectedBatchNorm } from './selected-batch-norm.js';
+
+/** A layer's options, and how its backend is chosen: for the layer's own axis and dtype. */
+export interface CreateBatchNormOptions extends LayerOptions, Omit<SelectOptions, 'shape' | 'axis' | 'dtype'> {
+  /**
+   * The activation to choose for. By default 256 values per channel: [256, numFeatures], or the like with another axis. The
+   * layer takes any shape all the same.
+   */
+  readonly shape?: readonly number[];
+  /** What to choose from, by name or as candidates of your own; others are not loaded. Default: every name. */
+  readonly backends?: readonly (BackendName | Candidate)[];
+}
+
+/**
+ * A layer on the backend that runs it best here: each is loaded, checked against known results, and timed (`selectBackend`).
+ *
+ * Errors: `INVALID_OPTION`, `SHAPE_MISMATCH` when `shape` has other channels; `BACKEND_UNAVAILABLE` with every reason; the reason
+ * of `signal`.
+ */
+export async function createBatchNorm(options: CreateBatchNormOptions): Promise<SelectedBatchNorm> {
+  const { shape: given, backends = Object.values(candidates), ...others } = Object(options) as CreateBatchNormOptions;
+  const { operation, prefer, budgetMs, measure, timeoutMs, cache, signal, ...layerOptions } = others;
+  const { numFeatures, axis, dtype } = resolveLayerOptions(layerOptions);
+  const shape = given ?? sampleShape(numFeatures, axis);
+  const channels = Object(shape).at?.(axis);
+  if (channels !== undefined && channels !== numFeatures) {
+    throw new BatchNormError(
+      'SHAPE_MISMATCH',
+      `received a shape with ${channels} channels on axis ${axis}, expected ${numFeatures}, as numFeatures says`,
+    );
+  }
+  // What is undefined counts as absent.
+  const how = { operation, prefer, budgetMs, measure, timeoutMs, cache, signal } as SelectOptions;
+  const selection = await selectBackend(toCandidates(backends), { ...how, shape, axis, dtype });
+  try {
+    return new SelectedBatchNorm(layerOptions, selection);
+  } catch (error) {
+    await selection.backend.dispose();
+    throw error;
+  }
+}
+
+/** 256 values per channel, in the lowest rank that has this axis. */
+function sampleShape(numFeatures: number, axis: number): number[] {
+  const rank = Math.max(2, axis < 0 ? -axis : axis + 1);
+  const shape = new Array<number>(rank).fill(1);
+  const channelAxis = axis < 0 ? rank + axis : axis;
+  shape[channelAxis] = numFeatures;
+  shape[channelAxis === 0 ? 1 : 0] = 256;
+  return shape;
+}
+
+function toCandidates(backends: readonly (BackendName | Candidate)[]): readonly Candidate[] {
+  if (!Array.isArray(backends))
+    throw new BatchNormError('INVALID_OPTION', `received ${backends}, expected an array of backends`);
+  return backends.map((backend: BackendName | Candidate) => {
+    if (typeof backend !== 'string') return backend;
+    if (Object.hasOwn(candidates, backend)) return candidates[backend];
+    const names = Object.keys(candidates).join(', ');
+    throw new BatchNormError('INVALID_OPTION', `received a backend '${backend}', expected ${names}, or a candidate`);
+  });
+}

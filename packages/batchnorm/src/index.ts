@@ -1,0 +1,5 @@
+// The public names of batchnorm: creating a layer, and everything of @batchnorm/core-api.
+export * from '@batchnorm/core-api';
+export { type BackendName, candidates } from './candidates.js';
+export { type CreateBatchNormOptions, createBatchNorm } from './create-batch-norm.js';
+export { SelectedBatchNorm } from './selected-batch-norm.js';

@@ -1,0 +1,38 @@
+// A layer that owns the backend which was chosen for it.
+/// <reference lib="esnext.disposable" preserve="true" />
+import {
+  BatchNorm,
+  type LayerOptions,
+  type Selection,
+  type SelectionCache,
+  type SelectionReport,
+} from '@batchnorm/core-api';
+
+/** A `BatchNorm` on the backend `options.backend`, which other layers may use for as long as this one lives. */
+export class SelectedBatchNorm extends BatchNorm {
+  /** Which backends there were, and why this one. Plain JSON. */
+  readonly report: SelectionReport;
+  /** For `createBatchNorm({ cache })` the next time. Plain JSON. */
+  readonly cache: SelectionCache;
+
+  /** Errors: those of `BatchNorm`; the backend then is still the caller's. */
+  constructor(layerOptions: LayerOptions, { backend, report, cache }: Selection) {
+    super({ ...layerOptions, backend });
+    this.report = report;
+    this.cache = cache;
+  }
+
+  /** Frees the layer, and then its backend. Again is allowed and does nothing. */
+  override async dispose(): Promise<void> {
+    try {
+      await super.dispose();
+    } finally {
+      await this.options.backend.dispose();
+    }
+  }
+
+  /** `await using layer = await createBatchNorm(…)` disposes it at the end of the block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}

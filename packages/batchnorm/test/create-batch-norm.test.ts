@@ -1,0 +1,123 @@
+// The umbrella on the real backends of this platform: what it takes, and what it answers when it can't.
+import { nameHere } from '@batchnorm/browser/describe-backend';
+import { describe, expect, it } from 'vitest';
+import { BatchNorm, type BatchNormError, candidates, createBatchNorm, selectBackend } from '../src/index.js';
+
+const x = { data: Float32Array.of(1, 10, 2, 20, 3, 30), shape: [3, 2] };
+const dy = { data: Float32Array.of(1, 0, 0, 0, 0, 1), shape: [3, 2] };
+
+/** JavaScript callers have no types to stop them. */
+const wrong = <T>(value: unknown): T => value as T;
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'none',
+    (error: unknown) => (error as BatchNormError).code,
+  );
+
+describe(`createBatchNorm (${nameHere('batchnorm')})`, () => {
+  it('gives a layer that computes, on a backend that it measured', async () => {
+    const layer = await createBatchNorm({ numFeatures: 2 });
+    const y = await layer.forward(x);
+    for (const [k, expected] of [-1.2247, -1.2247, 0, 0, 1.2247, 1.2247].entries()) {
+      expect(y.data[k]).toBeCloseTo(expected, 3);
+    }
+    expect((await layer.backward(dy)).dbeta).toEqual(Float64Array.of(1, 1));
+    const chosen = layer.report.candidates.find(({ name }) => name === layer.report.chosen);
+    expect(chosen).toMatchObject({ available: true, reason: null, execution: layer.options.backend.execution });
+    expect(chosen!.milliseconds).toBeGreaterThan(0);
+    expect(chosen!.error).toBeLessThan(1e-6);
+    await layer.dispose();
+  }, 30_000);
+
+  it('says of every backend whether it works here, or why not', async () => {
+    const layer = await createBatchNorm({ numFeatures: 2 });
+    expect(layer.report.candidates.map(({ name }) => name)).toEqual(Object.keys(candidates));
+    for (const { available, reason } of layer.report.candidates) expect(available).toBe(reason === null);
+    expect(JSON.parse(JSON.stringify(layer.report))).toEqual(layer.report);
+    await layer.dispose();
+  }, 30_000);
+
+  it('is a BatchNorm with the options given', async () => {
+    const layer = await createBatchNorm({ numFeatures: 2, epsilon: 1e-3, momentum: 'cumulative', backends: ['js'] });
+    expect(layer).toBeInstanceOf(BatchNorm);
+    expect(layer.options).toMatchObject({ numFeatures: 2, epsilon: 1e-3, momentum: 'cumulative', axis: 1 });
+    await layer.dispose();
+  });
+
+  it('takes the first that works without measuring', async () => {
+    const broken = { name: 'broken', create: () => Promise.reject(new Error('no driver')) };
+    const layer = await createBatchNorm({ numFeatures: 2, backends: [broken, 'js'], measure: false });
+    expect(layer.report).toMatchObject({ chosen: 'js', fromCache: false });
+    expect(layer.report.candidates[0]).toMatchObject({ available: false, reason: 'no driver' });
+    await layer.dispose();
+  });
+
+  it('remembers its choice through JSON', async () => {
+    const first = await createBatchNorm({ numFeatures: 2, budgetMs: 20 });
+    const cache: unknown = JSON.parse(JSON.stringify(first.cache));
+    await first.dispose();
+    const second = await createBatchNorm({ numFeatures: 2, cache });
+    expect(second.report).toMatchObject({ chosen: first.report.chosen, fromCache: true });
+    await second.dispose();
+  }, 30_000);
+
+  it('takes the only one that has float64', async () => {
+    const layer = await createBatchNorm({ numFeatures: 2, dtype: 'float64', backends: ['gpujs', 'js'], budgetMs: 20 });
+    expect(layer.report.chosen).toBe('js');
+    expect(layer.report.candidates[0]!.reason).toMatch(/DTYPE_MISMATCH|BACKEND_UNAVAILABLE/);
+    await layer.dispose();
+  }, 30_000);
+
+  it.each([[1], [-1], [0], [2], [-3]])('has a shape to measure for channels on axis %i', async (axis) => {
+    const layer = await createBatchNorm({ numFeatures: 3, axis, backends: ['js'], budgetMs: 5 });
+    expect(layer.report.candidates[0]!.milliseconds).toBeGreaterThan(0);
+    await layer.dispose();
+  });
+
+  it.each(['dispose', Symbol.asyncDispose] as const)('frees layer and backend by %s', async (dispose) => {
+    const layer = await createBatchNorm({ numFeatures: 2, backends: ['js'], measure: false });
+    const { backend } = layer.options;
+    await layer.forward(x);
+    await layer[dispose]();
+    expect(await codeOf(layer.forward(x))).toBe('DISPOSED');
+    expect(() => backend.prepare({ extent: { outer: 1, channels: 2, inner: 1 }, dtype: 'float32' })).toThrow(/dispose/);
+    await layer[dispose]();
+  });
+
+  it('refuses bad input with a code, before any backend is loaded', async () => {
+    const options = { numFeatures: 2, backends: ['js'] } as const;
+    expect(await codeOf(createBatchNorm(wrong(undefined)))).toBe('INVALID_OPTION');
+    expect(await codeOf(createBatchNorm(wrong({ ...options, numFeatures: 0 })))).toBe('INVALID_OPTION');
+    expect(await codeOf(createBatchNorm(wrong({ ...options, epsilom: 1 })))).toBe('INVALID_OPTION');
+    expect(await codeOf(createBatchNorm(wrong({ ...options, backends: ['jss'] })))).toBe('INVALID_OPTION');
+    expect(await codeOf(createBatchNorm(wrong({ ...options, backends: [] })))).toBe('INVALID_OPTION');
+    expect(await codeOf(createBatchNorm(wrong({ ...options, backends: 'js' })))).toBe('INVALID_OPTION');
+    expect(await codeOf(createBatchNorm({ ...options, budgetMs: 0 }))).toBe('INVALID_OPTION');
+    expect(await codeOf(createBatchNorm({ ...options, shape: [8, 3] }))).toBe('SHAPE_MISMATCH');
+    expect(await codeOf(createBatchNorm(wrong({ ...options, shape: 8 })))).toBe('INVALID_OPTION');
+  });
+});
+
+describe('selectBackend on real backends', () => {
+  it('finds them right, and reports time and error', async () => {
+    const { backend, report } = await selectBackend(Object.values(candidates), { shape: [64, 8, 4, 4] });
+    for (const { available, milliseconds, error } of report.candidates) {
+      if (!available) continue;
+      expect(milliseconds).toBeGreaterThan(0);
+      expect(error).toBeLessThan(1e-6);
+    }
+    expect(backend.name).toBe(report.chosen);
+    await backend.dispose();
+  }, 30_000);
+
+  it.runIf('process' in globalThis && !('document' in globalThis))('includes gpu.js on the cpu', async () => {
+    const { createGpuJsBackend } = await import('@batchnorm/backend-gpujs');
+    const gpujs = { name: 'gpujs-cpu', create: () => createGpuJsBackend({ mode: 'cpu' }) };
+    const { backend, report } = await selectBackend([gpujs, candidates.js], { shape: [64, 8], prefer: 'accuracy' });
+    expect(report.candidates.map(({ available }) => available)).toEqual([true, true]);
+    // float64 sums are more accurate than compensated float32 ones.
+    expect(report.chosen).toBe('js');
+    await backend.dispose();
+  });
+});

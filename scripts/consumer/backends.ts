@@ -1,0 +1,28 @@
+// A program that imports every package by its name. Throws when something is not as it should be.
+import { createGpuJsBackend, type GpuJsBackend } from '@batchnorm/backend-gpujs';
+import { createJsBackend } from '@batchnorm/backend-js';
+import { builtInFixtures, type CaseResult, runConformance } from '@batchnorm/conformance';
+import { type Backend, BatchNorm, BatchNormError, type Selection, selectBackend } from '@batchnorm/core-api';
+
+const gpujs: GpuJsBackend = await createGpuJsBackend({ mode: 'cpu' });
+await gpujs.dispose();
+
+const candidates = [
+  { name: 'js', create: createJsBackend },
+  { name: 'gpujs-cpu', create: () => createGpuJsBackend({ mode: 'cpu' }) },
+];
+const selection: Selection = await selectBackend(candidates, { shape: [16, 4], budgetMs: 20 });
+if (!selection.report.candidates.every(({ available }) => available)) throw new Error(JSON.stringify(selection.report));
+
+const backend: Backend = selection.backend;
+const layer = new BatchNorm({ backend, numFeatures: 2 });
+// Errors of one package are those of another: there is one copy of the contract.
+const error: unknown = await layer
+  .forward({ data: new Float32Array(2), shape: [1, 1, 2] })
+  .catch((reason: unknown) => reason);
+if (!(error instanceof BatchNormError) || error.code !== 'SHAPE_MISMATCH') throw error;
+await backend.dispose();
+
+const results: readonly CaseResult[] = await runConformance(createJsBackend, { fixtures: builtInFixtures });
+const failed = results.filter(({ status }) => status === 'failed');
+if (results.length === 0 || failed.length > 0) throw new Error(`${failed.length} of ${results.length} cases failed`);
