@@ -1,8 +1,8 @@
 // What the page and its workers say to each other. A worker does one task at a time and ends each with `done` or `failed`.
 import type { CaseResult } from '@batchnorm/conformance';
-import type { Capabilities, ErrorCode, Execution } from '@batchnorm/core-api';
+import type { Capabilities, ErrorCode, Execution, Operation, SelectionReport } from '@batchnorm/core-api';
 import type { BackendName } from './backends.js';
-import type { Operation, Shape } from './operations.js';
+import type { Shape } from './shape.js';
 
 /** A backend that works here. */
 export interface Available {
@@ -35,6 +35,12 @@ export interface Tasks {
   sample: Task<{ readonly operation: Operation; readonly sampleTime: number }, never, number>;
   /** Seconds of one copy of so many float32 elements. */
   copy: Task<{ readonly elements: number; readonly sampleTime: number }, never, number>;
+  /** `selectBackend` among these. */
+  select: Task<
+    { readonly backends: readonly BackendName[]; readonly shape: Shape; readonly operation: Operation },
+    never,
+    SelectionReport
+  >;
 }
 
 export type TaskName = keyof Tasks;

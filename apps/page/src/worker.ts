@@ -5,6 +5,7 @@ import { sampleCopy } from './bench/copy-limit.js';
 import type { TimedLayer } from './bench/timed-layer.js';
 import { probe } from './device/probe.js';
 import type { FromWorker, TaskName, Tasks, ToWorker } from './messages.js';
+import { select } from './recommend/select.js';
 
 type Handlers = {
   readonly [Name in TaskName]: (
@@ -26,6 +27,7 @@ const handlers: Handlers = {
   },
   sample: ({ operation, sampleTime }) => timed!.sample(operation, sampleTime),
   copy: sampleCopy,
+  select,
 };
 
 const reply = (message: FromWorker) => postMessage(message);

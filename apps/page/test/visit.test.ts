@@ -150,6 +150,9 @@ describe('the page, measuring', () => {
     expect(js!.timings.map(({ seconds }) => seconds.length)).toEqual([3, 3, 3, 3]);
     expect(js!.verified['32×10']!.worst).toBeLessThan(1);
 
+    await page.getByRole('button', { name: 'Ask selectBackend' }).click();
+    await page.getByText(/^takes js, too: \d\S* (µs|ms|s) a call, found in/).waitFor();
+
     await page.getByText('What is measured').click();
     await page.getByRole('checkbox', { name: 'gpujs-cpu' }).check();
     await page.getByRole('textbox').fill('4x3x5');

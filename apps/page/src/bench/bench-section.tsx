@@ -1,9 +1,11 @@
 // The benchmark live: charts of one operation at a time, and the numbers behind them.
+
+import { operations } from '@batchnorm/core-api';
 import { useMemo } from 'preact/hooks';
 import { Chart } from '../chart/chart.js';
 import { boundText, percentText, timeText } from '../number-text.js';
-import { operations, type Shape, shapeText } from '../operations.js';
 import type { Choice } from '../recommend/choice.js';
+import { type Shape, shapeText } from '../shape.js';
 import { TroubleBadges } from '../visit/trouble-badge.js';
 import type { Visit } from '../visit/visit.js';
 import { chartHeight, type Row, rowsOf, shareChart, timeChart } from './bench-charts.js';

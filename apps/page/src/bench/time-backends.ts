@@ -1,8 +1,8 @@
 // Times backends against each other: in every round each of them takes its turn, so that whatever else the device does falls on all
 // alike. Each has its own worker, and only one of them works at a time.
-import { product } from '@batchnorm/core-api';
+import { operations, product } from '@batchnorm/core-api';
 import type { BackendName } from '../backends.js';
-import { operations, type Shape, shapeText } from '../operations.js';
+import { type Shape, shapeText } from '../shape.js';
 import { TaskWorker } from '../visit/task-worker.js';
 import { withRound } from '../visit/visit.js';
 import type { VisitStore } from '../visit/visit-store.js';

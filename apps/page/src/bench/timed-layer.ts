@@ -1,10 +1,10 @@
 // A float32 layer on one backend with one batch, in a worker: verified by the kit on the very numbers that are timed, then timed.
 import { type FixtureCase, runConformance, solve } from '@batchnorm/conformance';
-import { type Backend, BatchNorm, type Tensor } from '@batchnorm/core-api';
+import { type Backend, BatchNorm, type Operation, type Tensor } from '@batchnorm/core-api';
 import type { BackendName } from '../backends.js';
 import { createBackend } from '../create-backend.js';
 import type { Verified } from '../messages.js';
-import { type Operation, type Shape, shapeText } from '../operations.js';
+import { type Shape, shapeText } from '../shape.js';
 
 interface Request {
   readonly backend: BackendName;

@@ -1,10 +1,13 @@
 // The answer: what to run here for the visitor's operation and shape, and the code that does.
+
+import { type Operation, operations } from '@batchnorm/core-api';
 import type { ComponentChildren } from 'preact';
 import { backends } from '../backends.js';
 import { percentText, ratioText, timeText } from '../number-text.js';
-import { type Operation, operations, shapeText } from '../operations.js';
 import { CopyButton } from '../report/copy-button.js';
+import { shapeText } from '../shape.js';
 import type { Visit } from '../visit/visit.js';
+import { AskSelectBackend } from './ask-select-backend.js';
 import type { Choice } from './choice.js';
 import { codeFor } from './code.js';
 import { overlap, type Ranked, type Recommendation, recommend } from './recommend.js';
@@ -48,7 +51,11 @@ export function Answer({ visit, choice, onChoice, children }: Properties) {
         </label>
       </div>
       <div class="result">
-        {recommendation ? <Result recommendation={recommendation} /> : <Placeholder visit={visit} />}
+        {recommendation ? (
+          <Result recommendation={recommendation} patience={visit.settings.patience} />
+        ) : (
+          <Placeholder visit={visit} />
+        )}
       </div>
       {ended && children}
     </aside>
@@ -68,8 +75,13 @@ function Placeholder({ visit: { state, settings } }: { readonly visit: Visit }) 
   );
 }
 
-function Result({ recommendation }: { readonly recommendation: Recommendation }) {
-  const { ranking, shape, out } = recommendation;
+interface ResultProperties {
+  readonly recommendation: Recommendation;
+  readonly patience: number;
+}
+
+function Result({ recommendation, patience }: ResultProperties) {
+  const { ranking, shape, operation, out } = recommendation;
   const [best, next] = ranking;
   if (best === undefined) {
     return (
@@ -98,6 +110,13 @@ function Result({ recommendation }: { readonly recommendation: Recommendation })
         </pre>
         <CopyButton text={() => code}>Copy code</CopyButton>
       </div>
+      <AskSelectBackend
+        key={`${operation} ${shapeText(shape)}`}
+        backends={ranking.map(({ backend }) => backend)}
+        shape={shape}
+        operation={operation}
+        patience={patience}
+      />
       <Reasons out={out} />
     </>
   );

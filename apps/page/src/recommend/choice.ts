@@ -1,5 +1,6 @@
 // What the recommendation is for: the visitor's operation and shape.
-import { type Operation, type Shape, shapeText } from '../operations.js';
+import type { Operation } from '@batchnorm/core-api';
+import { type Shape, shapeText } from '../shape.js';
 
 export interface Choice {
   readonly operation: Operation;

@@ -1,6 +1,6 @@
 // The three lines that use a backend.
 import { type BackendName, backends } from '../backends.js';
-import type { Shape } from '../operations.js';
+import type { Shape } from '../shape.js';
 
 export function codeFor(name: BackendName, shape: Shape): string {
   const { package: from, factory, options } = backends[name];

@@ -1,8 +1,10 @@
 // The rule: of the backends that passed every check, the one with the smallest median time for the shape and operation in question.
+
+import type { Operation } from '@batchnorm/core-api';
 import type { BackendName } from '../backends.js';
 import { type Spread, shareOfLimit, spreadOf } from '../bench/spread.js';
 import { count } from '../kit/summary.js';
-import type { Operation, Shape } from '../operations.js';
+import type { Shape } from '../shape.js';
 import { type BackendFindings, type Timing, timingOf, troubleText, type Visit } from '../visit/visit.js';
 
 export interface Ranked {

@@ -1,6 +1,7 @@
 // What a visit found, for programs.
+
+import { operations } from '@batchnorm/core-api';
 import { shareOfLimit, spreadOf } from '../bench/spread.js';
-import { operations } from '../operations.js';
 import { recommend } from '../recommend/recommend.js';
 import type { Visit } from '../visit/visit.js';
 

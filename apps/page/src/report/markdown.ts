@@ -2,10 +2,10 @@
 import { shareOfLimit, spreadOf } from '../bench/spread.js';
 import { accuracyText, countTexts } from '../kit/summary.js';
 import { percentText, timeText } from '../number-text.js';
-import { shapeText } from '../operations.js';
 import type { Choice } from '../recommend/choice.js';
 import { codeFor } from '../recommend/code.js';
 import { recommend } from '../recommend/recommend.js';
+import { shapeText } from '../shape.js';
 import { type BackendFindings, timingOf, troubleText, type Visit } from '../visit/visit.js';
 
 export function markdownSummary(visit: Visit, { operation, shape }: Choice): string {

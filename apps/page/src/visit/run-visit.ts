@@ -45,7 +45,8 @@ async function check(store: VisitStore, name: BackendName, signal: AbortSignal):
     await worker.ask('kit', { backend: name }, (progress) => {
       if ('plan' in progress) {
         total = progress.plan.length;
-        store.find(name, () => progress);
+        // The same for all: room is made for their cells at once.
+        for (const { name, available } of store.value.backends) if (available) store.find(name, () => progress);
       } else {
         done++;
         store.find(name, ({ results }) => ({ results: [...results, progress.result] }));

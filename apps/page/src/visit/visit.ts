@@ -1,9 +1,10 @@
 // What has been found out so far, as plain data: every view and every report is a function of it.
 import type { CaseResult } from '@batchnorm/conformance';
+import type { Operation } from '@batchnorm/core-api';
 import type { BackendName } from '../backends.js';
 import { type Device, describeDevice } from '../device/device.js';
 import type { Available, PlannedCase, Verified } from '../messages.js';
-import { type Operation, type Shape, shapeText } from '../operations.js';
+import { type Shape, shapeText } from '../shape.js';
 import type { Settings } from './settings.js';
 import type { FailureCode } from './task-worker.js';
 
