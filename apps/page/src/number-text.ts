@@ -13,6 +13,7 @@ export function ratioText(ratio: number): string {
 
 /** Such as '34 %'. */
 export function percentText(share: number): string {
+  if (Number.isNaN(share)) return 'unknown';
   return share > 0 && share < 0.001 ? '< 0.1 %' : `${digits(share * 100, 2)} %`;
 }
 

@@ -76,15 +76,25 @@ describe('the page, for everybody', () => {
     await page.close();
   });
 
-  it.for([360, 390, 1280])('fits a screen of %i pixels, with everything open', async (width) => {
-    const { page, measure } = await visit(browser, site.address + brief, { viewport: { width, height: 800 } });
+  it('fits screens of 360, 390 and 1280 pixels, with everything open', async () => {
+    const { page, measure } = await visit(browser, site.address + brief);
     await measure(50_000);
     for (const summary of await page.locator('summary').all()) await summary.click();
     await page.locator('.cases tr').nth(500).waitFor();
-    expect(await overflow(page)).toBeLessThanOrEqual(0);
+    const overflows = async () => {
+      const all: number[] = [];
+      for (const width of [360, 390, 1280]) {
+        await page.setViewportSize({ width, height: 800 });
+        // Charts are drawn again for another width, a second after the last drawing at most.
+        await page.waitForTimeout(1200);
+        all.push(Math.max(0, await overflow(page)));
+      }
+      return all;
+    };
+    expect(await overflows()).toEqual([0, 0, 0]);
     await page.goto(`${site.address}#playground`);
     await page.locator('.chart svg').nth(4).waitFor();
-    expect(await overflow(page)).toBeLessThanOrEqual(0);
+    expect(await overflows()).toEqual([0, 0, 0]);
     await page.close();
   });
 });

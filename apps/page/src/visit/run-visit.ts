@@ -15,8 +15,11 @@ export async function runVisit(store: VisitStore, signal: AbortSignal): Promise<
       await probe(store, name, signal);
     }
     const usable = store.value.backends.filter(({ available }) => available !== null).map(({ name }) => name);
+    // What hung once is not waited for again.
+    const answers = (name: BackendName) =>
+      store.value.backends.every((one) => one.name !== name || one.troubles.every(({ code }) => code !== 'HUNG'));
     if (kit) for (const name of usable) await check(store, name, signal);
-    for (const shape of shapes) await timeBackends(store, shape, usable, signal);
+    for (const shape of shapes) await timeBackends(store, shape, usable.filter(answers), signal);
     store.end('done');
   } catch (error) {
     store.end('stopped');

@@ -18,6 +18,8 @@ export class TaskWorker {
   readonly #worker = new Worker(new URL('../worker.ts', import.meta.url), { type: 'module' });
   readonly #patience: number;
   readonly #signal: AbortSignal;
+  /** Why it is of no more use. */
+  #failure: TaskFailure | undefined;
 
   /** Is terminated when `signal` aborts. `patience`: seconds. */
   constructor(patience: number, signal: AbortSignal) {
@@ -26,13 +28,15 @@ export class TaskWorker {
     signal.addEventListener('abort', this.terminate, { once: true });
   }
 
-  /** One task at a time. Errors: `TaskFailure`, and the worker is of no more use if it hung or crashed; the signal's reason. */
+  /** One task at a time. Errors: `TaskFailure`, the same ever after if it hung or crashed; the signal's reason. */
   ask<Name extends TaskName>(
     task: Name,
     request: Tasks[Name]['request'],
     onProgress: (value: Tasks[Name]['progress']) => void = () => {},
   ): Promise<Tasks[Name]['answer']> {
     return new Promise((resolve, reject) => {
+      this.#signal.throwIfAborted();
+      if (this.#failure) throw this.#failure;
       const asked = new AbortController();
       const until = { signal: asked.signal };
       let watchdog: ReturnType<typeof setTimeout>;
@@ -43,7 +47,8 @@ export class TaskWorker {
       };
       const giveUp = (code: FailureCode, message: string) => {
         this.terminate();
-        end(() => reject(new TaskFailure(code, message)));
+        this.#failure = new TaskFailure(code, message);
+        end(() => reject(this.#failure));
       };
       const watch = () => {
         clearTimeout(watchdog);
@@ -64,7 +69,6 @@ export class TaskWorker {
         until,
       );
       this.#signal.addEventListener('abort', () => end(() => reject(this.#signal.reason)), until);
-      this.#signal.throwIfAborted();
       watch();
       this.#worker.postMessage({ task, request });
     });
