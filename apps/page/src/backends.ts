@@ -19,6 +19,7 @@ const gpujs = (title: string, mode: string): Entry => ({
 
 export const backends = {
   js: { title: 'Plain JavaScript', package: '@batchnorm/backend-js', factory: 'createJsBackend', options: '' },
+  wasm: { title: 'WebAssembly', package: '@batchnorm/backend-wasm', factory: 'createWasmBackend', options: '' },
   'gpujs-cpu': gpujs('JavaScript', 'cpu'),
   'gpujs-webasm': gpujs('WebAssembly', 'webasm'),
   'gpujs-webgl': gpujs('WebGL', 'webgl'),

@@ -10,6 +10,7 @@ const gpujs = (mode: GpuJsMode) => async (): Promise<Backend> => {
 
 const factories: Readonly<Record<BackendName, () => Promise<Backend>>> = {
   js: async () => (await import('@batchnorm/backend-js')).createJsBackend(),
+  wasm: async () => (await import('@batchnorm/backend-wasm')).createWasmBackend(),
   'gpujs-cpu': gpujs('cpu'),
   'gpujs-webasm': gpujs('webasm'),
   'gpujs-webgl': gpujs('webgl'),

@@ -114,11 +114,11 @@ describe('the page, measuring', () => {
       );
       expect(await row.locator('.trouble').count()).toBe(0);
     }
-    for (const name of ['js', 'gpujs-cpu', 'gpujs-webasm']) {
+    for (const name of ['js', 'wasm', 'gpujs-cpu', 'gpujs-webasm']) {
       expect(await kitOf(page, name).locator('h3').textContent()).toMatch(/✓ 276 pass\s*$/);
     }
     expect(await page.locator('.facts').first().textContent()).toContain('cross-origin isolatedno');
-    expect(await page.locator('.answer').getAttribute('data-backend')).toMatch(/^(js|gpujs-cpu|gpujs-webasm)$/);
+    expect(await page.locator('.answer').getAttribute('data-backend')).toMatch(/^(js|wasm|gpujs-cpu|gpujs-webasm)$/);
     await page.getByText('Why not the other 3').click();
     expect(await page.locator('.reasons li').allTextContents()).toHaveLength(3);
     expect([...hosts].filter((host) => host !== '')).toEqual([new URL(plain.address).host]);
