@@ -1,9 +1,9 @@
 // The charts of the benchmark: time as a dot with its spread, and the share of the copy limit as a bar; the best in the accent's colour.
-
 import type { Operation } from '@batchnorm/core-api';
 import type { BackendName } from '../backends.js';
 import type { Draw } from '../chart/chart.js';
 import { percentText, timeText } from '../number-text.js';
+import { recommend } from '../recommend/recommend.js';
 import { type Shape, shapeText } from '../shape.js';
 import { timingOf, type Visit } from '../visit/visit.js';
 import { type Spread, shareOfLimit, spreadOf } from './spread.js';
@@ -13,19 +13,19 @@ export interface Row {
   readonly backend: BackendName;
   readonly time: Spread;
   readonly share: Spread;
-  /** The fastest of its shape. */
+  /** The one to recommend for this shape. */
   readonly best: boolean;
 }
 
 /** One for each backend and shape that has been timed. */
-export function rowsOf({ backends, settings }: Visit, operation: Operation): Row[] {
-  return settings.shapes.flatMap((shape) => {
-    const rows = backends.flatMap(({ name, timings }) => {
+export function rowsOf(visit: Visit, operation: Operation): Row[] {
+  return visit.settings.shapes.flatMap((shape) => {
+    const [best] = recommend(visit, shape, operation).ranking;
+    const rows = visit.backends.flatMap(({ name, timings }) => {
       const timing = timingOf(timings, shape, operation);
       return timing ? [{ backend: name, time: spreadOf(timing.seconds), share: shareOfLimit(timing) }] : [];
     });
-    const fastest = Math.min(...rows.map(({ time }) => time.median));
-    return rows.map((row) => ({ ...row, shape: shapeText(shape), best: row.time.median === fastest }));
+    return rows.map((row) => ({ ...row, shape: shapeText(shape), best: row.backend === best?.backend }));
   });
 }
 
@@ -33,6 +33,10 @@ const rowHeight = 22;
 /** Above the lines of each shape, for its name. */
 const nameHeight = 30;
 const axisHeight = 24;
+/** For the names of backends, and for a number behind the longest bar. */
+const [marginLeft, marginRight] = [106, 70];
+/** Of a tick, with room around it. */
+const nameWidth = 52;
 
 /** Pixels: the same before the first row is there and after the last. */
 export function chartHeight(shapes: readonly Shape[], backends: readonly BackendName[]): number {
@@ -51,8 +55,8 @@ function frame({ shapes, backends }: Content, width: number) {
   return {
     width,
     height: chartHeight(shapes, backends),
-    marginLeft: 106,
-    marginRight: 70,
+    marginLeft,
+    marginRight,
     marginTop: nameHeight,
     marginBottom: axisHeight,
     style: { background: 'none', fontSize: '12px', overflow: 'visible' },
@@ -69,22 +73,30 @@ function timeDomain(rows: readonly Row[]): [number, number] {
   return times.length === 0 ? [1e-5, 1e-1] : [Math.min(...times) / 1.5, Math.max(...times) * 1.5];
 }
 
-/** Names the powers of ten only: the ticks between them are too close for names. */
-function decadeText(seconds: number): string {
-  return Math.abs(Math.log10(seconds) % 1) < 1e-6 ? timeText(seconds) : '';
+/** Names 1, 2 and 5 within two powers of ten; else as many powers of ten as there is room for, which is so many pixels. */
+function tickText([low, high]: [number, number], room: number): (seconds: number) => string {
+  const decades = Math.log10(high / low);
+  const every = Math.ceil((decades * nameWidth) / room);
+  return (seconds) => {
+    const exponent = Math.floor(Math.log10(seconds) + 1e-9);
+    const leading = Math.round(seconds / 10 ** exponent);
+    const named = decades < 2 ? [1, 2, 5].includes(leading) : leading === 1 && exponent % every === 0;
+    return named ? timeText(seconds) : '';
+  };
 }
 
 export function timeChart(content: Content): Draw {
+  const domain = timeDomain(content.rows);
   return ({ plot, dot, ruleY, text }, width) =>
     plot({
       ...frame(content, width),
       x: {
         type: 'log',
-        domain: timeDomain(content.rows),
+        domain,
         label: null,
         axis: 'bottom',
         ticks: width < 500 ? 3 : 5,
-        tickFormat: decadeText,
+        tickFormat: tickText(domain, width - marginLeft - marginRight),
         grid: true,
       },
       marks: [
@@ -114,7 +126,7 @@ export function timeChart(content: Content): Draw {
 
 export function shareChart(content: Content): Draw {
   return ({ plot, barX, text, ruleX }, width) => {
-    const most = Math.max(1, ...content.rows.map(({ share }) => share.median));
+    const most = Math.max(1, ...content.rows.map(({ share }) => share.median || 0));
     return plot({
       ...frame(content, width),
       x: {
@@ -149,7 +161,7 @@ function shapeNames(text: Parameters<Draw>[0]['text'], { shapes }: Content) {
     fy: (name: string) => name,
     text: (name: string) => name,
     frameAnchor: 'top-left',
-    dx: -106,
+    dx: -marginLeft,
     dy: -20,
     textAnchor: 'start',
     fontWeight: 600,

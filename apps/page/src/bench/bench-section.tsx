@@ -1,5 +1,4 @@
 // The benchmark live: charts of one operation at a time, and the numbers behind them.
-
 import { operations } from '@batchnorm/core-api';
 import { useMemo } from 'preact/hooks';
 import { Chart } from '../chart/chart.js';
@@ -33,7 +32,7 @@ export function BenchSection({ visit, choice, onChoice }: Properties) {
       <h2 id="bench-title">How fast is it?</h2>
       <p class="quiet">
         One call of the layer in float32, from host memory into host memory, transfers included; verified on the very
-        numbers that are timed. All backends take turns in every round.
+        numbers that are timed. All backends take turns in every round, and so does the copy.
       </p>
       {shapes.length === 0 ? (
         <p>Left out, as chosen.</p>
@@ -74,8 +73,7 @@ export function BenchSection({ visit, choice, onChoice }: Properties) {
             </figure>
             <figure>
               <figcaption>
-                <strong>Share of the copy limit</strong>{' '}
-                <span class="quiet">100 % is a copy of the same bytes, timed in the same rounds</span>
+                <strong>Share of the copy limit</strong> <span class="quiet">100 % is a copy of the same bytes</span>
               </figcaption>
               <Chart
                 label={`Share of the copy limit of ${choice.operation}; the numbers are in the table below`}

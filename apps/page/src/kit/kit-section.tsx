@@ -45,7 +45,7 @@ const BackendKit = memo(function BackendKit({ findings }: { readonly findings: B
   );
 });
 
-export function Counts({ results }: { readonly results: readonly CaseResult[] }) {
+function Counts({ results }: { readonly results: readonly CaseResult[] }) {
   return (
     <>
       {countTexts(results).map(({ status, text }) => (

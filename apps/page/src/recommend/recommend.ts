@@ -1,5 +1,4 @@
 // The rule: of the backends that passed every check, the one with the smallest median time for the shape and operation in question.
-
 import type { Operation } from '@batchnorm/core-api';
 import type { BackendName } from '../backends.js';
 import { type Spread, shareOfLimit, spreadOf } from '../bench/spread.js';

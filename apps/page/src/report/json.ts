@@ -1,5 +1,4 @@
 // What a visit found, for programs.
-
 import { operations } from '@batchnorm/core-api';
 import { shareOfLimit, spreadOf } from '../bench/spread.js';
 import { recommend } from '../recommend/recommend.js';
