@@ -7,5 +7,6 @@ export { describeConformance, type TestApi } from './describe-conformance.js';
 export { type FixtureCase, type FixtureFile, FixtureFormatError, parseFixtureFile } from './fixture-format.js';
 export { conditioningOf, type Magnitude, type Magnitudes, magnitudes, type Normalization } from './magnitudes.js';
 export * as oracle from './oracle.js';
+export { type Problem, solve } from './problem.js';
 export { suite } from './suite.js';
 export { type Circumstances, type Quantity, tolerance } from './tolerance.js';
