@@ -156,8 +156,8 @@ function speedupOf(measured: Measured, all: readonly Measured[], against: string
 
 function noteMade(made: Map<string, Made[]>, measured: readonly Measured[]): void {
   const latest = new Map(measured.map((one) => [nameOfContender(one.case), one.description]));
-  for (const [name, { creation, moduleBytes }] of latest) {
-    made.set(name, [...(made.get(name) ?? []), { creation, moduleBytes }]);
+  for (const [name, { creation, instantiation }] of latest) {
+    made.set(name, [...(made.get(name) ?? []), { creation, instantiation }]);
   }
 }
 
