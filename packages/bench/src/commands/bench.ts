@@ -52,10 +52,20 @@ const program = command(
 )
   .option('--quick', 'four small shapes, few and short samples: within a minute')
   .option('--backend <names>', 'only these; gpujs is every gpujs-…', parseContenders(Participants.names))
-  .option('--op <operations>', 'only these, or all', parseOperations, [...operations])
+  .addOption(
+    new Option('--op <operations>', `of ${operations.join(', ')}`)
+      .argParser(parseOperations)
+      .default([...operations], 'all'),
+  )
   .option('--shape <shapes>', 'these, such as 1024x256,32x64x56x56: batch first, channels second', parseShapes)
-  .option('--dtype <dtypes>', 'float32, float64', parseDtypes, ['float32'])
-  .option('--memory <kinds>', 'host, device, readback', parseMemories, ['host', 'device'])
+  .addOption(
+    new Option('--dtype <dtypes>', 'of float32, float64').argParser(parseDtypes).default(['float32'], 'float32'),
+  )
+  .addOption(
+    new Option('--memory <kinds>', 'of host, device, readback')
+      .argParser(parseMemories)
+      .default(['host', 'device'], 'host,device'),
+  )
   .option('--peers', 'beside tfjs, ONNX Runtime, NumPy and PyTorch, where they are installed')
   .addOption(
     new Option(

@@ -1,6 +1,7 @@
 // What `pnpm bench` prints after its tables: what ran, and geometric means over all cases.
 import { nameOfContender } from '../cases/case.js';
 import type { Instantiation } from '../contenders/instantiation.js';
+import { shortCommit } from '../history/commit.js';
 import type { HistoryRecord } from '../history/record.js';
 import { geometricMean } from '../timing/statistics.js';
 import { formatNumber } from './format.js';
@@ -30,7 +31,7 @@ export function contenderLines(
   if (chromium !== undefined) facts.push(`Chromium ${chromium}`);
   const names = new Map(records.map((record) => [nameOfContender(record), record]));
   return [
-    `${facts.join(', ')}, commit ${commit.slice(0, 10)}${commit.endsWith('+') ? '+' : ''}`,
+    `${facts.join(', ')}, commit ${shortCommit(commit)}`,
     ...[...names].map(([name, { engine, threads, version }]) => {
       const all = made.get(name) ?? [];
       const creation = all.map((one) => one.creation);
