@@ -26,6 +26,17 @@ describe.each([
     for (const seconds of samples) expect(seconds).toBeGreaterThan(0.004);
   });
 
+  it('awaits a case that is asynchronous in some calls only', async () => {
+    let [calls, running, most] = [0, 0, 0];
+    const sleep = async () => {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      running--;
+    };
+    await clock('sleeps now and then', () => (++calls % 3 === 0 ? sleep() : undefined), sampling);
+    expect([most, running]).toEqual([1, 0]);
+  });
+
   it('times a synchronous case', async () => {
     let calls = 0;
     const samples = await clock('counts', () => void calls++, sampling);

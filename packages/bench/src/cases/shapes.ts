@@ -28,3 +28,10 @@ export const quickShapes: readonly (readonly number[])[] = [
   [1024, 256],
   [8, 64, 28, 28],
 ];
+
+/** Those of `bench:compare`: in cache, larger, and runs of neighbours. */
+export const compareShapes: readonly (readonly number[])[] = [
+  [256, 64],
+  [1024, 256],
+  [8, 64, 28, 28],
+];

@@ -52,10 +52,20 @@ const program = command(
 )
   .option('--quick', 'four small shapes, few and short samples: within a minute')
   .option('--backend <names>', 'only these; gpujs is every gpujs-…', parseContenders(Participants.names))
-  .option('--op <operations>', 'only these, or all', parseOperations, [...operations])
+  .addOption(
+    new Option('--op <operations>', `of ${operations.join(', ')}`)
+      .argParser(parseOperations)
+      .default([...operations], 'all'),
+  )
   .option('--shape <shapes>', 'these, such as 1024x256,32x64x56x56: batch first, channels second', parseShapes)
-  .option('--dtype <dtypes>', 'float32, float64', parseDtypes, ['float32'])
-  .option('--memory <kinds>', 'host, device, readback', parseMemories, ['host', 'device'])
+  .addOption(
+    new Option('--dtype <dtypes>', 'of float32, float64').argParser(parseDtypes).default(['float32'], 'float32'),
+  )
+  .addOption(
+    new Option('--memory <kinds>', 'of host, device, readback')
+      .argParser(parseMemories)
+      .default(['host', 'device'], 'host,device'),
+  )
   .option('--peers', 'beside tfjs, ONNX Runtime, NumPy and PyTorch, where they are installed')
   .addOption(
     new Option(
@@ -83,7 +93,7 @@ async function main(flags: Flags): Promise<number> {
   const signal = onInterrupt();
   const settings = settingsOf(flags);
   const timing = flags.quick
-    ? { rounds: 7, budget: 7, sampling: { sampleTime: 0.001, totalTime: 0.012 } }
+    ? { rounds: 7, budget: 5, sampling: { sampleTime: 0.001, totalTime: 0.012 } }
     : { rounds: 11, sampling: { sampleTime: 0.004, totalTime: 0.06 } };
   const participants = await Participants.gather({
     names: flags.backend,
@@ -156,8 +166,8 @@ function speedupOf(measured: Measured, all: readonly Measured[], against: string
 
 function noteMade(made: Map<string, Made[]>, measured: readonly Measured[]): void {
   const latest = new Map(measured.map((one) => [nameOfContender(one.case), one.description]));
-  for (const [name, { creation, moduleBytes }] of latest) {
-    made.set(name, [...(made.get(name) ?? []), { creation, moduleBytes }]);
+  for (const [name, { creation, instantiation }] of latest) {
+    made.set(name, [...(made.get(name) ?? []), { creation, instantiation }]);
   }
 }
 

@@ -2,13 +2,15 @@
 // surely not, 1 when something is slower or wrong, 2 when the question was wrong, 3 when it was too noisy to tell.
 import { appendFile, writeFile } from 'node:fs/promises';
 import type { Dtype } from '@batchnorm/core-api';
+import { Option } from 'commander';
 import type { Operation } from '../cases/case.js';
 import { operations } from '../cases/case.js';
+import { compareShapes } from '../cases/shapes.js';
 import { BaseError, buildTree, resolveCommit, type Tree } from '../compare/base-tree.js';
 import { type Comparison, compareTrees } from '../compare/compare.js';
 import { Side } from '../compare/side.js';
 import { contendersOf } from '../contenders/of-tree.js';
-import { thisCommit } from '../history/commit.js';
+import { shortCommit, thisCommit } from '../history/commit.js';
 import { repository } from '../repository.js';
 import { comparisonMarkdown, comparisonTable, summaryOf } from '../terminal/comparison-table.js';
 import { Progress } from '../terminal/progress.js';
@@ -30,7 +32,7 @@ interface Flags {
   quick?: true;
   backend: string[];
   op: Operation[];
-  shape: number[][];
+  shape: readonly (readonly number[])[];
   dtype: Dtype[];
   threshold: number;
   json?: string;
@@ -45,14 +47,24 @@ const program = command(
 )
   .requiredOption('--base <ref>', 'the commit to compare with, such as main or HEAD~1')
   .option('--quick', 'fewer and shorter samples: more cases are too noisy to tell')
-  .option('--backend <names>', 'these; gpujs is every gpujs-…', parseContenders(names), defaultContenders(names))
-  .option('--op <operations>', 'only these, or all', parseOperations, [...operations])
-  .option('--shape <shapes>', 'these', parseShapes, [
-    [256, 64],
-    [1024, 256],
-    [8, 64, 28, 28],
-  ])
-  .option('--dtype <dtypes>', 'float32, float64', parseDtypes, ['float32'])
+  .addOption(
+    new Option('--backend <names>', 'these; gpujs is every gpujs-…')
+      .argParser(parseContenders(names))
+      .default(defaultContenders(names), defaultContenders(names).join(',')),
+  )
+  .addOption(
+    new Option('--op <operations>', `of ${operations.join(', ')}`)
+      .argParser(parseOperations)
+      .default([...operations], 'all'),
+  )
+  .addOption(
+    new Option('--shape <shapes>', 'these')
+      .argParser(parseShapes)
+      .default(compareShapes, compareShapes.map((shape) => shape.join('x')).join(',')),
+  )
+  .addOption(
+    new Option('--dtype <dtypes>', 'of float32, float64').argParser(parseDtypes).default(['float32'], 'float32'),
+  )
   .option('--threshold <share>', 'how much slower is slower', parsePositive, 0.1)
   .option('--json <file>', 'write the comparison there, too')
   .option('--markdown <file>', 'append the table in Markdown there, such as to $GITHUB_STEP_SUMMARY');
@@ -104,7 +116,7 @@ async function builtTree(commit: string, signal: AbortSignal): Promise<Tree> {
 }
 
 async function report(flags: Flags, commit: string, { compared, skipped, wrong }: Comparison): Promise<number> {
-  const title = `${thisCommit().slice(0, 10)} beside ${commit.slice(0, 10)} (${flags.base})`;
+  const title = `${shortCommit(thisCommit())} beside ${shortCommit(commit)} (${flags.base})`;
   const percent = Math.round(flags.threshold * 100);
   const notes = [
     ...wrong.map((one) => `WRONG, so it is not timed: ${one}`),

@@ -33,9 +33,19 @@ const gpujs = (mode: GpuJsMode, platforms: readonly Platform[]) =>
     ({ createGpuJsBackend }) => createGpuJsBackend({ mode }),
   );
 
+const wasm = (threads: number) =>
+  entry(
+    'backend-wasm',
+    everywhere,
+    () => import('@batchnorm/backend-wasm'),
+    ({ createWasmBackend }) => createWasmBackend({ threads }),
+  );
+
 // biome-ignore format: one line for one backend
 export const backends: Readonly<Record<string, BackendEntry>> = {
   js: entry('backend-js', everywhere, () => import('@batchnorm/backend-js'), ({ createJsBackend }) => createJsBackend()),
+  'wasm-1': wasm(1),
+  'wasm-2': wasm(2),
   'gpujs-cpu': gpujs('cpu', everywhere),
   'gpujs-webasm': gpujs('webasm', everywhere),
   'gpujs-headlessgl': gpujs('headlessgl', ['node']),

@@ -2,6 +2,7 @@
 import type { Execution, MaybePromise } from '@batchnorm/core-api';
 import type { Memory, Operation, Platform } from '../cases/case.js';
 import type { Problem, Results } from '../cases/problem.js';
+import type { Instantiation } from './instantiation.js';
 
 /** `backend`: kernels as the layer calls them. `layer`: through `BatchNorm`. The others are what these are compared with. */
 export type Kind = 'backend' | 'layer' | 'straightforward' | 'peer';
@@ -26,9 +27,9 @@ export interface Description {
   readonly threads: number;
   /** How it says it adds up, or undefined. */
   readonly accumulation: Execution['accumulation'] | undefined;
-  /** Bytes of its WebAssembly module, where it says so. */
-  readonly moduleBytes?: number | undefined;
-  /** Seconds that making it took: for WebAssembly, instantiation. */
+  /** Of its WebAssembly, if it has any. */
+  readonly instantiation?: Instantiation | undefined;
+  /** Seconds that making it took. */
   readonly creation: number;
   /** Seconds that getting ready for this problem took: compiling kernels. */
   readonly preparation: number;

@@ -13,6 +13,7 @@ import {
 import { epsilon, type Problem, type Results } from '../cases/problem.js';
 import type { BackendEntry } from './backends.js';
 import { type Contender, type Description, type Entrant, type Task, Unavailable } from './contender.js';
+import { watchInstantiation } from './instantiation.js';
 import { outputsFor } from './outputs.js';
 
 export function onKernels(name: string, { platforms, load, create }: BackendEntry): Contender {
@@ -22,9 +23,9 @@ export function onKernels(name: string, { platforms, load, create }: BackendEntr
     platforms,
     enter: async (problem) => {
       const module = await load();
-      const [backend, creation] = await timed(() => create(module));
+      const [[backend, instantiation], creation] = await timed(() => watchInstantiation(() => create(module)));
       try {
-        return await enterKernels(backend, problem, creation);
+        return await enterKernels(backend, problem, { creation, instantiation });
       } catch (error) {
         await backend.dispose();
         throw error;
@@ -41,10 +42,11 @@ export async function timed<T>(make: () => MaybePromise<T>): Promise<[T, number]
 }
 
 /** What `backend` says of itself. */
-export function describe(backend: Backend, creation: number, preparation: number): Description {
-  const { engine, threads, accumulation } = backend.execution;
-  const { moduleBytes } = backend as Backend & { readonly moduleBytes?: number };
-  return { engine, threads, accumulation, moduleBytes, creation, preparation };
+export function describe(
+  { execution: { engine, threads, accumulation } }: Backend,
+  making: Pick<Description, 'creation' | 'instantiation' | 'preparation'>,
+): Description {
+  return { engine, threads, accumulation, ...making };
 }
 
 /** Errors: `Unavailable` for a dtype or a size that it says it lacks. */
@@ -54,13 +56,17 @@ export function assertCapable({ capabilities, name }: Backend, { dtype, shape }:
   if (product(shape) > elements) throw new Unavailable(`'${name}' has at most ${elements} elements`);
 }
 
-async function enterKernels(backend: Backend, problem: Problem, creation: number): Promise<Entrant> {
+async function enterKernels(
+  backend: Backend,
+  problem: Problem,
+  making: Pick<Description, 'creation' | 'instantiation'>,
+): Promise<Entrant> {
   assertCapable(backend, problem);
   const { extent, dtype } = problem;
   const [kernels, preparation] = await timed(() => backend.prepare({ extent, dtype }));
   const device = backend.capabilities.deviceTensors ? await onDevice(backend, kernels, problem) : undefined;
   return {
-    description: describe(backend, creation, preparation),
+    description: describe(backend, { ...making, preparation }),
     tasks: [...onHost(kernels, problem), ...(device?.tasks ?? [])],
     dispose: async () => {
       device?.dispose();

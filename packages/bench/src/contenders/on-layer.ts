@@ -33,7 +33,7 @@ export function onLayer(
         inference.runningMean.set(running.mean);
         inference.runningVariance.set(running.variance);
         return {
-          description: describe(backend, creation, 0),
+          description: describe(backend, { creation, preparation: 0 }),
           tasks: tasksOf(layer, inference, problem),
           dispose: async () => {
             await layer.dispose();

@@ -19,24 +19,23 @@ export function familyOf({ contender, kind }: Pick<HistoryRecord, 'contender' | 
   return kind === 'straightforward' || kind === 'layer' ? kind : contender.split('-')[0]!;
 }
 
-/** Observable's ten, which are told apart on white and on black. */
-const palette = [
-  '#4269d0',
-  '#efb118',
-  '#ff725c',
-  '#6cc5b0',
-  '#3ca951',
-  '#ff8ab7',
-  '#a463f2',
-  '#97bbf5',
-  '#9c6b4e',
-  '#9498a0',
-];
+/** Observable's ten, which are told apart on white and on black. A family keeps its colour from report to report. */
+const palette: Readonly<Record<string, string>> = {
+  js: '#efb118',
+  wasm: '#3ca951',
+  gpujs: '#4269d0',
+  layer: '#ff725c',
+  straightforward: '#9c6b4e',
+  pytorch: '#a463f2',
+  numpy: '#6cc5b0',
+  onnxruntime: '#97bbf5',
+  tfjs: '#ff8ab7',
+};
 
-/** A colour for each family, the same in every chart. */
+/** The colours of the families that are there. */
 export function coloursOf(records: readonly HistoryRecord[]): ReadonlyMap<string, string> {
   const families = [...new Set(records.map(familyOf))].sort();
-  return new Map(families.map((family, index) => [family, palette[index % palette.length]!]));
+  return new Map(families.map((family) => [family, palette[family] ?? '#9498a0']));
 }
 
 /** 346 µs, 5.2 ms */

@@ -59,13 +59,14 @@ export function reportPage(records: readonly HistoryRecord[], run: string | unde
 }
 
 function sections(latest: readonly HistoryRecord[], all: readonly HistoryRecord[]): Element[] {
-  const colours = coloursOf(all);
+  const colours = coloursOf(latest);
+  const shown = kinds.filter(([kind]) => latest.some((record) => record.kind === kind));
   const families = element('ul', { class: 'key' }, ...[...colours].map(([name, colour]) => keyOf(name, colour)));
   return [
     ...section(
       'How fast',
       'The longer a bar the faster: bytes that must move, in a second. Beside it the time of a call, a median; the thin line is its 95 % interval. Device: activations stay where the backend computes; otherwise arrays go in and come out.',
-      element('ul', { class: 'key' }, ...kinds.map(([kind, text]) => keyOf(text, `var(--${kind})`))),
+      element('ul', { class: 'key' }, ...shown.map(([kind, text]) => keyOf(text, `var(--${kind})`))),
       ...settingsOf(latest).map((of) => barSection(of)),
     ),
     ...section(

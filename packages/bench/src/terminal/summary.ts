@@ -1,5 +1,7 @@
 // What `pnpm bench` prints after its tables: what ran, and geometric means over all cases.
 import { nameOfContender } from '../cases/case.js';
+import type { Instantiation } from '../contenders/instantiation.js';
+import { shortCommit } from '../history/commit.js';
 import type { HistoryRecord } from '../history/record.js';
 import { geometricMean } from '../timing/statistics.js';
 import { formatNumber } from './format.js';
@@ -8,7 +10,7 @@ import type { Row } from './result-table.js';
 export interface Made {
   /** Seconds that making the backend took, each time. */
   readonly creation: number;
-  readonly moduleBytes: number | undefined;
+  readonly instantiation: Instantiation | undefined;
 }
 
 /** Machine and contenders, one line each. */
@@ -29,22 +31,26 @@ export function contenderLines(
   if (chromium !== undefined) facts.push(`Chromium ${chromium}`);
   const names = new Map(records.map((record) => [nameOfContender(record), record]));
   return [
-    `${facts.join(', ')}, commit ${commit.slice(0, 10)}${commit.endsWith('+') ? '+' : ''}`,
+    `${facts.join(', ')}, commit ${shortCommit(commit)}`,
     ...[...names].map(([name, { engine, threads, version }]) => {
       const all = made.get(name) ?? [];
       const creation = all.map((one) => one.creation);
-      const bytes = all[0]?.moduleBytes;
+      const instantiations = all.flatMap(({ instantiation }) => instantiation ?? []);
       return [
         `${name}: ${engine}, ${threads === 1 ? '1 thread' : `${threads} threads`}, ${version}`,
-        ...(bytes === undefined ? [] : [`module ${(bytes / 1000).toFixed(1)} kB`]),
-        ...(Math.max(...creation) > 0
-          ? [
-              `made in ${formatNumber(creation[0]! * 1e3)} ms at first, ${formatNumber(Math.min(...creation) * 1e3)} at best`,
-            ]
+        ...instantiations.slice(0, 1).map(({ moduleBytes }) => `module ${(moduleBytes / 1000).toFixed(1)} kB`),
+        ...(instantiations.length > 0
+          ? [`instantiated in ${range(instantiations.map(({ seconds }) => seconds))}`]
           : []),
+        ...(Math.max(...creation) > 0 ? [`made in ${range(creation)}`] : []),
       ].join(', ');
     }),
   ];
+}
+
+/** The first time, and the shortest. */
+function range(seconds: readonly number[]): string {
+  return `${formatNumber(seconds[0]! * 1e3)} ms at first, ${formatNumber(Math.min(...seconds) * 1e3)} at best`;
 }
 
 /** The geometric mean of each contender's cells. */

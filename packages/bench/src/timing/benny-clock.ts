@@ -1,31 +1,50 @@
 // benny as a clock, in Node: one short suite for each sample of a case, so that cases can take turns.
+import type { MaybePromise } from '@batchnorm/core-api';
 import benny from 'benny';
-import type { Clock } from './clock.js';
+import type { Clock, Sampling } from './clock.js';
 
 /** benny announces each suite on stdout; a run has thousands of them, and a progress display of its own. */
 const unannounced: Parameters<typeof benny.suite>[1] = async () => (suite) => suite.off('start');
 
-export const bennyClock: Clock = async (name, run, { sampleTime, totalTime }) => {
-  // benny waits for ever for a promise that rejects: it is given one that resolves, and the reason is thrown afterwards.
+/** A case may return a promise from some calls and nothing from others: it is timed as asynchronous if ever it was. */
+export const bennyClock: Clock = async (name, run, sampling) => {
+  let pending = run();
+  if (pending === undefined) {
+    const synchronous = () => {
+      if (pending === undefined) pending = run();
+    };
+    const samples = await suite(name, synchronous, sampling);
+    if (pending === undefined) return samples;
+  }
+  await pending;
+  return suite(name, awaited(run), sampling);
+};
+
+/** benny waits for ever for a promise that rejects: it gets one that resolves. Errors: the first of `run`. */
+async function suite(name: string, run: () => MaybePromise<void>, { sampleTime, totalTime }: Sampling) {
+  const options = { minTime: sampleTime, maxTime: totalTime, minSamples: 1, delay: 0, initCount: 1 };
   const failures: unknown[] = [];
   const failed = (reason: unknown) => void failures.push(reason);
-  const begun = run();
-  await begun;
-  // Whether a case is asynchronous benny sees from what two calls return, made at once; what it times comes after them.
-  let trials = begun === undefined ? 0 : 2;
   const test = () => {
-    if (trials > 0) {
-      trials--;
-      return Promise.resolve();
-    }
     try {
       return run()?.then(undefined, failed);
     } catch (error) {
       return failed(error);
     }
   };
-  const options = { minTime: sampleTime, maxTime: totalTime, minSamples: 1, delay: 0, initCount: 1 };
   const { results } = await benny.suite(name, benny.add(name, test, options), unannounced);
   if (failures.length > 0) throw failures[0];
   return results[0]!.details.sampleResults;
-};
+}
+
+/**
+ * Always a promise. benny finds out whether a case is asynchronous by two calls at once: they do no work, and what it times
+ * comes after them.
+ */
+function awaited(run: () => MaybePromise<void>): () => Promise<void> {
+  let trials = 2;
+  return async () => {
+    if (trials === 0) return run();
+    trials--;
+  };
+}

@@ -1,0 +1,29 @@
+// How large the WebAssembly of a backend is, and how long instantiating it takes: seen from outside while the backend is made.
+import type { MaybePromise } from '@batchnorm/core-api';
+
+export interface Instantiation {
+  /** Of its modules together. */
+  readonly moduleBytes: number;
+  /** From bytes to instances, compiling included. */
+  readonly seconds: number;
+}
+
+/** What `make` gives, and what it instantiated with `WebAssembly.instantiate`: undefined when nothing. */
+export async function watchInstantiation<T>(make: () => MaybePromise<T>): Promise<[T, Instantiation | undefined]> {
+  const { instantiate } = WebAssembly;
+  let [moduleBytes, seconds] = [0, 0];
+  const watched = async (source: BufferSource | WebAssembly.Module, imports?: WebAssembly.Imports) => {
+    if ('byteLength' in source) moduleBytes += source.byteLength;
+    const begin = performance.now();
+    const result: unknown = await instantiate(source as BufferSource, imports);
+    seconds += (performance.now() - begin) / 1000;
+    return result;
+  };
+  WebAssembly.instantiate = watched as typeof instantiate;
+  try {
+    const made = await make();
+    return [made, moduleBytes > 0 ? { moduleBytes, seconds } : undefined];
+  } finally {
+    WebAssembly.instantiate = instantiate;
+  }
+}
