@@ -84,9 +84,10 @@ describe('pnpm conformance', () => {
     });
     const { backends } = await readJson();
     expect(backends.map(({ backend, platform }) => `${backend} ${platform}`)).toEqual(
-      ['js', 'cpu', 'webasm', 'headlessgl', 'webgl', 'webgl2', 'webgpu'].map(
-        (mode) => `${mode === 'js' ? '' : 'gpujs-'}${mode} node`,
-      ),
+      [
+        ...['js', 'wasm', 'wasm-single'],
+        ...['cpu', 'webasm', 'headlessgl', 'webgl', 'webgl2', 'webgpu'].map((mode) => `gpujs-${mode}`),
+      ].map((name) => `${name} node`),
     );
     for (const { backend, unavailable, results } of backends) {
       if (/webg/.test(backend)) expect(unavailable).toMatch(/\S/);
@@ -191,8 +192,8 @@ describe('pnpm conformance --browser', () => {
     const { code, output } = await conformance(args);
     const { backends } = await readJson();
     expect(backends.map(({ backend, platform }) => `${backend} ${platform}`)).toEqual([
-      ...['js', 'gpujs-cpu', 'gpujs-webasm', 'gpujs-headlessgl'].map((name) => `${name} node`),
-      ...['js', 'gpujs-cpu', 'gpujs-webasm', 'gpujs-webgl', 'gpujs-webgl2', 'gpujs-webgpu'].map(
+      ...['js', 'wasm', 'wasm-single', 'gpujs-cpu', 'gpujs-webasm', 'gpujs-headlessgl'].map((name) => `${name} node`),
+      ...['js', 'wasm', 'wasm-single', 'gpujs-cpu', 'gpujs-webasm', 'gpujs-webgl', 'gpujs-webgl2', 'gpujs-webgpu'].map(
         (name) => `${name} chromium`,
       ),
     ]);
