@@ -1,0 +1,26 @@
+// What a call is about. The host writes it to memory (src/passes.ts has the same layout), and every thread reads it.
+
+@unmanaged
+export class Job {
+  /** 1 where activations are float64. */
+  isDouble: i32;
+  outer: i32;
+  channels: i32;
+  inner: i32;
+  /** Entries of a table: whole cache lines, so that a pass may read and write a vector beyond the last channel. */
+  pitch: usize;
+  /** Channels that go through all passes of an operation before the next ones do. */
+  panel: i32;
+  x: usize;
+  dy: usize;
+  /** Where y or dx goes. */
+  out: usize;
+  /** Tables of the forward, and of sums: see tables.ts. */
+  saved: usize;
+  sums: usize;
+  dgamma: usize;
+  dbeta: usize;
+  /** The next begins at a multiple of its size. */
+  unused: i32;
+  epsilon: f64;
+}

@@ -1,0 +1,343 @@
+// Passes over rows of channels: the channels [from, to) of `count` rows, `row` bytes apart. Tables are per channel.
+//
+// Sums of float32 go down eight rows at a time as a tree, and into float64 from there (docs/numerics.md); those of few rows,
+// of channels beyond the last four, and of float64 are float64 from the first addition.
+//
+// What is written is written in four places at once, a quarter of the rows apart: four coefficients per element would cost
+// more than the arithmetic, if each row loaded them for itself, and neighbouring rows at once would break the prefetcher's
+// streams.
+import { addTo, pairAt, singleAt, square, tree, upperPair } from './vectors';
+
+/** sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. */
+export function moments<T>(
+  x: usize, count: i32, row: usize, from: i32, to: i32, exact: bool, pivot: usize, sum: usize, squares: usize,
+): void {
+  const fours = sizeof<T>() == 4 && !exact ? (to - from) & ~3 : 0;
+  const eights = count & ~7;
+  if (fours > 0) {
+    for (let done = 0; done < eights; done += 8) {
+      momentsOfEight(x + done * row, row, from, from + fours, pivot, sum, squares);
+    }
+    momentsInDouble<T>(x + eights * row, count - eights, row, from, from + fours, pivot, sum, squares);
+  }
+  momentsInDouble<T>(x, count, row, from + fours, to, pivot, sum, squares);
+}
+
+function momentsOfEight(x: usize, row: usize, from: i32, to: i32, pivot: usize, sum: usize, squares: usize): void {
+  for (let o = <usize>from << 2, end = <usize>to << 2; o < end; o += 16) {
+    const p = v128.load(pivot + o);
+    let at = x + o;
+    const d0 = f32x4.sub(v128.load(at), p);
+    at += row;
+    const d1 = f32x4.sub(v128.load(at), p);
+    at += row;
+    const d2 = f32x4.sub(v128.load(at), p);
+    at += row;
+    const d3 = f32x4.sub(v128.load(at), p);
+    at += row;
+    const d4 = f32x4.sub(v128.load(at), p);
+    at += row;
+    const d5 = f32x4.sub(v128.load(at), p);
+    at += row;
+    const d6 = f32x4.sub(v128.load(at), p);
+    at += row;
+    const d7 = f32x4.sub(v128.load(at), p);
+    const s = tree(d0, d1, d2, d3, d4, d5, d6, d7);
+    const q = tree(square(d0), square(d1), square(d2), square(d3), square(d4), square(d5), square(d6), square(d7));
+    const toSum = sum + 2 * o;
+    const toSquares = squares + 2 * o;
+    addTo(toSum, f64x2.promote_low_f32x4(s));
+    addTo(toSum + 16, upperPair(s));
+    addTo(toSquares, f64x2.promote_low_f32x4(q));
+    addTo(toSquares + 16, upperPair(q));
+  }
+}
+
+function momentsInDouble<T>(
+  x: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, sum: usize, squares: usize,
+): void {
+  const bytes = count * row;
+  let c = from;
+  for (; c + 8 <= to; c += 8) {
+    const offset = <usize>c * sizeof<T>();
+    const toSum = sum + (<usize>c << 3);
+    const toSquares = squares + (<usize>c << 3);
+    const p0 = pairAt<T>(pivot + offset), p1 = pairAt<T>(pivot + offset, 2), p2 = pairAt<T>(pivot + offset, 4), p3 = pairAt<T>(pivot + offset, 6);
+    let s0 = v128.load(toSum), s1 = v128.load(toSum, 16), s2 = v128.load(toSum, 32), s3 = v128.load(toSum, 48);
+    let q0 = v128.load(toSquares), q1 = v128.load(toSquares, 16), q2 = v128.load(toSquares, 32), q3 = v128.load(toSquares, 48);
+    for (let at = x + offset, last = at + bytes; at < last; at += row) {
+      const d0 = f64x2.sub(pairAt<T>(at), p0);
+      s0 = f64x2.add(s0, d0);
+      q0 = f64x2.add(q0, f64x2.mul(d0, d0));
+      const d1 = f64x2.sub(pairAt<T>(at, 2), p1);
+      s1 = f64x2.add(s1, d1);
+      q1 = f64x2.add(q1, f64x2.mul(d1, d1));
+      const d2 = f64x2.sub(pairAt<T>(at, 4), p2);
+      s2 = f64x2.add(s2, d2);
+      q2 = f64x2.add(q2, f64x2.mul(d2, d2));
+      const d3 = f64x2.sub(pairAt<T>(at, 6), p3);
+      s3 = f64x2.add(s3, d3);
+      q3 = f64x2.add(q3, f64x2.mul(d3, d3));
+    }
+    v128.store(toSum, s0); v128.store(toSum, s1, 16); v128.store(toSum, s2, 32); v128.store(toSum, s3, 48);
+    v128.store(toSquares, q0); v128.store(toSquares, q1, 16); v128.store(toSquares, q2, 32); v128.store(toSquares, q3, 48);
+  }
+  for (; c < to; c += 2) {
+    const isPair = c + 1 < to;
+    const offset = <usize>c * sizeof<T>();
+    const p = pairAt<T>(pivot + offset);
+    const toSum = sum + (<usize>c << 3);
+    const toSquares = squares + (<usize>c << 3);
+    let s = v128.load(toSum);
+    let q = v128.load(toSquares);
+    for (let at = x + offset, last = at + bytes; at < last; at += row) {
+      const d = f64x2.sub(isPair ? pairAt<T>(at) : singleAt<T>(at), p);
+      s = f64x2.add(s, d);
+      q = f64x2.add(q, f64x2.mul(d, d));
+    }
+    v128.store(toSum, s);
+    v128.store(toSquares, q);
+  }
+}
+
+/** sum += Σ dy, products += Σ dy · (x − center); `center` is a table of T. */
+export function gradientSums<T>(
+  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, exact: bool, center: usize, sum: usize, products: usize,
+): void {
+  const fours = sizeof<T>() == 4 && !exact ? (to - from) & ~3 : 0;
+  const eights = count & ~7;
+  if (fours > 0) {
+    let done = 0;
+    for (; done + 64 <= count; done += 64) {
+      for (let r = done; r < done + 8; r++) {
+        gradientSumsOfEight(x + r * row, dy + r * row, 8 * row, from, from + fours, center, sum, products);
+      }
+    }
+    for (; done < eights; done += 8) {
+      gradientSumsOfEight(x + done * row, dy + done * row, row, from, from + fours, center, sum, products);
+    }
+    const skip = eights * row;
+    gradientSumsInDouble<T>(x + skip, dy + skip, count - eights, row, from, from + fours, center, sum, products);
+  }
+  gradientSumsInDouble<T>(x, dy, count, row, from + fours, to, center, sum, products);
+}
+
+/** Of rows `apart` from each other. */
+function gradientSumsOfEight(
+  x: usize, dy: usize, apart: usize, from: i32, to: i32, center: usize, sum: usize, products: usize,
+): void {
+  const toDy = dy - x;
+  for (let o = <usize>from << 2, end = <usize>to << 2; o < end; o += 16) {
+    const h = v128.load(center + o);
+    let g = f32x4.splat(0), p = g;
+    // Twice four rows: eight at once do not fit the registers.
+    for (let at = x + o, last = at + 8 * apart; at < last; ) {
+      const g0 = v128.load(at + toDy), p0 = f32x4.mul(g0, f32x4.sub(v128.load(at), h));
+      at += apart;
+      const g1 = v128.load(at + toDy), p1 = f32x4.mul(g1, f32x4.sub(v128.load(at), h));
+      at += apart;
+      const g2 = v128.load(at + toDy), p2 = f32x4.mul(g2, f32x4.sub(v128.load(at), h));
+      at += apart;
+      const g3 = v128.load(at + toDy), p3 = f32x4.mul(g3, f32x4.sub(v128.load(at), h));
+      at += apart;
+      g = f32x4.add(g, f32x4.add(f32x4.add(g0, g1), f32x4.add(g2, g3)));
+      p = f32x4.add(p, f32x4.add(f32x4.add(p0, p1), f32x4.add(p2, p3)));
+    }
+    const toSum = sum + 2 * o;
+    const toProducts = products + 2 * o;
+    addTo(toSum, f64x2.promote_low_f32x4(g));
+    addTo(toSum + 16, upperPair(g));
+    addTo(toProducts, f64x2.promote_low_f32x4(p));
+    addTo(toProducts + 16, upperPair(p));
+  }
+}
+
+function gradientSumsInDouble<T>(
+  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, center: usize, sum: usize, products: usize,
+): void {
+  const bytes = count * row;
+  const toDy = dy - x;
+  let c = from;
+  for (; c + 8 <= to; c += 8) {
+    const offset = <usize>c * sizeof<T>();
+    const toSum = sum + (<usize>c << 3);
+    const toProducts = products + (<usize>c << 3);
+    const h0 = pairAt<T>(center + offset), h1 = pairAt<T>(center + offset, 2), h2 = pairAt<T>(center + offset, 4), h3 = pairAt<T>(center + offset, 6);
+    let s0 = v128.load(toSum), s1 = v128.load(toSum, 16), s2 = v128.load(toSum, 32), s3 = v128.load(toSum, 48);
+    let p0 = v128.load(toProducts), p1 = v128.load(toProducts, 16), p2 = v128.load(toProducts, 32), p3 = v128.load(toProducts, 48);
+    for (let at = x + offset, last = at + bytes; at < last; at += row) {
+      const there = at + toDy;
+      const g0 = pairAt<T>(there);
+      s0 = f64x2.add(s0, g0);
+      p0 = f64x2.add(p0, f64x2.mul(g0, f64x2.sub(pairAt<T>(at), h0)));
+      const g1 = pairAt<T>(there, 2);
+      s1 = f64x2.add(s1, g1);
+      p1 = f64x2.add(p1, f64x2.mul(g1, f64x2.sub(pairAt<T>(at, 2), h1)));
+      const g2 = pairAt<T>(there, 4);
+      s2 = f64x2.add(s2, g2);
+      p2 = f64x2.add(p2, f64x2.mul(g2, f64x2.sub(pairAt<T>(at, 4), h2)));
+      const g3 = pairAt<T>(there, 6);
+      s3 = f64x2.add(s3, g3);
+      p3 = f64x2.add(p3, f64x2.mul(g3, f64x2.sub(pairAt<T>(at, 6), h3)));
+    }
+    v128.store(toSum, s0); v128.store(toSum, s1, 16); v128.store(toSum, s2, 32); v128.store(toSum, s3, 48);
+    v128.store(toProducts, p0); v128.store(toProducts, p1, 16); v128.store(toProducts, p2, 32); v128.store(toProducts, p3, 48);
+  }
+  for (; c < to; c += 2) {
+    const isPair = c + 1 < to;
+    const offset = <usize>c * sizeof<T>();
+    const h = pairAt<T>(center + offset);
+    const toSum = sum + (<usize>c << 3);
+    const toProducts = products + (<usize>c << 3);
+    let s = v128.load(toSum);
+    let p = v128.load(toProducts);
+    for (let at = x + offset, last = at + bytes; at < last; at += row) {
+      const g = isPair ? pairAt<T>(at + toDy) : singleAt<T>(at + toDy);
+      s = f64x2.add(s, g);
+      p = f64x2.add(p, f64x2.mul(g, f64x2.sub(isPair ? pairAt<T>(at) : singleAt<T>(at), h)));
+    }
+    v128.store(toSum, s);
+    v128.store(toProducts, p);
+  }
+}
+
+/** y = (x − center) · scale + shift; tables of T. */
+export function normalize<T>(
+  x: usize, y: usize, count: i32, row: usize, from: i32, to: i32, center: usize, scale: usize, shift: usize,
+): void {
+  let done = 0;
+  let wide = from;
+  if (sizeof<T>() == 4) {
+    const quarter = count >> 2;
+    done = quarter << 2;
+    wide += (to - from) & -16;
+    normalizeQuarters(x, y - x, quarter, row, from, wide, center, scale, shift);
+    normalizeRows<T>(x, y - x, done, row, wide, to, center, scale, shift);
+  }
+  normalizeRows<T>(x + done * row, y - x, count - done, row, from, to, center, scale, shift);
+}
+
+/** Sixteen channels at once, in four places. */
+function normalizeQuarters(
+  x: usize, toY: usize, quarter: i32, row: usize, from: i32, to: i32, center: usize, scale: usize, shift: usize,
+): void {
+  const apart = quarter * row;
+  for (const end = x + apart; x < end; x += row) {
+    for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 64) {
+      const h0 = v128.load(center + o), h1 = v128.load(center + o, 16), h2 = v128.load(center + o, 32), h3 = v128.load(center + o, 48);
+      const a0 = v128.load(scale + o), a1 = v128.load(scale + o, 16), a2 = v128.load(scale + o, 32), a3 = v128.load(scale + o, 48);
+      const b0 = v128.load(shift + o), b1 = v128.load(shift + o, 16), b2 = v128.load(shift + o, 32), b3 = v128.load(shift + o, 48);
+      let at = x + o;
+      normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      at += apart;
+      normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      at += apart;
+      normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      at += apart;
+      normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+    }
+  }
+}
+
+@inline
+function normalizeFour(
+  x: usize, y: usize,
+  h0: v128, h1: v128, h2: v128, h3: v128, a0: v128, a1: v128, a2: v128, a3: v128, b0: v128, b1: v128, b2: v128, b3: v128,
+): void {
+  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h0), a0), b0));
+  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h1), a1), b1), 16);
+  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 32), h2), a2), b2), 32);
+  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 48), h3), a3), b3), 48);
+}
+
+function normalizeRows<T>(
+  x: usize, toY: usize, count: i32, row: usize, from: i32, to: i32, center: usize, scale: usize, shift: usize,
+): void {
+  const last = <usize>to * sizeof<T>();
+  for (const end = x + count * row; x < end; x += row) {
+    let o = <usize>from * sizeof<T>();
+    for (; o + 16 <= last; o += 16) {
+      const at = x + o;
+      const d = v128.sub<T>(v128.load(at), v128.load(center + o));
+      v128.store(at + toY, v128.add<T>(v128.mul<T>(d, v128.load(scale + o)), v128.load(shift + o)));
+    }
+    for (; o < last; o += sizeof<T>()) {
+      const at = x + o;
+      store<T>(at + toY, (load<T>(at) - load<T>(center + o)) * load<T>(scale + o) + load<T>(shift + o));
+    }
+  }
+}
+
+/** dx = scale · (dy − ((x − center) · slope + offset)); tables of T. */
+export function inputGradient<T>(
+  x: usize, dy: usize, dx: usize, count: i32, row: usize, from: i32, to: i32,
+  center: usize, scale: usize, slope: usize, offset: usize,
+): void {
+  const toDy = dy - x;
+  const toDx = dx - x;
+  let done = 0;
+  let wide = from;
+  if (sizeof<T>() == 4) {
+    const quarter = count >> 2;
+    done = quarter << 2;
+    wide += (to - from) & -8;
+    inputGradientQuarters(x, toDy, toDx, quarter, row, from, wide, center, scale, slope, offset);
+    inputGradientRows<T>(x, toDy, toDx, done, row, wide, to, center, scale, slope, offset);
+  }
+  inputGradientRows<T>(x + done * row, toDy, toDx, count - done, row, from, to, center, scale, slope, offset);
+}
+
+/** Eight channels at once, in four places. */
+function inputGradientQuarters(
+  x: usize, toDy: usize, toDx: usize, quarter: i32, row: usize, from: i32, to: i32,
+  center: usize, scale: usize, slope: usize, offset: usize,
+): void {
+  const apart = quarter * row;
+  for (const end = x + apart; x < end; x += row) {
+    for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 32) {
+      const h0 = v128.load(center + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
+      const h1 = v128.load(center + o, 16), a1 = v128.load(scale + o, 16), k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
+      let at = x + o;
+      gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+      at += apart;
+      gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+      at += apart;
+      gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+      at += apart;
+      gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+    }
+  }
+}
+
+@inline
+function gradientPair(
+  x: usize, dy: usize, dx: usize, h0: v128, h1: v128, a0: v128, a1: v128, k0: v128, k1: v128, b0: v128, b1: v128,
+): void {
+  const t0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h0), k0), b0);
+  const t1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h1), k1), b1);
+  const g0 = f32x4.mul(a0, f32x4.sub(v128.load(dy), t0));
+  const g1 = f32x4.mul(a1, f32x4.sub(v128.load(dy, 16), t1));
+  v128.store(dx, g0);
+  v128.store(dx, g1, 16);
+}
+
+function inputGradientRows<T>(
+  x: usize, toDy: usize, toDx: usize, count: i32, row: usize, from: i32, to: i32,
+  center: usize, scale: usize, slope: usize, offset: usize,
+): void {
+  const last = <usize>to * sizeof<T>();
+  for (const end = x + count * row; x < end; x += row) {
+    let o = <usize>from * sizeof<T>();
+    for (; o + 16 <= last; o += 16) {
+      const at = x + o;
+      const d = v128.sub<T>(v128.load(at), v128.load(center + o));
+      const through = v128.add<T>(v128.mul<T>(d, v128.load(slope + o)), v128.load(offset + o));
+      v128.store(at + toDx, v128.mul<T>(v128.load(scale + o), v128.sub<T>(v128.load(at + toDy), through)));
+    }
+    for (; o < last; o += sizeof<T>()) {
+      const at = x + o;
+      const through = (load<T>(at) - load<T>(center + o)) * load<T>(slope + o) + load<T>(offset + o);
+      store<T>(at + toDx, load<T>(scale + o) * (load<T>(at + toDy) - through));
+    }
+  }
+}

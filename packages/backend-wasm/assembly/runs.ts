@@ -1,0 +1,135 @@
+// Passes along one channel, where its elements are neighbours: `count` of them from `x` on. Sums go through float64 as in
+// rows.ts: eight vectors of float32 as a tree, and into float64 from there.
+import { pairAt, singleAt, square, tree, upperPair } from './vectors';
+
+/** Adds both lanes of `pair` to the float64 at `at`. */
+@inline
+function addTotal(at: usize, pair: v128): void {
+  store<f64>(at, load<f64>(at) + (f64x2.extract_lane(pair, 0) + f64x2.extract_lane(pair, 1)));
+}
+
+/** *sum += Σ (x − pivot), *squares += Σ (x − pivot)² */
+export function moments<T>(x: usize, count: i32, exact: bool, pivot: T, sum: usize, squares: usize): void {
+  let s0 = f64x2.splat(0), s1 = s0, q0 = s0, q1 = s0;
+  const end = x + <usize>count * sizeof<T>();
+  if (sizeof<T>() == 4 && !exact) {
+    const p = f32x4.splat(<f32>pivot);
+    for (; x + 128 <= end; x += 128) {
+      const d0 = f32x4.sub(v128.load(x), p);
+      const d1 = f32x4.sub(v128.load(x, 16), p);
+      const d2 = f32x4.sub(v128.load(x, 32), p);
+      const d3 = f32x4.sub(v128.load(x, 48), p);
+      const d4 = f32x4.sub(v128.load(x, 64), p);
+      const d5 = f32x4.sub(v128.load(x, 80), p);
+      const d6 = f32x4.sub(v128.load(x, 96), p);
+      const d7 = f32x4.sub(v128.load(x, 112), p);
+      const s = tree(d0, d1, d2, d3, d4, d5, d6, d7);
+      const q = tree(square(d0), square(d1), square(d2), square(d3), square(d4), square(d5), square(d6), square(d7));
+      s0 = f64x2.add(s0, f64x2.promote_low_f32x4(s));
+      s1 = f64x2.add(s1, upperPair(s));
+      q0 = f64x2.add(q0, f64x2.promote_low_f32x4(q));
+      q1 = f64x2.add(q1, upperPair(q));
+    }
+  }
+  const p = f64x2.splat(<f64>pivot);
+  for (; x + 4 * sizeof<T>() <= end; x += 4 * sizeof<T>()) {
+    const d0 = f64x2.sub(pairAt<T>(x), p);
+    const d1 = f64x2.sub(pairAt<T>(x, 2), p);
+    s0 = f64x2.add(s0, d0);
+    s1 = f64x2.add(s1, d1);
+    q0 = f64x2.add(q0, f64x2.mul(d0, d0));
+    q1 = f64x2.add(q1, f64x2.mul(d1, d1));
+  }
+  for (; x < end; x += sizeof<T>()) {
+    const d = f64x2.replace_lane(f64x2.splat(0), 0, <f64>load<T>(x) - <f64>pivot);
+    s0 = f64x2.add(s0, d);
+    q0 = f64x2.add(q0, f64x2.mul(d, d));
+  }
+  addTotal(sum, f64x2.add(s0, s1));
+  addTotal(squares, f64x2.add(q0, q1));
+}
+
+/** *sum += Σ dy, *products += Σ dy · (x − center) */
+export function gradientSums<T>(
+  x: usize, dy: usize, count: i32, exact: bool, center: T, sum: usize, products: usize,
+): void {
+  let s0 = f64x2.splat(0), s1 = s0, p0 = s0, p1 = s0;
+  const end = x + <usize>count * sizeof<T>();
+  const toDy = dy - x;
+  if (sizeof<T>() == 4 && !exact) {
+    const h = f32x4.splat(<f32>center);
+    while (x + 128 <= end) {
+      let g = f32x4.splat(0), d = g;
+      // Twice four vectors: eight at once do not fit the registers.
+      for (const last = x + 128; x < last; x += 64) {
+        const at = x + toDy;
+        const g0 = v128.load(at), g1 = v128.load(at, 16), g2 = v128.load(at, 32), g3 = v128.load(at, 48);
+        const d0 = f32x4.mul(g0, f32x4.sub(v128.load(x), h));
+        const d1 = f32x4.mul(g1, f32x4.sub(v128.load(x, 16), h));
+        const d2 = f32x4.mul(g2, f32x4.sub(v128.load(x, 32), h));
+        const d3 = f32x4.mul(g3, f32x4.sub(v128.load(x, 48), h));
+        g = f32x4.add(g, f32x4.add(f32x4.add(g0, g1), f32x4.add(g2, g3)));
+        d = f32x4.add(d, f32x4.add(f32x4.add(d0, d1), f32x4.add(d2, d3)));
+      }
+      s0 = f64x2.add(s0, f64x2.promote_low_f32x4(g));
+      s1 = f64x2.add(s1, upperPair(g));
+      p0 = f64x2.add(p0, f64x2.promote_low_f32x4(d));
+      p1 = f64x2.add(p1, upperPair(d));
+    }
+  }
+  const h = f64x2.splat(<f64>center);
+  for (; x + 4 * sizeof<T>() <= end; x += 4 * sizeof<T>()) {
+    const g0 = pairAt<T>(x + toDy);
+    const g1 = pairAt<T>(x + toDy, 2);
+    s0 = f64x2.add(s0, g0);
+    s1 = f64x2.add(s1, g1);
+    p0 = f64x2.add(p0, f64x2.mul(g0, f64x2.sub(pairAt<T>(x), h)));
+    p1 = f64x2.add(p1, f64x2.mul(g1, f64x2.sub(pairAt<T>(x, 2), h)));
+  }
+  for (; x < end; x += sizeof<T>()) {
+    const g = singleAt<T>(x + toDy);
+    s0 = f64x2.add(s0, g);
+    p0 = f64x2.add(p0, f64x2.mul(g, f64x2.sub(singleAt<T>(x), h)));
+  }
+  addTotal(sum, f64x2.add(s0, s1));
+  addTotal(products, f64x2.add(p0, p1));
+}
+
+/** y = (x − center) · scale + shift */
+export function normalize<T>(x: usize, y: usize, count: i32, center: T, scale: T, shift: T): void {
+  const h = v128.splat<T>(center), a = v128.splat<T>(scale), b = v128.splat<T>(shift);
+  const end = x + <usize>count * sizeof<T>();
+  for (; x + 64 <= end; x += 64, y += 64) {
+    v128.store(y, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x), h), a), b));
+    v128.store(y, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x, 16), h), a), b), 16);
+    v128.store(y, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x, 32), h), a), b), 32);
+    v128.store(y, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x, 48), h), a), b), 48);
+  }
+  for (; x + 16 <= end; x += 16, y += 16) {
+    v128.store(y, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x), h), a), b));
+  }
+  for (; x < end; x += sizeof<T>(), y += sizeof<T>()) store<T>(y, (load<T>(x) - center) * scale + shift);
+}
+
+/** dx = scale · (dy − ((x − center) · slope + offset)) */
+export function inputGradient<T>(
+  x: usize, dy: usize, dx: usize, count: i32, center: T, scale: T, slope: T, offset: T,
+): void {
+  const h = v128.splat<T>(center), a = v128.splat<T>(scale), k = v128.splat<T>(slope), b = v128.splat<T>(offset);
+  const end = x + <usize>count * sizeof<T>();
+  const toDy = dy - x;
+  const toDx = dx - x;
+  for (; x + 32 <= end; x += 32) {
+    const t0 = v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x), h), k), b);
+    const t1 = v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x, 16), h), k), b);
+    v128.store(x + toDx, v128.mul<T>(a, v128.sub<T>(v128.load(x + toDy), t0)));
+    v128.store(x + toDx, v128.mul<T>(a, v128.sub<T>(v128.load(x + toDy, 16), t1)), 16);
+  }
+  for (; x + 16 <= end; x += 16) {
+    const t = v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x), h), k), b);
+    v128.store(x + toDx, v128.mul<T>(a, v128.sub<T>(v128.load(x + toDy), t)));
+  }
+  for (; x < end; x += sizeof<T>()) {
+    store<T>(x + toDx, scale * (load<T>(x + toDy) - ((load<T>(x) - center) * slope + offset)));
+  }
+}

@@ -1,0 +1,51 @@
+// What the passes need of SIMD. T is the kind of activation, f32 or f64; sums are pairs of f64 whatever T is.
+
+/** The two elements `skip` elements after `at`, in float64. */
+@inline
+export function pairAt<T>(at: usize, skip: usize = 0): v128 {
+  return sizeof<T>() == 4 ? f64x2.promote_low_f32x4(v128.load64_zero(at + skip * 4)) : v128.load(at + skip * 8);
+}
+
+/** The element at `at` and 0, in float64. */
+@inline
+export function singleAt<T>(at: usize): v128 {
+  return sizeof<T>() == 4 ? f64x2.promote_low_f32x4(v128.load32_zero(at)) : v128.load64_zero(at);
+}
+
+/** Stores a float64 pair as two elements, each rounded once. */
+@inline
+export function storePair<T>(at: usize, pair: v128): void {
+  if (sizeof<T>() == 4) v128.store64_lane(at, f32x4.demote_f64x2_zero(pair), 0);
+  else v128.store(at, pair);
+}
+
+/** A float64 pair as two elements keep it. */
+@inline
+export function rounded<T>(pair: v128): v128 {
+  return sizeof<T>() == 4 ? f64x2.promote_low_f32x4(f32x4.demote_f64x2_zero(pair)) : pair;
+}
+
+/** The upper two of four float32, in float64. */
+@inline
+export function upperPair(four: v128): v128 {
+  return f64x2.promote_low_f32x4(v128.shuffle<i64>(four, four, 1, 1));
+}
+
+/** The sum of eight, as a tree. */
+@inline
+export function tree(a: v128, b: v128, c: v128, d: v128, e: v128, f: v128, g: v128, h: v128): v128 {
+  const left = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
+  return f32x4.add(left, f32x4.add(f32x4.add(e, f), f32x4.add(g, h)));
+}
+
+/** Adds `pair` to the pair at `at`. */
+@inline
+export function addTo(at: usize, pair: v128): void {
+  v128.store(at, f64x2.add(v128.load(at), pair));
+}
+
+/** The square of a float32 vector. */
+@inline
+export function square(a: v128): v128 {
+  return f32x4.mul(a, a);
+}

@@ -1,0 +1,170 @@
+// The backend: what it can do, and kernels on demand.
+import {
+  assertTensor,
+  type Backend,
+  BatchNormError,
+  type Capabilities,
+  type DeviceTensor,
+  dtypeOf,
+  type Execution,
+  type Kernels,
+  type Plan,
+  type Tensor,
+} from '@batchnorm/core-api';
+import { Crew, type CrewExports } from './crew.js';
+import { WasmTensor } from './device-tensor.js';
+import { parallelism, reasonAgainstSimd, reasonAgainstThreads } from './features.js';
+import { type Engine, WasmKernels } from './kernels.js';
+import { KernelMemory } from './memory.js';
+import { single, threaded } from './modules.js';
+import type { KernelExports } from './passes.js';
+
+export interface WasmOptions {
+  /**
+   * Threads that share large work, the calling one included. Default: as many as the machine runs at once, at most 4, and 1
+   * where threads can't share memory: `execution.threads` says how many there are, and `fallbackReason` why not as many as
+   * were asked for.
+   */
+  readonly threads?: number;
+  /** Bytes that tensors and kernels may take together; memory grows as they do. Default 4 GiB less 64 KiB, the most. */
+  readonly maxBytes?: number;
+}
+
+/** More threads than this wait for memory, not for arithmetic. */
+const usefulThreads = 4;
+const mostThreads = 64;
+const [fewestBytes, mostBytes] = [65536, 65535 * 65536];
+
+/**
+ * BatchNorm in WebAssembly: SIMD, and threads where memory can be shared. Errors: `INVALID_OPTION`; `BACKEND_UNAVAILABLE`
+ * with the reason where there is no SIMD.
+ */
+export async function createWasmBackend(options: WasmOptions = {}): Promise<Backend> {
+  const { threads, maxBytes } = validateOptions(options);
+  const reason = reasonAgainstSimd();
+  if (reason !== undefined) throw unavailable(reason);
+  if (threads === 1) return createSingle(maxBytes, null);
+
+  const against = reasonAgainstThreads();
+  if (against === undefined && Math.min(threads ?? parallelism(), usefulThreads) > 1) {
+    return createThreaded(maxBytes, threads ?? Math.min(parallelism(), usefulThreads));
+  }
+  return createSingle(maxBytes, threads === undefined || against === undefined ? (against ?? null) : against);
+}
+
+async function createSingle(maxBytes: number, fallbackReason: string | null): Promise<Backend> {
+  const memory = memoryOf(maxBytes, false);
+  const { instance } = await WebAssembly.instantiate(bytesOf(single), { env: { memory: memory.memory } });
+  return new WasmBackend(memory, instance.exports as unknown as KernelExports, undefined, 1, fallbackReason);
+}
+
+async function createThreaded(maxBytes: number, threads: number): Promise<Backend> {
+  const memory = memoryOf(maxBytes, true);
+  const source = { env: { memory: memory.memory } };
+  const { module, instance } = await WebAssembly.instantiate(bytesOf(threaded), source);
+  const exports = instance.exports as unknown as CrewExports;
+  try {
+    const crew = await Crew.start(exports, module, memory, threads - 1);
+    return new WasmBackend(memory, exports, crew, threads, null);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return createSingle(maxBytes, `worker threads did not start: ${reason}`);
+  }
+}
+
+class WasmBackend implements Backend {
+  readonly contractVersion = 1;
+  readonly name = 'wasm';
+  readonly capabilities: Capabilities;
+  readonly execution: Execution;
+  readonly #engine: Engine;
+  #disposed = false;
+
+  constructor(
+    memory: KernelMemory,
+    exports: KernelExports,
+    crew: Crew | undefined,
+    threads: number,
+    fallbackReason: string | null,
+  ) {
+    this.capabilities = {
+      dtypes: ['float32', 'float64'],
+      deviceTensors: true,
+      deterministic: true,
+      // x and y of float32; of float64, or where there are more tensors, memory says when it is full.
+      limits: { elements: Math.floor(memory.maxBytes / 8) },
+    };
+    this.execution = {
+      engine: 'WebAssembly SIMD',
+      device: 'cpu',
+      threads,
+      accumulation: 'compensated-float32',
+      fallbackReason,
+    };
+    this.#engine = { backend: this, memory, exports, crew, assertUsable: () => this.#assertUsable() };
+  }
+
+  prepare(plan: Plan): Kernels {
+    this.#assertUsable();
+    return new WasmKernels(this.#engine, plan);
+  }
+
+  upload(tensor: Tensor): DeviceTensor {
+    this.#assertUsable();
+    assertTensor(tensor);
+    const { data, shape } = tensor;
+    const there = new WasmTensor(this, this.#engine.memory, dtypeOf(data), shape);
+    there.view().set(data);
+    return there;
+  }
+
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    await this.#engine.crew?.dispose();
+  }
+
+  #assertUsable(): void {
+    if (this.#disposed) {
+      throw new BatchNormError('DISPOSED', "received a call after dispose() of backend 'wasm', expected none");
+    }
+    this.#engine.crew?.assertAlive();
+  }
+}
+
+function memoryOf(maxBytes: number, shared: boolean): KernelMemory {
+  try {
+    return new KernelMemory(maxBytes, shared);
+  } catch (error) {
+    throw unavailable(`this engine gave no WebAssembly memory of up to ${maxBytes} bytes: ${error}`);
+  }
+}
+
+/** The module that scripts/make-modules.mjs wrote as text. */
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+function unavailable(reason: string): BatchNormError {
+  return new BatchNormError('BACKEND_UNAVAILABLE', `received a request for backend 'wasm', but ${reason}`);
+}
+
+function validateOptions(options: WasmOptions): { threads: number | undefined; maxBytes: number } {
+  const { threads, maxBytes = mostBytes, ...unknown } = Object(options) as WasmOptions;
+  const [name] = Object.keys(unknown);
+  if (name !== undefined) invalid(`an option '${name}'`, 'threads, maxBytes');
+  if (threads !== undefined && !isWhole(threads, 1, mostThreads)) {
+    invalid(`threads ${threads}`, `a whole number from 1 to ${mostThreads}`);
+  }
+  if (!isWhole(maxBytes, fewestBytes, mostBytes)) {
+    invalid(`maxBytes ${maxBytes}`, `a whole number from ${fewestBytes} to ${mostBytes}`);
+  }
+  return { threads, maxBytes };
+}
+
+function isWhole(value: unknown, least: number, most: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
+}
+
+function invalid(received: string, expected: string): never {
+  throw new BatchNormError('INVALID_OPTION', `received ${received}, expected ${expected}`);
+}

@@ -1,0 +1,194 @@
+// Host arrays through wasm memory: copied in, worked on and copied out in parts that stay in cache on the way. With threads
+// they are copied whole, because only this thread can copy them.
+import type { FloatArray, MaybePromise, Plan } from '@batchnorm/core-api';
+import { bytesPerElement } from './device-tensor.js';
+import type { KernelMemory } from './memory.js';
+import { operations, type Passes } from './passes.js';
+import { pitchOf, type SavedForward } from './saved-forward.js';
+
+/** What a part should have at most: a quarter of a usual L2 cache. */
+const partBytes = 256 << 10;
+/** Parts end where a block of sums or so many rows after it do, because sums take so many together (assembly/rows.ts). */
+const rowsTogether = 64;
+const rowsOfFirstBlock = 32;
+
+export class HostParts {
+  readonly #memory: KernelMemory;
+  readonly #passes: Passes;
+  readonly #plan: Plan;
+  /** Elements of an outer index. */
+  readonly #row: number;
+  /** Outer indices of a part; the first has another block of rows. */
+  readonly #rows: number;
+  readonly #elements: number;
+  /** Where dgamma and dbeta go. */
+  readonly #gradients: number;
+  /** Room for parts, and for all of dy or y; taken when they are needed first. */
+  #part = 0;
+  #whole = 0;
+
+  constructor(memory: KernelMemory, passes: Passes, plan: Plan) {
+    const { outer, channels, inner } = plan.extent;
+    this.#memory = memory;
+    this.#passes = passes;
+    this.#plan = plan;
+    this.#elements = outer * channels * inner;
+    this.#row = this.#elements / passes.outer;
+    const rows = Math.floor(partBytes / (this.#row * bytesPerElement[plan.dtype]));
+    const together = inner === 1 ? rowsTogether : 1;
+    this.#rows = Math.max(together, Math.floor(rows / together) * together);
+    this.#gradients = memory.allocate(2 * pitchOf(plan.extent) * 8);
+  }
+
+  /** Statistics and coefficients of `x`, into `saved`, with a copy of x; what is left is `deliver`. */
+  forwardTraining(saved: SavedForward, x: FloatArray): MaybePromise<void> {
+    const { channels } = this.#plan.extent;
+    const copy = saved.copyOfX(this.#bytes(this.#elements));
+    saved.x = copy;
+    if (this.#passes.isShared) {
+      this.#copyIn(x, 0, x.length, copy);
+      this.#passes.aim({ saved, x: copy, out: this.#wholeRoom() });
+      return this.#passes.overChannels(operations.forwardTraining);
+    }
+    this.#passes.aim({ saved, x: copy, out: 0 });
+    this.#eachPart((first, last) => {
+      this.#copyIn(x, first * this.#row, last * this.#row, copy + this.#bytes(first * this.#row));
+      if (first === 0) this.#passes.perform(operations.beginMoments, 0, channels);
+      this.#passes.perform(operations.addMoments, first, last);
+    });
+    this.#passes.perform(operations.endMoments, 0, channels);
+  }
+
+  /** The second half of `forwardTraining`, in which nothing can fail. */
+  deliver(saved: SavedForward, y: FloatArray): void {
+    if (this.#passes.isShared) this.#copyOut(this.#wholeRoom(), y, 0, y.length);
+    else this.#writeParts(y, (out) => ({ saved, x: saved.x, out }), operations.normalize);
+  }
+
+  forwardInference(saved: SavedForward, x: FloatArray, y: FloatArray): void {
+    saved.hostX = x;
+    this.#passes.aim({ saved, x: 0, out: 0 });
+    this.#passes.perform(operations.coefficients, 0, this.#plan.extent.channels);
+    const room = this.#partRoom();
+    this.#eachPart((first, last) => {
+      const skipped = this.#bytes(first * this.#row);
+      this.#copyIn(x, first * this.#row, last * this.#row, room);
+      this.#passes.aim({ saved, x: room - skipped, out: room - skipped });
+      this.#passes.perform(operations.normalize, first, last);
+      this.#copyOut(room, y, first * this.#row, last * this.#row);
+    });
+  }
+
+  backwardTraining(saved: SavedForward, dy: FloatArray, dx: FloatArray): MaybePromise<void> {
+    const { channels } = this.#plan.extent;
+    const whole = this.#wholeRoom();
+    const operands = { saved, x: saved.x, dy: whole, out: whole, ...this.#gradientAddresses };
+    this.#passes.aim(operands);
+    if (this.#passes.isShared) {
+      this.#copyIn(dy, 0, dy.length, whole);
+      const copyOut = () => this.#copyOut(whole, dx, 0, dx.length);
+      const work = this.#passes.overChannels(operations.backwardTraining);
+      return work === undefined ? copyOut() : Promise.resolve(work).then(copyOut);
+    }
+    this.#passes.perform(operations.beginGradients, 0, channels);
+    this.#eachPart((first, last) => {
+      this.#copyIn(dy, first * this.#row, last * this.#row, whole + this.#bytes(first * this.#row));
+      this.#passes.perform(operations.addGradients, first, last);
+    });
+    this.#passes.perform(operations.endGradients, 0, channels);
+    this.#writeParts(dx, (out) => ({ ...operands, out }), operations.inputGradient);
+  }
+
+  /** dx needs no sums here: each part is read once and written at once. */
+  backwardInference(saved: SavedForward, dy: FloatArray, dx: FloatArray): void {
+    const { channels } = this.#plan.extent;
+    const room = this.#partRoom();
+    const roomForX = room + this.#bytes(this.#partRows * this.#row);
+    const x = saved.hostX!;
+    this.#passes.aim({ saved, x: 0, out: 0, ...this.#gradientAddresses });
+    this.#passes.perform(operations.beginGradients, 0, channels);
+    this.#eachPart((first, last) => {
+      const skipped = this.#bytes(first * this.#row);
+      this.#copyIn(x, first * this.#row, last * this.#row, roomForX);
+      this.#copyIn(dy, first * this.#row, last * this.#row, room);
+      const operands = { saved, x: roomForX - skipped, dy: room - skipped, out: room - skipped };
+      this.#passes.aim({ ...operands, ...this.#gradientAddresses });
+      this.#passes.perform(operations.addGradients, first, last);
+      this.#passes.perform(operations.scaledGradient, first, last);
+      this.#copyOut(room, dx, first * this.#row, last * this.#row);
+    });
+    this.#passes.perform(operations.endGradients, 0, channels);
+  }
+
+  /** Of the latest backward. */
+  readGradients(dgamma: Float64Array, dbeta: Float64Array): void {
+    const { float64 } = this.#memory;
+    const { channels } = this.#plan.extent;
+    const { dgamma: first, dbeta: second } = this.#gradientAddresses;
+    dgamma.set(float64.subarray(first / 8, first / 8 + channels));
+    dbeta.set(float64.subarray(second / 8, second / 8 + channels));
+  }
+
+  dispose(): void {
+    this.#memory.free(this.#gradients);
+    for (const room of [this.#part, this.#whole]) if (room !== 0) this.#memory.free(room);
+  }
+
+  get #gradientAddresses() {
+    return { dgamma: this.#gradients, dbeta: this.#gradients + pitchOf(this.#plan.extent) * 8 };
+  }
+
+  /** Performs a pass part by part, into room in cache and from there into `out`. */
+  #writeParts(out: FloatArray, operandsFor: (out: number) => Parameters<Passes['aim']>[0], operation: number): void {
+    const room = this.#partRoom();
+    this.#eachPart((first, last) => {
+      this.#passes.aim(operandsFor(room - this.#bytes(first * this.#row)));
+      this.#passes.perform(operation, first, last);
+      this.#copyOut(room, out, first * this.#row, last * this.#row);
+    });
+  }
+
+  #eachPart(visit: (first: number, last: number) => void): void {
+    const { outer } = this.#passes;
+    for (let first = 0, last = this.#partRows; first < outer; ) {
+      visit(first, last);
+      first = last;
+      last = Math.min(first + this.#rows, outer);
+    }
+  }
+
+  #copyIn(from: FloatArray, begin: number, end: number, to: number): void {
+    const isAll = begin === 0 && end === from.length;
+    this.#room.set(isAll ? from : from.subarray(begin, end), to / bytesPerElement[this.#plan.dtype]);
+  }
+
+  #copyOut(from: number, to: FloatArray, begin: number, end: number): void {
+    const first = from / bytesPerElement[this.#plan.dtype];
+    to.set(this.#room.subarray(first, first + end - begin), begin);
+  }
+
+  get #room(): FloatArray {
+    return this.#memory.elements(this.#plan.dtype);
+  }
+
+  /** For a part of x and one of dy. */
+  #partRoom(): number {
+    if (this.#part === 0) this.#part = this.#memory.allocate(2 * this.#bytes(this.#partRows * this.#row));
+    return this.#part;
+  }
+
+  /** Outer indices of the first and largest part. */
+  get #partRows(): number {
+    const first = this.#plan.extent.inner === 1 ? rowsOfFirstBlock : 0;
+    return Math.min(first + this.#rows, this.#passes.outer);
+  }
+
+  #wholeRoom(): number {
+    if (this.#whole === 0) this.#whole = this.#memory.allocate(this.#bytes(this.#elements));
+    return this.#whole;
+  }
+
+  #bytes(elements: number): number {
+    return elements * bytesPerElement[this.#plan.dtype];
+  }
+}

@@ -1,0 +1,2 @@
+// The public names of @batchnorm/backend-wasm.
+export { createWasmBackend, type WasmOptions } from './backend.js';

@@ -1,0 +1,118 @@
+// The memory that kernels compute in: who has which bytes of it. It grows on demand, and what is freed is used again.
+import { BatchNormError, type Dtype, type FloatArray } from '@batchnorm/core-api';
+
+const pageBytes = 65536;
+/** Everything begins at a cache line. */
+const alignment = 64;
+/** Below this are the crew of threads, and nothing at address 0. */
+const firstFree = 4096;
+
+interface Range {
+  readonly at: number;
+  readonly bytes: number;
+}
+
+export class KernelMemory {
+  readonly memory: WebAssembly.Memory;
+  readonly maxBytes: number;
+  /** Ranges that nobody has, in order of address; no two are neighbours. */
+  readonly #free: Range[] = [];
+  readonly #taken = new Map<number, number>();
+  #views: { readonly float32: Float32Array; readonly float64: Float64Array; readonly int32: Int32Array };
+
+  constructor(maxBytes: number, shared: boolean) {
+    const maximum = Math.floor(maxBytes / pageBytes);
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum, shared });
+    this.maxBytes = maximum * pageBytes;
+    this.#free.push({ at: firstFree, bytes: pageBytes - firstFree });
+    this.#views = viewsOf(this.memory.buffer);
+  }
+
+  get float64(): Float64Array {
+    return this.#views.float64;
+  }
+
+  get int32(): Int32Array {
+    return this.#views.int32;
+  }
+
+  /** All of memory as elements of `dtype`. Growing makes new views, and empties those of a memory that is not shared. */
+  elements(dtype: Dtype): FloatArray {
+    return dtype === 'float64' ? this.#views.float64 : this.#views.float32;
+  }
+
+  /** Errors: `LIMIT_EXCEEDED`, and everything is as it was. */
+  allocate(bytes: number): number {
+    const size = Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
+    let index = this.#free.findIndex((range) => range.bytes >= size);
+    if (index < 0) {
+      this.#grow(size);
+      index = this.#free.length - 1;
+    }
+    const { at, bytes: available } = this.#free[index]!;
+    if (available === size) this.#free.splice(index, 1);
+    else this.#free[index] = { at: at + size, bytes: available - size };
+    this.#taken.set(at, size);
+    return at;
+  }
+
+  free(at: number): void {
+    const bytes = this.#taken.get(at)!;
+    this.#taken.delete(at);
+    this.#release({ at, bytes });
+  }
+
+  /** Makes room for `bytes` in the last free range. */
+  #grow(bytes: number): void {
+    const end = this.memory.buffer.byteLength;
+    const last = this.#free.at(-1);
+    const atEnd = last !== undefined && last.at + last.bytes === end ? last.bytes : 0;
+    const needed = Math.ceil((bytes - atEnd) / pageBytes);
+    const available = (this.maxBytes - end) / pageBytes;
+    // An eighth more than is needed, so that many small tensors do not grow it one by one.
+    const pages = Math.min(available, Math.max(needed, Math.ceil(end / pageBytes / 8)));
+    if (needed > available || !this.#growBy(pages, needed)) {
+      throw new BatchNormError(
+        'LIMIT_EXCEEDED',
+        `received work that needs ${bytes} more bytes, expected at most ${this.maxBytes} bytes in all, of which ${end - atEnd} are taken`,
+      );
+    }
+    this.#views = viewsOf(this.memory.buffer);
+    this.#release({ at: end, bytes: this.memory.buffer.byteLength - end });
+  }
+
+  /** What the engine lets us have: `pages`, or else `needed`. */
+  #growBy(pages: number, needed: number): boolean {
+    for (const count of new Set([pages, needed])) {
+      try {
+        this.memory.grow(count);
+        return true;
+      } catch {
+        // The engine has less to give than the limit allows.
+      }
+    }
+    return false;
+  }
+
+  #release({ at, bytes }: Range): void {
+    const next = this.#free.findIndex((range) => range.at > at);
+    let index = next < 0 ? this.#free.length : next;
+    let range = { at, bytes };
+    const after = this.#free[index];
+    if (after?.at === at + bytes) {
+      range = { at, bytes: bytes + after.bytes };
+      this.#free.splice(index, 1);
+    }
+    const before = this.#free[index - 1];
+    if (before !== undefined && before.at + before.bytes === at) {
+      range = { at: before.at, bytes: before.bytes + range.bytes };
+      index--;
+      this.#free.splice(index, 1);
+    }
+    this.#free.splice(index, 0, range);
+  }
+}
+
+function viewsOf(buffer: ArrayBuffer) {
+  return { float32: new Float32Array(buffer), float64: new Float64Array(buffer), int32: new Int32Array(buffer) };
+}

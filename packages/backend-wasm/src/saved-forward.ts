@@ -1,0 +1,89 @@
+// What a forward keeps for its backward.
+import type { Extent, FloatArray, Saved, Statistics } from '@batchnorm/core-api';
+import type { KernelMemory } from './memory.js';
+
+/** Entries of a table in memory: whole cache lines. */
+export function pitchOf({ channels }: Extent): number {
+  return Math.ceil(channels / 16) * 16;
+}
+
+/**
+ * Tables per channel in wasm memory, in the order of assembly/tables.ts; copies, so that parameters and running statistics
+ * may change. x is where it was: on the device by reference; of a host array that a training forward was given, in the copy
+ * that was made of it anyway; of one in inference, by reference.
+ */
+export class SavedForward implements Saved, Statistics {
+  /** The address of the tables. */
+  readonly at: number;
+  /** The address of x, or of nothing. */
+  x = 0;
+  /** x that is only on the host. */
+  hostX: FloatArray | undefined;
+  readonly #memory: KernelMemory;
+  readonly #channels: number;
+  readonly #pitch: number;
+  readonly #recycle: (saved: SavedForward) => void;
+  #copy = 0;
+  #holders = 1;
+
+  /** Errors: `LIMIT_EXCEEDED`. */
+  constructor(memory: KernelMemory, extent: Extent, recycle: (saved: SavedForward) => void) {
+    this.#memory = memory;
+    this.#channels = extent.channels;
+    this.#pitch = pitchOf(extent);
+    this.#recycle = recycle;
+    // Five tables of float64, and three of at most that.
+    this.at = memory.allocate(8 * this.#pitch * 8);
+  }
+
+  get gamma(): Float64Array {
+    return this.#table(0);
+  }
+
+  get beta(): Float64Array {
+    return this.#table(1);
+  }
+
+  get mean(): Float64Array {
+    return this.#table(2);
+  }
+
+  /** Population variance. */
+  get variance(): Float64Array {
+    return this.#table(3);
+  }
+
+  /** A place for a copy of x, of `bytes` at most, always as many. Errors: `LIMIT_EXCEEDED`. */
+  copyOfX(bytes: number): number {
+    if (this.#copy === 0) this.#copy = this.#memory.allocate(bytes);
+    return this.#copy;
+  }
+
+  hold(): void {
+    this.#holders++;
+  }
+
+  /** When nobody holds it any more, another forward of the same kernels may have it. */
+  release(): void {
+    this.#holders--;
+    if (this.#holders > 0) return;
+    this.#holders = 1;
+    this.x = 0;
+    this.hostX = undefined;
+    this.#recycle(this);
+  }
+
+  dispose(): void {
+    this.release();
+  }
+
+  free(): void {
+    this.#memory.free(this.at);
+    if (this.#copy !== 0) this.#memory.free(this.#copy);
+  }
+
+  #table(index: number): Float64Array {
+    const begin = this.at / 8 + index * this.#pitch;
+    return this.#memory.float64.subarray(begin, begin + this.#channels);
+  }
+}
