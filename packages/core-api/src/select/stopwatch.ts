@@ -40,10 +40,13 @@ export class Stopwatch {
       signal.throwIfAborted();
       const elapsed = await this.#sample();
       const [now, tooShort] = [performance.now(), elapsed < shortestSampleMs];
-      if (!tooShort || (now >= deadline && this.#samples.length === 0)) {
-        this.#samples.push(elapsed / this.#callsPerSample);
+      if (tooShort && now < deadline) {
+        // What has been long enough so far was so because of something else: a cold compiler, another process.
+        this.#callsPerSample *= 2;
+        this.#samples.length = 0;
+        continue;
       }
-      if (tooShort) this.#callsPerSample *= 2;
+      if (!tooShort || this.#samples.length === 0) this.#samples.push(elapsed / this.#callsPerSample);
       if (now < deadline) continue;
       this.#spentMs += now - begin;
       return;
