@@ -11,6 +11,9 @@ export class Job {
   pitch: usize;
   /** Channels that go through all passes of an operation before the next ones do. */
   panel: i32;
+  /** Outer indices whose sums are added up by themselves; each section has tables of its own. */
+  section: i32;
+  sections: i32;
   x: usize;
   dy: usize;
   /** Where y or dx goes. */
@@ -20,7 +23,7 @@ export class Job {
   sums: usize;
   dgamma: usize;
   dbeta: usize;
-  /** The next begins at a multiple of its size. */
+  /** What follows is aligned. */
   unused: i32;
   epsilon: f64;
 }
