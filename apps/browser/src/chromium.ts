@@ -40,14 +40,17 @@ export const launchArguments: readonly string[] = [
   '--enable-unsafe-swiftshader',
 ];
 
+/** With these it has neither WebGL nor a WebGPU adapter, whatever the machine has. */
+export const withoutGpu: readonly string[] = ['--disable-gpu', '--disable-software-rasterizer'];
+
 /** With these a page is cross-origin isolated, and may share memory with its worker threads. */
 export const isolationHeaders: Readonly<Record<string, string>> = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
 };
 
-/** Starts it without a window. */
-export async function launchChromium(executablePath: string): Promise<Browser> {
+/** Starts it without a window; `more` arguments go after those that it always gets. */
+export async function launchChromium(executablePath: string, more: readonly string[] = []): Promise<Browser> {
   const { chromium } = await import('playwright');
-  return chromium.launch({ executablePath, args: [...launchArguments] });
+  return chromium.launch({ executablePath, args: [...launchArguments, ...more] });
 }

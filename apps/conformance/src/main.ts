@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { dtypes, type FixtureFile, FixtureFormatError } from '@batchnorm/conformance';
 import type { Dtype } from '@batchnorm/core-api';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { backends } from './backends.js';
 import type { ConformanceBrowser } from './browser.js';
 import { readFixtureFolder } from './fixture-folder.js';
@@ -31,12 +31,21 @@ interface Cases {
 /** pnpm runs scripts at the root of the repository; paths are the user's. */
 const pathOf = (path: string) => resolve(process.env.INIT_CWD ?? '', path);
 
+/** An option that takes some of `names`, separated by spaces or commas; by default all of them. */
+function someOf(names: readonly string[], flags: string, description: string): Option {
+  return new Option(flags, description).default(names, names.join(' ')).argParser((value: string, chosen: string[]) => {
+    const asked = value.split(',');
+    if (!asked.every((name) => names.includes(name))) {
+      throw new InvalidArgumentError(`Allowed choices are ${names.join(', ')}.`);
+    }
+    return chosen === names ? asked : [...chosen, ...asked];
+  });
+}
+
 const program = new Command('conformance')
   .description('Runs every case of the kit against the backends and compares each result with its derived bound.')
-  .addOption(
-    new Option('--backend <name...>', 'run only these').choices(Object.keys(backends)).default(Object.keys(backends)),
-  )
-  .addOption(new Option('--dtype <dtype...>', 'run only these').choices([...dtypes]).default([...dtypes]))
+  .addOption(someOf(Object.keys(backends), '--backend <name...>', 'run only these'))
+  .addOption(someOf(dtypes, '--dtype <dtype...>', 'run only these'))
   .option('--browser', 'run in Chromium, too; a backend that needs a browser then runs only there')
   .addOption(
     new Option('--chromium <path>', 'the Chromium of --browser (default: the one on PATH)').env('CHROMIUM_PATH'),

@@ -110,7 +110,7 @@ describe('pnpm conformance', () => {
 
   it('shows every golden case of every backend', async () => {
     await write('right.json', golden([4, 6, 4, 6]));
-    const { output } = await conformance(['--backend', 'js', 'gpujs-cpu', '--fixtures', '.']);
+    const { output } = await conformance(['--backend', 'js,gpujs-cpu', '--fixtures', '.']);
     expect(output).toMatch(/float32 +│ right.json +│ by hand +│ pass 0\.\d{4} +│ pass 0\.\d{4}/);
     expect(output).toMatch(/float64 +│ right.json +│ by hand +│ pass 0\.\d{4} +│ pass refused/);
   });

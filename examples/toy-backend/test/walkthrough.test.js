@@ -9,6 +9,6 @@ it('docs/writing-a-backend.md leads to this backend, to the letter', async () =>
   const guide = await read('../../../docs/writing-a-backend.md');
   const pieces = [...guide.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code);
   const withoutBlankLines = (code) => code.replaceAll(/^\n/gm, '');
-  assert.ok(pieces.length > 3);
+  assert.ok(pieces.length > 1);
   assert.equal(withoutBlankLines(pieces.join('')), withoutBlankLines(await read('../src/toy-backend.js')));
 });

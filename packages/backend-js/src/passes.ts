@@ -1,23 +1,29 @@
 // The passes over an activation, block by block: what to add up and what to write, per channel.
-import { type Extent, type FloatArray, type Plan, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
+import {
+  type Extent,
+  type FloatArray,
+  type Forward,
+  type HostPasses,
+  type Plan,
+  type Statistics,
+  valuesPerChannel,
+} from '@batchnorm/core-api';
 import { type Block, blocksOf } from './blocks.js';
 import * as float32 from './loops.float32.js';
 import * as float64 from './loops.float64.js';
-import type { SavedForward } from './saved-forward.js';
 
 /** The two modules differ in nothing but the kind of array that V8 sees in them. */
 type Loops = { [Name in keyof typeof float32]: (...args: Widened<Parameters<(typeof float32)[Name]>>) => void };
 type Widened<Args extends unknown[]> = { [I in keyof Args]: Args[I] extends Float32Array ? FloatArray : Args[I] };
 
 /** The passes for one plan, with the scratch memory that they need. */
-export class Passes {
+export class Passes implements HostPasses {
   readonly #extent: Extent;
   readonly #blocks: readonly Block[];
   readonly #loops: Loops;
   /** Scratch, [C] each. */
   readonly #sum: Float64Array;
   readonly #product: Float64Array;
-  readonly #zeros: Float64Array;
 
   constructor({ extent, dtype }: Plan) {
     this.#extent = extent;
@@ -25,7 +31,6 @@ export class Passes {
     this.#loops = (dtype === 'float32' ? float32 : float64) as unknown as Loops;
     this.#sum = new Float64Array(extent.channels);
     this.#product = new Float64Array(extent.channels);
-    this.#zeros = new Float64Array(extent.channels);
   }
 
   /**
@@ -55,18 +60,13 @@ export class Passes {
   }
 
   /** y = (x − mean) · scale + beta */
-  normalize({ x, mean, scale }: SavedForward, beta: Float64Array, y: FloatArray): void {
+  normalize({ x, mean, scale }: Pick<Forward, 'x' | 'mean' | 'scale'>, beta: Float64Array, y: FloatArray): void {
     const { channels, inner } = this.#extent;
     for (const block of this.#blocks) this.#loops.normalize(x, mean, scale, beta, y, channels, inner, block);
   }
 
   /** dgamma = Σ dy · xHat, dbeta = Σ dy */
-  parameterGradients(
-    { x, mean, invStd }: SavedForward,
-    dy: FloatArray,
-    dgamma: Float64Array,
-    dbeta: Float64Array,
-  ): void {
+  parameterGradients({ x, mean, invStd }: Forward, dy: FloatArray, dgamma: Float64Array, dbeta: Float64Array): void {
     const { channels, inner } = this.#extent;
     dgamma.fill(0);
     dbeta.fill(0);
@@ -76,7 +76,7 @@ export class Passes {
 
   /** dx = scale · (dy − dbeta/M − xHat · dgamma/M) */
   inputGradient(
-    { x, mean, invStd, scale }: SavedForward,
+    { x, mean, invStd, scale }: Forward,
     dy: FloatArray,
     dgamma: Float64Array,
     dbeta: Float64Array,
@@ -92,12 +92,5 @@ export class Passes {
     for (const block of this.#blocks) {
       this.#loops.inputGradient(x, mean, dy, scale, dyMean, slope, dx, channels, inner, block);
     }
-  }
-
-  /** dx = scale · dy */
-  scaledGradient({ scale }: SavedForward, dy: FloatArray, dx: FloatArray): void {
-    const { channels, inner } = this.#extent;
-    const zeros = this.#zeros;
-    for (const block of this.#blocks) this.#loops.normalize(dy, zeros, scale, zeros, dx, channels, inner, block);
   }
 }

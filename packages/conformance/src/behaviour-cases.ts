@@ -1,10 +1,12 @@
 // What a backend does with buffers, calls and errors, beside computing right.
 import {
+  allocate,
   type Backend,
   BatchNorm,
   BatchNormError,
   type DeviceTensor,
   type Dtype,
+  dtypeOf,
   type ErrorCode,
   type FloatArray,
   type Gradients,
@@ -391,6 +393,23 @@ export const behaviourCases: readonly ConformanceCase[] = [
     },
   ),
 
+  behaviour(
+    'limits.elements',
+    'more are refused before anything runs, and the next call works',
+    async (newLayer, { x }, { backend }) => {
+      const { elements } = backend.capabilities.limits;
+      let prepared = 0;
+      const small = withLimit(backend, x.data.length - 1, () => prepared++);
+      const layer = newLayer({ backend: small });
+      return [
+        check('a whole number', Number.isSafeInteger(elements) && elements > 0),
+        await fails('one element too many', 'LIMIT_EXCEEDED', () => layer.forward(x)),
+        check('nothing was prepared', prepared === 0),
+        ...(elements < mostElementsToTry ? await limitChecks(backend, newLayer(), x) : []),
+      ];
+    },
+  ),
+
   {
     group: 'behaviour',
     source: 'behaviour',
@@ -416,6 +435,41 @@ export const behaviourCases: readonly ConformanceCase[] = [
     },
   },
 ];
+
+/** The backend, saying that it holds no more than so many elements. */
+function withLimit(backend: Backend, elements: number, onPrepare: () => void): Backend {
+  const { contractVersion, name, capabilities, execution } = backend;
+  return {
+    contractVersion,
+    name,
+    capabilities: { ...capabilities, limits: { elements } },
+    execution,
+    prepare: (plan) => {
+      onPrepare();
+      return backend.prepare(plan);
+    },
+    upload: (tensor) => backend.upload(tensor),
+    dispose() {},
+  };
+}
+
+/** A tensor beyond a backend's own limit is made where it takes no more than 256 MiB. */
+const mostElementsToTry = 2 ** 25;
+
+async function limitChecks(backend: Backend, layer: BatchNorm, x: Tensor): Promise<Check[]> {
+  const channels = x.shape[1]!;
+  const { elements } = backend.capabilities.limits;
+  const length = (Math.floor(elements / channels) + 1) * channels;
+  const tooLarge = { data: allocate(dtypeOf(x.data), length), shape: [length / channels, channels] };
+  const y = await layer.forward(x);
+  return [
+    await fails('forward beyond it', 'LIMIT_EXCEEDED', () => layer.forward(tooLarge)),
+    ...(backend.capabilities.deviceTensors
+      ? [await fails('upload beyond it', 'LIMIT_EXCEEDED', () => backend.upload(tooLarge))]
+      : []),
+    check('the next call works', same((await layer.forward(x)).data, y.data)),
+  ];
+}
 
 async function deviceChecks(
   backend: Backend,

@@ -1,10 +1,12 @@
 // The public names of @batchnorm/conformance.
 export { builtInFixtures } from './built-in-fixtures.js';
+export { type Comparison, compare, type Expected } from './compare.js';
 export { type CaseResult, type ConformanceOptions, dtypes, runConformance } from './conformance.js';
 export type { Check, ConformanceCase, Group, Subject } from './conformance-case.js';
 export { describeConformance, type TestApi } from './describe-conformance.js';
 export { type FixtureCase, type FixtureFile, FixtureFormatError, parseFixtureFile } from './fixture-format.js';
-export { conditioningOf, magnitudes } from './magnitudes.js';
+export { conditioningOf, type Magnitude, type Magnitudes, magnitudes, type Normalization } from './magnitudes.js';
 export * as oracle from './oracle.js';
+export { type Problem, solve } from './problem.js';
 export { suite } from './suite.js';
 export { type Circumstances, type Quantity, tolerance } from './tolerance.js';

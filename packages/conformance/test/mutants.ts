@@ -191,4 +191,9 @@ export const mutants: readonly Mutant[] = [
     from: 'const dx = out.dx ?? core.allocate(dtype, dy.length);',
     to: "const dx = out.dx ?? core.allocate('float64', dy.length);",
   },
+  {
+    name: 'says that it has no limit',
+    from: 'limits: { elements: 2 ** 28 }',
+    to: 'limits: { elements: Number.POSITIVE_INFINITY }',
+  },
 ];

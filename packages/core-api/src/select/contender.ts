@@ -8,7 +8,7 @@ import type { Question } from './question.js';
 import type { Candidate, CandidateReport } from './selection.js';
 import { Stopwatch } from './stopwatch.js';
 import { within } from './within.js';
-import { type Batch, makeWorkload, type Workload } from './workload.js';
+import { type Batch, Workload } from './workload.js';
 
 export class Contender {
   readonly #candidate: Candidate;
@@ -60,37 +60,29 @@ export class Contender {
     });
   }
 
-  /** What measuring it has taken so far. */
-  get spentMs(): number {
-    return this.#stopwatch?.spentMs ?? 0;
-  }
-
-  /** Times the operation for about `turnMs` more. False: it is out. Errors: the signal's reason. */
-  async measure(batch: () => Batch, turnMs: number): Promise<boolean> {
+  /** Takes one turn in timing the operation, `done` after about `shareMs`. False: it is out. Errors: the signal's reason. */
+  async measure(batch: () => Batch, shareMs: number): Promise<boolean> {
     return this.#attempt(async () => {
       const { timeoutMs, signal } = this.#question;
-      await within(turnMs + timeoutMs, signal, async (signal) => {
-        this.#workload ??= await makeWorkload(this.#backend!, batch(), this.#question);
-        this.#stopwatch ??= new Stopwatch(this.#workload.call);
-        await this.#stopwatch.run(turnMs, signal);
+      this.#workload ??= new Workload(this.#backend!, batch(), this.#question);
+      this.#stopwatch ??= new Stopwatch(this.#workload.run, shareMs);
+      const stopwatch = this.#stopwatch;
+      await within(shareMs + timeoutMs, signal, () => stopwatch.turn()).catch((error: unknown) => {
+        // Its layer may hang in a call: nobody waits for it any longer.
+        this.#workload?.dispose().catch(() => {});
+        this.#workload = undefined;
+        throw error;
       });
-      this.#record({ milliseconds: this.#stopwatch!.medianMs });
+      if (stopwatch.done) this.#record({ milliseconds: stopwatch.median });
     });
   }
 
-  /** Frees what measuring has made on the backend. False: it is out. Errors: the signal's reason. */
-  async endMeasuring(): Promise<boolean> {
-    return this.#attempt(async () => {
-      const { timeoutMs, signal } = this.#question;
-      await within(timeoutMs, signal, async () => this.#workload?.layer.dispose());
-    });
-  }
-
-  /** Frees the backend, if there is one. Whether that works is no longer of interest to a choice. */
+  /** Frees what it holds, the backend unless it was released. Whether that works is no longer of interest to a choice. */
   async dispose(): Promise<void> {
-    const backend = this.release();
-    if (backend !== undefined)
-      await within(this.#question.timeoutMs, undefined, () => dispose(backend)).catch(() => {});
+    for (const held of [this.#workload, this.release()]) {
+      if (held !== undefined) await within(this.#question.timeoutMs, undefined, () => dispose(held)).catch(() => {});
+    }
+    this.#workload = undefined;
   }
 
   async #make(): Promise<Backend> {
@@ -130,8 +122,8 @@ export class Contender {
   }
 }
 
-async function dispose(backend: Backend): Promise<void> {
-  await backend?.dispose?.();
+async function dispose(held: Backend | Workload): Promise<void> {
+  await held?.dispose?.();
 }
 
 function reasonOf(error: unknown): string {

@@ -7,11 +7,9 @@ import { assertCandidates, type Question, resolveQuestion } from './question.js'
 import type { Candidate, Selection, SelectionCache, SelectOptions } from './selection.js';
 import { type Batch, makeBatch } from './workload.js';
 
-/** Candidates are measured in turns, so that a busy moment, or a compiler that is still cold, is not the misfortune of one. */
-const turns = 5;
-
 /**
- * Makes each candidate's backend, checks it on a tiny case with known results, times it on the asked shape, and takes the best.
+ * Makes each candidate's backend, checks it on a tiny case with known results, times it on the asked shape in alternation with
+ * the others, and takes the best.
  * One that can't be made, computes wrong, or fails on that shape is out, and the report says why. What was made and not chosen
  * is disposed.
  *
@@ -59,29 +57,29 @@ async function first(contenders: readonly Contender[]): Promise<Contender | unde
 }
 
 async function best(contenders: readonly Contender[], question: Question): Promise<Contender | undefined> {
-  const working = await filter(contenders, (contender) => contender.probe());
-  const shareMs = question.budgetMs / working.length;
-  let batch: Batch | undefined;
-  const sharedBatch = () => (batch ??= makeBatch(question));
-  let running = working;
-  while (running.length > 0) {
-    running = await filter(running, (contender) => contender.measure(sharedBatch, shareMs / turns));
-    running = running.filter(({ spentMs }) => spentMs < shareMs);
-  }
-  const measured = await filter(working, async (contender) => contender.report.available && contender.endMeasuring());
+  const working: Contender[] = [];
+  for (const contender of contenders) if (await contender.probe()) working.push(contender);
+  const measured = await race(working, question);
   const badness = ({ report }: Contender) => (question.prefer === 'speed' ? report.milliseconds! : report.error!);
   // Sorting is stable: of equals the first stays first.
   return measured.sort((a, b) => badness(a) - badness(b))[0];
 }
 
-/** Those that pass `test`, tried one after the other. */
-async function filter(
-  contenders: readonly Contender[],
-  test: (contender: Contender) => Promise<boolean | null>,
-): Promise<Contender[]> {
-  const passed: Contender[] = [];
-  for (const contender of contenders) if (await test(contender)) passed.push(contender);
-  return passed;
+/** Times all of them in alternation; those that did it to the end. */
+async function race(contenders: readonly Contender[], question: Question): Promise<Contender[]> {
+  let batch: Batch | undefined;
+  const sharedBatch = () => (batch ??= makeBatch(question));
+  const shareMs = question.budgetMs / contenders.length;
+  let racing = contenders;
+  while (racing.length > 0) {
+    const left: Contender[] = [];
+    for (const contender of racing) {
+      if ((await contender.measure(sharedBatch, shareMs)) && contender.report.milliseconds === null)
+        left.push(contender);
+    }
+    racing = left;
+  }
+  return contenders.filter(({ report }) => report.milliseconds !== null);
 }
 
 function noneWorks(contenders: readonly Contender[]): BatchNormError {

@@ -3,30 +3,23 @@
 /** The longest time that a timer can be set to. */
 const longestTimer = 2 ** 31 - 1;
 
-/**
- * Settles as `work` does, but rejects after `ms` milliseconds, or with the reason of `outer`. The work is told by its signal, and goes
- * on if it does not listen.
- */
-export async function within<T>(
-  ms: number,
-  outer: AbortSignal | undefined,
-  work: (signal: AbortSignal) => PromiseLike<T>,
-): Promise<T> {
-  outer?.throwIfAborted();
-  const controller = new AbortController();
-  const { signal } = controller;
-  const timeout = () => controller.abort(new Error(`timed out: no answer within ${Math.round(ms)} ms`));
-  // Not AbortSignal.timeout: Node does not wait for that, and would exit.
-  const timer = setTimeout(timeout, Math.min(ms, longestTimer));
-  const abort = () => controller.abort(outer!.reason);
-  outer?.addEventListener('abort', abort);
+/** Settles as `work` does, but rejects after `ms` milliseconds, or with the reason of `signal`. The work itself goes on. */
+export async function within<T>(ms: number, signal: AbortSignal | undefined, work: () => PromiseLike<T>): Promise<T> {
+  signal?.throwIfAborted();
+  let stop!: () => void;
+  const interruption = new Promise<never>((_, reject) => {
+    const timeout = () => reject(new Error(`timed out: no answer within ${Math.round(ms)} ms`));
+    const timer = setTimeout(timeout, Math.min(ms, longestTimer));
+    const abort = () => reject(signal!.reason);
+    signal?.addEventListener('abort', abort);
+    stop = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    };
+  });
   try {
-    const interruption = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason));
-    });
-    return await Promise.race([work(signal), interruption]);
+    return await Promise.race([work(), interruption]);
   } finally {
-    clearTimeout(timer);
-    outer?.removeEventListener('abort', abort);
+    stop();
   }
 }

@@ -4,6 +4,7 @@ import { BatchNorm } from '../batch-norm.js';
 import { product } from '../extent.js';
 import { allocate, type Tensor } from '../tensor.js';
 import type { Question } from './question.js';
+import type { Operation } from './selection.js';
 
 /** Inputs x and dy, and buffers for y and dx: the same for every backend. */
 export type Batch = Readonly<Record<'x' | 'dy' | 'y' | 'dx', Tensor>>;
@@ -20,27 +21,32 @@ function noise(tensor: Tensor, seed: number): Tensor {
   return tensor;
 }
 
-/** A layer, and the call on it that is timed. */
-export interface Workload {
-  readonly layer: BatchNorm;
-  readonly call: () => Promise<unknown>;
-}
+/** One backend doing the operation. */
+export class Workload {
+  /** Does it once. Errors: those of the layer. */
+  readonly run: () => Promise<unknown>;
+  readonly #layer: BatchNorm;
+  #forward: Promise<unknown> | undefined;
 
-/** Errors: those of the layer. */
-export async function makeWorkload(
-  backend: Backend,
-  batch: Batch,
-  { shape, axis, dtype, operation }: Question,
-): Promise<Workload> {
-  const layer = new BatchNorm({ backend, numFeatures: shape.at(axis)!, axis, dtype });
-  const forward = (training: boolean) => layer.forward(batch.x, { training, out: batch.y });
-  const backward = () => layer.backward(batch.dy, { out: { dx: batch.dx } });
-  const calls = {
-    'forward-training': () => forward(true),
-    'forward-inference': () => forward(false),
-    backward,
-    'training-step': () => forward(true).then(backward),
-  };
-  if (operation === 'backward') await forward(true);
-  return { layer, call: calls[operation] };
+  constructor(backend: Backend, batch: Batch, { shape, axis, dtype, operation }: Question) {
+    const layer = new BatchNorm({ backend, numFeatures: shape.at(axis)!, axis, dtype });
+    const forward = (training: boolean) => layer.forward(batch.x, { training, out: batch.y });
+    const backward = () => layer.backward(batch.dy, { out: { dx: batch.dx } });
+    const calls: Record<Operation, () => Promise<unknown>> = {
+      'forward-training': () => forward(true),
+      'forward-inference': () => forward(false),
+      // Of one forward, which the first call makes.
+      backward: () => {
+        this.#forward ??= forward(true);
+        return this.#forward.then(backward);
+      },
+      'training-step': () => forward(true).then(backward),
+    };
+    this.#layer = layer;
+    this.run = calls[operation];
+  }
+
+  dispose(): Promise<void> {
+    return this.#layer.dispose();
+  }
 }

@@ -1,0 +1,7 @@
+// What other programs of this repository take from the command: the backends, a run, and its reports.
+export { backends, type Platform } from './backends.js';
+export { type OnStatus, ProgressLine } from './progress.js';
+export { makeReportFolder, writeReport } from './report-files.js';
+export { messageLines, summaryTable } from './report-terminal.js';
+export { type BackendReport, runBackend } from './run-backend.js';
+export { count, type Run } from './run-summary.js';

@@ -1,0 +1,11 @@
+// Whether a backend works on this device: made, and described by itself.
+import type { BackendName } from '../backends.js';
+import { createBackend } from '../create-backend.js';
+import type { Available } from '../messages.js';
+
+/** Errors: `BACKEND_UNAVAILABLE` with the reason. */
+export async function probe({ backend: name }: { readonly backend: BackendName }): Promise<Available> {
+  const backend = await createBackend(name);
+  await backend.dispose();
+  return { execution: backend.execution, capabilities: backend.capabilities };
+}

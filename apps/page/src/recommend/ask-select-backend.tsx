@@ -1,0 +1,51 @@
+// What `selectBackend` takes within its budget, asked here and now: a program can choose on every device that it runs on.
+import type { Operation, SelectionReport } from '@batchnorm/core-api';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { BackendName } from '../backends.js';
+import { timeText } from '../number-text.js';
+import type { Shape } from '../shape.js';
+import { TaskWorker } from '../visit/task-worker.js';
+
+interface Properties {
+  /** The fastest first. */
+  readonly backends: readonly BackendName[];
+  readonly shape: Shape;
+  readonly operation: Operation;
+  readonly patience: number;
+}
+
+export function AskSelectBackend({ backends, shape, operation, patience }: Properties) {
+  const [answer, setAnswer] = useState('');
+  const controller = useRef(new AbortController());
+  useEffect(() => () => controller.current.abort(), []);
+
+  const ask = async () => {
+    setAnswer('asking …');
+    const worker = new TaskWorker(patience, controller.current.signal);
+    const begin = performance.now();
+    try {
+      const report = await worker.ask('select', { backends, shape, operation });
+      setAnswer(answerText(report, backends[0]!, (performance.now() - begin) / 1000));
+    } catch (error) {
+      if (!controller.current.signal.aborted) setAnswer(`failed: ${(error as Error).message}`);
+    } finally {
+      worker.terminate();
+    }
+  };
+  return (
+    <p class="select-backend">
+      <button type="button" disabled={answer === 'asking …'} onClick={ask}>
+        Ask selectBackend
+      </button>{' '}
+      <span class="quiet" role="status">
+        {answer || 'what a program would choose by itself'}
+      </span>
+    </p>
+  );
+}
+
+function answerText({ chosen, candidates }: SelectionReport, best: BackendName, seconds: number): string {
+  const { milliseconds } = candidates.find(({ name }) => name === chosen)!;
+  const found = `${timeText(milliseconds! / 1000)} a call, found in ${timeText(seconds)} with loading`;
+  return chosen === best ? `takes ${chosen}, too: ${found}` : `takes ${chosen}: ${found}`;
+}

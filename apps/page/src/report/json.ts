@@ -1,0 +1,29 @@
+// What a visit found, for programs.
+import { operations } from '@batchnorm/core-api';
+import { shareOfLimit, spreadOf } from '../bench/spread.js';
+import { recommend } from '../recommend/recommend.js';
+import type { Visit } from '../visit/visit.js';
+
+/** Seconds everywhere. An error without a finite measure has `"worst": null` and `"ulps": null`. */
+export function jsonReport(visit: Visit): string {
+  const { state, date, device, settings, backends } = visit;
+  const document = {
+    formatVersion: 1,
+    date,
+    complete: state === 'done',
+    device,
+    settings,
+    backends: backends.map(({ plan: _, timings, ...findings }) => ({
+      ...findings,
+      timings: timings.map((timing) => ({
+        ...timing,
+        time: spreadOf(timing.seconds),
+        shareOfLimit: shareOfLimit(timing),
+      })),
+    })),
+    recommendations: settings.shapes.flatMap((shape) =>
+      operations.map((operation) => recommend(visit, shape, operation)),
+    ),
+  };
+  return `${JSON.stringify(document, null, 2)}\n`;
+}

@@ -1,0 +1,139 @@
+// Everybody can use it: axe in both views and both colour schemes, the keyboard alone, a narrow screen.
+import { chromiumMissing, chromiumPath, launchChromium } from '@batchnorm/browser';
+import { describeMissing } from '@batchnorm/browser/describe-backend';
+import axe from 'axe-core';
+import type { Browser, Page } from 'playwright';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Site, serveSite } from './site.js';
+import { visit } from './visitor.js';
+
+const path = chromiumPath();
+const brief = '?backends=js,gpujs-cpu&shapes=32x10&rounds=2';
+
+describe('the page, for everybody', () => {
+  if (path === undefined) return describeMissing('js@chromium', chromiumMissing);
+
+  let site: Site;
+  let browser: Browser;
+  beforeAll(async () => {
+    site = await serveSite();
+    browser = await launchChromium(path);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await site?.close();
+  });
+
+  it.for(['light', 'dark'] as const)(
+    'has no accessibility violation in %s, before, during and after',
+    async (colorScheme) => {
+      const { page, measure } = await visit(browser, site.address + brief, { colorScheme });
+      expect(await violations(page)).toEqual([]);
+      const ended = measure(50_000);
+      await page.getByText('Checking').waitFor();
+      expect(await violations(page)).toEqual([]);
+      await ended;
+      for (const summary of await page.locator('summary').all()) await summary.click();
+      await page.locator('.cases tr').nth(500).waitFor();
+      expect(await violations(page)).toEqual([]);
+      await page.getByRole('link', { name: 'See it work' }).click();
+      await page.locator('.chart svg').nth(4).waitFor();
+      expect(await violations(page)).toEqual([]);
+      await page.close();
+    },
+  );
+
+  it('can be visited by keyboard alone, with the focus in sight', async () => {
+    const { page } = await visit(browser, site.address + brief);
+    await tabTo(page, 'Measure this device');
+    await page.keyboard.press('Enter');
+    await page.locator('.progress[data-state=running]').waitFor();
+    // The button stays where it was, and stops now.
+    expect(await focused(page)).toMatchObject({ name: 'Stop' });
+    await page.locator('.progress[data-state=done]').waitFor({ timeout: 50_000 });
+    expect(await focused(page)).toMatchObject({ name: 'Measure again' });
+
+    await tabTo(page, 'training-step');
+    await page.keyboard.press('ArrowUp');
+    expect(await page.locator('.answer select').first().inputValue()).toBe('backward');
+    await tabTo(page, 'Download JSON');
+    const download = page.waitForEvent('download');
+    await page.keyboard.press('Enter');
+    await download;
+    await tabTo(page, 'Every case of js');
+    await page.keyboard.press('Enter');
+    await page.getByRole('table', { name: 'Every case of js' }).waitFor();
+    await tabTo(page, 'backward');
+    await page.keyboard.press('ArrowRight');
+    expect(await page.locator('.answer select').first().inputValue()).toBe('training-step');
+
+    await page.keyboard.press('Control+Home');
+    await tabTo(page, 'See it work', 'Shift+Tab');
+    await page.keyboard.press('Enter');
+    await tabTo(page, 'gamma');
+    await page.keyboard.press('ArrowRight');
+    await page.getByText('mean 0.00, deviation 1.10').waitFor();
+    await page.close();
+  });
+
+  it('fits screens of 360, 390 and 1280 pixels, with everything open', async () => {
+    const { page, measure } = await visit(browser, site.address + brief);
+    await measure(50_000);
+    for (const summary of await page.locator('summary').all()) await summary.click();
+    await page.locator('.cases tr').nth(500).waitFor();
+    const overflows = async () => {
+      const all: number[] = [];
+      for (const width of [360, 390, 1280]) {
+        await page.setViewportSize({ width, height: 800 });
+        // Charts are drawn again for another width, a second after the last drawing at most.
+        await page.waitForTimeout(1200);
+        all.push(Math.max(0, await overflow(page)));
+      }
+      return all;
+    };
+    expect(await overflows()).toEqual([0, 0, 0]);
+    await page.goto(`${site.address}#playground`);
+    await page.locator('.chart svg').nth(4).waitFor();
+    expect(await overflows()).toEqual([0, 0, 0]);
+    await page.close();
+  });
+});
+
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: typeof import('axe-core') };
+    return (await axe.run()).violations;
+  });
+  return found.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' ')}`);
+}
+
+/** Presses Tab until something of this name, or with this value, has the focus. */
+async function tabTo(page: Page, name: string, key = 'Tab'): Promise<void> {
+  const passed: string[] = [];
+  for (let presses = 0; presses < 60; presses++) {
+    await page.keyboard.press(key);
+    const { name: here, outline } = await focused(page);
+    if (here !== '') expect(outline, here).not.toBe('none');
+    if (here === name) return;
+    passed.push(here);
+  }
+  throw new Error(`${name} is not reached: ${passed.join(', ')}`);
+}
+
+/** What has the focus. A radio button is drawn by the text beside it, and so is its focus. */
+function focused(page: Page): Promise<{ name: string; outline: string }> {
+  return page.evaluate(() => {
+    const element = document.activeElement as HTMLElement & { value?: string; type?: string };
+    if (element === document.body) return { name: '', outline: '' };
+    const label = element.closest('label')?.querySelector('span');
+    const drawn = element.type === 'radio' ? label! : element;
+    const text = (label ?? element.closest('.slider')?.querySelector('label') ?? element).textContent!;
+    const own = element.localName === 'select' ? element.value! : text;
+    return { name: own.trim(), outline: getComputedStyle(drawn).outlineStyle };
+  });
+}
+
+function overflow(page: Page): Promise<number> {
+  return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+}

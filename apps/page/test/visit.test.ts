@@ -1,0 +1,205 @@
+// The first view in real Chromium: a whole visit, with GPUs and without, isolated and not, and what it leaves behind.
+import { readFile } from 'node:fs/promises';
+import { chromiumMissing, chromiumPath, launchChromium, withoutGpu } from '@batchnorm/browser';
+import { describeMissing, isRequired } from '@batchnorm/browser/describe-backend';
+import type { Browser } from 'playwright';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { backendNames } from '../src/backends.js';
+import { type Site, serveSite } from './site.js';
+import { kitOf, rowOf, type Visitor, visit } from './visitor.js';
+
+const path = chromiumPath();
+const gpuBackends = ['gpujs-webgl', 'gpujs-webgl2', 'gpujs-webgpu'] as const;
+
+describe('the page, measuring', () => {
+  if (path === undefined) {
+    for (const name of backendNames) describeMissing(`${name}@chromium`, chromiumMissing);
+    return;
+  }
+
+  let site: Site;
+  let browser: Browser;
+  beforeAll(async () => {
+    site = await serveSite();
+    browser = await launchChromium(path);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await site?.close();
+  });
+
+  describe('the whole visit, as it is by default', () => {
+    let visitor: Visitor;
+    beforeAll(async () => {
+      visitor = await visit(browser, site.address);
+      // Each WebGL and WebGPU mode takes a minute where a processor stands in for the GPU.
+      await visitor.measure(900_000);
+    }, 900_000);
+    afterAll(() => visitor?.page.close());
+
+    it.for(backendNames)('finds %s, checks every case of the kit, and times every shape', async (name, { skip }) => {
+      const { page } = visitor;
+      const row = rowOf(page, name);
+      if ((await row.getAttribute('data-available')) !== 'yes' && !isRequired(`${name}@chromium`)) {
+        skip((await row.textContent()) ?? '');
+      }
+      expect(await row.getAttribute('data-available')).toBe('yes');
+      expect(await row.locator('.trouble').allTextContents()).toEqual([]);
+
+      const kit = kitOf(page, name);
+      expect(await kit.getAttribute('data-done')).toBe('true');
+      expect(await kit.locator('h3').textContent()).toMatch(/✓ 276 pass\s*$/);
+      expect(await kit.locator('.cells i').count()).toBe(276);
+      expect(await kit.locator('.accuracy').textContent()).toMatch(/^at most 0\.\d{3} × bound, float32 \S+ ulp/);
+
+      for (const operation of ['forward-training', 'forward-inference', 'backward', 'training-step']) {
+        await page.getByRole('radio', { name: operation }).check({ force: true });
+        const times = page
+          .locator('.timings tr')
+          .filter({ has: page.locator('th[scope=row]', { hasText: new RegExp(`^${name}$`) }) });
+        expect(await times.count(), operation).toBe(3);
+      }
+    });
+
+    it('recommends the fastest, with three lines of code, for each operation and shape that is chosen', async () => {
+      const { page } = visitor;
+      const report = await reportOf(visitor);
+      const answer = page.locator('.answer');
+      for (const { shape, operation, ranking } of report.recommendations) {
+        const medians = ranking.map(({ time }) => time.median);
+        expect(medians).toEqual(medians.toSorted((a, b) => a - b));
+        await answer.locator('select').nth(0).selectOption(operation);
+        await answer.locator('select').nth(1).selectOption(shape.join('×'));
+        expect(await answer.getAttribute('data-backend')).toBe(ranking[0]!.backend);
+        const code = await answer.locator('code').allTextContents();
+        expect(code).toHaveLength(3);
+        expect(code[2]).toContain(`numFeatures: ${shape[1]} });`);
+      }
+    });
+
+    it('asks no other host for anything, and nothing goes wrong', () => {
+      // blob: and data: addresses have no host.
+      expect([...visitor.hosts].filter((host) => host !== '')).toEqual([new URL(site.address).host]);
+      expect(visitor.problems).toEqual([]);
+    });
+
+    it('says that it is cross-origin isolated, and uses threads', async () => {
+      expect(await visitor.page.locator('.facts').first().textContent()).toContain('cross-origin isolatedyes');
+    });
+
+    it('copies a Markdown summary without links', async () => {
+      const { page } = visitor;
+      await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+      await page.getByRole('button', { name: 'Copy summary' }).click();
+      await page.getByText('copied').waitFor();
+      const summary = await page.evaluate(() => navigator.clipboard.readText());
+      for (const name of backendNames) expect(summary).toContain(`| ${name} |`);
+      expect(summary).toContain('276 pass');
+      expect(summary).not.toMatch(/https?:|\]\(|<a /);
+    });
+  });
+
+  it('works without a GPU and without isolation, and says why what is not there is not', {
+    timeout: 120_000,
+  }, async () => {
+    const plain = await serveSite({ isolated: false });
+    const bare = await launchChromium(path, withoutGpu);
+    const { page, problems, measure, hosts } = await visit(bare, `${plain.address}?shapes=64x16&rounds=2`);
+    await measure(110_000);
+    for (const name of gpuBackends) {
+      const row = rowOf(page, name);
+      expect(await row.getAttribute('data-available')).toBe('no');
+      expect(await row.textContent()).toMatch(
+        /received mode '\w+', expected one that runs here: it needs a browser with Web/,
+      );
+      expect(await row.locator('.trouble').count()).toBe(0);
+    }
+    for (const name of ['js', 'wasm', 'gpujs-cpu', 'gpujs-webasm']) {
+      expect(await kitOf(page, name).locator('h3').textContent()).toMatch(/✓ 276 pass\s*$/);
+    }
+    expect(await page.locator('.facts').first().textContent()).toContain('cross-origin isolatedno');
+    expect(await page.locator('.answer').getAttribute('data-backend')).toMatch(/^(js|wasm|gpujs-cpu|gpujs-webasm)$/);
+    await page.getByText('Why not the other 3').click();
+    expect(await page.locator('.reasons li').allTextContents()).toHaveLength(3);
+    expect([...hosts].filter((host) => host !== '')).toEqual([new URL(plain.address).host]);
+    // That WebGL is not there is what Chromium says on the console, too.
+    expect(problems.filter((problem) => !/WebGL|GPU/.test(problem))).toEqual([]);
+    await bare.close();
+    await plain.close();
+  });
+
+  it('has nothing to recommend where nothing works', async () => {
+    const bare = await launchChromium(path, withoutGpu);
+    const { page, measure } = await visit(bare, `${site.address}?backends=gpujs-webgl2,gpujs-webgpu&shapes=32x10`);
+    await measure(30_000);
+    expect(await page.locator('.answer .name').textContent()).toBe('Nothing');
+    expect(await page.locator('.reasons li').allTextContents()).toHaveLength(2);
+    await bare.close();
+  });
+
+  it('measures what its address asks for, and says in its address what is chosen', async () => {
+    const { page, measure, problems } = await visit(
+      browser,
+      `${site.address}?backends=js&kit=off&shapes=32x10&rounds=3`,
+    );
+    await measure(30_000);
+    const report = await reportOf({ page });
+    expect(report.settings).toMatchObject({ backends: ['js'], kit: false, shapes: [[32, 10]], rounds: 3 });
+    expect(report.complete).toBe(true);
+    const [js] = report.backends;
+    expect(js!.timings.map(({ seconds }) => seconds.length)).toEqual([3, 3, 3, 3]);
+    expect(js!.verified['32×10']!.worst).toBeLessThan(1);
+
+    await page.getByRole('button', { name: 'Ask selectBackend' }).click();
+    await page.getByText(/^takes js, too: \d\S* (µs|ms|s) a call, found in/).waitFor();
+
+    await page.getByText('What is measured').click();
+    await page.getByRole('checkbox', { name: 'gpujs-cpu' }).check();
+    await page.getByRole('textbox').fill('4x3x5');
+    await page.getByRole('textbox').press('Tab');
+    expect(new URL(page.url()).search).toBe('?backends=js,gpujs-cpu&kit=off&shapes=32x10,4x3x5&rounds=3');
+    await page.getByRole('textbox').fill('4x3x');
+    await page.getByRole('textbox').press('Tab');
+    expect(await page.getByRole('alert').textContent()).toMatch(/received shape '4x3x', expected two or more sizes/);
+    expect(new URL(page.url()).search).toContain('shapes=32x10,4x3x5');
+    expect(problems).toEqual([]);
+    await page.close();
+  });
+
+  it('stops when it is told to, keeps what it has found, and starts again', async () => {
+    const { page, measure } = await visit(browser, `${site.address}?backends=js&shapes=32x10&rounds=1`);
+    await page.getByRole('button', { name: 'Measure this device' }).click();
+    await kitOf(page, 'js').locator('.cells .passed').nth(20).waitFor();
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.locator('.progress[data-state=stopped]').waitFor();
+    expect(await kitOf(page, 'js').getAttribute('data-done')).toBe('false');
+    expect(await page.locator('.reasons').textContent()).toMatch(/js not checked to the end/);
+    await measure(30_000);
+    expect(await page.locator('.answer').getAttribute('data-backend')).toBe('js');
+    await page.close();
+  });
+});
+
+interface Report {
+  readonly complete: boolean;
+  readonly settings: object;
+  readonly backends: readonly {
+    readonly timings: readonly { readonly seconds: readonly number[] }[];
+    readonly verified: Readonly<Record<string, { readonly worst: number }>>;
+  }[];
+  readonly recommendations: readonly {
+    readonly shape: readonly number[];
+    readonly operation: string;
+    readonly ranking: readonly { readonly backend: string; readonly time: { readonly median: number } }[];
+  }[];
+}
+
+/** What the button downloads. */
+async function reportOf({ page }: Pick<Visitor, 'page'>): Promise<Report> {
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Download JSON' }).click(),
+  ]);
+  expect(download.suggestedFilename()).toBe('batchnorm.json');
+  return JSON.parse(await readFile(await download.path(), 'utf8'));
+}

@@ -1,0 +1,32 @@
+// Which backends this machine has, and why not the others.
+import { backends } from '@batchnorm/conformance-cli';
+import { BatchNormError, type Candidate, type Execution } from '@batchnorm/core-api';
+
+export interface Found {
+  readonly candidate: Candidate;
+  /** What runs, or null. */
+  readonly execution: Execution | null;
+  /** Why nothing runs, or null. */
+  readonly reason: string | null;
+}
+
+/** Makes each backend that can run in Node, once. Errors: what is no `BACKEND_UNAVAILABLE`. */
+export async function findCandidates(): Promise<Found[]> {
+  const found: Found[] = [];
+  for (const [name, { platforms, create }] of Object.entries(backends)) {
+    if (platforms.includes('node')) found.push(await tryCandidate({ name, create }));
+  }
+  return found;
+}
+
+async function tryCandidate(candidate: Candidate): Promise<Found> {
+  try {
+    const backend = await candidate.create();
+    const execution = { ...backend.execution };
+    await backend.dispose();
+    return { candidate, execution, reason: null };
+  } catch (error) {
+    if (!(error instanceof BatchNormError) || error.code !== 'BACKEND_UNAVAILABLE') throw error;
+    return { candidate, execution: null, reason: error.message };
+  }
+}

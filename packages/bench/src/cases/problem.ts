@@ -1,0 +1,51 @@
+// The numbers of a setting: one seeded batch, the same in every process that asks for it.
+import { allocate, type Extent, extentOf, type FloatArray, product, type Statistics } from '@batchnorm/core-api';
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
+import { mersenne } from 'pure-rand/generator/mersenne';
+import type { Setting } from './case.js';
+
+export const epsilon = 1e-5;
+
+export interface Problem extends Setting {
+  /** Channels on axis 1. */
+  readonly extent: Extent;
+  /** Float32 numbers in either dtype. */
+  readonly x: FloatArray;
+  readonly dy: FloatArray;
+  readonly gamma: Float64Array;
+  readonly beta: Float64Array;
+  /** For inference. */
+  readonly running: Statistics;
+}
+
+export function problemOf({ shape, dtype }: Setting): Problem {
+  const size = product(shape);
+  const generator = mersenne(size);
+  const uniform = (low: number, high: number) => low + (high - low) * uniformFloat64(generator);
+  const extent = extentOf(shape, 1);
+  const activations = () => {
+    const data = allocate(dtype, size);
+    for (let k = 0; k < size; k++) data[k] = Math.fround(uniform(-1, 3));
+    return data;
+  };
+  const vector = (low: number, high: number) =>
+    Float64Array.from({ length: extent.channels }, () => Math.fround(uniform(low, high)));
+  return {
+    shape,
+    dtype,
+    extent,
+    x: activations(),
+    dy: activations(),
+    gamma: vector(0.5, 2),
+    beta: vector(0.5, 2),
+    running: { mean: vector(0.5, 1.5), variance: vector(1, 2) },
+  };
+}
+
+/** What an operation computed; a sum may be on the device still, and is read for verification only. */
+export interface Results {
+  readonly y?: ArrayLike<number>;
+  readonly dx?: ArrayLike<number>;
+  readonly dgamma?: ArrayLike<number>;
+  readonly dbeta?: ArrayLike<number>;
+}

@@ -1,0 +1,147 @@
+// `pnpm bench:compare --base REF`: whether the packages as they are here are slower than those of another commit. Exits with 0 when
+// surely not, 1 when something is slower or wrong, 2 when the question was wrong, 3 when it was too noisy to tell.
+import { appendFile, writeFile } from 'node:fs/promises';
+import type { Dtype } from '@batchnorm/core-api';
+import type { Operation } from '../cases/case.js';
+import { operations } from '../cases/case.js';
+import { BaseError, buildTree, resolveCommit, type Tree } from '../compare/base-tree.js';
+import { type Comparison, compareTrees } from '../compare/compare.js';
+import { Side } from '../compare/side.js';
+import { contendersOf } from '../contenders/of-tree.js';
+import { thisCommit } from '../history/commit.js';
+import { repository } from '../repository.js';
+import { comparisonMarkdown, comparisonTable, summaryOf } from '../terminal/comparison-table.js';
+import { Progress } from '../terminal/progress.js';
+import {
+  command,
+  exitCodes,
+  Interrupted,
+  onInterrupt,
+  parseContenders,
+  parseDtypes,
+  parseOperations,
+  parsePositive,
+  parseShapes,
+  pathOf,
+} from './flags.js';
+
+interface Flags {
+  base: string;
+  quick?: true;
+  backend: string[];
+  op: Operation[];
+  shape: number[][];
+  dtype: Dtype[];
+  threshold: number;
+  json?: string;
+  markdown?: string;
+}
+
+const names = contendersOf(repository).map(({ name }) => name);
+
+const program = command(
+  'bench:compare',
+  'Times the packages as they are here beside those of another commit, in turn, and says which cases became slower.',
+)
+  .requiredOption('--base <ref>', 'the commit to compare with, such as main or HEAD~1')
+  .option('--quick', 'fewer and shorter samples: more cases are too noisy to tell')
+  .option('--backend <names>', 'these; gpujs is every gpujs-…', parseContenders(names), defaultContenders(names))
+  .option('--op <operations>', 'only these, or all', parseOperations, [...operations])
+  .option('--shape <shapes>', 'these', parseShapes, [
+    [256, 64],
+    [1024, 256],
+    [8, 64, 28, 28],
+  ])
+  .option('--dtype <dtypes>', 'float32, float64', parseDtypes, ['float32'])
+  .option('--threshold <share>', 'how much slower is slower', parsePositive, 0.1)
+  .option('--json <file>', 'write the comparison there, too')
+  .option('--markdown <file>', 'append the table in Markdown there, such as to $GITHUB_STEP_SUMMARY');
+
+/** Those that are fast enough to be timed often. */
+function defaultContenders(all: readonly string[]): string[] {
+  return all.filter((name) => !name.startsWith('gpujs-'));
+}
+
+async function main(flags: Flags): Promise<number> {
+  const signal = onInterrupt();
+  const commit = await resolveCommit(flags.base);
+  let base: Tree | undefined;
+  let comparison: Comparison;
+  try {
+    base = await builtTree(commit, signal);
+    signal.throwIfAborted();
+    const roots = { base: base.root, head: repository };
+    const progress = new Progress('base and head');
+    try {
+      comparison = await compareTrees((side) => new Side(roots[side]), {
+        contenders: flags.backend,
+        settings: flags.shape.flatMap((shape) => flags.dtype.map((dtype) => ({ shape, dtype }))),
+        operations: flags.op,
+        ...(flags.quick
+          ? { pairs: 4, rounds: 6, sampling: { sampleTime: 0.0005, totalTime: 0.006 }, patience: 2 }
+          : { pairs: 6, rounds: 8, sampling: { sampleTime: 0.001, totalTime: 0.02 }, patience: 3 }),
+        threshold: flags.threshold,
+        signal,
+        onProgress: progress.update,
+      });
+    } finally {
+      progress.stop();
+    }
+  } finally {
+    await base?.remove();
+  }
+  return report(flags, commit, comparison);
+}
+
+/** A Ctrl-C ends what builds the tree, too: that is no failure of the tree. */
+async function builtTree(commit: string, signal: AbortSignal): Promise<Tree> {
+  try {
+    return await buildTree(commit, (text) => process.stderr.write(`${text} ${commit.slice(0, 10)}\n`));
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+}
+
+async function report(flags: Flags, commit: string, { compared, skipped, wrong }: Comparison): Promise<number> {
+  const title = `${thisCommit().slice(0, 10)} beside ${commit.slice(0, 10)} (${flags.base})`;
+  const percent = Math.round(flags.threshold * 100);
+  const notes = [
+    ...wrong.map((one) => `WRONG, so it is not timed: ${one}`),
+    ...skipped.map((one) => `not compared: ${one}`),
+    `Slower: the 99 % interval of head ÷ base lies above ${(1 + flags.threshold).toFixed(2)}. Unchanged or faster: it lies below. ` +
+      `Too noisy to tell: it has both; a change of ${percent} % may or may not be there.`,
+  ];
+  console.log(`\n${title}\n${comparisonTable(compared)}\n${summaryOf(compared)}`);
+  for (const note of notes) console.log(note);
+  if (flags.json !== undefined) {
+    const json = {
+      formatVersion: 1,
+      base: commit,
+      head: thisCommit(),
+      threshold: flags.threshold,
+      compared,
+      skipped,
+      wrong,
+    };
+    await writeFile(pathOf(flags.json), `${JSON.stringify(json, null, 2)}\n`);
+  }
+  if (flags.markdown !== undefined)
+    await appendFile(pathOf(flags.markdown), comparisonMarkdown(title, compared, notes));
+  if (wrong.length > 0 || compared.length === 0 || compared.some(({ answer }) => answer === 'slower')) {
+    return exitCodes.failure;
+  }
+  return compared.some(({ answer }) => answer === 'too noisy to tell') ? exitCodes.noisy : exitCodes.ok;
+}
+
+try {
+  process.exitCode = await main(program.parse().opts<Flags>());
+} catch (error) {
+  if (error instanceof BaseError) {
+    console.error(`error: ${error.message}`);
+    process.exitCode = exitCodes.usage;
+  } else if (error instanceof Interrupted) {
+    console.error('\ninterrupted');
+    process.exitCode = exitCodes.interrupted;
+  } else throw error;
+}

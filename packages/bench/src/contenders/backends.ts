@@ -1,0 +1,45 @@
+// Every backend of this repository, one line each: where it runs, its package, and how it is made. Modules are loaded by name,
+// or from the folder of another commit.
+import type { GpuJsMode } from '@batchnorm/backend-gpujs';
+import type { Backend, MaybePromise } from '@batchnorm/core-api';
+import type { Platform } from '../cases/case.js';
+
+export interface BackendEntry {
+  readonly platforms: readonly Platform[];
+  /** Its folder in packages/. */
+  readonly folder: string;
+  /** The module, as this commit has it. */
+  readonly load: () => Promise<unknown>;
+  /** Errors: `BACKEND_UNAVAILABLE`. */
+  readonly create: (module: unknown) => MaybePromise<Backend>;
+}
+
+const everywhere: readonly Platform[] = ['node', 'chromium'];
+
+function entry<Module>(
+  folder: string,
+  platforms: readonly Platform[],
+  load: () => Promise<Module>,
+  create: (module: Module) => MaybePromise<Backend>,
+): BackendEntry {
+  return { folder, platforms, load, create: create as (module: unknown) => MaybePromise<Backend> };
+}
+
+const gpujs = (mode: GpuJsMode, platforms: readonly Platform[]) =>
+  entry(
+    'backend-gpujs',
+    platforms,
+    () => import('@batchnorm/backend-gpujs'),
+    ({ createGpuJsBackend }) => createGpuJsBackend({ mode }),
+  );
+
+// biome-ignore format: one line for one backend
+export const backends: Readonly<Record<string, BackendEntry>> = {
+  js: entry('backend-js', everywhere, () => import('@batchnorm/backend-js'), ({ createJsBackend }) => createJsBackend()),
+  'gpujs-cpu': gpujs('cpu', everywhere),
+  'gpujs-webasm': gpujs('webasm', everywhere),
+  'gpujs-headlessgl': gpujs('headlessgl', ['node']),
+  'gpujs-webgl': gpujs('webgl', ['chromium']),
+  'gpujs-webgl2': gpujs('webgl2', ['chromium']),
+  'gpujs-webgpu': gpujs('webgpu', ['chromium']),
+};

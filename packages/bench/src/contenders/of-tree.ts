@@ -1,0 +1,36 @@
+// The backends and the layer of another working tree, such as that of another commit: its built packages, this bench.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Backend, BatchNorm } from '@batchnorm/core-api';
+import { type BackendEntry, backends } from './backends.js';
+import { type Contender, Unavailable } from './contender.js';
+import { onKernels } from './on-kernels.js';
+import { onLayer } from './on-layer.js';
+
+/** The contract that on-kernels.ts calls kernels by. */
+const contractVersion = 1;
+
+/** Errors of `enter`, beside the usual ones: `Unavailable` where the tree has no such package, or another contract. */
+export function contendersOf(root: string): Contender[] {
+  const inTree = (entry: BackendEntry): BackendEntry => ({
+    ...entry,
+    load: () => load(root, entry.folder),
+    create: async (module) => assertContract(await entry.create(module)),
+  });
+  return [
+    ...Object.entries(backends).map(([name, entry]) => onKernels(name, inTree(entry))),
+    onLayer('layer-js', inTree(backends.js!), () => load<{ BatchNorm: typeof BatchNorm }>(root, 'core-api')),
+  ];
+}
+
+async function load<Module>(root: string, folder: string): Promise<Module> {
+  const file = join(root, 'packages', folder, 'dist/index.js');
+  if (!existsSync(file)) throw new Unavailable(`there is no packages/${folder}`);
+  return (await import(pathToFileURL(file).href)) as Module;
+}
+
+function assertContract(backend: Backend): Backend {
+  if (Number(backend.contractVersion) === contractVersion) return backend;
+  throw new Unavailable(`its contract is version ${backend.contractVersion}, not ${contractVersion}`);
+}

@@ -1,0 +1,237 @@
+// A backend as a contender: its kernels, called as the layer calls them, without the layer's queue and validation.
+import {
+  type Backend,
+  BatchNormError,
+  type DeviceTensor,
+  type Kernels,
+  type MaybePromise,
+  type DeviceMemory as OnDeviceMemory,
+  type Operations,
+  product,
+  type Saved,
+} from '@batchnorm/core-api';
+import { epsilon, type Problem, type Results } from '../cases/problem.js';
+import type { BackendEntry } from './backends.js';
+import { type Contender, type Description, type Entrant, type Task, Unavailable } from './contender.js';
+import { outputsFor } from './outputs.js';
+
+export function onKernels(name: string, { platforms, load, create }: BackendEntry): Contender {
+  return {
+    name,
+    kind: 'backend',
+    platforms,
+    enter: async (problem) => {
+      const module = await load();
+      const [backend, creation] = await timed(() => create(module));
+      try {
+        return await enterKernels(backend, problem, creation);
+      } catch (error) {
+        await backend.dispose();
+        throw error;
+      }
+    },
+  };
+}
+
+/** What `make` gives, and the seconds that it took. */
+export async function timed<T>(make: () => MaybePromise<T>): Promise<[T, number]> {
+  const begin = performance.now();
+  const made = await make();
+  return [made, (performance.now() - begin) / 1000];
+}
+
+/** What `backend` says of itself. */
+export function describe(backend: Backend, creation: number, preparation: number): Description {
+  const { engine, threads, accumulation } = backend.execution;
+  const { moduleBytes } = backend as Backend & { readonly moduleBytes?: number };
+  return { engine, threads, accumulation, moduleBytes, creation, preparation };
+}
+
+/** Errors: `Unavailable` for a dtype or a size that it says it lacks. */
+export function assertCapable({ capabilities, name }: Backend, { dtype, shape }: Problem): void {
+  if (!capabilities.dtypes.includes(dtype)) throw new Unavailable(`'${name}' has no ${dtype}`);
+  const { elements } = capabilities.limits;
+  if (product(shape) > elements) throw new Unavailable(`'${name}' has at most ${elements} elements`);
+}
+
+async function enterKernels(backend: Backend, problem: Problem, creation: number): Promise<Entrant> {
+  assertCapable(backend, problem);
+  const { extent, dtype } = problem;
+  const [kernels, preparation] = await timed(() => backend.prepare({ extent, dtype }));
+  const device = backend.capabilities.deviceTensors ? await onDevice(backend, kernels, problem) : undefined;
+  return {
+    description: describe(backend, creation, preparation),
+    tasks: [...onHost(kernels, problem), ...(device?.tasks ?? [])],
+    dispose: async () => {
+      device?.dispose();
+      kernels.dispose();
+      await backend.dispose();
+    },
+  };
+}
+
+/** Arrays in, arrays out, into the same buffers every time. */
+function onHost(kernels: Kernels, problem: Problem): Task[] {
+  const { x, dy, gamma, beta, running } = problem;
+  const { y, dx, dgamma, dbeta } = outputsFor(problem);
+  const latest = new Latest();
+  const forward = () =>
+    after(kernels.forwardTraining({ x, gamma, beta, epsilon, y, requireFinite: true }), latest.keep);
+  const backward = () => after(kernels.backwardTraining({ saved: latest.saved, dy, dx, dgamma, dbeta }), nothing);
+  const inference = new Latest();
+  const infer = () => after(kernels.forwardInference({ x, gamma, beta, epsilon, ...running, y }), inference.keep);
+  const step = () => {
+    const first = forward();
+    return first === undefined ? backward() : first.then(backward);
+  };
+  const task = (operation: Task['operation'], run: Task['run'], results: Results): Task => ({
+    operation,
+    memory: 'host',
+    ...(operation === 'backward' && { before: forward }),
+    run,
+    results: () => results,
+  });
+  return [
+    task('forward-training', forward, { y }),
+    task('forward-inference', infer, { y }),
+    task('backward', backward, { dx, dgamma, dbeta }),
+    task('training-step', step, { y, dx, dgamma, dbeta }),
+  ];
+}
+
+interface OnDevice {
+  readonly tasks: readonly Task[];
+  dispose(): void;
+}
+
+/**
+ * x and dy on the device. dgamma and dbeta are read, as an optimiser does; a device works in order, so with them everything
+ * before is done. A forward has no small result: there a number that was uploaded once is read.
+ */
+async function onDevice(backend: Backend, kernels: Kernels, problem: Problem): Promise<OnDevice> {
+  const { shape, dtype, gamma, beta, running } = problem;
+  const operations: Operations<OnDeviceMemory> = kernels.device!;
+  const x = await backend.upload({ data: problem.x, shape });
+  const dy = await backend.upload({ data: problem.dy, shape });
+  const one = await backend.upload({
+    data: dtype === 'float64' ? Float64Array.of(1) : Float32Array.of(1),
+    shape: [1, 1],
+  });
+  /** Memory that the host shares is done when the call is. */
+  const settle = async () => void (one.view === undefined && (await one.read()));
+  const [latest, inference] = [new Latest(), new Latest()];
+  let results: { y?: DeviceTensor; dx?: DeviceTensor; dgamma?: Float64Array; dbeta?: Float64Array } = {};
+  let arrays: Results = {};
+  /** What the step before left on the device is let go of first, so that its memory serves again. */
+  const release = (...names: ('y' | 'dx')[]) => {
+    for (const name of names) {
+      results[name]?.dispose();
+      delete results[name];
+    }
+  };
+
+  const forward = async () => {
+    release('y');
+    const output = await operations.forwardTraining({ x, gamma, beta, epsilon, y: undefined, requireFinite: true });
+    output.statistics.dispose();
+    latest.keep(output);
+    results.y = output.y;
+  };
+  const infer = async () => {
+    release('y');
+    const output = await operations.forwardInference({ x, gamma, beta, epsilon, ...running, y: undefined });
+    inference.keep(output);
+    results.y = output.y;
+  };
+  const backward = async () => {
+    release('dx');
+    const vectors = { dgamma: undefined, dbeta: undefined };
+    const output = await operations.backwardTraining({ saved: latest.saved, dy, dx: undefined, ...vectors });
+    const [dgamma, dbeta] = [await output.dgamma.read(), await output.dbeta.read()];
+    output.dgamma.dispose();
+    output.dbeta.dispose();
+    results = { ...results, dx: output.dx, dgamma, dbeta };
+  };
+  const readActivations = async () => {
+    const { y, dx, ...vectors } = results;
+    arrays = { ...vectors, ...(y && { y: await y.read() }), ...(dx && { dx: await dx.read() }) };
+  };
+  const task = (operation: Task['operation'], work: () => Promise<void>): Task[] => [
+    {
+      operation,
+      memory: 'device',
+      ...(operation === 'backward' && { before: forward }),
+      run: async () => {
+        await work();
+        await settle();
+      },
+      results: async () => {
+        await readActivations();
+        return arrays;
+      },
+    },
+    {
+      operation,
+      memory: 'readback',
+      ...(operation === 'backward' && { before: forward }),
+      run: async () => {
+        await work();
+        await readActivations();
+      },
+      results: () => arrays,
+    },
+  ];
+  return {
+    tasks: [
+      ...task('forward-training', async () => {
+        release('dx');
+        await forward();
+      }),
+      ...task('forward-inference', async () => {
+        release('dx');
+        await infer();
+      }),
+      ...task('backward', async () => {
+        release('y');
+        await backward();
+      }),
+      ...task('training-step', async () => {
+        await forward();
+        await backward();
+      }),
+    ],
+    dispose: () => {
+      release('y', 'dx');
+      for (const tensor of [x, dy, one]) tensor.dispose();
+      latest.dispose();
+      inference.dispose();
+    },
+  };
+}
+
+/** The latest forward's `saved`; the one before is let go of when the next is there, as the layer does it. */
+class Latest {
+  #saved: Saved | undefined;
+
+  readonly keep = ({ saved }: { readonly saved: Saved }): void => {
+    this.#saved?.dispose();
+    this.#saved = saved;
+  };
+
+  get saved(): Saved {
+    if (this.#saved === undefined) throw new BatchNormError('FORWARD_REQUIRED', 'received a backward before a forward');
+    return this.#saved;
+  }
+
+  dispose(): void {
+    this.#saved?.dispose();
+    this.#saved = undefined;
+  }
+}
+
+function after<T extends object>(value: MaybePromise<T>, then: (value: T) => void): MaybePromise<void> {
+  if ('then' in value) return value.then(then);
+  then(value);
+}
+
+const nothing = () => {};

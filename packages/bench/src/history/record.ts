@@ -1,0 +1,69 @@
+// One line of a history: one case of one run.
+import { bytesMoved, type Case, nameOfCase } from '../cases/case.js';
+import type { Kind } from '../contenders/contender.js';
+import type { Measured } from '../timing/measure.js';
+import { type Interval, medianInterval, ratios } from '../timing/statistics.js';
+import type { Machine } from './machine.js';
+
+/** Changes when a field changes its meaning. */
+export const schema = 1;
+
+/** What all lines of a run have in common. */
+export interface RunFacts {
+  readonly schema: typeof schema;
+  /** When it began, ISO 8601. */
+  readonly run: string;
+  readonly commit: string;
+  readonly machine: Machine;
+  readonly node: string;
+  readonly chromium?: string;
+}
+
+export interface HistoryRecord extends RunFacts, Case {
+  /** Unique in a run, and the same in every run. */
+  readonly name: string;
+  readonly kind: Kind;
+  /** Of the backend's package, or of the peer's library. */
+  readonly version: string;
+  readonly engine: string;
+  readonly threads: number;
+  /** Against the oracle: the largest over its bound, and in units of the last place. */
+  readonly error: { readonly overBound: number; readonly ulps: number };
+  readonly rounds: number;
+  /** Per call, median over rounds with its 95 % interval. */
+  readonly seconds: Interval;
+  /** The first call, once, with what it compiled. */
+  readonly first: number;
+  /** Bytes that must move, and how many thousand millions of them did in a second. */
+  readonly bytes: number;
+  readonly gigabytesPerSecond: number;
+  /** Seconds of a copy that moves these bytes, and what part of the time that is: 1 is the limit. */
+  readonly limit: number;
+  readonly shareOfLimit: Interval;
+  /** Over the time of the fixed reference case: what runs of different days have in common. */
+  readonly ratioToReference: Interval;
+}
+
+export function recordOf(measured: Measured, version: string, facts: RunFacts): HistoryRecord {
+  const { kind, description, verdict, first, times, copies, references } = measured;
+  const one: Case = measured.case;
+  const seconds = medianInterval(times);
+  return {
+    ...facts,
+    name: nameOfCase(one),
+    ...one,
+    kind,
+    version,
+    engine: description.engine,
+    threads: description.threads,
+    error: { overBound: verdict.overBound, ulps: verdict.ulps },
+    rounds: times.length,
+    seconds,
+    first,
+    bytes: bytesMoved(one),
+    gigabytesPerSecond: bytesMoved(one) / seconds.median / 1e9,
+    limit: medianInterval(copies).median,
+    shareOfLimit: medianInterval(ratios(copies, times)),
+    ratioToReference: medianInterval(ratios(times, references)),
+  };
+}

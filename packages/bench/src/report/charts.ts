@@ -1,0 +1,268 @@
+// The pictures, as SVG drawn by Observable Plot. Each is as wide as a phone; the page puts as many beside each other as fit.
+import * as Plot from '@observablehq/plot';
+import { nameOfContender, nameOfShape, type Operation, operations } from '../cases/case.js';
+import type { HistoryRecord } from '../history/record.js';
+import { formatNumber } from '../terminal/format.js';
+import { median } from '../timing/statistics.js';
+import { document } from './document.js';
+import { groupBy } from './group-by.js';
+
+const width = 350;
+const common = {
+  document,
+  width,
+  style: { fontSize: '11px', background: 'transparent', overflow: 'visible' },
+} as const;
+
+/** Contenders that share a colour: 'gpujs', 'pytorch', 'straightforward', … */
+export function familyOf({ contender, kind }: Pick<HistoryRecord, 'contender' | 'kind'>): string {
+  return kind === 'straightforward' || kind === 'layer' ? kind : contender.split('-')[0]!;
+}
+
+/** Observable's ten, which are told apart on white and on black. */
+const palette = [
+  '#4269d0',
+  '#efb118',
+  '#ff725c',
+  '#6cc5b0',
+  '#3ca951',
+  '#ff8ab7',
+  '#a463f2',
+  '#97bbf5',
+  '#9c6b4e',
+  '#9498a0',
+];
+
+/** A colour for each family, the same in every chart. */
+export function coloursOf(records: readonly HistoryRecord[]): ReadonlyMap<string, string> {
+  const families = [...new Set(records.map(familyOf))].sort();
+  return new Map(families.map((family, index) => [family, palette[index % palette.length]!]));
+}
+
+/** 346 µs, 5.2 ms */
+export function formatTime(seconds: number): string {
+  if (seconds < 1e-3) return `${formatNumber(seconds * 1e6)} µs`;
+  return seconds < 1 ? `${formatNumber(seconds * 1e3)} ms` : `${formatNumber(seconds)} s`;
+}
+
+const labelOf = (record: HistoryRecord) =>
+  `${nameOfContender(record)}${record.memory === 'host' ? '' : ` (${record.memory})`}`;
+
+/** One operation on one setting: a bar for each contender, the longer the faster, with its time beside it. */
+export function bars(records: readonly HistoryRecord[]): Element {
+  const sorted = records.toSorted((a, b) => a.seconds.median - b.seconds.median);
+  const longest = Math.max(...sorted.map((record) => record.gigabytesPerSecond));
+  const names = Math.max(...sorted.map((record) => labelOf(record).length));
+  return Plot.plot({
+    ...common,
+    height: 26 + 17 * sorted.length,
+    marginLeft: Math.min(170, 12 + 6 * names),
+    marginRight: 12,
+    marginTop: 0,
+    marginBottom: 22,
+    x: { label: null, domain: [0, longest * 1.5], ticks: 4 },
+    y: { label: null, domain: sorted.map(labelOf), tickSize: 0 },
+    marks: [
+      Plot.barX(sorted, {
+        x: 'gigabytesPerSecond',
+        y: labelOf,
+        fill: (record: HistoryRecord) => `var(--${record.kind})`,
+        insetTop: 1,
+        insetBottom: 1,
+      }),
+      Plot.ruleY(sorted, {
+        x1: (record: HistoryRecord) => record.bytes / record.seconds.high / 1e9,
+        x2: (record: HistoryRecord) => Math.min(longest * 1.15, record.bytes / record.seconds.low / 1e9),
+        y: labelOf,
+        strokeOpacity: 0.7,
+      }),
+      Plot.text(sorted, {
+        x: (record: HistoryRecord) => Math.min(longest * 1.15, record.bytes / record.seconds.low / 1e9),
+        y: labelOf,
+        text: (record: HistoryRecord) => formatTime(record.seconds.median),
+        textAnchor: 'start',
+        dx: 4,
+        stroke: 'var(--page)',
+        fill: 'currentColor',
+      }),
+    ],
+  }) as unknown as Element;
+}
+
+/** One operation on all shapes: how far from a copy, over the bytes that must move. */
+export function roofline(records: readonly HistoryRecord[], colours: ReadonlyMap<string, string>): Element {
+  const limits = [
+    ...new Map(records.map(({ bytes, limit }) => [bytes, { bytes, rate: bytes / limit / 1e9 }])).values(),
+  ];
+  return Plot.plot({
+    ...common,
+    height: 270,
+    marginLeft: 40,
+    marginRight: 44,
+    marginBottom: 42,
+    x: { type: 'log', label: 'bytes that must move', labelOffset: 36, tickFormat: formatBytes, ticks: 4 },
+    y: { type: 'log', label: '↑ GB/s', grid: true, tickFormat: (value: number) => String(value), ticks: 5 },
+    marks: [
+      Plot.lineY(
+        limits.toSorted((a, b) => a.bytes - b.bytes),
+        { x: 'bytes', y: 'rate', strokeDasharray: '4 3' },
+      ),
+      Plot.dot(limits, { x: 'bytes', y: 'rate', r: 2, fill: 'currentColor' }),
+      Plot.text(limits, Plot.selectMaxX({ x: 'bytes', y: 'rate', text: () => 'copy', textAnchor: 'start', dx: 6 })),
+      Plot.lineY(
+        records.toSorted((a, b) => a.bytes - b.bytes),
+        {
+          x: 'bytes',
+          y: 'gigabytesPerSecond',
+          z: labelOf,
+          stroke: (record: HistoryRecord) => colours.get(familyOf(record)),
+          strokeOpacity: 0.6,
+        },
+      ),
+      Plot.dot(records, {
+        x: 'bytes',
+        y: 'gigabytesPerSecond',
+        fill: (record: HistoryRecord) => colours.get(familyOf(record)),
+        r: 3,
+        title: (record: HistoryRecord) =>
+          `${labelOf(record)}, ${nameOfShape(record.shape)}: ${formatTime(record.seconds.median)}`,
+      }),
+    ],
+  }) as unknown as Element;
+}
+
+/** One operation: how far a contender is from the limit, and how far from the oracle; medians over shapes. Best is top left. */
+export function accuracy(records: readonly HistoryRecord[], colours: ReadonlyMap<string, string>): Element {
+  const groups = groupBy(records, labelOf);
+  const dots = [...groups].map(([label, of]) => ({
+    label,
+    family: familyOf(of[0]!),
+    ulps: Math.max(...of.map(({ error }) => error.ulps)),
+    share: median(of.map(({ shareOfLimit }) => shareOfLimit.median)) * 100,
+  }));
+  const domain = domainOf(dots.map(({ share }) => share));
+  const labels = apart(
+    dots.map((dot) => ({ ...dot, at: dot.share })),
+    domain,
+    19,
+  );
+  return Plot.plot({
+    ...common,
+    height: 290,
+    marginLeft: 40,
+    marginRight: 130,
+    marginBottom: 42,
+    x: {
+      type: 'log',
+      domain: domainOf(dots.map(({ ulps }) => ulps)),
+      label: 'largest error, ulp',
+      labelAnchor: 'left',
+      labelOffset: 36,
+      ticks: 3,
+      tickFormat: String,
+    },
+    y: { type: 'log', domain, label: '↑ % of the limit', grid: true, ticks: 5, tickFormat: String },
+    marks: [
+      Plot.link(labels, { x1: 'ulps', y1: 'share', x2: right(dots), y2: 'at', strokeOpacity: 0.25 }),
+      Plot.dot(dots, {
+        x: 'ulps',
+        y: 'share',
+        fill: ({ family }: { family: string }) => colours.get(family),
+        r: 4,
+        title: 'label',
+      }),
+      Plot.text(labels, { x: right(dots), y: 'at', text: 'label', textAnchor: 'start', dx: 2 }),
+    ],
+  }) as unknown as Element;
+}
+
+/** Where the labels of dots begin: at the right edge. */
+function right(dots: readonly { readonly ulps: number }[]): () => number {
+  const [, edge] = domainOf(dots.map(({ ulps }) => ulps));
+  return () => edge;
+}
+
+interface Label {
+  readonly label: string;
+  /** Where it belongs, on a logarithmic scale. */
+  readonly at: number;
+}
+
+/** Labels moved along their scale so that none lies on another: at least 1/lines of the scale apart. */
+function apart<L extends Label>(labels: readonly L[], [low, high]: readonly [number, number], lines: number): L[] {
+  const gap = Math.log(high / low) / lines;
+  const sorted = labels.toSorted((a, b) => a.at - b.at);
+  const places = sorted.map(({ at }) => Math.log(at));
+  for (let i = 1; i < places.length; i++) places[i] = Math.max(places[i]!, places[i - 1]! + gap);
+  let ceiling = Math.log(high);
+  for (let i = places.length - 1; i >= 0; i--, ceiling -= gap) places[i] = Math.min(places[i]!, ceiling);
+  return sorted.map((label, i) => ({ ...label, at: Math.exp(places[i]!) }));
+}
+
+/** The smallest and the largest, with room around them. */
+function domainOf(values: readonly number[], room = 1.3): [number, number] {
+  return [Math.min(...values) / room, Math.max(...values) * room];
+}
+
+/** One case of several contenders over the runs of one machine: time over that of the fixed reference case. */
+export function history(records: readonly HistoryRecord[], colours: ReadonlyMap<string, string>): Element {
+  const runs = [...new Set(records.map(({ run }) => run))].sort();
+  const at = ({ run }: HistoryRecord) => runs.indexOf(run);
+  const ratio = ({ ratioToReference }: HistoryRecord) => ratioToReference.median;
+  const commits = runs.map((run) => records.find((record) => record.run === run)!.commit.slice(0, 7));
+  const domain = domainOf(records.map(ratio), 1.6);
+  const clamp = (value: number) => Math.min(domain[1], Math.max(domain[0], value));
+  const last = records.filter((record) => at(record) === runs.length - 1);
+  const labels = apart(
+    last.map((record) => ({ label: labelOf(record), at: ratio(record) })),
+    domain,
+    16,
+  );
+  return Plot.plot({
+    ...common,
+    height: 240,
+    marginLeft: 40,
+    marginRight: 130,
+    marginBottom: 28,
+    x: {
+      label: null,
+      domain: [0, Math.max(1, runs.length - 1)],
+      ticks: runs.length <= 4 ? runs.map((_, index) => index) : [0, runs.length - 1],
+      tickFormat: (index: number) => commits[index] ?? '',
+    },
+    y: { type: 'log', domain, label: '↑ ÷ reference', grid: true, ticks: 5, tickFormat: String },
+    marks: [
+      Plot.areaY(records, {
+        x: at,
+        y1: ({ ratioToReference }: HistoryRecord) => clamp(ratioToReference.low),
+        y2: ({ ratioToReference }: HistoryRecord) => clamp(ratioToReference.high),
+        z: labelOf,
+        fill: (record: HistoryRecord) => colours.get(familyOf(record)),
+        fillOpacity: 0.12,
+      }),
+      Plot.lineY(records, {
+        x: at,
+        y: ratio,
+        z: labelOf,
+        stroke: (record: HistoryRecord) => colours.get(familyOf(record)),
+        marker: 'dot',
+      }),
+      Plot.text(labels, { x: runs.length - 1, y: 'at', text: 'label', textAnchor: 'start', dx: 8 }),
+    ],
+  }) as unknown as Element;
+}
+
+export function byOperation(records: readonly HistoryRecord[]): [Operation, HistoryRecord[]][] {
+  return operations
+    .map((operation): [Operation, HistoryRecord[]] => [
+      operation,
+      records.filter((record) => record.operation === operation),
+    ])
+    .filter(([, of]) => of.length > 0);
+}
+
+function formatBytes(bytes: number): string {
+  if (bytes < 1e3) return `${bytes} B`;
+  if (bytes < 1e6) return `${bytes / 1e3} kB`;
+  return bytes < 1e9 ? `${bytes / 1e6} MB` : `${bytes / 1e9} GB`;
+}

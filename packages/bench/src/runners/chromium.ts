@@ -1,0 +1,75 @@
+// Contenders in Chromium: the page of this package, served from this machine and driven by Playwright. Each contender has a page
+// of its own.
+import { fileURLToPath } from 'node:url';
+import { isolationHeaders, launchChromium } from '@batchnorm/browser';
+import type { Browser, Page } from 'playwright';
+import { type PreviewServer, preview } from 'vite';
+import type { Sampling } from '../timing/clock.js';
+import type { PageGlobals } from './page.js';
+import type { Preparation, Request, Runner } from './runner.js';
+
+export class ChromiumRunner implements Runner {
+  readonly platform = 'chromium';
+  readonly #server: PreviewServer;
+  readonly #browser: Browser;
+  readonly #pages: Map<string, Page> = new Map();
+
+  private constructor(server: PreviewServer, browser: Browser) {
+    this.#server = server;
+    this.#browser = browser;
+  }
+
+  /** Rejects when Chromium does not start. */
+  static async start(executablePath: string): Promise<ChromiumRunner> {
+    const browser = await launchChromium(executablePath);
+    const server = await preview({
+      root: fileURLToPath(new URL('../..', import.meta.url)),
+      preview: { host: 'localhost', headers: { ...isolationHeaders } },
+      logLevel: 'silent',
+    });
+    return new ChromiumRunner(server, browser);
+  }
+
+  get version(): string {
+    return this.#browser.version();
+  }
+
+  async prepare(request: Request): Promise<Preparation> {
+    const page = await this.#browser.newPage();
+    this.#pages.set(request.contender, page);
+    try {
+      await page.goto(this.#server.resolvedUrls!.local[0]!);
+      await page.waitForFunction(() => 'batchNormBench' in globalThis);
+      const found = await page.evaluate(
+        (asked) => (globalThis as unknown as PageGlobals).batchNormBench.prepare(asked),
+        request,
+      );
+      if (!('tasks' in found)) return found;
+      const tasks = found.tasks.map((task) => ({ ...task, id: `${request.contender}\n${task.id}` }));
+      return { ...found, tasks };
+    } catch (error) {
+      return { failed: (error as Error).message.split('\n')[0]! };
+    }
+  }
+
+  sample(id: string, sampling: Sampling): Promise<readonly number[]> {
+    const [contender, task] = id.split('\n') as [string, string];
+    return this.#pages
+      .get(contender)!
+      .evaluate(([id, sampling]) => (globalThis as unknown as PageGlobals).batchNormBench.sample(id, sampling), [
+        task,
+        sampling,
+      ] as const);
+  }
+
+  async release(): Promise<void> {
+    const pages = [...this.#pages.values()];
+    this.#pages.clear();
+    for (const page of pages) await page.close();
+  }
+
+  async close(): Promise<void> {
+    await this.#browser.close();
+    await this.#server.close();
+  }
+}

@@ -1,0 +1,40 @@
+// Where contenders run: this process, a page in Chromium, Python, or a process with the packages of another commit. All of them
+// prepare, verify and sample alike.
+import type { Memory, Operation, Platform, Setting } from '../cases/case.js';
+import type { Verdict } from '../cases/verify.js';
+import type { Description } from '../contenders/contender.js';
+import type { Sampling } from '../timing/clock.js';
+
+export interface Request extends Setting {
+  readonly contender: string;
+  readonly operations: readonly Operation[];
+  readonly memories: readonly Memory[];
+}
+
+/** A task that has been run once, and compared with the oracle. */
+export interface PreparedTask {
+  /** What `sample` knows it by. */
+  readonly id: string;
+  readonly operation: Operation;
+  readonly memory: Memory;
+  /** Seconds of the first call, with what it needs beforehand: compiling kernels. */
+  readonly first: number;
+  readonly verdict: Verdict;
+}
+
+/** What there is to time, or why there is nothing: it can't run here, or it failed. */
+export type Preparation =
+  | { readonly description: Description; readonly tasks: readonly PreparedTask[] }
+  | { readonly unavailable: string }
+  | { readonly failed: string };
+
+export interface Runner {
+  readonly platform: Platform;
+  /** Does not reject for what the contender does wrong. */
+  prepare(request: Request): Promise<Preparation>;
+  /** Seconds per call in each of some samples. Errors: what the contender fails with. */
+  sample(id: string, sampling: Sampling): Promise<readonly number[]>;
+  /** Lets go of everything that was prepared. */
+  release(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,101 @@
+// Correctness before speed: what is right passes on rows and on runs, and what is wrong is reported and never timed.
+import { describe, expect, it } from 'vitest';
+import { memories, operations } from '../src/cases/case.js';
+import { problemOf } from '../src/cases/problem.js';
+import { Expected } from '../src/cases/verify.js';
+import type { Contender } from '../src/contenders/contender.js';
+import { ours, straightforward } from '../src/contenders/contenders.js';
+import { peers } from '../src/contenders/peers.js';
+import { InProcessRunner } from '../src/runners/in-process.js';
+import type { Clock } from '../src/timing/clock.js';
+import { measure } from '../src/timing/measure.js';
+import { forwardOnly } from './contenders.js';
+
+/** A clock that has seen nothing but what it is asked to time. */
+function noting(names: string[]): Clock {
+  return async (name, run) => {
+    names.push(name);
+    await run();
+    return [1e-6];
+  };
+}
+
+const rows = { shape: [40, 9], dtype: 'float32' } as const;
+const runs = { shape: [3, 9, 4, 5], dtype: 'float32' } as const;
+
+describe('every contender that runs here', () => {
+  const here = [...ours, ...straightforward, ...peers].filter(({ platforms }) => platforms.includes('node'));
+  it.each(here.map((one): [string, Contender] => [one.name, one]))(
+    '%s is right on rows and on runs',
+    async (name, contender) => {
+      const runner = new InProcessRunner('node', [contender], noting([]));
+      const reasons: string[] = [];
+      for (const setting of [rows, runs]) {
+        const found = await runner.prepare({ contender: name, ...setting, operations, memories });
+        if ('failed' in found) throw new Error(found.failed);
+        if ('unavailable' in found) reasons.push(found.unavailable);
+        else
+          expect(found.tasks.flatMap(({ id, verdict }) => (verdict.wrong === null ? [] : [id, verdict]))).toEqual([]);
+        await runner.release();
+      }
+      // Not here, or not for this setting: the reason is what users are told.
+      for (const reason of reasons) expect(reason).not.toBe('');
+    },
+  );
+});
+
+describe('verification', () => {
+  it('looks at every element of every result of an operation', () => {
+    const problem = problemOf({ shape: [12, 5], dtype: 'float64' });
+    const expected = new Expected(problem);
+    const zeros = new Float64Array(60);
+    for (const operation of operations) {
+      expect(expected.verify(operation, {}, 'float64').wrong).toMatch(/^no /);
+      const results = { y: zeros, dx: zeros, dgamma: zeros, dbeta: zeros };
+      expect(expected.verify(operation, results, 'float64').overBound).toBeGreaterThan(1e6);
+    }
+  });
+
+  it('names the result, the channel and the place', async () => {
+    const contender = forwardOnly('wrong', (y) => {
+      y[3 * 9 + 2]! += 0.01;
+    });
+    const runner = new InProcessRunner('node', [contender], noting([]));
+    const found = await runner.prepare({ contender: 'wrong', ...rows, operations, memories });
+    expect('tasks' in found && found.tasks[0]!.verdict.wrong).toMatch(/^y of channel 2\[3\]: received .*, expected/);
+  });
+});
+
+describe('a wrong backend', () => {
+  it('is reported and not timed, and the others are', async () => {
+    const timed: string[] = [];
+    const clock = noting(timed);
+    const wrong = forwardOnly('wrong', (y) => {
+      y[5] = Number.NaN;
+    });
+    const right = forwardOnly('right');
+    const runner = new InProcessRunner('node', [wrong, right], clock);
+    const participants = [wrong, right].map(({ name, kind }) => ({ name, kind, runner }));
+    const sampling = { sampleTime: 1e-6, totalTime: 1e-6 };
+    const outcome = await measure(participants, rows, { operations, memories, rounds: 2, sampling, clock });
+    expect(outcome.measured.map(({ case: { contender } }) => contender)).toEqual(['right']);
+    expect(outcome.untimed).toMatchObject([{ status: 'wrong', participant: { name: 'wrong' } }]);
+    expect(wrong.runs).toBe(1);
+    expect(new Set(timed)).toEqual(new Set(['right forward-training host', 'copy', 'reference']));
+  });
+
+  it('is one that fails while it is timed, too', async () => {
+    const failing: Clock = async (name, run) => {
+      if (name.startsWith('breaks')) throw new Error('broken');
+      await run();
+      return [1e-6];
+    };
+    const contenders = [forwardOnly('breaks'), forwardOnly('holds')];
+    const runner = new InProcessRunner('node', contenders, failing);
+    const participants = contenders.map(({ name, kind }) => ({ name, kind, runner }));
+    const sampling = { sampleTime: 1e-6, totalTime: 1e-6 };
+    const outcome = await measure(participants, rows, { operations, memories, rounds: 1, sampling, clock: failing });
+    expect(outcome.measured.map(({ case: { contender } }) => contender)).toEqual(['holds']);
+    expect(outcome.untimed).toMatchObject([{ status: 'failed', reason: 'broken' }]);
+  });
+});

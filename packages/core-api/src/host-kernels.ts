@@ -1,0 +1,119 @@
+// The four operations on host memory, as passes over an activation.
+import type {
+  BackwardInput,
+  BackwardOutput,
+  ForwardInferenceInput,
+  ForwardInput,
+  ForwardOutput,
+  ForwardTrainingInput,
+  ForwardTrainingOutput,
+  HostMemory,
+  Kernels,
+  Plan,
+  Statistics,
+} from './backend.js';
+import { assertFiniteStatistics } from './running-statistics.js';
+import { SavedForward } from './saved-forward.js';
+import { allocate, type FloatArray } from './tensor.js';
+
+/**
+ * The arithmetic of a backend in host memory, for one extent and dtype. Each pass covers a whole activation, and writes to its
+ * last arguments alone, every element of them. Vectors are [C]; invStd = 1/√(variance + epsilon), scale = gamma · invStd.
+ */
+export interface HostPasses {
+  /** Batch mean and population variance. */
+  statistics(x: FloatArray, result: Statistics): void;
+  /** y = (x − mean) · scale + beta. `y` may be `x` itself. */
+  normalize(forward: Pick<Forward, 'x' | 'mean' | 'scale'>, beta: Float64Array, y: FloatArray): void;
+  /** dgamma = Σ dy · xHat and dbeta = Σ dy, where xHat = (x − mean) · invStd. */
+  parameterGradients(forward: Forward, dy: FloatArray, dgamma: Float64Array, dbeta: Float64Array): void;
+  /** dx = scale · (dy − dbeta/M − xHat · dgamma/M). `dx` may be `dy` itself. */
+  inputGradient(forward: Forward, dy: FloatArray, dgamma: Float64Array, dbeta: Float64Array, dx: FloatArray): void;
+}
+
+/** What a backward knows of its forward. */
+export type Forward = Readonly<Pick<SavedForward, 'x' | 'mean' | 'invStd' | 'scale'>>;
+
+export class HostKernels implements Kernels {
+  readonly #plan: Plan;
+  readonly #passes: HostPasses;
+  readonly #assertUsable: () => void;
+  readonly #zeros: Float64Array;
+  /** Saved forwards that were disposed: a training loop alternates between two of them and allocates none. */
+  readonly #free: SavedForward[] = [];
+
+  constructor(plan: Plan, passes: HostPasses, assertUsable: () => void) {
+    this.#plan = plan;
+    this.#passes = passes;
+    this.#zeros = new Float64Array(plan.extent.channels);
+    this.#assertUsable = assertUsable;
+  }
+
+  forwardTraining(input: ForwardTrainingInput<HostMemory>): ForwardTrainingOutput<HostMemory> {
+    this.#assertUsable();
+    const statistics = this.#free.pop() ?? this.#newSaved();
+    this.#passes.statistics(input.x, statistics);
+    if (input.requireFinite) this.#assertFinite(statistics);
+    const { y, saved } = this.#normalize(input, statistics);
+    return { y, saved, statistics };
+  }
+
+  forwardInference(input: ForwardInferenceInput<HostMemory>): ForwardOutput<HostMemory> {
+    this.#assertUsable();
+    const statistics = this.#free.pop() ?? this.#newSaved();
+    statistics.mean.set(input.mean);
+    statistics.variance.set(input.variance);
+    return this.#normalize(input, statistics);
+  }
+
+  backwardTraining(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
+    const output = this.#parameterGradients(input);
+    const { dx, dgamma, dbeta } = output;
+    this.#passes.inputGradient(input.saved as SavedForward, input.dy, dgamma, dbeta, dx);
+    return output;
+  }
+
+  backwardInference(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
+    const output = this.#parameterGradients(input);
+    // dx = scale · dy: no mean to subtract, nothing to add.
+    const { scale } = input.saved as SavedForward;
+    this.#passes.normalize({ x: input.dy, mean: this.#zeros, scale }, this.#zeros, output.dx);
+    return output;
+  }
+
+  dispose(): void {
+    this.#free.length = 0;
+  }
+
+  /** y = (x − mean) · scale + beta, with the statistics in `saved`. */
+  #normalize(input: ForwardInput<HostMemory>, saved: SavedForward): ForwardOutput<HostMemory> {
+    const { x, gamma, beta, epsilon } = input;
+    saved.keep(x, gamma, epsilon);
+    const y = input.y ?? allocate(this.#plan.dtype, x.length);
+    this.#passes.normalize(saved, beta, y);
+    return { y, saved };
+  }
+
+  #parameterGradients(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
+    this.#assertUsable();
+    const { extent, dtype } = this.#plan;
+    const dgamma = input.dgamma ?? new Float64Array(extent.channels);
+    const dbeta = input.dbeta ?? new Float64Array(extent.channels);
+    const dx = input.dx ?? allocate(dtype, input.dy.length);
+    this.#passes.parameterGradients(input.saved as SavedForward, input.dy, dgamma, dbeta);
+    return { dx, dgamma, dbeta };
+  }
+
+  #assertFinite(statistics: SavedForward): void {
+    try {
+      assertFiniteStatistics(statistics);
+    } catch (error) {
+      statistics.dispose();
+      throw error;
+    }
+  }
+
+  #newSaved(): SavedForward {
+    return new SavedForward(this.#plan.extent.channels, (saved) => this.#free.push(saved));
+  }
+}

@@ -1,0 +1,84 @@
+// What hostBackend adds to the passes that it is given.
+import { expect, it } from 'vitest';
+import { allocate, BatchNorm, BatchNormError, type HostPasses, hostBackend } from '../src/index.js';
+
+/** Passes that write 1 everywhere, and remember what they were asked. */
+function onesPasses(asked: string[]): HostPasses {
+  return {
+    statistics(_x, { mean, variance }) {
+      asked.push('statistics');
+      mean.fill(1);
+      variance.fill(1);
+    },
+    normalize({ mean, scale }, beta, y) {
+      asked.push(`normalize ${[...mean]} ${[...scale]} ${[...beta]}`);
+      y.fill(1);
+    },
+    parameterGradients(_forward, _dy, dgamma, dbeta) {
+      asked.push('parameterGradients');
+      dgamma.fill(1);
+      dbeta.fill(1);
+    },
+    inputGradient(_forward, _dy, _dgamma, _dbeta, dx) {
+      asked.push('inputGradient');
+      dx.fill(1);
+    },
+  };
+}
+
+const x = { data: Float32Array.of(1, 2, 3, 4), shape: [4, 1] };
+
+it('says what a backend in host memory can do, unless told otherwise', () => {
+  const passesFor = () => onesPasses([]);
+  const plain = hostBackend({ name: 'mine', passesFor });
+  expect(plain).toMatchObject({
+    contractVersion: 1,
+    name: 'mine',
+    capabilities: { dtypes: ['float32', 'float64'], deviceTensors: false, deterministic: true },
+    execution: { engine: 'JavaScript', threads: 1, accumulation: 'float64', fallbackReason: null },
+  });
+  const other = hostBackend({
+    name: 'other',
+    passesFor,
+    capabilities: { dtypes: ['float32'], limits: { elements: 3 } },
+    execution: { accumulation: 'float32' },
+  });
+  expect(other.capabilities).toMatchObject({ dtypes: ['float32'], deterministic: true, limits: { elements: 3 } });
+  expect(other.execution).toMatchObject({ engine: 'JavaScript', accumulation: 'float32' });
+});
+
+it('calls the passes in order; the gradient with constant statistics is scale · dy, a normalize without mean and beta', async () => {
+  const asked: string[] = [];
+  const backend = hostBackend({ name: 'mine', passesFor: () => onesPasses(asked) });
+  const layer = new BatchNorm({ backend, numFeatures: 1, epsilon: 3 });
+  layer.gamma.fill(8);
+  layer.beta.fill(5);
+  await layer.forward(x);
+  await layer.backward(x);
+  expect(asked.splice(0)).toEqual(['statistics', 'normalize 1 4 5', 'parameterGradients', 'inputGradient']);
+  await layer.forward(x, { training: false });
+  await layer.backward(x);
+  expect(asked.map((pass) => pass.split(' ')[0])).toEqual(['normalize', 'parameterGradients', 'normalize']);
+  expect(asked[2]).toMatch(/^normalize 0 \S+ 0$/);
+});
+
+it('results go into the arrays that were given, or into new ones of the dtype', async () => {
+  const backend = hostBackend({ name: 'mine', passesFor: () => onesPasses([]) });
+  const layer = new BatchNorm({ backend, numFeatures: 1, dtype: 'float64' });
+  const input = { data: Float64Array.from(x.data), shape: x.shape };
+  expect((await layer.forward(input)).data).toEqual(Float64Array.of(1, 1, 1, 1));
+  const out = { data: allocate('float64', 4), shape: x.shape };
+  expect(await layer.forward(input, { out })).toBe(out);
+  expect(out.data).toEqual(Float64Array.of(1, 1, 1, 1));
+});
+
+it('answers DISPOSED after dispose(), which may be called again', async () => {
+  const backend = hostBackend({ name: 'mine', passesFor: () => onesPasses([]) });
+  await backend.dispose();
+  await backend.dispose();
+  for (const call of [() => backend.upload(x), () => new BatchNorm({ backend, numFeatures: 1 }).forward(x)]) {
+    const error = await (async () => call())().catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(BatchNormError);
+    expect(error).toMatchObject({ code: 'DISPOSED', message: expect.stringContaining("backend 'mine'") });
+  }
+});
