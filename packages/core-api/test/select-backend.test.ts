@@ -516,6 +516,15 @@ describe('a cached choice', () => {
   });
 });
 
+describe('a selection that is done', () => {
+  it('leaves no timer behind, which would keep a program from ending', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+    const before = timers();
+    await select([candidate('a'), candidate('b')], { timeoutMs: 60_000 });
+    expect(timers()).toBe(before);
+  });
+});
+
 describe('a signal', () => {
   const reason = new Error('the user left');
 
