@@ -1,10 +1,14 @@
-// What happens once per channel, in float64, two channels at a time: merging blocks, and coefficients of the passes.
+// What happens once per channel, in float64, two channels at a time: pivots, merging sections, coefficients of the passes.
 import { Job } from './job';
+import * as rows from './rows';
 import {
-  betaOf, blockProducts, blockSum, centerOf, gammaOf, invStdOf, meanOf, offsetOf, scaleOf, shiftOf, slopeOf, totalProducts,
-  totalSum, varianceOf,
+  betaOf, blockProductsOf, blockSumOf, centerOf, gammaOf, invStdOf, meanOf, offsetOf, productsOf, scaleOf, shiftOf, slopeOf,
+  sumOf, tablesOf, varianceOf,
 } from './tables';
-import { pairAt, rounded, storePair } from './vectors';
+import { addTo, pairAt, rounded, storePair } from './vectors';
+
+/** Values of a channel whose mean is its pivot. */
+const samples: i32 = 16;
 
 @inline
 function at(table: usize, c: i32): usize {
@@ -14,61 +18,94 @@ function at(table: usize, c: i32): usize {
 /** No sums yet. */
 export function clearSums(job: Job, from: i32, to: i32): void {
   const bytes = <usize>(to - from) << 3;
-  memory.fill(at(blockSum(job), from), 0, bytes);
-  memory.fill(at(blockProducts(job), from), 0, bytes);
-  memory.fill(at(totalSum(job), from), 0, bytes);
-  memory.fill(at(totalProducts(job), from), 0, bytes);
+  for (let index = 0; index < job.sections * tablesOf(job); index++) {
+    memory.fill(at(job.sums + <usize>index * job.pitch * 8, from), 0, bytes);
+  }
 }
 
-/** The first pivot is the channel's first value. */
-export function firstPivots<T>(job: Job, from: i32, to: i32): void {
+/**
+ * The mean of some values, far apart: one outlier among them can't spoil it, nor can values that drift. Computed around the
+ * first one, so that a constant is its own pivot to the bit.
+ */
+export function choosePivots<T>(job: Job, from: i32, to: i32): void {
+  const inner = job.inner;
+  const M = job.outer * inner;
+  const count = min(samples, M);
+  const step = M / count;
   const pivot = centerOf<T>(job);
-  const next = <usize>job.inner * sizeof<T>();
-  for (let c = from; c < to; c++) store<T>(pivot + <usize>c * sizeof<T>(), load<T>(job.x + <usize>c * next));
+  for (let c = from; c < to; c++) {
+    store<T>(pivot + <usize>c * sizeof<T>(), load<T>(job.x + <usize>c * inner * sizeof<T>()));
+  }
+  clearSums(job, from, to);
+  if (inner == 1) {
+    const row = <i32>(job.channels * sizeof<T>());
+    rows.moments<T>(job.x, count, step * row, from, to, true, pivot, sumOf(job, 0), productsOf(job, 0));
+  } else {
+    for (let k = 0; k < count; k++) {
+      const o = k * step / inner, i = k * step % inner;
+      for (let c = from; c < to; c++) {
+        const value = load<T>(job.x + ((<usize>o * job.channels + c) * inner + i) * sizeof<T>());
+        const s = at(sumOf(job, 0), c);
+        store<f64>(s, load<f64>(s) + (<f64>value - <f64>load<T>(pivot + <usize>c * sizeof<T>())));
+      }
+    }
+  }
+  const n = f64x2.splat(<f64>count);
+  for (let c = from; c < to; c += 2) {
+    const p = pivot + <usize>c * sizeof<T>();
+    storePair<T>(p, f64x2.add(pairAt<T>(p), f64x2.div(v128.load(at(sumOf(job, 0), c)), n)));
+  }
+  clearSums(job, from, to);
 }
 
-/** total += block, block = 0 */
-export function closeBlock(job: Job, from: i32, to: i32): void {
+/** sums += block, block = 0 */
+export function closeBlock(job: Job, section: i32, from: i32, to: i32): void {
   const zero = f64x2.splat(0);
   for (let c = from; c < to; c += 2) {
-    const s = at(blockSum(job), c), p = at(blockProducts(job), c), S = at(totalSum(job), c), P = at(totalProducts(job), c);
-    v128.store(S, f64x2.add(v128.load(S), v128.load(s)));
-    v128.store(P, f64x2.add(v128.load(P), v128.load(p)));
+    const s = at(blockSumOf(job, section), c), p = at(blockProductsOf(job, section), c);
+    addTo(at(sumOf(job, section), c), v128.load(s));
+    addTo(at(productsOf(job, section), c), v128.load(p));
     v128.store(s, zero);
     v128.store(p, zero);
   }
 }
 
-/**
- * The mean of the N values so far is the next pivot. With p + δ instead of p, Σ(x − p) is less by Nδ, and Σ(x − p)² more by
- * δ(Nδ − 2Σ(x − p)): Chan's merge (Chan, Golub and LeVeque, 1983), of sums instead of moments.
- */
-export function movePivots<T>(job: Job, from: i32, to: i32, seen: i32): void {
-  const N = f64x2.splat(<f64>seen);
-  const two = f64x2.splat(2);
-  for (let c = from; c < to; c += 2) {
-    const S = at(totalSum(job), c), Q = at(totalProducts(job), c), pivot = centerOf<T>(job) + <usize>c * sizeof<T>();
-    const s = v128.load(S);
-    const p = pairAt<T>(pivot);
-    const next = rounded<T>(f64x2.add(p, f64x2.div(s, N)));
-    const delta = f64x2.sub(next, p);
-    const moved = f64x2.mul(N, delta);
-    storePair<T>(pivot, next);
-    v128.store(S, f64x2.sub(s, moved));
-    v128.store(Q, f64x2.add(v128.load(Q), f64x2.mul(delta, f64x2.sub(moved, f64x2.mul(two, s)))));
+/** The sums of all sections, in order, into those of the first. */
+function mergeSections(job: Job, from: i32, to: i32): void {
+  for (let section = 1; section < job.sections; section++) {
+    for (let c = from; c < to; c += 2) {
+      addTo(at(sumOf(job, 0), c), v128.load(at(sumOf(job, section), c)));
+      addTo(at(productsOf(job, 0), c), v128.load(at(productsOf(job, section), c)));
+    }
   }
 }
 
-/** Batch mean and population variance of all M values. */
-export function batchStatistics<T>(job: Job, from: i32, to: i32): void {
+/**
+ * Batch mean p + s/M and population variance (q − s²/M)/M, of s = Σ (x − p) and q = Σ (x − p)². Whether a pivot was so far
+ * from its mean, by more than four deviations, that q − s²/M has lost digits: then the mean is the pivot, and there are no sums.
+ */
+export function batchStatistics<T>(job: Job, from: i32, to: i32): bool {
+  mergeSections(job, from, to);
   const M = f64x2.splat(<f64>job.outer * <f64>job.inner);
+  const far = f64x2.splat(16);
+  let anyFar = v128.splat<i64>(0);
   for (let c = from; c < to; c += 2) {
-    const s = v128.load(at(totalSum(job), c));
+    const pivot = centerOf<T>(job) + <usize>c * sizeof<T>();
+    const s = v128.load(at(sumOf(job, 0), c));
     const offset = f64x2.div(s, M);
-    const M2 = f64x2.sub(v128.load(at(totalProducts(job), c)), f64x2.mul(s, offset));
-    v128.store(at(meanOf(job), c), f64x2.add(pairAt<T>(centerOf<T>(job) + <usize>c * sizeof<T>()), offset));
-    v128.store(at(varianceOf(job), c), f64x2.div(M2, M));
+    const variance = f64x2.div(f64x2.sub(v128.load(at(productsOf(job, 0), c)), f64x2.mul(s, offset)), M);
+    const p = pairAt<T>(pivot);
+    const mean = f64x2.add(p, offset);
+    const next = rounded<T>(mean);
+    const isFar = v128.and(f64x2.gt(f64x2.mul(offset, offset), f64x2.mul(far, variance)), f64x2.ne(next, p));
+    anyFar = v128.or(anyFar, c + 1 < to ? isFar : i64x2.replace_lane(isFar, 1, 0));
+    storePair<T>(pivot, next);
+    v128.store(at(meanOf(job), c), mean);
+    v128.store(at(varianceOf(job), c), variance);
   }
+  if (!v128.any_true(anyFar)) return false;
+  clearSums(job, from, to);
+  return true;
 }
 
 /** invStd, and y = (x − center) · scale + shift as the passes read it. */
@@ -91,13 +128,14 @@ export function coefficients<T>(job: Job, from: i32, to: i32): void {
 
 /** dbeta = Σ dy, dgamma = invStd · Σ dy · (x − mean), and dx = scale · (dy − ((x − center) · slope + offset)). */
 export function gradientCoefficients<T>(job: Job, from: i32, to: i32): void {
+  mergeSections(job, from, to);
   const M = f64x2.splat(<f64>job.outer * <f64>job.inner);
   for (let c = from; c < to; c += 2) {
     const narrow = <usize>c * sizeof<T>();
     const low = f64x2.sub(v128.load(at(meanOf(job), c)), pairAt<T>(centerOf<T>(job) + narrow));
     const invStd = v128.load(at(invStdOf(job), c));
-    const dbeta = v128.load(at(totalSum(job), c));
-    const dgamma = f64x2.mul(invStd, f64x2.sub(v128.load(at(totalProducts(job), c)), f64x2.mul(low, dbeta)));
+    const dbeta = v128.load(at(sumOf(job, 0), c));
+    const dgamma = f64x2.mul(invStd, f64x2.sub(v128.load(at(productsOf(job, 0), c)), f64x2.mul(low, dbeta)));
     const slope = f64x2.div(f64x2.mul(invStd, dgamma), M);
     v128.store(at(job.dbeta, c), dbeta);
     v128.store(at(job.dgamma, c), dgamma);

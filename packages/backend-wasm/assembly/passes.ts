@@ -1,27 +1,18 @@
 // The passes over a part of an activation: channels [from, to) of the outer indices [first, last). Sums are closed at fixed
 // places, whoever adds up what lies between: so the bits depend on neither threads nor the parts that a host array comes in.
-import { closeBlock, movePivots } from './channels';
+import { closeBlock } from './channels';
 import { Job } from './job';
 import * as rows from './rows';
 import * as runs from './runs';
 import {
-  blockProducts, blockSum, centerOf, offsetOf, scaleOf, shiftOf, slopeOf, zerosOf,
+  blockProductsOf, blockSumOf, centerOf, offsetOf, productsOf, scaleOf, shiftOf, slopeOf, sumOf, zerosOf,
 } from './tables';
 
-/** Values of a channel in the first block, which is float64 from the first addition: they make a pivot that no outlier spoils. */
-const firstBlock: i32 = 32;
-/** Up to here the second. */
-const secondBlock: i32 = 288;
-
-/** Where the block of value `seen` of a channel ends. */
-@inline
-function endOfBlock<T>(seen: i32): i32 {
-  if (seen < firstBlock) return firstBlock;
-  if (seen < secondBlock) return secondBlock;
-  // No chain of float64 additions is longer than the conformance bound knows; float32 adds eight at a time.
-  const length = sizeof<T>() == 4 ? 2048 : 256;
-  return secondBlock + ((seen - secondBlock) / length + 1) * length;
-}
+/** Channels of fewer values than this are added up in float64 from the first addition. */
+const manyValues: i32 = 64;
+/** Rows of float64 whose sums are a block, and elements of a run: no chain of additions is longer than the bound knows. */
+const rowsOfBlock: i32 = 256;
+const runOfBlock: i32 = 1024;
 
 @inline
 function isRows(job: Job): bool {
@@ -36,73 +27,54 @@ function offsetAt<T>(job: Job, o: i32, c: i32): usize {
 
 /** Adds up Σ (x − pivot) and its squares. */
 export function moments<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  const pivot = centerOf<T>(job), sum = blockSum(job), squares = blockProducts(job);
-  const inner = job.inner;
-  const M = job.outer * inner;
-  if (isRows(job)) {
-    const row = <i32>offsetAt<T>(job, 1, 0);
-    for (let r = first; r < last; ) {
-      const end = min(endOfBlock<T>(r), M);
-      const stop = min(end, last);
-      rows.moments<T>(job.x + offsetAt<T>(job, r, 0), stop - r, row, from, to, r < firstBlock, pivot, sum, squares);
-      r = stop;
-      if (r == end) {
-        closeBlock(job, from, to);
-        if (r < M) movePivots<T>(job, from, to, r);
-      }
-    }
-    return;
-  }
-  for (let o = first; o < last; o++) {
-    for (let i = 0; i < inner; ) {
-      const seen = o * inner + i;
-      const end = min(endOfBlock<T>(seen), M);
-      const count = min(end - seen, inner - i);
-      let at = job.x + offsetAt<T>(job, o, from) + <usize>i * sizeof<T>();
-      for (let c = from; c < to; c++, at += <usize>inner * sizeof<T>()) {
-        const wide = <usize>c << 3;
-        const p = load<T>(pivot + <usize>c * sizeof<T>());
-        runs.moments<T>(at, count, seen < firstBlock, p, sum + wide, squares + wide);
-      }
-      i += count;
-      if (seen + count == end) {
-        closeBlock(job, from, to);
-        if (end < M) movePivots<T>(job, from, to, end);
-      }
-    }
-  }
+  addUp<T>(job, from, to, first, last, false);
 }
 
 /** Adds up Σ dy and Σ dy · (x − center). */
 export function gradientSums<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  const center = centerOf<T>(job), sum = blockSum(job), products = blockProducts(job);
-  const inner = job.inner;
-  const M = job.outer * inner;
-  if (isRows(job)) {
-    const row = <i32>offsetAt<T>(job, 1, 0);
-    for (let r = first; r < last; ) {
-      const end = min(endOfBlock<T>(r), M);
-      const stop = min(end, last);
-      const skip = offsetAt<T>(job, r, 0);
-      rows.gradientSums<T>(job.x + skip, job.dy + skip, stop - r, row, from, to, r < firstBlock, center, sum, products);
-      r = stop;
-      if (r == end) closeBlock(job, from, to);
-    }
-    return;
+  addUp<T>(job, from, to, first, last, true);
+}
+
+function addUp<T>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
+  if (isRows(job)) addUpRows<T>(job, from, to, first, last, ofGradient);
+  else for (let o = first; o < last; o++) addUpRuns<T>(job, from, to, o, ofGradient);
+}
+
+/** Sections and blocks end at fixed rows. */
+function addUpRows<T>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
+  const pivot = centerOf<T>(job);
+  const row = <i32>offsetAt<T>(job, 1, 0);
+  const exact = job.outer < manyValues;
+  for (let r = first; r < last; ) {
+    const section = r / job.section;
+    const begin = section * job.section;
+    let end = min(begin + job.section, job.outer);
+    if (sizeof<T>() == 8) end = min(end, begin + ((r - begin) / rowsOfBlock + 1) * rowsOfBlock);
+    const stop = min(end, last);
+    const sum = sizeof<T>() == 8 ? blockSumOf(job, section) : sumOf(job, section);
+    const products = sizeof<T>() == 8 ? blockProductsOf(job, section) : productsOf(job, section);
+    const skip = offsetAt<T>(job, r, 0);
+    if (ofGradient) rows.gradientSums<T>(job.x + skip, job.dy + skip, stop - r, row, from, to, exact, pivot, sum, products);
+    else rows.moments<T>(job.x + skip, stop - r, row, from, to, exact, pivot, sum, products);
+    r = stop;
+    if (sizeof<T>() == 8 && r == end) closeBlock(job, section, from, to);
   }
-  for (let o = first; o < last; o++) {
+}
+
+function addUpRuns<T>(job: Job, from: i32, to: i32, o: i32, ofGradient: bool): void {
+  const inner = job.inner;
+  const exact = job.outer * inner < manyValues;
+  const section = o / job.section;
+  let skip = offsetAt<T>(job, o, from);
+  for (let c = from; c < to; c++) {
+    const p = load<T>(centerOf<T>(job) + <usize>c * sizeof<T>());
+    const sum = sumOf(job, section) + (<usize>c << 3), products = productsOf(job, section) + (<usize>c << 3);
     for (let i = 0; i < inner; ) {
-      const seen = o * inner + i;
-      const end = min(endOfBlock<T>(seen), M);
-      const count = min(end - seen, inner - i);
-      let skip = offsetAt<T>(job, o, from) + <usize>i * sizeof<T>();
-      for (let c = from; c < to; c++, skip += <usize>inner * sizeof<T>()) {
-        const wide = <usize>c << 3;
-        const h = load<T>(center + <usize>c * sizeof<T>());
-        runs.gradientSums<T>(job.x + skip, job.dy + skip, count, seen < firstBlock, h, sum + wide, products + wide);
-      }
+      const count = sizeof<T>() == 8 ? min(inner - i, runOfBlock) : inner;
+      if (ofGradient) runs.gradientSums<T>(job.x + skip, job.dy + skip, count, exact, p, sum, products);
+      else runs.moments<T>(job.x + skip, count, exact, p, sum, products);
+      skip += <usize>count * sizeof<T>();
       i += count;
-      if (seen + count == end) closeBlock(job, from, to);
     }
   }
 }

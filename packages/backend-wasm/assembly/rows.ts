@@ -6,7 +6,7 @@
 // What is written is written in four places at once, a quarter of the rows apart: four coefficients per element would cost
 // more than the arithmetic, if each row loaded them for itself, and neighbouring rows at once would break the prefetcher's
 // streams.
-import { addTo, lanes, pairAt, singleAt, square, tree, upperPair } from './vectors';
+import { addTo, pairAt, singleAt, square, tree, upperPair } from './vectors';
 
 /** sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. */
 export function moments<T>(
@@ -86,15 +86,17 @@ function momentsInDouble<T>(
     const isPair = c + 1 < to;
     const offset = <usize>c * sizeof<T>();
     const p = pairAt<T>(pivot + offset);
-    let s = f64x2.splat(0);
-    let q = s;
+    const toSum = sum + (<usize>c << 3);
+    const toSquares = squares + (<usize>c << 3);
+    let s = v128.load(toSum);
+    let q = v128.load(toSquares);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
       const d = f64x2.sub(isPair ? pairAt<T>(at) : singleAt<T>(at), p);
       s = f64x2.add(s, d);
       q = f64x2.add(q, f64x2.mul(d, d));
     }
-    addTo(sum + (<usize>c << 3), s);
-    addTo(squares + (<usize>c << 3), q);
+    v128.store(toSum, s);
+    v128.store(toSquares, q);
   }
 }
 
@@ -185,88 +187,126 @@ function gradientSumsInDouble<T>(
     const isPair = c + 1 < to;
     const offset = <usize>c * sizeof<T>();
     const h = pairAt<T>(center + offset);
-    let s = f64x2.splat(0);
-    let p = s;
+    const toSum = sum + (<usize>c << 3);
+    const toProducts = products + (<usize>c << 3);
+    let s = v128.load(toSum);
+    let p = v128.load(toProducts);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
       const g = isPair ? pairAt<T>(at + toDy) : singleAt<T>(at + toDy);
       s = f64x2.add(s, g);
       p = f64x2.add(p, f64x2.mul(g, f64x2.sub(isPair ? pairAt<T>(at) : singleAt<T>(at), h)));
     }
-    addTo(sum + (<usize>c << 3), s);
-    addTo(products + (<usize>c << 3), p);
+    v128.store(toSum, s);
+    v128.store(toProducts, p);
   }
-}
-
-@inline
-function normalizeVector<T>(at: usize, toY: usize, h: v128, a: v128, b: v128): void {
-  v128.store(at + toY, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(at), h), a), b));
 }
 
 /** y = (x − center) · scale + shift; tables of T. */
 export function normalize<T>(
   x: usize, y: usize, count: i32, row: usize, from: i32, to: i32, center: usize, scale: usize, shift: usize,
 ): void {
-  const toY = y - x;
-  const quarter = count >> 2;
+  let done = 0;
+  let wide = from;
+  if (sizeof<T>() == 4) {
+    const quarter = count >> 2;
+    done = quarter << 2;
+    wide += (to - from) & -16;
+    normalizeQuarters(x, y - x, quarter, row, from, wide, center, scale, shift);
+    normalizeRows<T>(x, y - x, done, row, wide, to, center, scale, shift);
+  }
+  normalizeRows<T>(x + done * row, y - x, count - done, row, from, to, center, scale, shift);
+}
+
+/** Sixteen channels at once, in four places. */
+function normalizeQuarters(
+  x: usize, toY: usize, quarter: i32, row: usize, from: i32, to: i32, center: usize, scale: usize, shift: usize,
+): void {
   const apart = quarter * row;
-  const vectors = from + ((to - from) & -lanes<T>());
-  const wide = sizeof<T>() == 4 ? from + ((to - from) & -16) : from;
-  const first = <usize>from * sizeof<T>(), endOfWide = <usize>wide * sizeof<T>(), end = <usize>vectors * sizeof<T>();
-  for (let r = 0, at = x; r < quarter; r++, at += row) {
-    let o = first;
-    if (sizeof<T>() == 4) for (; o < endOfWide; o += 64) {
+  for (const end = x + apart; x < end; x += row) {
+    for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 64) {
       const h0 = v128.load(center + o), h1 = v128.load(center + o, 16), h2 = v128.load(center + o, 32), h3 = v128.load(center + o, 48);
       const a0 = v128.load(scale + o), a1 = v128.load(scale + o, 16), a2 = v128.load(scale + o, 32), a3 = v128.load(scale + o, 48);
       const b0 = v128.load(shift + o), b1 = v128.load(shift + o, 16), b2 = v128.load(shift + o, 32), b3 = v128.load(shift + o, 48);
-      let from = at + o;
-      let there = from + toY;
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from), h0), a0), b0));
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from, 16), h1), a1), b1), 16);
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from, 32), h2), a2), b2), 32);
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from, 48), h3), a3), b3), 48);
-      from += apart;
-      there += apart;
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from), h0), a0), b0));
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from, 16), h1), a1), b1), 16);
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from, 32), h2), a2), b2), 32);
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from, 48), h3), a3), b3), 48);
-      from += apart;
-      there += apart;
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from), h0), a0), b0));
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from, 16), h1), a1), b1), 16);
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from, 32), h2), a2), b2), 32);
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from, 48), h3), a3), b3), 48);
-      from += apart;
-      there += apart;
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from), h0), a0), b0));
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from, 16), h1), a1), b1), 16);
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from, 32), h2), a2), b2), 32);
-      v128.store(there, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(from, 48), h3), a3), b3), 48);
+      let at = x + o;
+      normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      at += apart;
+      normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      at += apart;
+      normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      at += apart;
+      normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
     }
-    for (; o < end; o += 16) {
-      const h = v128.load(center + o), a = v128.load(scale + o), b = v128.load(shift + o);
-      normalizeVector<T>(at + o, toY, h, a, b);
-      normalizeVector<T>(at + o + apart, toY, h, a, b);
-      normalizeVector<T>(at + o + 2 * apart, toY, h, a, b);
-      normalizeVector<T>(at + o + 3 * apart, toY, h, a, b);
-    }
-  }
-  for (let r = 4 * quarter, at = x + 4 * apart; r < count; r++, at += row) {
-    for (let o = first; o < end; o += 16) {
-      normalizeVector<T>(at + o, toY, v128.load(center + o), v128.load(scale + o), v128.load(shift + o));
-    }
-  }
-  for (let c = vectors; c < to; c++) {
-    const o = <usize>c * sizeof<T>();
-    const h = load<T>(center + o), a = load<T>(scale + o), b = load<T>(shift + o);
-    for (let at = x + o, last = at + count * row; at < last; at += row) store<T>(at + toY, (load<T>(at) - h) * a + b);
   }
 }
 
 @inline
-function gradientVector<T>(at: usize, toDy: usize, toDx: usize, h: v128, a: v128, k: v128, b: v128): void {
-  const through = v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(at), h), k), b);
-  v128.store(at + toDx, v128.mul<T>(a, v128.sub<T>(v128.load(at + toDy), through)));
+function normalizeFour(
+  x: usize, y: usize,
+  h0: v128, h1: v128, h2: v128, h3: v128, a0: v128, a1: v128, a2: v128, a3: v128, b0: v128, b1: v128, b2: v128, b3: v128,
+): void {
+  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h0), a0), b0));
+  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h1), a1), b1), 16);
+  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 32), h2), a2), b2), 32);
+  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 48), h3), a3), b3), 48);
+}
+
+function normalizeRows<T>(
+  x: usize, toY: usize, count: i32, row: usize, from: i32, to: i32, center: usize, scale: usize, shift: usize,
+): void {
+  const last = <usize>to * sizeof<T>();
+  for (const end = x + count * row; x < end; x += row) {
+    let o = <usize>from * sizeof<T>();
+    for (; o + 16 <= last; o += 16) {
+      const at = x + o;
+      const d = v128.sub<T>(v128.load(at), v128.load(center + o));
+      v128.store(at + toY, v128.add<T>(v128.mul<T>(d, v128.load(scale + o)), v128.load(shift + o)));
+    }
+    for (; o < last; o += sizeof<T>()) {
+      const at = x + o;
+      store<T>(at + toY, (load<T>(at) - load<T>(center + o)) * load<T>(scale + o) + load<T>(shift + o));
+    }
+  }
+}
+
+/** dx = scale · (dy − ((x − center) · slope + offset)); tables of T. */
+export function inputGradient<T>(
+  x: usize, dy: usize, dx: usize, count: i32, row: usize, from: i32, to: i32,
+  center: usize, scale: usize, slope: usize, offset: usize,
+): void {
+  const toDy = dy - x;
+  const toDx = dx - x;
+  let done = 0;
+  let wide = from;
+  if (sizeof<T>() == 4) {
+    const quarter = count >> 2;
+    done = quarter << 2;
+    wide += (to - from) & -8;
+    inputGradientQuarters(x, toDy, toDx, quarter, row, from, wide, center, scale, slope, offset);
+    inputGradientRows<T>(x, toDy, toDx, done, row, wide, to, center, scale, slope, offset);
+  }
+  inputGradientRows<T>(x + done * row, toDy, toDx, count - done, row, from, to, center, scale, slope, offset);
+}
+
+/** Eight channels at once, in four places. */
+function inputGradientQuarters(
+  x: usize, toDy: usize, toDx: usize, quarter: i32, row: usize, from: i32, to: i32,
+  center: usize, scale: usize, slope: usize, offset: usize,
+): void {
+  const apart = quarter * row;
+  for (const end = x + apart; x < end; x += row) {
+    for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 32) {
+      const h0 = v128.load(center + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
+      const h1 = v128.load(center + o, 16), a1 = v128.load(scale + o, 16), k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
+      let at = x + o;
+      gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+      at += apart;
+      gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+      at += apart;
+      gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+      at += apart;
+      gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+    }
+  }
 }
 
 @inline
@@ -281,51 +321,23 @@ function gradientPair(
   v128.store(dx, g1, 16);
 }
 
-/** dx = scale · (dy − ((x − center) · slope + offset)); tables of T. */
-export function inputGradient<T>(
-  x: usize, dy: usize, dx: usize, count: i32, row: usize, from: i32, to: i32,
+function inputGradientRows<T>(
+  x: usize, toDy: usize, toDx: usize, count: i32, row: usize, from: i32, to: i32,
   center: usize, scale: usize, slope: usize, offset: usize,
 ): void {
-  const toDy = dy - x;
-  const toDx = dx - x;
-  const quarter = count >> 2;
-  const apart = quarter * row;
-  const vectors = from + ((to - from) & -lanes<T>());
-  const pairs = sizeof<T>() == 4 ? from + ((to - from) & -8) : from;
-  const first = <usize>from * sizeof<T>(), endOfPairs = <usize>pairs * sizeof<T>(), end = <usize>vectors * sizeof<T>();
-  for (let r = 0, at = x; r < quarter; r++, at += row) {
-    let o = first;
-    if (sizeof<T>() == 4) for (; o < endOfPairs; o += 32) {
-      const h0 = v128.load(center + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
-      const h1 = v128.load(center + o, 16), a1 = v128.load(scale + o, 16), k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
-      let from = at + o;
-      gradientPair(from, from + toDy, from + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
-      from += apart;
-      gradientPair(from, from + toDy, from + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
-      from += apart;
-      gradientPair(from, from + toDy, from + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
-      from += apart;
-      gradientPair(from, from + toDy, from + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+  const last = <usize>to * sizeof<T>();
+  for (const end = x + count * row; x < end; x += row) {
+    let o = <usize>from * sizeof<T>();
+    for (; o + 16 <= last; o += 16) {
+      const at = x + o;
+      const d = v128.sub<T>(v128.load(at), v128.load(center + o));
+      const through = v128.add<T>(v128.mul<T>(d, v128.load(slope + o)), v128.load(offset + o));
+      v128.store(at + toDx, v128.mul<T>(v128.load(scale + o), v128.sub<T>(v128.load(at + toDy), through)));
     }
-    for (; o < end; o += 16) {
-      const h = v128.load(center + o), a = v128.load(scale + o), k = v128.load(slope + o), b = v128.load(offset + o);
-      gradientVector<T>(at + o, toDy, toDx, h, a, k, b);
-      gradientVector<T>(at + o + apart, toDy, toDx, h, a, k, b);
-      gradientVector<T>(at + o + 2 * apart, toDy, toDx, h, a, k, b);
-      gradientVector<T>(at + o + 3 * apart, toDy, toDx, h, a, k, b);
-    }
-  }
-  for (let r = 4 * quarter, at = x + 4 * apart; r < count; r++, at += row) {
-    for (let o = first; o < end; o += 16) {
-      const h = v128.load(center + o), a = v128.load(scale + o), k = v128.load(slope + o), b = v128.load(offset + o);
-      gradientVector<T>(at + o, toDy, toDx, h, a, k, b);
-    }
-  }
-  for (let c = vectors; c < to; c++) {
-    const o = <usize>c * sizeof<T>();
-    const h = load<T>(center + o), a = load<T>(scale + o), k = load<T>(slope + o), b = load<T>(offset + o);
-    for (let at = x + o, last = at + count * row; at < last; at += row) {
-      store<T>(at + toDx, a * (load<T>(at + toDy) - ((load<T>(at) - h) * k + b)));
+    for (; o < last; o += sizeof<T>()) {
+      const at = x + o;
+      const through = (load<T>(at) - load<T>(center + o)) * load<T>(slope + o) + load<T>(offset + o);
+      store<T>(at + toDx, load<T>(scale + o) * (load<T>(at + toDy) - through));
     }
   }
 }

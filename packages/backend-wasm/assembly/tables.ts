@@ -1,20 +1,14 @@
 // Per-channel tables in memory: float64 ones first, then those of the activation's kind, which passes read.
 import { Job } from './job';
 
-/** Entries of a table: whole cache lines, so that a pass may read a vector beyond the last channel. */
-@inline
-function pitch(job: Job): usize {
-  return <usize>((job.channels + 15) & ~15);
-}
-
 @inline
 function wide(job: Job, base: usize, index: usize): usize {
-  return base + index * pitch(job) * 8;
+  return base + index * job.pitch * 8;
 }
 
 @inline
 function narrow<T>(job: Job, base: usize, wides: usize, index: usize): usize {
-  return base + pitch(job) * (wides * 8 + index * sizeof<T>());
+  return base + job.pitch * (wides * 8 + index * sizeof<T>());
 }
 
 // What a forward keeps for its backward (src/saved-forward.ts).
@@ -31,18 +25,22 @@ function narrow<T>(job: Job, base: usize, wides: usize, index: usize): usize {
 /** beta, and what the center lacks of the mean. */
 @inline export function shiftOf<T>(job: Job): usize { return narrow<T>(job, job.saved, 5, 2); }
 
-// Sums of a call (src/passes.ts).
+// Sums of a call (src/passes.ts): the tables of each section, then what the passes read.
 
-/** Of the current block: Σ (x − pivot), or Σ dy. */
-@inline export function blockSum(job: Job): usize { return wide(job, job.sums, 0); }
-/** Of the current block: Σ (x − pivot)², or Σ dy · (x − center). */
-@inline export function blockProducts(job: Job): usize { return wide(job, job.sums, 1); }
-/** The same of the blocks before it. */
-@inline export function totalSum(job: Job): usize { return wide(job, job.sums, 2); }
-@inline export function totalProducts(job: Job): usize { return wide(job, job.sums, 3); }
+/** Tables of a section. */
+@inline export function tablesOf(job: Job): i32 { return 2 + 2 * job.isDouble; }
+
+@inline function sumsOf(job: Job, section: i32, index: usize): usize { return wide(job, job.sums, <usize>(section * tablesOf(job)) + index); }
+/** Σ (x − pivot), or Σ dy */
+@inline export function sumOf(job: Job, section: i32): usize { return sumsOf(job, section, 0); }
+/** Σ (x − pivot)², or Σ dy · (x − center) */
+@inline export function productsOf(job: Job, section: i32): usize { return sumsOf(job, section, 1); }
+/** The same of the block that is being added up, as there is of float64. */
+@inline export function blockSumOf(job: Job, section: i32): usize { return sumsOf(job, section, 2); }
+@inline export function blockProductsOf(job: Job, section: i32): usize { return sumsOf(job, section, 3); }
 /** invStd · dgamma / M */
-@inline export function slopeOf<T>(job: Job): usize { return narrow<T>(job, job.sums, 4, 0); }
+@inline export function slopeOf<T>(job: Job): usize { return narrow<T>(job, job.sums, job.sections * tablesOf(job), 0); }
 /** dbeta / M, and what the center lacks of the mean. */
-@inline export function offsetOf<T>(job: Job): usize { return narrow<T>(job, job.sums, 4, 1); }
+@inline export function offsetOf<T>(job: Job): usize { return narrow<T>(job, job.sums, job.sections * tablesOf(job), 1); }
 /** A center or shift of nothing. */
-@inline export function zerosOf<T>(job: Job): usize { return narrow<T>(job, job.sums, 4, 2); }
+@inline export function zerosOf<T>(job: Job): usize { return narrow<T>(job, job.sums, job.sections * tablesOf(job), 2); }

@@ -1,11 +1,5 @@
 // What the passes need of SIMD. T is the kind of activation, f32 or f64; sums are pairs of f64 whatever T is.
 
-/** Lanes of a v128 of T. */
-@inline
-export function lanes<T>(): i32 {
-  return 16 / sizeof<T>();
-}
-
 /** The two elements `skip` elements after `at`, in float64. */
 @inline
 export function pairAt<T>(at: usize, skip: usize = 0): v128 {

@@ -85,8 +85,8 @@ export class Crew {
   share(job: number, operation: number, unit: number, limit: number): MaybePromise<void> {
     this.assertAlive();
     // Somebody waits for the threads already: what this thread does alone has the same bits.
-    if (this.#busy) return this.#exports.perform(job, operation, 0, limit);
-    if (this.#exports.lead(crewAt, job, operation, unit, limit) === 0) return this.#wait();
+    if (this.#busy) this.#exports.perform(job, operation, 0, limit);
+    else if (this.#exports.lead(crewAt, job, operation, unit, limit) === 0) return this.#wait();
   }
 
   /** Errors: `DEVICE_LOST` when a thread has ended. */

@@ -3,14 +3,15 @@
 import type { FloatArray, MaybePromise, Plan } from '@batchnorm/core-api';
 import { bytesPerElement } from './device-tensor.js';
 import type { KernelMemory } from './memory.js';
-import { operations, type Passes } from './passes.js';
+import { after, operations, type Passes } from './passes.js';
 import { pitchOf, type SavedForward } from './saved-forward.js';
 
 /** What a part should have at most: a quarter of a usual L2 cache. */
 const partBytes = 256 << 10;
-/** Parts end where a block of sums or so many rows after it do, because sums take so many together (assembly/rows.ts). */
+/** Parts of rows are a multiple of this: sums take so many together (assembly/rows.ts). */
 const rowsTogether = 64;
-const rowsOfFirstBlock = 32;
+/** Values of a channel that make its pivot (assembly/channels.ts). */
+const samples = 16;
 
 export class HostParts {
   readonly #memory: KernelMemory;
@@ -18,7 +19,7 @@ export class HostParts {
   readonly #plan: Plan;
   /** Elements of an outer index. */
   readonly #row: number;
-  /** Outer indices of a part; the first has another block of rows. */
+  /** Outer indices of a part, at most. */
   readonly #rows: number;
   readonly #elements: number;
   /** Where dgamma and dbeta go. */
@@ -36,27 +37,31 @@ export class HostParts {
     this.#row = this.#elements / passes.outer;
     const rows = Math.floor(partBytes / (this.#row * bytesPerElement[plan.dtype]));
     const together = inner === 1 ? rowsTogether : 1;
-    this.#rows = Math.max(together, Math.floor(rows / together) * together);
+    this.#rows = Math.min(passes.outer, Math.max(together, Math.floor(rows / together) * together));
     this.#gradients = memory.allocate(2 * pitchOf(plan.extent) * 8);
   }
 
   /** Statistics and coefficients of `x`, into `saved`, with a copy of x; what is left is `deliver`. */
   forwardTraining(saved: SavedForward, x: FloatArray): MaybePromise<void> {
-    const { channels } = this.#plan.extent;
     const copy = saved.copyOfX(this.#bytes(this.#elements));
     saved.x = copy;
     if (this.#passes.isShared) {
       this.#copyIn(x, 0, x.length, copy);
       this.#passes.aim({ saved, x: copy, out: this.#wholeRoom() });
-      return this.#passes.overChannels(operations.forwardTraining);
+      return this.#passes.forwardTraining();
     }
     this.#passes.aim({ saved, x: copy, out: 0 });
+    this.#copySamples(x, copy);
+    this.#passes.perform(operations.choosePivots);
     this.#eachPart((first, last) => {
       this.#copyIn(x, first * this.#row, last * this.#row, copy + this.#bytes(first * this.#row));
-      if (first === 0) this.#passes.perform(operations.beginMoments, 0, channels);
       this.#passes.perform(operations.addMoments, first, last);
     });
-    this.#passes.perform(operations.endMoments, 0, channels);
+    if (this.#passes.perform(operations.endMoments)) {
+      this.#passes.perform(operations.addMoments, 0, this.#passes.outer);
+      this.#passes.perform(operations.endMoments);
+    }
+    this.#passes.perform(operations.coefficients);
   }
 
   /** The second half of `forwardTraining`, in which nothing can fail. */
@@ -68,7 +73,7 @@ export class HostParts {
   forwardInference(saved: SavedForward, x: FloatArray, y: FloatArray): void {
     saved.hostX = x;
     this.#passes.aim({ saved, x: 0, out: 0 });
-    this.#passes.perform(operations.coefficients, 0, this.#plan.extent.channels);
+    this.#passes.perform(operations.coefficients);
     const room = this.#partRoom();
     this.#eachPart((first, last) => {
       const skipped = this.#bytes(first * this.#row);
@@ -80,33 +85,30 @@ export class HostParts {
   }
 
   backwardTraining(saved: SavedForward, dy: FloatArray, dx: FloatArray): MaybePromise<void> {
-    const { channels } = this.#plan.extent;
     const whole = this.#wholeRoom();
     const operands = { saved, x: saved.x, dy: whole, out: whole, ...this.#gradientAddresses };
     this.#passes.aim(operands);
     if (this.#passes.isShared) {
       this.#copyIn(dy, 0, dy.length, whole);
       const copyOut = () => this.#copyOut(whole, dx, 0, dx.length);
-      const work = this.#passes.overChannels(operations.backwardTraining);
-      return work === undefined ? copyOut() : Promise.resolve(work).then(copyOut);
+      return after(this.#passes.backward(true), copyOut);
     }
-    this.#passes.perform(operations.beginGradients, 0, channels);
+    this.#passes.perform(operations.beginGradients);
     this.#eachPart((first, last) => {
       this.#copyIn(dy, first * this.#row, last * this.#row, whole + this.#bytes(first * this.#row));
       this.#passes.perform(operations.addGradients, first, last);
     });
-    this.#passes.perform(operations.endGradients, 0, channels);
+    this.#passes.perform(operations.endGradients);
     this.#writeParts(dx, (out) => ({ ...operands, out }), operations.inputGradient);
   }
 
   /** dx needs no sums here: each part is read once and written at once. */
   backwardInference(saved: SavedForward, dy: FloatArray, dx: FloatArray): void {
-    const { channels } = this.#plan.extent;
     const room = this.#partRoom();
-    const roomForX = room + this.#bytes(this.#partRows * this.#row);
+    const roomForX = room + this.#bytes(this.#rows * this.#row);
     const x = saved.hostX!;
     this.#passes.aim({ saved, x: 0, out: 0, ...this.#gradientAddresses });
-    this.#passes.perform(operations.beginGradients, 0, channels);
+    this.#passes.perform(operations.beginGradients);
     this.#eachPart((first, last) => {
       const skipped = this.#bytes(first * this.#row);
       this.#copyIn(x, first * this.#row, last * this.#row, roomForX);
@@ -117,7 +119,7 @@ export class HostParts {
       this.#passes.perform(operations.scaledGradient, first, last);
       this.#copyOut(room, dx, first * this.#row, last * this.#row);
     });
-    this.#passes.perform(operations.endGradients, 0, channels);
+    this.#passes.perform(operations.endGradients);
   }
 
   /** Of the latest backward. */
@@ -148,13 +150,21 @@ export class HostParts {
     });
   }
 
+  /** What pivots are chosen from, in its place in the copy of x. */
+  #copySamples(x: FloatArray, copy: number): void {
+    const { outer, channels, inner } = this.#plan.extent;
+    const room = this.#room.subarray(copy / bytesPerElement[this.#plan.dtype]);
+    const count = Math.min(samples, outer * inner);
+    const step = Math.floor((outer * inner) / count);
+    for (let j = 0; j < count * step; j += step) {
+      const first = Math.floor(j / inner) * channels * inner + (j % inner);
+      for (let k = first, n = 0; n < channels; n++, k += inner) room[k] = x[k]!;
+    }
+  }
+
   #eachPart(visit: (first: number, last: number) => void): void {
     const { outer } = this.#passes;
-    for (let first = 0, last = this.#partRows; first < outer; ) {
-      visit(first, last);
-      first = last;
-      last = Math.min(first + this.#rows, outer);
-    }
+    for (let first = 0; first < outer; first += this.#rows) visit(first, Math.min(first + this.#rows, outer));
   }
 
   #copyIn(from: FloatArray, begin: number, end: number, to: number): void {
@@ -173,14 +183,8 @@ export class HostParts {
 
   /** For a part of x and one of dy. */
   #partRoom(): number {
-    if (this.#part === 0) this.#part = this.#memory.allocate(2 * this.#bytes(this.#partRows * this.#row));
+    if (this.#part === 0) this.#part = this.#memory.allocate(2 * this.#bytes(this.#rows * this.#row));
     return this.#part;
-  }
-
-  /** Outer indices of the first and largest part. */
-  get #partRows(): number {
-    const first = this.#plan.extent.inner === 1 ? rowsOfFirstBlock : 0;
-    return Math.min(first + this.#rows, this.#passes.outer);
   }
 
   #wholeRoom(): number {

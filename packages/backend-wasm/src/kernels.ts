@@ -24,7 +24,7 @@ import type { Crew } from './crew.js';
 import { WasmStatistics, WasmTensor, WasmVector } from './device-tensor.js';
 import { HostParts } from './host-parts.js';
 import type { KernelMemory } from './memory.js';
-import { type KernelExports, operations, Passes } from './passes.js';
+import { after, type KernelExports, Passes } from './passes.js';
 import { SavedForward } from './saved-forward.js';
 
 /** What kernels need of their backend. */
@@ -155,29 +155,28 @@ class DeviceOperations implements Operations<DeviceMemory> {
     return releasing(saved, () => {
       const y = this.#aimForward(saved, input);
       const result = () => ({ y, saved, statistics: new WasmStatistics(saved) });
-      return after(passes.overChannels(operations.forwardTraining), result);
+      return after(passes.forwardTraining(), result);
     });
   }
 
   forwardInference(input: ForwardInferenceInput<DeviceMemory>): MaybePromise<ForwardOutput<DeviceMemory>> {
-    const { passes, plan } = this.#plant;
+    const { passes } = this.#plant;
     this.#plant.engine.assertUsable();
     const saved = this.#plant.newSaved(input);
     saved.mean.set(input.mean);
     saved.variance.set(input.variance);
     return releasing(saved, () => {
       const y = this.#aimForward(saved, input);
-      passes.perform(operations.coefficients, 0, plan.extent.channels);
-      return after(passes.overOuter(operations.normalize), () => ({ y, saved }));
+      return after(passes.forwardInference(), () => ({ y, saved }));
     });
   }
 
   backwardTraining(input: BackwardInput<DeviceMemory>): MaybePromise<BackwardOutput<DeviceMemory>> {
-    return this.#backward(input, operations.backwardTraining);
+    return this.#backward(input, true);
   }
 
   backwardInference(input: BackwardInput<DeviceMemory>): MaybePromise<BackwardOutput<DeviceMemory>> {
-    return this.#backward(input, operations.backwardInference);
+    return this.#backward(input, false);
   }
 
   #aimForward(saved: SavedForward, input: ForwardInput<DeviceMemory>): WasmTensor {
@@ -187,14 +186,14 @@ class DeviceOperations implements Operations<DeviceMemory> {
     return y;
   }
 
-  #backward(input: BackwardInput<DeviceMemory>, operation: number): MaybePromise<BackwardOutput<DeviceMemory>> {
+  #backward(input: BackwardInput<DeviceMemory>, isTraining: boolean): MaybePromise<BackwardOutput<DeviceMemory>> {
     const { passes, engine } = this.#plant;
     engine.assertUsable();
     const saved = input.saved as SavedForward;
     const dx = this.#outputLike(input.dy, input.dx);
     const [dgamma, dbeta] = [this.#vector(input.dgamma), this.#vector(input.dbeta)];
     passes.aim({ saved, x: saved.x, dy: (input.dy as WasmTensor).at, out: dx.at, dgamma: dgamma.at, dbeta: dbeta.at });
-    return after(passes.overChannels(operation), () => ({ dx, dgamma, dbeta }));
+    return after(passes.backward(isTraining), () => ({ dx, dgamma, dbeta }));
   }
 
   #outputLike(like: DeviceMemory['activation'], out: DeviceMemory['activation'] | undefined): WasmTensor {
@@ -214,11 +213,6 @@ class DeviceOperations implements Operations<DeviceMemory> {
 /** The statistics in arrays that growing memory does not empty. */
 function copyOf({ mean, variance }: Statistics): Statistics {
   return { mean: mean.slice(), variance: variance.slice() };
-}
-
-/** `result` of work that is done, at once or later. */
-function after<T>(work: MaybePromise<void>, result: () => T): MaybePromise<T> {
-  return work === undefined ? result() : Promise.resolve(work).then(result);
 }
 
 function releasing<T>(saved: SavedForward, attempt: () => T): T;

@@ -7,15 +7,15 @@ import { pitchOf, type SavedForward } from './saved-forward.js';
 
 /** What kernels export; see assembly/index.ts. */
 export interface KernelExports {
-  perform(job: number, operation: number, from: number, to: number): void;
+  perform(job: number, operation: number, from: number, to: number): number;
 }
 
-/** Of assembly/index.ts. The first three are over channels, the others over outer indices where they say so. */
+/** Of assembly/index.ts: over channels, or over outer indices (`add…`, `normalize`, `…Gradient`). */
 export const operations = {
   forwardTraining: 0,
   backwardTraining: 1,
   backwardInference: 2,
-  beginMoments: 3,
+  choosePivots: 3,
   addMoments: 4,
   endMoments: 5,
   coefficients: 6,
@@ -33,22 +33,28 @@ const field = {
   outer: 1,
   channels: 2,
   inner: 3,
-  panel: 4,
-  x: 5,
-  dy: 6,
-  out: 7,
-  saved: 8,
-  sums: 9,
+  pitch: 4,
+  panel: 5,
+  section: 6,
+  sections: 7,
+  x: 8,
+  dy: 9,
+  out: 10,
+  saved: 11,
+  sums: 12,
+  dgamma: 13,
+  dbeta: 14,
 } as const;
-const [dgammaField, dbetaField, epsilonField] = [10, 11, 6] as const;
-const jobBytes = 64;
+/** The one in float64. */
+const epsilonField = 8;
+const jobBytes = 128;
 
 /** Fewer elements than this are done before another thread is awake. */
 const elementsWorthSharing = 65536;
-/** Channels that share a task at least: their rows are runs of whole cache lines. */
-const fewestChannels = 32;
-/** What one panel of channels should have at most, to be still in cache when it is normalised. */
-const panelBytes = 8 << 20;
+/** Of rows that are shared: a section is what a thread takes, and has sums of its own. */
+const [mostSections, rowsOfSection] = [8, 256];
+/** Bytes of runs that go through all passes together: then the second pass finds them in cache. */
+const panelBytes = 512 << 10;
 
 /** What a call works on: addresses. */
 export interface Operands {
@@ -64,42 +70,57 @@ export class Passes {
   readonly #exports: KernelExports;
   readonly #crew: Crew | undefined;
   readonly #memory: KernelMemory;
-  readonly #plan: Plan;
   readonly #job: number;
-  readonly #sums: number;
+  readonly #channels: number;
+  /** Outer indices, as the kernels count them. */
+  readonly outer: number;
+  readonly #isRows: boolean;
+  readonly #section: number;
+  /** Channels of runs that a thread takes. */
+  readonly #share: number;
 
   /** Errors: `LIMIT_EXCEEDED`. */
-  constructor(memory: KernelMemory, exports: KernelExports, crew: Crew | undefined, plan: Plan) {
-    const { outer, channels, inner } = plan.extent;
+  constructor(memory: KernelMemory, exports: KernelExports, crew: Crew | undefined, { extent, dtype }: Plan) {
+    const { outer, channels, inner } = extent;
     const elements = outer * channels * inner;
+    const isWorthSharing = elements >= elementsWorthSharing;
     this.#exports = exports;
-    this.#crew = elements < elementsWorthSharing ? undefined : crew;
+    this.#crew = isWorthSharing ? crew : undefined;
     this.#memory = memory;
-    this.#plan = plan;
-    // Four tables of float64, and three of at most that.
-    const sumsBytes = 7 * pitchOf(plan.extent) * 8;
-    this.#job = memory.allocate(jobBytes + sumsBytes);
-    this.#sums = this.#job + jobBytes;
-    memory.int32.fill(0, this.#job / 4, (this.#sums + sumsBytes) / 4);
-    this.#set(field.isDouble, plan.dtype === 'float64' ? 1 : 0);
+    this.#channels = channels;
     // One channel is one run, whatever its layout.
-    const single = channels === 1;
-    this.#set(field.outer, single ? 1 : outer);
-    this.#set(field.channels, channels);
-    this.#set(field.inner, single ? outer * inner : inner);
-    const bytesPerChannel = (elements / channels) * bytesPerElement[plan.dtype];
-    this.#set(field.panel, wholeLines(panelBytes / bytesPerChannel, fewestChannels));
-    this.#set(field.sums, this.#sums);
+    this.outer = channels === 1 ? 1 : outer;
+    this.#isRows = inner === 1 && channels > 1;
+    // Sections are the same without threads, and so are the bits.
+    this.#section = isWorthSharing && this.#isRows ? multipleOf(rowsOfSection, outer / mostSections) : this.outer;
+    this.#share = Math.ceil(channels / (crew?.tasks ?? 1) / 16) * 16;
+    const sections = Math.ceil(this.outer / this.#section);
+    const pitch = pitchOf(extent);
+    // Two tables for a section, four of float64, and three of at most that.
+    const sumsBytes = ((dtype === 'float64' ? 4 : 2) * sections + 3) * pitch * 8;
+    this.#job = memory.allocate(jobBytes + sumsBytes);
+    const end = this.#job + jobBytes + sumsBytes;
+    memory.int32.fill(0, this.#job / 4, end / 4);
+    const bytesPerChannel = (elements / channels) * bytesPerElement[dtype];
+    const fields = {
+      isDouble: dtype === 'float64' ? 1 : 0,
+      outer: this.outer,
+      channels,
+      inner: channels === 1 ? outer * inner : inner,
+      pitch,
+      panel: this.#isRows ? channels : multipleOf(2, panelBytes / bytesPerChannel - 1),
+      section: this.#section,
+      sections,
+      sums: this.#job + jobBytes,
+    } as const;
+    for (const [name, value] of Object.entries(fields)) {
+      memory.int32[this.#job / 4 + field[name as keyof typeof fields]] = value;
+    }
   }
 
   /** Whether calls are shared with other threads. */
   get isShared(): boolean {
     return this.#crew !== undefined;
-  }
-
-  /** Outer indices, as the kernels count them. */
-  get outer(): number {
-    return this.#plan.extent.channels === 1 ? 1 : this.#plan.extent.outer;
   }
 
   /** Says what the next calls are about. */
@@ -110,42 +131,78 @@ export class Passes {
     int32[job + field.dy] = dy;
     int32[job + field.out] = out;
     int32[job + field.saved] = saved.at;
-    int32[job + dgammaField] = dgamma;
-    int32[job + dbetaField] = dbeta;
+    int32[job + field.dgamma] = dgamma;
+    int32[job + field.dbeta] = dbeta;
   }
 
   set epsilon(value: number) {
     this.#memory.float64[this.#job / 8 + epsilonField] = value;
   }
 
-  /** Performs an operation over [from, to) on this thread. */
-  perform(operation: number, from: number, to: number): void {
-    this.#exports.perform(this.#job, operation, from, to);
+  /** Performs an operation on this thread: over [from, to), or over all channels. Whether there is more to do. */
+  perform(operation: number, from = 0, to: number = this.#channels): boolean {
+    return this.#exports.perform(this.#job, operation, from, to) !== 0;
   }
 
-  /** Performs a whole operation over all channels, with the help of the other threads where that pays. */
-  overChannels(operation: number): MaybePromise<void> {
-    const { channels } = this.#plan.extent;
-    if (this.#crew === undefined) return this.perform(operation, 0, channels);
-    return this.#crew.share(this.#job, operation, wholeLines(channels / this.#crew.tasks, fewestChannels), channels);
+  /** Batch statistics of x, coefficients, and y. Errors: `DEVICE_LOST`. */
+  forwardTraining(): MaybePromise<void> {
+    if (!this.#isRows) return this.#overChannels(operations.forwardTraining);
+    if (this.#crew === undefined) return void this.perform(operations.forwardTraining);
+    const normalize = () => {
+      this.perform(operations.coefficients);
+      return this.#overRows(operations.normalize);
+    };
+    this.perform(operations.choosePivots);
+    return after(this.#overRows(operations.addMoments), () => {
+      if (!this.perform(operations.endMoments)) return normalize();
+      return after(this.#overRows(operations.addMoments), () => {
+        this.perform(operations.endMoments);
+        return normalize();
+      });
+    });
   }
 
-  /** Performs a pass over all outer indices, with the help of the other threads where that pays. */
-  overOuter(operation: number): MaybePromise<void> {
-    if (this.#crew === undefined) return this.perform(operation, 0, this.outer);
-    return this.#crew.share(this.#job, operation, Math.ceil(this.outer / this.#crew.tasks), this.outer);
+  /** y of given statistics. Errors: `DEVICE_LOST`. */
+  forwardInference(): MaybePromise<void> {
+    this.perform(operations.coefficients);
+    return this.#overRows(operations.normalize);
+  }
+
+  /** dgamma and dbeta, and dx through the batch statistics or, `isTraining` false, beside given ones. Errors: `DEVICE_LOST`. */
+  backward(isTraining: boolean): MaybePromise<void> {
+    const whole = isTraining ? operations.backwardTraining : operations.backwardInference;
+    if (!this.#isRows) return this.#overChannels(whole);
+    if (this.#crew === undefined) return void this.perform(whole);
+    this.perform(operations.beginGradients);
+    return after(this.#overRows(operations.addGradients), () => {
+      this.perform(operations.endGradients);
+      return this.#overRows(isTraining ? operations.inputGradient : operations.scaledGradient);
+    });
   }
 
   dispose(): void {
     this.#memory.free(this.#job);
   }
 
-  #set(name: number, value: number): void {
-    this.#memory.int32[this.#job / 4 + name] = value;
+  #overChannels(operation: number): MaybePromise<void> {
+    if (this.#crew === undefined) return void this.perform(operation);
+    return this.#crew.share(this.#job, operation, this.#share, this.#channels);
+  }
+
+  /** Over all outer indices; those of runs, too. */
+  #overRows(operation: number): MaybePromise<void> {
+    if (this.#crew === undefined) return void this.perform(operation, 0, this.outer);
+    const unit = this.#isRows ? this.#section : Math.ceil(this.outer / this.#crew.tasks);
+    return this.#crew.share(this.#job, operation, unit, this.outer);
   }
 }
 
-/** `channels`, but no fewer than `fewest`, and whole cache lines of float32. */
-function wholeLines(channels: number, fewest: number): number {
-  return Math.max(fewest, Math.ceil(channels / 16) * 16);
+/** The least multiple of `step` that is at least `value`, and not 0. */
+function multipleOf(step: number, value: number): number {
+  return Math.max(1, Math.ceil(value / step)) * step;
+}
+
+/** `next` of work that is done, at once or later. */
+export function after<T>(work: MaybePromise<void>, next: () => MaybePromise<T>): MaybePromise<T> {
+  return work === undefined ? next() : Promise.resolve(work).then(next);
 }

@@ -1,13 +1,19 @@
 // The backends to choose from. Each is loaded when it is asked for its backend, and not before.
 import { type Backend, BatchNormError, type Candidate } from '@batchnorm/core-api';
 
-export type BackendName = 'js' | 'gpujs';
+export type BackendName = 'wasm' | 'js' | 'gpujs';
 
 /** Of two that are equally fast, and without measuring, the earlier one is taken. gpu.js comes last: data travel to it and back. */
 export const candidates: Readonly<Record<BackendName, Candidate>> = {
+  wasm: { name: 'wasm', create: createWasm },
   js: { name: 'js', create: createJs },
   gpujs: { name: 'gpujs', create: createGpuJs },
 };
+
+async function createWasm(): Promise<Backend> {
+  const { createWasmBackend } = await import('@batchnorm/backend-wasm');
+  return createWasmBackend();
+}
 
 async function createJs(): Promise<Backend> {
   const { createJsBackend } = await import('@batchnorm/backend-js');

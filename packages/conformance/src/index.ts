@@ -4,6 +4,8 @@ export { type CaseResult, type ConformanceOptions, dtypes, runConformance } from
 export type { Check, ConformanceCase, Group, Subject } from './conformance-case.js';
 export { describeConformance, type TestApi } from './describe-conformance.js';
 export { type FixtureCase, type FixtureFile, FixtureFormatError, parseFixtureFile } from './fixture-format.js';
+export { conditioningOf, magnitudes } from './magnitudes.js';
+export * as oracle from './oracle.js';
 export { type Problem, solve } from './problem.js';
 export { suite } from './suite.js';
 export { type Circumstances, type Quantity, tolerance } from './tolerance.js';

@@ -54,7 +54,8 @@ async function replayStep(
   training: boolean,
 ): Promise<Check[]> {
   const { dtype, axis, epsilon, trackRunningStatistics, numFeatures, backend } = layer.options;
-  const { accumulation } = backend.execution;
+  // What `execution` declares is of float32 activations: nobody adds up float64 in less.
+  const accumulation = dtype === 'float64' ? 'float64' : backend.execution.accumulation;
   const extent = extentOf(golden.x.shape, axis);
   const batch = batchStatistics(golden.x.data, extent);
   if (training) history.add(batch, epsilon, valuesPerChannel(extent));

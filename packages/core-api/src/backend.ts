@@ -40,7 +40,7 @@ export interface Execution {
   /** 'cpu', or the renderer's own name. */
   readonly device: string;
   readonly threads: number;
-  /** The arithmetic in which statistics and gradient sums are accumulated. */
+  /** The arithmetic in which statistics and gradient sums of float32 activations are accumulated; of float64 it is float64. */
   readonly accumulation: 'float64' | 'compensated-float32' | 'float32';
   /** Why this is not what was asked for, or null. */
   readonly fallbackReason: string | null;

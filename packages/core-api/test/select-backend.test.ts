@@ -276,7 +276,7 @@ describe('a candidate is out, and the report says why, when', () => {
     ],
     'it hangs when it is measured': [
       () => new FakeBackend({ before: (_kernel, _run, elements) => (whileMeasured(elements) ? never() : undefined) }),
-      /timed out: no answer within 40 ms/,
+      /timed out: no answer within 32 ms/,
       { timeoutMs: 30 },
     ],
   };

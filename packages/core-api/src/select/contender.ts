@@ -6,14 +6,17 @@ import { assertDtype, assertWithinLimits, fail, isBackend } from '../validate.js
 import { errorInKnownCase } from './known-case.js';
 import type { Question } from './question.js';
 import type { Candidate, CandidateReport } from './selection.js';
+import { Stopwatch } from './stopwatch.js';
 import { within } from './within.js';
-import { type Batch, timeOperation } from './workload.js';
+import { type Batch, makeWorkload, type Workload } from './workload.js';
 
 export class Contender {
   readonly #candidate: Candidate;
   readonly #question: Question;
   #report: CandidateReport;
   #backend: Backend | undefined;
+  #workload: Workload | undefined;
+  #stopwatch: Stopwatch | undefined;
   #failure: unknown;
 
   constructor(candidate: Candidate, question: Question) {
@@ -57,14 +60,29 @@ export class Contender {
     });
   }
 
-  /** Times the operation for about `shareMs`. False: it is out. Errors: the signal's reason. */
-  async measure(batch: () => Batch, shareMs: number): Promise<boolean> {
+  /** What measuring it has taken so far. */
+  get spentMs(): number {
+    return this.#stopwatch?.spentMs ?? 0;
+  }
+
+  /** Times the operation for about `turnMs` more. False: it is out. Errors: the signal's reason. */
+  async measure(batch: () => Batch, turnMs: number): Promise<boolean> {
     return this.#attempt(async () => {
       const { timeoutMs, signal } = this.#question;
-      const milliseconds = await within(shareMs + timeoutMs, signal, async (signal) =>
-        timeOperation(this.#backend!, batch(), this.#question, shareMs, signal),
-      );
-      this.#record({ milliseconds });
+      await within(turnMs + timeoutMs, signal, async (signal) => {
+        this.#workload ??= await makeWorkload(this.#backend!, batch(), this.#question);
+        this.#stopwatch ??= new Stopwatch(this.#workload.call);
+        await this.#stopwatch.run(turnMs, signal);
+      });
+      this.#record({ milliseconds: this.#stopwatch!.medianMs });
+    });
+  }
+
+  /** Frees what measuring has made on the backend. False: it is out. Errors: the signal's reason. */
+  async endMeasuring(): Promise<boolean> {
+    return this.#attempt(async () => {
+      const { timeoutMs, signal } = this.#question;
+      await within(timeoutMs, signal, async () => this.#workload?.layer.dispose());
     });
   }
 

@@ -7,6 +7,9 @@ import { assertCandidates, type Question, resolveQuestion } from './question.js'
 import type { Candidate, Selection, SelectionCache, SelectOptions } from './selection.js';
 import { type Batch, makeBatch } from './workload.js';
 
+/** Candidates are measured in turns, so that a busy moment, or a compiler that is still cold, is not the misfortune of one. */
+const turns = 5;
+
 /**
  * Makes each candidate's backend, checks it on a tiny case with known results, times it on the asked shape, and takes the best.
  * One that can't be made, computes wrong, or fails on that shape is out, and the report says why. What was made and not chosen
@@ -56,17 +59,29 @@ async function first(contenders: readonly Contender[]): Promise<Contender | unde
 }
 
 async function best(contenders: readonly Contender[], question: Question): Promise<Contender | undefined> {
-  const working: Contender[] = [];
-  for (const contender of contenders) if (await contender.probe()) working.push(contender);
+  const working = await filter(contenders, (contender) => contender.probe());
+  const shareMs = question.budgetMs / working.length;
   let batch: Batch | undefined;
   const sharedBatch = () => (batch ??= makeBatch(question));
-  const measured: Contender[] = [];
-  for (const contender of working) {
-    if (await contender.measure(sharedBatch, question.budgetMs / working.length)) measured.push(contender);
+  let running = working;
+  while (running.length > 0) {
+    running = await filter(running, (contender) => contender.measure(sharedBatch, shareMs / turns));
+    running = running.filter(({ spentMs }) => spentMs < shareMs);
   }
+  const measured = await filter(working, async (contender) => contender.report.available && contender.endMeasuring());
   const badness = ({ report }: Contender) => (question.prefer === 'speed' ? report.milliseconds! : report.error!);
   // Sorting is stable: of equals the first stays first.
   return measured.sort((a, b) => badness(a) - badness(b))[0];
+}
+
+/** Those that pass `test`, tried one after the other. */
+async function filter(
+  contenders: readonly Contender[],
+  test: (contender: Contender) => Promise<boolean | null>,
+): Promise<Contender[]> {
+  const passed: Contender[] = [];
+  for (const contender of contenders) if (await test(contender)) passed.push(contender);
+  return passed;
 }
 
 function noneWorks(contenders: readonly Contender[]): BatchNormError {

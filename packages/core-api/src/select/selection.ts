@@ -28,13 +28,16 @@ export interface SelectOptions {
   /** The shortest time, or the smallest error in the known case. Of equals the first is taken. Default 'speed'. */
   readonly prefer?: 'speed' | 'accuracy';
   /**
-   * Milliseconds for all measuring together, in equal shares; greater than 0. Every candidate gets a warm-up call and a timed one
-   * however long they take, and a call that has begun is not cut short. Default 200.
+   * Milliseconds for all measuring together, in equal shares; greater than 0. Candidates take turns. Every one gets a warm-up call and
+   * a timed one however long they take, and a call that has begun is not cut short. Default 200.
    */
   readonly budgetMs?: number;
   /** `false` takes the first candidate that works, in order, and tries no other; `prefer` has no say then. Default true. */
   readonly measure?: boolean;
-  /** Milliseconds that a candidate may take to be made and checked, and again to be measured beyond its share. Default 5000. */
+  /**
+   * Milliseconds that a candidate may take to answer: when it is made, when it is checked, and in each turn of measuring beyond that
+   * turn's time. Code that blocks the thread can't be interrupted. Default 5000.
+   */
   readonly timeoutMs?: number;
   /** The `cache` of an earlier selection, also parsed from JSON. What is stale, foreign or malformed is ignored. */
   readonly cache?: unknown;

@@ -3,7 +3,6 @@ import type { Backend } from '../backend.js';
 import { BatchNorm } from '../batch-norm.js';
 import { product } from '../extent.js';
 import { allocate, type Tensor } from '../tensor.js';
-import { medianTime } from './median-time.js';
 import type { Question } from './question.js';
 
 /** Inputs x and dy, and buffers for y and dx: the same for every backend. */
@@ -21,14 +20,18 @@ function noise(tensor: Tensor, seed: number): Tensor {
   return tensor;
 }
 
-/** The median time of one call in milliseconds, after a warm-up, within about `shareMs`. Errors: those of the layer; the signal's reason. */
-export async function timeOperation(
+/** A layer, and the call on it that is timed. */
+export interface Workload {
+  readonly layer: BatchNorm;
+  readonly call: () => Promise<unknown>;
+}
+
+/** Errors: those of the layer. */
+export async function makeWorkload(
   backend: Backend,
   batch: Batch,
   { shape, axis, dtype, operation }: Question,
-  shareMs: number,
-  signal: AbortSignal,
-): Promise<number> {
+): Promise<Workload> {
   const layer = new BatchNorm({ backend, numFeatures: shape.at(axis)!, axis, dtype });
   const forward = (training: boolean) => layer.forward(batch.x, { training, out: batch.y });
   const backward = () => layer.backward(batch.dy, { out: { dx: batch.dx } });
@@ -38,10 +41,6 @@ export async function timeOperation(
     backward,
     'training-step': () => forward(true).then(backward),
   };
-  try {
-    if (operation === 'backward') await forward(true);
-    return await medianTime(calls[operation], shareMs, signal);
-  } finally {
-    await layer.dispose();
-  }
+  if (operation === 'backward') await forward(true);
+  return { layer, call: calls[operation] };
 }

@@ -1,6 +1,6 @@
 // Timing with clocks that are fine, coarse, or interrupted.
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { medianTime } from '../src/select/median-time.js';
+import { Stopwatch } from '../src/select/stopwatch.js';
 
 /** A clock that `call` moves by `costs`, the last of them again and again, and that shows multiples of `tick`. */
 function clocked(costs: readonly number[], tick: number) {
@@ -13,6 +13,13 @@ function clocked(costs: readonly number[], tick: number) {
   return call;
 }
 
+/** The median after one turn. */
+async function medianTime(call: () => Promise<unknown>, turnMs: number, signal: AbortSignal): Promise<number> {
+  const stopwatch = new Stopwatch(call);
+  await stopwatch.run(turnMs, signal);
+  return stopwatch.medianMs;
+}
+
 /** Of a caller who never aborts. */
 const endless = new AbortController().signal;
 
@@ -20,7 +27,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-describe('medianTime', () => {
+describe('a stopwatch', () => {
   it('leaves out the call that warms up', async () => {
     expect(await medianTime(clocked([1000, 8], 1e-3), 1100, endless)).toBe(8);
   });
@@ -41,11 +48,27 @@ describe('medianTime', () => {
     expect(await medianTime(clocked([8, 8, 8, 500, 8], 1e-3), 600, endless)).toBe(8);
   });
 
+  it('forgets calls that were slow at first, on a cold compiler', async () => {
+    expect(await medianTime(clocked([50, 50, 50, 50, 50, 50, 0.05], 1e-3), 350, endless)).toBeCloseTo(0.05, 6);
+  });
+
   it('keeps to its budget, within a sample', async () => {
     const call = clocked([2], 1e-3);
     await medianTime(call, 100, endless);
     expect(call.mock.calls.length).toBeGreaterThanOrEqual(50);
     expect(call.mock.calls.length).toBeLessThan(55);
+  });
+
+  it('goes on in another turn, without warming up again, and adds up what they took', async () => {
+    const call = clocked([1000, 8, 20, 20, 20], 1e-3);
+    const stopwatch = new Stopwatch(call);
+    await stopwatch.run(5, endless);
+    expect([stopwatch.medianMs, stopwatch.spentMs]).toEqual([8, 1008]);
+    await stopwatch.run(5, endless);
+    expect([stopwatch.medianMs, stopwatch.spentMs]).toEqual([14, 1028]);
+    await stopwatch.run(25, endless);
+    expect([stopwatch.medianMs, stopwatch.spentMs]).toEqual([20, 1068]);
+    expect(call).toHaveBeenCalledTimes(5);
   });
 
   it('stops calling once its signal is aborted', async () => {

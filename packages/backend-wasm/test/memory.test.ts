@@ -1,0 +1,108 @@
+// Tensors in wasm memory: views, growth, exhaustion, and that what is freed is used again.
+import { BatchNorm, type DeviceTensor } from '@batchnorm/core-api';
+import { describe, expect, it } from 'vitest';
+import { createWasmBackend } from '../src/index.js';
+import { KernelMemory } from '../src/memory.js';
+import { expectCode } from './expect-code.js';
+import { problemOf } from './problems.js';
+
+const zeros = (length: number) => ({ data: new Float32Array(length), shape: [length] });
+
+describe.each([1, 2])('with %i threads', (threads) => {
+  it('view() is the tensor: what is written there is computed with', async () => {
+    const backend = await createWasmBackend({ threads });
+    const x = (await backend.upload({ data: new Float32Array(4), shape: [2, 2] })) as DeviceTensor;
+    x.view!().set([1, 10, 3, 30]);
+    const layer = new BatchNorm({ backend, numFeatures: 2 });
+    const y = await layer.forward(x);
+    expect(Array.from(await y.read(), Math.sign)).toEqual([-1, -1, 1, 1]);
+    expect(y.view!()).toEqual(await y.read());
+    y.dispose();
+    await expectCode('DISPOSED', () => y.view!());
+    await expectCode('DISPOSED', () => y.read());
+    await backend.dispose();
+  });
+
+  it('memory grows on demand, and tensors keep their elements', async () => {
+    const backend = await createWasmBackend({ threads });
+    const first = await backend.upload({ data: Float32Array.of(1, 2, 3), shape: [3] });
+    const view = first.view!();
+    const large = await backend.upload(zeros(5_000_000));
+    expect(await first.read()).toEqual(Float32Array.of(1, 2, 3));
+    first.view!()[0] = 9;
+    expect((await first.read())[0]).toBe(9);
+    // Shared memory keeps old views alive, the other kind empties them: as view() says.
+    expect(view.length).toBe(threads === 1 ? 0 : 3);
+    large.dispose();
+    await backend.dispose();
+  });
+
+  it('read() copies: it is not shared and does not change', async () => {
+    const backend = await createWasmBackend({ threads });
+    const tensor = await backend.upload({ data: Float32Array.of(1, 2), shape: [2] });
+    const copy = await tensor.read();
+    tensor.view!().fill(5);
+    expect(copy).toEqual(Float32Array.of(1, 2));
+    expect(copy.buffer).toBeInstanceOf(ArrayBuffer);
+    await backend.dispose();
+  });
+
+  it('exhaustion is LIMIT_EXCEEDED, changes nothing, and the next call works', async () => {
+    const backend = await createWasmBackend({ threads, maxBytes: 4 << 20 });
+    const { x } = problemOf({ outer: 1000, channels: 200, inner: 1 }, { dtype: 'float32' });
+    const shape = [1000, 200];
+    const layer = new BatchNorm({ backend, numFeatures: 200 });
+    const there = await backend.upload({ data: x, shape });
+    const y = await layer.forward(there);
+    const want = await y.read();
+    const state = await layer.state();
+    const filler: DeviceTensor[] = [];
+    await expectCode('LIMIT_EXCEEDED', async () => {
+      for (;;) filler.push(await backend.upload(zeros(50_000)));
+    });
+    await expectCode('LIMIT_EXCEEDED', () => layer.forward(there), /expected at most 4194304 bytes/);
+    await expectCode('LIMIT_EXCEEDED', () => layer.forward({ data: x, shape }));
+    expect(await layer.state()).toEqual(state);
+    for (const tensor of filler) tensor.dispose();
+    const again = await layer.forward(there, { training: true });
+    expect(await again.read()).toEqual(want);
+    await layer.dispose();
+    await backend.dispose();
+  });
+
+  it('a training loop takes no more memory after its first steps, on the host and on the device', async () => {
+    const backend = await createWasmBackend({ threads, maxBytes: 8 << 20 });
+    const { x, dy } = problemOf({ outer: 500, channels: 200, inner: 1 }, { dtype: 'float32' });
+    const shape = [500, 200];
+    const [thereX, thereDy] = [await backend.upload({ data: x, shape }), await backend.upload({ data: dy, shape })];
+    const [host, device] = [0, 1].map(() => new BatchNorm({ backend, numFeatures: 200 })) as [BatchNorm, BatchNorm];
+    for (let step = 0; step < 100; step++) {
+      await host.forward({ data: x, shape });
+      await host.backward({ data: dy, shape });
+      const y = await device.forward(thereX);
+      const gradients = await device.backward(thereDy);
+      for (const result of [y, ...Object.values(gradients)]) result.dispose();
+    }
+    await host.dispose();
+    await device.dispose();
+    await backend.dispose();
+  });
+});
+
+describe('KernelMemory', () => {
+  it('gives disjoint ranges at cache lines, and joins what is freed', () => {
+    const memory = new KernelMemory(1 << 20, false);
+    const taken = Array.from({ length: 50 }, (_, n) => ({ at: memory.allocate(1 + n * 7), bytes: 1 + n * 7 }));
+    for (const [n, { at, bytes }] of taken.entries()) {
+      expect(at % 64).toBe(0);
+      const next = taken[n + 1];
+      if (next) expect(next.at).toBeGreaterThanOrEqual(at + bytes);
+    }
+    for (const n of [1, 3, 2, 0, ...Array.from({ length: 46 }, (_, k) => 49 - k)]) memory.free(taken[n]!.at);
+    const all = (1 << 20) - 4096;
+    const whole = memory.allocate(all);
+    expect(() => memory.allocate(64)).toThrow(/expected at most/);
+    memory.free(whole);
+    expect(memory.allocate(all)).toBe(whole);
+  });
+});

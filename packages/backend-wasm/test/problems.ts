@@ -1,0 +1,43 @@
+// Seeded problems of any extent.
+import type { Dtype, Extent, FloatArray } from '@batchnorm/core-api';
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
+import { mersenne } from 'pure-rand/generator/mersenne';
+
+export interface Activations {
+  readonly extent: Extent;
+  readonly epsilon: number;
+  readonly x: FloatArray;
+  readonly dy: FloatArray;
+  readonly gamma: Float64Array;
+  readonly beta: Float64Array;
+}
+
+export interface ProblemOptions {
+  readonly dtype?: Dtype;
+  readonly seed?: number;
+  readonly mean?: number;
+  readonly deviation?: number;
+}
+
+/** Normal-ish values around `mean`; parameters of either sign. */
+export function problemOf(
+  extent: Extent,
+  { dtype = 'float64', seed = 1, mean = 0, deviation = 1 }: ProblemOptions = {},
+): Activations {
+  const generator = mersenne(seed);
+  const random = () => uniformFloat64(generator);
+  const bell = () => random() + random() + random() + random() - 2;
+  const { outer, channels, inner } = extent;
+  const activations = (make: () => number) => {
+    const values = Float64Array.from({ length: outer * channels * inner }, make);
+    return dtype === 'float64' ? values : Float32Array.from(values);
+  };
+  return {
+    extent,
+    epsilon: 1e-5,
+    x: activations(() => mean + deviation * bell() * Math.sqrt(3)),
+    dy: activations(bell),
+    gamma: Float64Array.from({ length: channels }, () => 2 * bell()),
+    beta: Float64Array.from({ length: channels }, bell),
+  };
+}
