@@ -51,6 +51,23 @@ describe('the page, when something goes wrong', () => {
     },
   );
 
+  it('shows a device that is lost while it is timed', async ({ skip }) => {
+    const name = 'gpujs-webgl2';
+    const site = await serveSite({ inWorker: loseTheDevice });
+    const { page, measure } = await visit(browser, `${site.address}?backends=${name},js&kit=off&shapes=32x10&rounds=9`);
+    await measure(50_000);
+    const row = rowOf(page, name);
+    if ((await row.getAttribute('data-available')) === 'no' && !isRequired(`${name}@chromium`))
+      skip((await row.textContent())!);
+    const trouble = page.locator('section[aria-labelledby=bench-title] .trouble');
+    expect(await trouble.getAttribute('data-code')).toBe('DEVICE_LOST');
+    expect(await trouble.textContent()).toMatch(/^✗ DEVICE_LOST in speed: /);
+    expect(await page.locator('.answer').getAttribute('data-backend')).toBe('js');
+    expect(await page.locator('.reasons').textContent()).toContain(`${name} DEVICE_LOST`);
+    await page.close();
+    await site.close();
+  });
+
   it('gives up a worker that hangs, and goes on', async () => {
     const site = await serveSite({ inWorker: hang });
     const { page, measure } = await visit(

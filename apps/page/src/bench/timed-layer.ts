@@ -3,6 +3,7 @@ import { type FixtureCase, runConformance, solve } from '@batchnorm/conformance'
 import { type Backend, BatchNorm, type Operation, type Tensor } from '@batchnorm/core-api';
 import type { BackendName } from '../backends.js';
 import { createBackend } from '../create-backend.js';
+import { lostDevice } from '../kit/lost-device.js';
 import type { Verified } from '../messages.js';
 import { type Shape, shapeText } from '../shape.js';
 
@@ -46,7 +47,7 @@ export class TimedLayer {
     };
   }
 
-  /** Errors: those of the factory; an `Error` when a result is wrong, so that nothing wrong is timed. */
+  /** Errors: those of the factory; `DEVICE_LOST`; an `Error` when a result is wrong, so that nothing wrong is timed. */
   static async open({ backend: name, shape }: Request): Promise<TimedLayer> {
     const backend = await createBackend(name);
     const fixture = solve({
@@ -58,6 +59,8 @@ export class TimedLayer {
     });
     const fixtures = [{ name: 'timed', cases: [fixture] }];
     const [result] = await runConformance(backend, { fixtures, dtypes: ['float32'] });
+    const loss = lostDevice(result!);
+    if (loss) throw loss;
     const { status, worst, ulps, messages } = result!;
     if (status !== 'passed') throw new Error(`not timed, because its results are wrong: ${messages.join('; ')}`);
     return new TimedLayer(backend, fixture, { worst, ulps });
