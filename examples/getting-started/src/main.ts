@@ -1,8 +1,8 @@
 // The README's example: one training step, and inference.
-import { createJsBackend } from '@batchnorm/backend-js';
-import { BatchNorm } from '@batchnorm/core-api';
+import { createBatchNorm } from 'batchnorm';
 
-const layer = new BatchNorm({ backend: createJsBackend(), numFeatures: 2 });
+const layer = await createBatchNorm({ numFeatures: 2 }); // on the backend that is fastest here
+console.log(layer.report.chosen, layer.report.candidates); // each one's time and error, or why it is out
 
 const x = { data: Float32Array.of(1, 10, 2, 20, 3, 30), shape: [3, 2] };
 const y = await layer.forward(x);
@@ -14,3 +14,5 @@ console.log(dx.data, dgamma, dbeta);
 
 const z = await layer.forward(x, { training: false });
 console.log(z.data); // normalised with the running statistics
+
+await layer.dispose();
