@@ -58,13 +58,13 @@ function momentsInDouble<T>(
 ): void {
   const bytes = count * row;
   let c = from;
-  for (; c + 8 <= to; c += 8) {
+  for (; c + 4 <= to; c += 4) {
     const offset = <usize>c * sizeof<T>();
     const toSum = sum + (<usize>c << 3);
     const toSquares = squares + (<usize>c << 3);
-    const p0 = pairAt<T>(pivot + offset), p1 = pairAt<T>(pivot + offset, 2), p2 = pairAt<T>(pivot + offset, 4), p3 = pairAt<T>(pivot + offset, 6);
-    let s0 = v128.load(toSum), s1 = v128.load(toSum, 16), s2 = v128.load(toSum, 32), s3 = v128.load(toSum, 48);
-    let q0 = v128.load(toSquares), q1 = v128.load(toSquares, 16), q2 = v128.load(toSquares, 32), q3 = v128.load(toSquares, 48);
+    const p0 = pairAt<T>(pivot + offset), p1 = pairAt<T>(pivot + offset, 2);
+    let s0 = v128.load(toSum), s1 = v128.load(toSum, 16);
+    let q0 = v128.load(toSquares), q1 = v128.load(toSquares, 16);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
       const d0 = f64x2.sub(pairAt<T>(at), p0);
       s0 = f64x2.add(s0, d0);
@@ -72,15 +72,9 @@ function momentsInDouble<T>(
       const d1 = f64x2.sub(pairAt<T>(at, 2), p1);
       s1 = f64x2.add(s1, d1);
       q1 = f64x2.add(q1, f64x2.mul(d1, d1));
-      const d2 = f64x2.sub(pairAt<T>(at, 4), p2);
-      s2 = f64x2.add(s2, d2);
-      q2 = f64x2.add(q2, f64x2.mul(d2, d2));
-      const d3 = f64x2.sub(pairAt<T>(at, 6), p3);
-      s3 = f64x2.add(s3, d3);
-      q3 = f64x2.add(q3, f64x2.mul(d3, d3));
     }
-    v128.store(toSum, s0); v128.store(toSum, s1, 16); v128.store(toSum, s2, 32); v128.store(toSum, s3, 48);
-    v128.store(toSquares, q0); v128.store(toSquares, q1, 16); v128.store(toSquares, q2, 32); v128.store(toSquares, q3, 48);
+    v128.store(toSum, s0); v128.store(toSum, s1, 16);
+    v128.store(toSquares, q0); v128.store(toSquares, q1, 16);
   }
   for (; c < to; c += 2) {
     const isPair = c + 1 < to;
@@ -158,13 +152,13 @@ function gradientSumsInDouble<T>(
   const bytes = count * row;
   const toDy = dy - x;
   let c = from;
-  for (; c + 8 <= to; c += 8) {
+  for (; c + 4 <= to; c += 4) {
     const offset = <usize>c * sizeof<T>();
     const toSum = sum + (<usize>c << 3);
     const toProducts = products + (<usize>c << 3);
-    const h0 = pairAt<T>(center + offset), h1 = pairAt<T>(center + offset, 2), h2 = pairAt<T>(center + offset, 4), h3 = pairAt<T>(center + offset, 6);
-    let s0 = v128.load(toSum), s1 = v128.load(toSum, 16), s2 = v128.load(toSum, 32), s3 = v128.load(toSum, 48);
-    let p0 = v128.load(toProducts), p1 = v128.load(toProducts, 16), p2 = v128.load(toProducts, 32), p3 = v128.load(toProducts, 48);
+    const h0 = pairAt<T>(center + offset), h1 = pairAt<T>(center + offset, 2);
+    let s0 = v128.load(toSum), s1 = v128.load(toSum, 16);
+    let p0 = v128.load(toProducts), p1 = v128.load(toProducts, 16);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
       const there = at + toDy;
       const g0 = pairAt<T>(there);
@@ -173,15 +167,9 @@ function gradientSumsInDouble<T>(
       const g1 = pairAt<T>(there, 2);
       s1 = f64x2.add(s1, g1);
       p1 = f64x2.add(p1, f64x2.mul(g1, f64x2.sub(pairAt<T>(at, 2), h1)));
-      const g2 = pairAt<T>(there, 4);
-      s2 = f64x2.add(s2, g2);
-      p2 = f64x2.add(p2, f64x2.mul(g2, f64x2.sub(pairAt<T>(at, 4), h2)));
-      const g3 = pairAt<T>(there, 6);
-      s3 = f64x2.add(s3, g3);
-      p3 = f64x2.add(p3, f64x2.mul(g3, f64x2.sub(pairAt<T>(at, 6), h3)));
     }
-    v128.store(toSum, s0); v128.store(toSum, s1, 16); v128.store(toSum, s2, 32); v128.store(toSum, s3, 48);
-    v128.store(toProducts, p0); v128.store(toProducts, p1, 16); v128.store(toProducts, p2, 32); v128.store(toProducts, p3, 48);
+    v128.store(toSum, s0); v128.store(toSum, s1, 16);
+    v128.store(toProducts, p0); v128.store(toProducts, p1, 16);
   }
   for (; c < to; c += 2) {
     const isPair = c + 1 < to;

@@ -72,7 +72,9 @@ function takeTasks(crew: Crew): void {
   while (true) {
     const task = atomic.sub<i32>(at + remaining, 1) - 1;
     if (task < 0) return;
-    const from = task * crew.unit;
+    // Sums from the first part on, what is written from the last one back: it is still in cache.
+    const isSum = crew.operation == 4 || crew.operation == 9;
+    const from = (isSum ? crew.tasks - 1 - task : task) * crew.unit;
     perform(crew.job, crew.operation, from, min(from + crew.unit, crew.limit));
     atomic.add<i32>(at + done, 1);
   }

@@ -1,4 +1,5 @@
 // The public names of @batchnorm/conformance.
+export { adversarialProblems } from './adversarial-cases.js';
 export { builtInFixtures } from './built-in-fixtures.js';
 export { type CaseResult, type ConformanceOptions, dtypes, runConformance } from './conformance.js';
 export type { Check, ConformanceCase, Group, Subject } from './conformance-case.js';
@@ -6,5 +7,6 @@ export { describeConformance, type TestApi } from './describe-conformance.js';
 export { type FixtureCase, type FixtureFile, FixtureFormatError, parseFixtureFile } from './fixture-format.js';
 export { conditioningOf, magnitudes } from './magnitudes.js';
 export * as oracle from './oracle.js';
+export { solve } from './problem.js';
 export { suite } from './suite.js';
 export { type Circumstances, type Quantity, tolerance } from './tolerance.js';
