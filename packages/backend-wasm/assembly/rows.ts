@@ -6,7 +6,7 @@
 // What is written is written in four places at once, a quarter of the rows apart: four coefficients per element would cost
 // more than the arithmetic, if each row loaded them for itself, and neighbouring rows at once would break the prefetcher's
 // streams.
-import { addTo, pairAt, singleAt, square, tree, upperPair } from './vectors';
+import { addTo, pairAt, singleAt, multiplyAdd, sumOfSquares, tree, treeOfFour, upperPair } from './vectors';
 
 /** sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. */
 export function moments<T>(
@@ -43,7 +43,7 @@ function momentsOfEight(x: usize, row: usize, from: i32, to: i32, pivot: usize, 
     at += row;
     const d7 = f32x4.sub(v128.load(at), p);
     const s = tree(d0, d1, d2, d3, d4, d5, d6, d7);
-    const q = tree(square(d0), square(d1), square(d2), square(d3), square(d4), square(d5), square(d6), square(d7));
+    const q = treeOfFour(sumOfSquares(d0, d1), sumOfSquares(d2, d3), sumOfSquares(d4, d5), sumOfSquares(d6, d7));
     const toSum = sum + 2 * o;
     const toSquares = squares + 2 * o;
     addTo(toSum, f64x2.promote_low_f32x4(s));
@@ -232,10 +232,10 @@ function normalizeFour(
   x: usize, y: usize,
   h0: v128, h1: v128, h2: v128, h3: v128, a0: v128, a1: v128, a2: v128, a3: v128, b0: v128, b1: v128, b2: v128, b3: v128,
 ): void {
-  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h0), a0), b0));
-  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h1), a1), b1), 16);
-  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 32), h2), a2), b2), 32);
-  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 48), h3), a3), b3), 48);
+  v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x), h0), a0, b0));
+  v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x, 16), h1), a1, b1), 16);
+  v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x, 32), h2), a2, b2), 32);
+  v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x, 48), h3), a3, b3), 48);
 }
 
 function normalizeRows<T>(
@@ -247,7 +247,7 @@ function normalizeRows<T>(
     for (; o + 16 <= last; o += 16) {
       const at = x + o;
       const d = v128.sub<T>(v128.load(at), v128.load(center + o));
-      v128.store(at + toY, v128.add<T>(v128.mul<T>(d, v128.load(scale + o)), v128.load(shift + o)));
+      v128.store(at + toY, multiplyAdd<T>(d, v128.load(scale + o), v128.load(shift + o)));
     }
     for (; o < last; o += sizeof<T>()) {
       const at = x + o;
@@ -301,8 +301,8 @@ function inputGradientQuarters(
 function gradientPair(
   x: usize, dy: usize, dx: usize, h0: v128, h1: v128, a0: v128, a1: v128, k0: v128, k1: v128, b0: v128, b1: v128,
 ): void {
-  const t0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h0), k0), b0);
-  const t1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h1), k1), b1);
+  const t0 = multiplyAdd<f32>(f32x4.sub(v128.load(x), h0), k0, b0);
+  const t1 = multiplyAdd<f32>(f32x4.sub(v128.load(x, 16), h1), k1, b1);
   const g0 = f32x4.mul(a0, f32x4.sub(v128.load(dy), t0));
   const g1 = f32x4.mul(a1, f32x4.sub(v128.load(dy, 16), t1));
   v128.store(dx, g0);
@@ -319,7 +319,7 @@ function inputGradientRows<T>(
     for (; o + 16 <= last; o += 16) {
       const at = x + o;
       const d = v128.sub<T>(v128.load(at), v128.load(center + o));
-      const through = v128.add<T>(v128.mul<T>(d, v128.load(slope + o)), v128.load(offset + o));
+      const through = multiplyAdd<T>(d, v128.load(slope + o), v128.load(offset + o));
       v128.store(at + toDx, v128.mul<T>(v128.load(scale + o), v128.sub<T>(v128.load(at + toDy), through)));
     }
     for (; o < last; o += sizeof<T>()) {
