@@ -39,8 +39,13 @@ const modules = [
     await compile('threaded', 'threaded-relaxed', [...shared, ...relaxed]),
   ],
 ];
-const declarations = modules.map(
-  ([name, what, base64]) => `/** ${what} */\nexport const ${name}: string =\n  '${base64}';\n`,
+const entries = modules.map(([name, what, base64]) => `  /** ${what} */\n  ${name}:\n    '${base64}',\n`);
+await writeFile(
+  new URL('../src/modules.ts', import.meta.url),
+  `// Made from assembly/ by scripts/make-modules.mjs. Edit that folder.
+
+/** In base64. */
+export const modules: Readonly<Record<'single' | 'singleRelaxed' | 'threaded' | 'threadedRelaxed', string>> = {
+${entries.join('')}};
+`,
 );
-const header = '// Made from assembly/ by scripts/make-modules.mjs. Edit that folder.\n';
-await writeFile(new URL('../src/modules.ts', import.meta.url), [header, ...declarations].join('\n'));

@@ -16,7 +16,7 @@ import { WasmTensor } from './device-tensor.js';
 import { hasRelaxedSimd, parallelism, reasonAgainstSimd, reasonAgainstThreads } from './features.js';
 import { type Engine, WasmKernels } from './kernels.js';
 import { KernelMemory } from './memory.js';
-import * as modules from './modules.js';
+import { modules } from './modules.js';
 import type { KernelExports } from './passes.js';
 
 export interface WasmOptions {
