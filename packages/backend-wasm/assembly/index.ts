@@ -40,7 +40,8 @@ function forwardTraining<T>(job: Job, from: i32, to: i32): void {
       batchStatistics<T>(job, c, end);
     }
     coefficients<T>(job, c, end);
-    normalize<T>(job, c, end, 0, job.outer);
+    // The last section first: it is still in cache.
+    for (let s = job.sections - 1; s >= 0; s--) normalize<T>(job, c, end, s * job.section, endOf(job, s));
   }
 }
 
@@ -50,7 +51,13 @@ function backward<T>(job: Job, from: i32, to: i32, isTraining: bool): void {
     clearSums(job, c, end);
     gradientSums<T>(job, c, end, 0, job.outer);
     gradientCoefficients<T>(job, c, end);
-    if (isTraining) inputGradient<T>(job, c, end, 0, job.outer);
-    else scaledGradient<T>(job, c, end, 0, job.outer);
+    for (let s = job.sections - 1; s >= 0; s--) {
+      if (isTraining) inputGradient<T>(job, c, end, s * job.section, endOf(job, s));
+      else scaledGradient<T>(job, c, end, s * job.section, endOf(job, s));
+    }
   }
+}
+
+function endOf(job: Job, section: i32): i32 {
+  return min((section + 1) * job.section, job.outer);
 }

@@ -6,7 +6,7 @@
 // What is written is written in four places at once, a quarter of the rows apart: four coefficients per element would cost
 // more than the arithmetic, if each row loaded them for itself, and neighbouring rows at once would break the prefetcher's
 // streams.
-import { addTo, pairAt, singleAt, square, tree, upperPair } from './vectors';
+import { addTo, pairAt, singleAt, multiplyAdd, sumOfSquares, tree, treeOfFour, upperPair } from './vectors';
 
 /** sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. */
 export function moments<T>(
@@ -43,7 +43,7 @@ function momentsOfEight(x: usize, row: usize, from: i32, to: i32, pivot: usize, 
     at += row;
     const d7 = f32x4.sub(v128.load(at), p);
     const s = tree(d0, d1, d2, d3, d4, d5, d6, d7);
-    const q = tree(square(d0), square(d1), square(d2), square(d3), square(d4), square(d5), square(d6), square(d7));
+    const q = treeOfFour(sumOfSquares(d0, d1), sumOfSquares(d2, d3), sumOfSquares(d4, d5), sumOfSquares(d6, d7));
     const toSum = sum + 2 * o;
     const toSquares = squares + 2 * o;
     addTo(toSum, f64x2.promote_low_f32x4(s));
@@ -58,13 +58,13 @@ function momentsInDouble<T>(
 ): void {
   const bytes = count * row;
   let c = from;
-  for (; c + 8 <= to; c += 8) {
+  for (; c + 4 <= to; c += 4) {
     const offset = <usize>c * sizeof<T>();
     const toSum = sum + (<usize>c << 3);
     const toSquares = squares + (<usize>c << 3);
-    const p0 = pairAt<T>(pivot + offset), p1 = pairAt<T>(pivot + offset, 2), p2 = pairAt<T>(pivot + offset, 4), p3 = pairAt<T>(pivot + offset, 6);
-    let s0 = v128.load(toSum), s1 = v128.load(toSum, 16), s2 = v128.load(toSum, 32), s3 = v128.load(toSum, 48);
-    let q0 = v128.load(toSquares), q1 = v128.load(toSquares, 16), q2 = v128.load(toSquares, 32), q3 = v128.load(toSquares, 48);
+    const p0 = pairAt<T>(pivot + offset), p1 = pairAt<T>(pivot + offset, 2);
+    let s0 = v128.load(toSum), s1 = v128.load(toSum, 16);
+    let q0 = v128.load(toSquares), q1 = v128.load(toSquares, 16);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
       const d0 = f64x2.sub(pairAt<T>(at), p0);
       s0 = f64x2.add(s0, d0);
@@ -72,15 +72,9 @@ function momentsInDouble<T>(
       const d1 = f64x2.sub(pairAt<T>(at, 2), p1);
       s1 = f64x2.add(s1, d1);
       q1 = f64x2.add(q1, f64x2.mul(d1, d1));
-      const d2 = f64x2.sub(pairAt<T>(at, 4), p2);
-      s2 = f64x2.add(s2, d2);
-      q2 = f64x2.add(q2, f64x2.mul(d2, d2));
-      const d3 = f64x2.sub(pairAt<T>(at, 6), p3);
-      s3 = f64x2.add(s3, d3);
-      q3 = f64x2.add(q3, f64x2.mul(d3, d3));
     }
-    v128.store(toSum, s0); v128.store(toSum, s1, 16); v128.store(toSum, s2, 32); v128.store(toSum, s3, 48);
-    v128.store(toSquares, q0); v128.store(toSquares, q1, 16); v128.store(toSquares, q2, 32); v128.store(toSquares, q3, 48);
+    v128.store(toSum, s0); v128.store(toSum, s1, 16);
+    v128.store(toSquares, q0); v128.store(toSquares, q1, 16);
   }
   for (; c < to; c += 2) {
     const isPair = c + 1 < to;
@@ -158,13 +152,13 @@ function gradientSumsInDouble<T>(
   const bytes = count * row;
   const toDy = dy - x;
   let c = from;
-  for (; c + 8 <= to; c += 8) {
+  for (; c + 4 <= to; c += 4) {
     const offset = <usize>c * sizeof<T>();
     const toSum = sum + (<usize>c << 3);
     const toProducts = products + (<usize>c << 3);
-    const h0 = pairAt<T>(center + offset), h1 = pairAt<T>(center + offset, 2), h2 = pairAt<T>(center + offset, 4), h3 = pairAt<T>(center + offset, 6);
-    let s0 = v128.load(toSum), s1 = v128.load(toSum, 16), s2 = v128.load(toSum, 32), s3 = v128.load(toSum, 48);
-    let p0 = v128.load(toProducts), p1 = v128.load(toProducts, 16), p2 = v128.load(toProducts, 32), p3 = v128.load(toProducts, 48);
+    const h0 = pairAt<T>(center + offset), h1 = pairAt<T>(center + offset, 2);
+    let s0 = v128.load(toSum), s1 = v128.load(toSum, 16);
+    let p0 = v128.load(toProducts), p1 = v128.load(toProducts, 16);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
       const there = at + toDy;
       const g0 = pairAt<T>(there);
@@ -173,15 +167,9 @@ function gradientSumsInDouble<T>(
       const g1 = pairAt<T>(there, 2);
       s1 = f64x2.add(s1, g1);
       p1 = f64x2.add(p1, f64x2.mul(g1, f64x2.sub(pairAt<T>(at, 2), h1)));
-      const g2 = pairAt<T>(there, 4);
-      s2 = f64x2.add(s2, g2);
-      p2 = f64x2.add(p2, f64x2.mul(g2, f64x2.sub(pairAt<T>(at, 4), h2)));
-      const g3 = pairAt<T>(there, 6);
-      s3 = f64x2.add(s3, g3);
-      p3 = f64x2.add(p3, f64x2.mul(g3, f64x2.sub(pairAt<T>(at, 6), h3)));
     }
-    v128.store(toSum, s0); v128.store(toSum, s1, 16); v128.store(toSum, s2, 32); v128.store(toSum, s3, 48);
-    v128.store(toProducts, p0); v128.store(toProducts, p1, 16); v128.store(toProducts, p2, 32); v128.store(toProducts, p3, 48);
+    v128.store(toSum, s0); v128.store(toSum, s1, 16);
+    v128.store(toProducts, p0); v128.store(toProducts, p1, 16);
   }
   for (; c < to; c += 2) {
     const isPair = c + 1 < to;
@@ -244,10 +232,10 @@ function normalizeFour(
   x: usize, y: usize,
   h0: v128, h1: v128, h2: v128, h3: v128, a0: v128, a1: v128, a2: v128, a3: v128, b0: v128, b1: v128, b2: v128, b3: v128,
 ): void {
-  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h0), a0), b0));
-  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h1), a1), b1), 16);
-  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 32), h2), a2), b2), 32);
-  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 48), h3), a3), b3), 48);
+  v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x), h0), a0, b0));
+  v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x, 16), h1), a1, b1), 16);
+  v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x, 32), h2), a2, b2), 32);
+  v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x, 48), h3), a3, b3), 48);
 }
 
 function normalizeRows<T>(
@@ -259,7 +247,7 @@ function normalizeRows<T>(
     for (; o + 16 <= last; o += 16) {
       const at = x + o;
       const d = v128.sub<T>(v128.load(at), v128.load(center + o));
-      v128.store(at + toY, v128.add<T>(v128.mul<T>(d, v128.load(scale + o)), v128.load(shift + o)));
+      v128.store(at + toY, multiplyAdd<T>(d, v128.load(scale + o), v128.load(shift + o)));
     }
     for (; o < last; o += sizeof<T>()) {
       const at = x + o;
@@ -313,8 +301,8 @@ function inputGradientQuarters(
 function gradientPair(
   x: usize, dy: usize, dx: usize, h0: v128, h1: v128, a0: v128, a1: v128, k0: v128, k1: v128, b0: v128, b1: v128,
 ): void {
-  const t0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h0), k0), b0);
-  const t1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h1), k1), b1);
+  const t0 = multiplyAdd<f32>(f32x4.sub(v128.load(x), h0), k0, b0);
+  const t1 = multiplyAdd<f32>(f32x4.sub(v128.load(x, 16), h1), k1, b1);
   const g0 = f32x4.mul(a0, f32x4.sub(v128.load(dy), t0));
   const g1 = f32x4.mul(a1, f32x4.sub(v128.load(dy, 16), t1));
   v128.store(dx, g0);
@@ -331,7 +319,7 @@ function inputGradientRows<T>(
     for (; o + 16 <= last; o += 16) {
       const at = x + o;
       const d = v128.sub<T>(v128.load(at), v128.load(center + o));
-      const through = v128.add<T>(v128.mul<T>(d, v128.load(slope + o)), v128.load(offset + o));
+      const through = multiplyAdd<T>(d, v128.load(slope + o), v128.load(offset + o));
       v128.store(at + toDx, v128.mul<T>(v128.load(scale + o), v128.sub<T>(v128.load(at + toDy), through)));
     }
     for (; o < last; o += sizeof<T>()) {

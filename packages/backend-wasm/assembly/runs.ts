@@ -1,6 +1,6 @@
 // Passes along one channel, where its elements are neighbours: `count` of them from `x` on. Sums go through float64 as in
 // rows.ts: eight vectors of float32 as a tree, and into float64 from there.
-import { pairAt, singleAt, square, tree, upperPair } from './vectors';
+import { pairAt, singleAt, multiplyAdd, sumOfSquares, tree, treeOfFour, upperPair } from './vectors';
 
 /** Adds both lanes of `pair` to the float64 at `at`. */
 @inline
@@ -24,7 +24,7 @@ export function moments<T>(x: usize, count: i32, exact: bool, pivot: T, sum: usi
       const d6 = f32x4.sub(v128.load(x, 96), p);
       const d7 = f32x4.sub(v128.load(x, 112), p);
       const s = tree(d0, d1, d2, d3, d4, d5, d6, d7);
-      const q = tree(square(d0), square(d1), square(d2), square(d3), square(d4), square(d5), square(d6), square(d7));
+      const q = treeOfFour(sumOfSquares(d0, d1), sumOfSquares(d2, d3), sumOfSquares(d4, d5), sumOfSquares(d6, d7));
       s0 = f64x2.add(s0, f64x2.promote_low_f32x4(s));
       s1 = f64x2.add(s1, upperPair(s));
       q0 = f64x2.add(q0, f64x2.promote_low_f32x4(q));
@@ -100,13 +100,13 @@ export function normalize<T>(x: usize, y: usize, count: i32, center: T, scale: T
   const h = v128.splat<T>(center), a = v128.splat<T>(scale), b = v128.splat<T>(shift);
   const end = x + <usize>count * sizeof<T>();
   for (; x + 64 <= end; x += 64, y += 64) {
-    v128.store(y, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x), h), a), b));
-    v128.store(y, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x, 16), h), a), b), 16);
-    v128.store(y, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x, 32), h), a), b), 32);
-    v128.store(y, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x, 48), h), a), b), 48);
+    v128.store(y, multiplyAdd<T>(v128.sub<T>(v128.load(x), h), a, b));
+    v128.store(y, multiplyAdd<T>(v128.sub<T>(v128.load(x, 16), h), a, b), 16);
+    v128.store(y, multiplyAdd<T>(v128.sub<T>(v128.load(x, 32), h), a, b), 32);
+    v128.store(y, multiplyAdd<T>(v128.sub<T>(v128.load(x, 48), h), a, b), 48);
   }
   for (; x + 16 <= end; x += 16, y += 16) {
-    v128.store(y, v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x), h), a), b));
+    v128.store(y, multiplyAdd<T>(v128.sub<T>(v128.load(x), h), a, b));
   }
   for (; x < end; x += sizeof<T>(), y += sizeof<T>()) store<T>(y, (load<T>(x) - center) * scale + shift);
 }
@@ -120,13 +120,13 @@ export function inputGradient<T>(
   const toDy = dy - x;
   const toDx = dx - x;
   for (; x + 32 <= end; x += 32) {
-    const t0 = v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x), h), k), b);
-    const t1 = v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x, 16), h), k), b);
+    const t0 = multiplyAdd<T>(v128.sub<T>(v128.load(x), h), k, b);
+    const t1 = multiplyAdd<T>(v128.sub<T>(v128.load(x, 16), h), k, b);
     v128.store(x + toDx, v128.mul<T>(a, v128.sub<T>(v128.load(x + toDy), t0)));
     v128.store(x + toDx, v128.mul<T>(a, v128.sub<T>(v128.load(x + toDy, 16), t1)), 16);
   }
   for (; x + 16 <= end; x += 16) {
-    const t = v128.add<T>(v128.mul<T>(v128.sub<T>(v128.load(x), h), k), b);
+    const t = multiplyAdd<T>(v128.sub<T>(v128.load(x), h), k, b);
     v128.store(x + toDx, v128.mul<T>(a, v128.sub<T>(v128.load(x + toDy), t)));
   }
   for (; x < end; x += sizeof<T>()) {

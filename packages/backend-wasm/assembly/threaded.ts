@@ -23,8 +23,10 @@ const remaining: usize = 128;
 const done: usize = 192;
 const asleep: usize = 256;
 
-/** How often a thread looks before it sleeps, and before it reports that it still waits. */
-const looks: i32 = 20000;
+/** How often a worker looks for work before it sleeps: some 100 µs. */
+const looksForWork: i32 = 1 << 16;
+/** How often the calling thread looks before it reports that it still waits: longer than a task takes, some 10 ms. */
+const looksForEnd: i32 = 1 << 22;
 
 /** A worker's life; it ends with its thread. */
 export function work(crew: Crew): void {
@@ -32,7 +34,7 @@ export function work(crew: Crew): void {
   let seen = atomic.load<i32>(at + published);
   while (true) {
     takeTasks(crew);
-    let left = looks;
+    let left = looksForWork;
     while (left-- > 0 && atomic.load<i32>(at + published) == seen) {}
     if (left < 0) {
       atomic.add<i32>(at + asleep, 1);
@@ -63,7 +65,7 @@ export function lead(crew: Crew, job: Job, operation: i32, unit: i32, limit: i32
 /** Whether all tasks are done; waits for a moment. */
 export function settled(crew: Crew): bool {
   const at = changetype<usize>(crew) + done;
-  for (let left = looks; left > 0; left--) if (atomic.load<i32>(at) == crew.tasks) return true;
+  for (let left = looksForWork; left > 0; left--) if (atomic.load<i32>(at) == crew.tasks) return true;
   return false;
 }
 
@@ -72,7 +74,9 @@ function takeTasks(crew: Crew): void {
   while (true) {
     const task = atomic.sub<i32>(at + remaining, 1) - 1;
     if (task < 0) return;
-    const from = task * crew.unit;
+    // Sums from the first part on, what is written from the last one back: it is still in cache.
+    const isSum = crew.operation == 4 || crew.operation == 9;
+    const from = (isSum ? crew.tasks - 1 - task : task) * crew.unit;
     perform(crew.job, crew.operation, from, min(from + crew.unit, crew.limit));
     atomic.add<i32>(at + done, 1);
   }

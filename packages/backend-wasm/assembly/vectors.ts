@@ -34,8 +34,7 @@ export function upperPair(four: v128): v128 {
 /** The sum of eight, as a tree. */
 @inline
 export function tree(a: v128, b: v128, c: v128, d: v128, e: v128, f: v128, g: v128, h: v128): v128 {
-  const left = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
-  return f32x4.add(left, f32x4.add(f32x4.add(e, f), f32x4.add(g, h)));
+  return f32x4.add(treeOfFour(a, b, c, d), treeOfFour(e, f, g, h));
 }
 
 /** Adds `pair` to the pair at `at`. */
@@ -44,8 +43,20 @@ export function addTo(at: usize, pair: v128): void {
   v128.store(at, f64x2.add(v128.load(at), pair));
 }
 
-/** The square of a float32 vector. */
+/** a · b + c: rounded once where the engine has relaxed SIMD and the processor a fused instruction, else twice. */
 @inline
-export function square(a: v128): v128 {
-  return f32x4.mul(a, a);
+export function multiplyAdd<T>(a: v128, b: v128, c: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? v128.relaxed_madd<T>(a, b, c) : v128.add<T>(v128.mul<T>(a, b), c);
+}
+
+/** a² + b² of float32 vectors. */
+@inline
+export function sumOfSquares(a: v128, b: v128): v128 {
+  return multiplyAdd<f32>(b, b, f32x4.mul(a, a));
+}
+
+/** The sum of four, as a tree. */
+@inline
+export function treeOfFour(a: v128, b: v128, c: v128, d: v128): v128 {
+  return f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
 }

@@ -13,10 +13,10 @@ import {
 } from '@batchnorm/core-api';
 import { Crew, type CrewExports } from './crew.js';
 import { WasmTensor } from './device-tensor.js';
-import { parallelism, reasonAgainstSimd, reasonAgainstThreads } from './features.js';
+import { hasRelaxedSimd, parallelism, reasonAgainstSimd, reasonAgainstThreads } from './features.js';
 import { type Engine, WasmKernels } from './kernels.js';
 import { KernelMemory } from './memory.js';
-import { single, threaded } from './modules.js';
+import { modules } from './modules.js';
 import type { KernelExports } from './passes.js';
 
 export interface WasmOptions {
@@ -54,14 +54,14 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
 
 async function createSingle(maxBytes: number, fallbackReason: string | null): Promise<Backend> {
   const memory = memoryOf(maxBytes, false);
-  const { instance } = await WebAssembly.instantiate(bytesOf(single), { env: { memory: memory.memory } });
+  const { instance } = await WebAssembly.instantiate(moduleFor('single'), { env: { memory: memory.memory } });
   return new WasmBackend(memory, instance.exports as unknown as KernelExports, undefined, 1, fallbackReason);
 }
 
 async function createThreaded(maxBytes: number, threads: number): Promise<Backend> {
   const memory = memoryOf(maxBytes, true);
   const source = { env: { memory: memory.memory } };
-  const { module, instance } = await WebAssembly.instantiate(bytesOf(threaded), source);
+  const { module, instance } = await WebAssembly.instantiate(moduleFor('threaded'), source);
   const exports = instance.exports as unknown as CrewExports;
   try {
     const crew = await Crew.start(exports, module, memory, threads - 1);
@@ -95,7 +95,7 @@ class WasmBackend implements Backend {
       limits: { elements: Math.floor(memory.maxBytes / 8) },
     };
     this.execution = {
-      engine: 'WebAssembly SIMD',
+      engine: hasRelaxedSimd() ? 'WebAssembly relaxed SIMD' : 'WebAssembly SIMD',
       device: 'cpu',
       threads,
       accumulation: 'compensated-float32',
@@ -139,8 +139,10 @@ function memoryOf(maxBytes: number, shared: boolean): KernelMemory {
   }
 }
 
-/** The module that scripts/make-modules.mjs wrote as text. */
-function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+/** The best module that this engine runs, of those that scripts/make-modules.mjs wrote as text. */
+function moduleFor(memory: 'single' | 'threaded'): Uint8Array<ArrayBuffer> {
+  const name = hasRelaxedSimd() ? (`${memory}Relaxed` as const) : memory;
+  const base64 = modules[name];
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 

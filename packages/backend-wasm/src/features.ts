@@ -15,6 +15,12 @@ function moduleOf(
 
 /** () => i8x16.splat(0) */
 const simd = moduleOf([0x7b], [], [0x41, 0x00, 0xfd, 0x0f, 0x0b]);
+/** () => f32x4.relaxed_madd of splats of 0 */
+const relaxedSimd = moduleOf(
+  [0x7b],
+  [],
+  [...[0, 1, 2].flatMap(() => [0x41, 0x00, 0xfd, 0x0f]), 0xfd, 0x85, 0x02, 0x0b],
+);
 /** () => i32.atomic.load(0), of a shared memory of one page */
 const threads = moduleOf([0x7f], [0x05, 0x04, 0x01, 0x03, 0x01, 0x01], [0x41, 0x00, 0xfe, 0x10, 0x02, 0x00, 0x0b]);
 
@@ -26,6 +32,11 @@ function validates(module: Uint8Array<ArrayBuffer>): boolean {
 export function reasonAgainstSimd(): string | undefined {
   if (typeof WebAssembly !== 'object') return 'this engine has no WebAssembly';
   return validates(simd) ? undefined : 'this engine has no WebAssembly SIMD';
+}
+
+/** Whether a product and a sum may be one instruction. */
+export function hasRelaxedSimd(): boolean {
+  return validates(relaxedSimd);
 }
 
 /** Why threads can't share a memory here, or undefined. */

@@ -1,7 +1,10 @@
 // What the backend says of itself, what it refuses, and where it can't run.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { BatchNorm } from '@batchnorm/core-api';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
+import { modules } from '../src/modules.js';
 import { expectCode } from './expect-code.js';
 
 afterEach(() => {
@@ -27,10 +30,27 @@ describe('createWasmBackend', () => {
     await expectCode('BACKEND_UNAVAILABLE', () => createWasmBackend(), /no WebAssembly/);
   });
 
-  it('asks for threads with a module that has a shared memory, and for SIMD with one that has not', async () => {
+  it('asks with modules that this engine knows: SIMD and threads are here', async () => {
     const validate = vi.spyOn(WebAssembly, 'validate');
-    await (await createWasmBackend({ threads: 2 })).dispose();
-    expect(validate.mock.results.map(({ value }) => value)).toEqual([true, true]);
+    const backend = await createWasmBackend({ threads: 2 });
+    const [simd, threads, relaxed] = validate.mock.results.map(({ value }) => value);
+    expect([simd, threads]).toEqual([true, true]);
+    expect(backend.execution.engine).toBe(relaxed ? 'WebAssembly relaxed SIMD' : 'WebAssembly SIMD');
+    await backend.dispose();
+  });
+
+  it('with relaxed SIMD gives results of the same quality', async () => {
+    const flag = '--experimental-wasm-relaxed-simd';
+    const program = `
+      const { runConformance } = await import('@batchnorm/conformance');
+      const { createWasmBackend } = await import('@batchnorm/backend-wasm');
+      const backend = await createWasmBackend({ threads: 2 });
+      const results = await runConformance(() => createWasmBackend({ threads: 2 }));
+      console.log(JSON.stringify([backend.execution.engine, results.filter(({ status }) => status !== 'passed').length]));`;
+    const args = ['--input-type=module', '-e', program];
+    const known = process.allowedNodeEnvironmentFlags.has(flag) || process.versions.v8.startsWith('11.3');
+    const run = await promisify(execFile)(process.execPath, known ? [flag, ...args] : args);
+    expect(JSON.parse(run.stdout)).toEqual(['WebAssembly relaxed SIMD', 0]);
   });
 
   it.each([
@@ -85,8 +105,7 @@ describe('createWasmBackend', () => {
 });
 
 describe('a module', () => {
-  it('has less than 16 kB', async () => {
-    const { single, threaded } = await import('../src/modules.js');
-    for (const text of [single, threaded]) expect(atob(text).length).toBeLessThan(16 * 1024);
+  it('has less than 16 kB', () => {
+    for (const text of Object.values(modules)) expect(atob(text).length).toBeLessThan(16 * 1024);
   });
 });

@@ -1,4 +1,5 @@
 // The public names of @batchnorm/conformance.
+export { adversarialProblems } from './adversarial-cases.js';
 export { builtInFixtures } from './built-in-fixtures.js';
 export { type Comparison, compare, type Expected } from './compare.js';
 export { type CaseResult, type ConformanceOptions, dtypes, runConformance } from './conformance.js';

@@ -1,0 +1,80 @@
+// How accurate: the promises of docs/numerics.md that are tighter than the conformance bound, or beside it.
+import { builtInFixtures, oracle, runConformance } from '@batchnorm/conformance';
+import { BatchNorm, type Dtype, type Extent, type FloatArray } from '@batchnorm/core-api';
+import { afterAll, describe, expect, it } from 'vitest';
+import { createWasmBackend } from '../src/index.js';
+import { problemOf } from './problems.js';
+
+const backend = await createWasmBackend({ threads: 2 });
+afterAll(() => backend.dispose());
+
+const extents: Extent[] = [
+  { outer: 1000, channels: 7, inner: 1 },
+  { outer: 700, channels: 100, inner: 1 },
+  { outer: 9, channels: 5, inner: 200 },
+  { outer: 400, channels: 3, inner: 3 },
+];
+
+async function statisticsOf(x: FloatArray, { outer, channels, inner }: Extent, dtype: Dtype) {
+  const layer = new BatchNorm({ backend, numFeatures: channels, dtype, momentum: 0 });
+  await layer.forward({ data: x, shape: [outer, channels, inner] });
+  return { mean: layer.runningMean, variance: layer.runningVariance };
+}
+
+it('float64 is within 1e-12 of every golden result, relative to its terms', async () => {
+  const results = await runConformance(backend, { dtypes: ['float64'], fixtures: builtInFixtures });
+  expect(results.length).toBeGreaterThan(10);
+  for (const { name, status, ulps } of results) {
+    expect({ name, status }).toEqual({ name, status: 'passed' });
+    expect(ulps * 2 ** -52, name).toBeLessThan(1e-12);
+  }
+});
+
+describe.each(extents)('of $outer×$channels×$inner', (extent) => {
+  const shape = [extent.outer, extent.channels, extent.inner];
+  const channelOf = (k: number) => Math.floor(k / extent.inner) % extent.channels;
+
+  it.each([0, 1e2, 1e4, 1e6])('float32 y is within 1e-6·max(1, |gamma|) at mean %d and deviation 1', async (mean) => {
+    const { x, gamma, beta, epsilon } = problemOf(extent, { dtype: 'float32', mean });
+    const layer = new BatchNorm({ backend, numFeatures: extent.channels });
+    layer.gamma.set(gamma);
+    layer.beta.set(beta);
+    const y = await layer.forward({ data: x, shape });
+    const exact = oracle.forward({ extent, x, gamma, beta, epsilon });
+    const isFar = (want: number, k: number) =>
+      !(Math.abs(y.data[k]! - want) <= 1e-6 * Math.max(1, Math.abs(gamma[channelOf(k)]!)));
+    expect(exact.findIndex(isFar)).toBe(-1);
+  });
+
+  it('float32 statistics keep 1e-7 when values drift, jump, or the pivot is made of an outlier', async () => {
+    const M = extent.outer * extent.inner;
+    const position = (k: number) => Math.floor(k / extent.inner / extent.channels) * extent.inner + (k % extent.inner);
+    const shapes: Record<string, (j: number) => number> = {
+      drift: (j) => (1000 * j) / M,
+      jump: (j) => (j % Math.floor(M / 16) === 0 ? 1000 : 0),
+      outlier: (j) => (j === 0 ? 1e6 : 0),
+    };
+    const noise = problemOf(extent, { dtype: 'float32' }).x;
+    for (const [name, shift] of Object.entries(shapes)) {
+      const x = Float32Array.from(noise, (value, k) => value + shift(position(k)));
+      const { mean, variance } = await statisticsOf(x, extent, 'float32');
+      const exact = oracle.batchStatistics(x, extent);
+      for (let c = 0; c < extent.channels; c++) {
+        expect(Math.abs(mean[c]! - exact.mean[c]!) / Math.sqrt(exact.variance[c]!), name).toBeLessThan(1e-7);
+        expect(Math.abs(variance[c]! / exact.variance[c]! - 1), name).toBeLessThan(2e-7);
+      }
+    }
+  });
+
+  it('a constant channel has its value as mean, variance 0, and y is beta', async () => {
+    for (const dtype of ['float32', 'float64'] as const) {
+      for (const constant of [0, 0.1, -1e30, 1e-30, 12345.678]) {
+        const { x } = problemOf(extent, { dtype });
+        const data = x.fill(constant);
+        const { mean, variance } = await statisticsOf(data, extent, dtype);
+        expect(mean).toEqual(new Float64Array(extent.channels).fill(data[0]!));
+        expect(variance).toEqual(new Float64Array(extent.channels));
+      }
+    }
+  });
+});
