@@ -93,7 +93,7 @@ async function main(flags: Flags): Promise<number> {
   const signal = onInterrupt();
   const settings = settingsOf(flags);
   const timing = flags.quick
-    ? { rounds: 7, budget: 5, sampling: { sampleTime: 0.001, totalTime: 0.012 } }
+    ? { rounds: 7, budget: 4, sampling: { sampleTime: 0.001, totalTime: 0.008 } }
     : { rounds: 11, sampling: { sampleTime: 0.004, totalTime: 0.06 } };
   const participants = await Participants.gather({
     names: flags.backend,

@@ -8,10 +8,10 @@ import { operations } from '../cases/case.js';
 import { compareShapes } from '../cases/shapes.js';
 import { BaseError, buildTree, resolveCommit, type Tree } from '../compare/base-tree.js';
 import { type Comparison, compareTrees } from '../compare/compare.js';
-import { Side } from '../compare/side.js';
 import { contendersOf } from '../contenders/of-tree.js';
 import { shortCommit, thisCommit } from '../history/commit.js';
 import { repository } from '../repository.js';
+import { ChildProcesses } from '../runners/child-processes.js';
 import { comparisonMarkdown, comparisonTable, summaryOf } from '../terminal/comparison-table.js';
 import { Progress } from '../terminal/progress.js';
 import {
@@ -85,7 +85,7 @@ async function main(flags: Flags): Promise<number> {
     const roots = { base: base.root, head: repository };
     const progress = new Progress('base and head');
     try {
-      comparison = await compareTrees((side) => new Side(roots[side]), {
+      comparison = await compareTrees((side) => new ChildProcesses(roots[side]), {
         contenders: flags.backend,
         settings: flags.shape.flatMap((shape) => flags.dtype.map((dtype) => ({ shape, dtype }))),
         operations: flags.op,

@@ -1,4 +1,5 @@
-// Two working trees against each other: pairs of processes, one of each tree, that sample the same cases in turn.
+// Two working trees against each other: pairs of sets of processes, one of each tree, that sample the same cases
+// in turn.
 import { type Case, nameOfCase, type Operation, type Setting } from '../cases/case.js';
 import type { Runner } from '../runners/runner.js';
 import type { Sampling } from '../timing/clock.js';

@@ -8,6 +8,8 @@ export interface BackendEntry {
   readonly platforms: readonly Platform[];
   /** Its folder in packages/. */
   readonly folder: string;
+  /** Of gpu.js, where it is one. */
+  readonly mode?: GpuJsMode;
   /** The module, as this commit has it. */
   readonly load: () => Promise<unknown>;
   /** Errors: `BACKEND_UNAVAILABLE`. */
@@ -25,13 +27,15 @@ function entry<Module>(
   return { folder, platforms, load, create: create as (module: unknown) => MaybePromise<Backend> };
 }
 
-const gpujs = (mode: GpuJsMode, platforms: readonly Platform[]) =>
-  entry(
+const gpujs = (mode: GpuJsMode, platforms: readonly Platform[]): BackendEntry => ({
+  ...entry(
     'backend-gpujs',
     platforms,
     () => import('@batchnorm/backend-gpujs'),
     ({ createGpuJsBackend }) => createGpuJsBackend({ mode }),
-  );
+  ),
+  mode,
+});
 
 const wasm = (threads: number) =>
   entry(

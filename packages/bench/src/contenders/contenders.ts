@@ -1,13 +1,10 @@
 // Everything that is timed in this process or in a page: the backends, the layer on the first of them, and the straightforward
 // versions. Peers are found where they are installed: see peers.ts.
-import { type GpuJsMode, gpuJsModes } from '@batchnorm/backend-gpujs';
-import { type BackendEntry, backends } from './backends.js';
+import { backends } from './backends.js';
 import type { Contender } from './contender.js';
 import { onKernels } from './on-kernels.js';
 import { onLayer } from './on-layer.js';
 import { rowByRow, straightforwardGpuJs } from './straightforward.js';
-
-const modeOf = (name: string) => gpuJsModes.find((mode) => name === `gpujs-${mode}`);
 
 export const ours: readonly Contender[] = [
   ...Object.entries(backends).map(([name, entry]) => onKernels(name, entry)),
@@ -16,13 +13,12 @@ export const ours: readonly Contender[] = [
 
 export const straightforward: readonly Contender[] = [
   rowByRow,
-  ...Object.entries(backends).flatMap(([name, { platforms }]: [string, BackendEntry]) => {
-    const mode: GpuJsMode | undefined = modeOf(name);
-    return mode ? [straightforwardGpuJs(straightforwardNameOf(name), mode, platforms)] : [];
-  }),
+  ...Object.entries(backends).flatMap(([name, { mode, platforms }]) =>
+    mode ? [straightforwardGpuJs(straightforwardNameOf(name), mode, platforms)] : [],
+  ),
 ];
 
 /** What the straightforward version of a backend is called. */
 export function straightforwardNameOf(contender: string): string {
-  return modeOf(contender) ? `straightforward-${contender}` : rowByRow.name;
+  return backends[contender]?.mode ? `straightforward-${contender}` : rowByRow.name;
 }

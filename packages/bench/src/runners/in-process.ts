@@ -12,7 +12,7 @@ export class InProcessRunner implements Runner {
   readonly platform: Platform;
   readonly #contenders: readonly Contender[];
   readonly #clock: Clock;
-  #current: { readonly name: string; readonly problem: Problem; readonly expected: Expected } | undefined;
+  #problem: Problem | undefined;
   readonly #entrants: Entrant[] = [];
   readonly #tasks: Map<string, Task> = new Map();
 
@@ -28,8 +28,9 @@ export class InProcessRunner implements Runner {
     if (!contender.platforms.includes(this.platform)) {
       return { unavailable: `'${name}' needs ${contender.platforms.join(' or ')}` };
     }
-    const { problem, expected } = this.#problemOf(setting);
     try {
+      const problem = this.#problemOf(setting);
+      const expected = new Expected(problem); // several times the problem's size: not kept
       const entrant = await contender.enter(problem);
       this.#entrants.push(entrant);
       const { description } = entrant;
@@ -58,20 +59,19 @@ export class InProcessRunner implements Runner {
   async release(): Promise<void> {
     this.#tasks.clear();
     for (const entrant of this.#entrants.splice(0)) await entrant.dispose();
-    this.#current = undefined;
+    this.#problem = undefined;
   }
 
   close(): Promise<void> {
     return this.release();
   }
 
-  #problemOf(setting: Setting) {
-    const name = `${nameOfShape(setting.shape)} ${setting.dtype}`;
-    if (this.#current?.name !== name) {
-      const problem = problemOf(setting);
-      this.#current = { name, problem, expected: new Expected(problem) };
+  #problemOf(setting: Setting): Problem {
+    const { shape, dtype } = setting;
+    if (this.#problem?.dtype !== dtype || nameOfShape(this.#problem.shape) !== nameOfShape(shape)) {
+      this.#problem = problemOf(setting);
     }
-    return this.#current;
+    return this.#problem;
   }
 }
 

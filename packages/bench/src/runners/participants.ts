@@ -3,10 +3,9 @@ import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import type { Contender, Kind } from '../contenders/contender.js';
 import { ours, straightforward, straightforwardNameOf } from '../contenders/contenders.js';
 import { peers } from '../contenders/peers.js';
-import { bennyClock } from '../timing/benny-clock.js';
 import type { Participant } from '../timing/measure.js';
+import { ChildProcesses } from './child-processes.js';
 import type { ChromiumRunner } from './chromium.js';
-import { InProcessRunner } from './in-process.js';
 import { PythonRunner, pythonContenders } from './python.js';
 import type { Runner } from './runner.js';
 
@@ -59,7 +58,7 @@ export class Participants {
   }
 
   #addNode(names: readonly string[], { chromium }: Asked): void {
-    const runner = this.#open(new InProcessRunner('node', inNode, bennyClock));
+    const runner = this.#open(new ChildProcesses());
     for (const { name, kind, platforms } of inNode.filter(({ name }) => names.includes(name))) {
       if (platforms.includes('node')) this.all.push({ name, kind, runner });
       else if (!chromium) this.#miss(name, 'needs Chromium: --browser');

@@ -1,13 +1,17 @@
-// One side of a comparison: a process that has the packages of one working tree, named on its command line, and answers requests.
+// A process for contenders: those of this commit, or of the working tree that is named on its command line. It answers requests, a
+// line of JSON each.
 import { createInterface } from 'node:readline';
+import { ours, straightforward } from '../contenders/contenders.js';
 import { contendersOf } from '../contenders/of-tree.js';
-import { InProcessRunner } from '../runners/in-process.js';
-import type { Request } from '../runners/runner.js';
+import { peers } from '../contenders/peers.js';
 import { bennyClock } from '../timing/benny-clock.js';
 import type { Sampling } from '../timing/clock.js';
+import { InProcessRunner } from './in-process.js';
+import type { Request } from './runner.js';
 
-const [root] = process.argv.slice(2) as [string];
-const runner = new InProcessRunner('node', contendersOf(root), bennyClock);
+const [root] = process.argv.slice(2);
+const contenders = root === undefined ? [...ours, ...straightforward, ...peers] : contendersOf(root);
+const runner = new InProcessRunner('node', contenders, bennyClock);
 
 console.log = console.error; // stdout is for answers
 
@@ -36,3 +40,4 @@ for await (const line of createInterface(process.stdin)) {
   );
   process.stdout.write(`${text}\n`);
 }
+process.exit();
