@@ -3,5 +3,5 @@ import { inChromium } from '@batchnorm/browser/vitest-config';
 export default inChromium({
   name: 'backend-wasm',
   include: ['test/conformance.test.ts'],
-  backends: ['wasm@chromium', 'wasm-single@chromium'],
+  backends: ['wasm-1@chromium', 'wasm-2@chromium'],
 });

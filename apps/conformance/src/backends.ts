@@ -11,14 +11,18 @@ interface Entry {
   readonly create: () => MaybePromise<Backend>;
 }
 
+function wasm(threads: number): Entry {
+  return { platforms: ['node', 'chromium'], create: () => createWasmBackend({ threads }) };
+}
+
 function gpujs(mode: GpuJsMode, ...platforms: Platform[]): Entry {
   return { platforms, create: () => createGpuJsBackend({ mode }) };
 }
 
 export const backends: Readonly<Record<string, Entry>> = {
   js: { platforms: ['node', 'chromium'], create: createJsBackend },
-  wasm: { platforms: ['node', 'chromium'], create: () => createWasmBackend() },
-  'wasm-single': { platforms: ['node', 'chromium'], create: () => createWasmBackend({ threads: 1 }) },
+  'wasm-1': wasm(1),
+  'wasm-2': wasm(2),
   'gpujs-cpu': gpujs('cpu', 'node', 'chromium'),
   'gpujs-webasm': gpujs('webasm', 'node', 'chromium'),
   'gpujs-headlessgl': gpujs('headlessgl', 'node'),
@@ -26,3 +30,8 @@ export const backends: Readonly<Record<string, Entry>> = {
   'gpujs-webgl2': gpujs('webgl2', 'chromium'),
   'gpujs-webgpu': gpujs('webgpu', 'chromium'),
 };
+
+/** The backends of a name, or of a family: 'gpujs' is every 'gpujs-…'. */
+export function backendsNamed(name: string): string[] {
+  return Object.keys(backends).filter((one) => one === name || one.startsWith(`${name}-`));
+}

@@ -4,7 +4,7 @@ import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { dtypes, type FixtureFile, FixtureFormatError } from '@batchnorm/conformance';
 import type { Dtype } from '@batchnorm/core-api';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { backends } from './backends.js';
+import { backends, backendsNamed } from './backends.js';
 import type { ConformanceBrowser } from './browser.js';
 import { readFixtureFolder } from './fixture-folder.js';
 import { type OnStatus, ProgressLine } from './progress.js';
@@ -31,21 +31,31 @@ interface Cases {
 /** pnpm runs scripts at the root of the repository; paths are the user's. */
 const pathOf = (path: string) => resolve(process.env.INIT_CWD ?? '', path);
 
-/** An option that takes some of `names`, separated by spaces or commas; by default all of them. */
-function someOf(names: readonly string[], flags: string, description: string): Option {
+/** An option that takes several of `names`, separated by spaces or commas; by default all of them. */
+function severalOf(
+  names: readonly string[],
+  flags: string,
+  description: string,
+  isKnown = (asked: string) => names.includes(asked),
+): Option {
   return new Option(flags, description).default(names, names.join(' ')).argParser((value: string, chosen: string[]) => {
     const asked = value.split(',');
-    if (!asked.every((name) => names.includes(name))) {
-      throw new InvalidArgumentError(`Allowed choices are ${names.join(', ')}.`);
-    }
+    if (!asked.every(isKnown)) throw new InvalidArgumentError(`Allowed choices are ${names.join(', ')}.`);
     return chosen === names ? asked : [...chosen, ...asked];
   });
 }
 
 const program = new Command('conformance')
   .description('Runs every case of the kit against the backends and compares each result with its derived bound.')
-  .addOption(someOf(Object.keys(backends), '--backend <name...>', 'run only these'))
-  .addOption(someOf(dtypes, '--dtype <dtype...>', 'run only these'))
+  .addOption(
+    severalOf(
+      Object.keys(backends),
+      '--backend <name...>',
+      'run only these; gpujs is every gpujs-…',
+      (name) => backendsNamed(name).length > 0,
+    ),
+  )
+  .addOption(severalOf(dtypes, '--dtype <dtype...>', 'run only these'))
   .option('--browser', 'run in Chromium, too; a backend that needs a browser then runs only there')
   .addOption(
     new Option('--chromium <path>', 'the Chromium of --browser (default: the one on PATH)').env('CHROMIUM_PATH'),
@@ -89,7 +99,9 @@ async function runAll(flags: Flags, cases: Cases): Promise<Run> {
 }
 
 async function inNode(flags: Flags, cases: Cases): Promise<BackendReport[]> {
-  const here = flags.backend.filter((name) => !flags.browser || backends[name]!.platforms.includes('node'));
+  const here = flags.backend
+    .flatMap(backendsNamed)
+    .filter((name) => !flags.browser || backends[name]!.platforms.includes('node'));
   return inTurn(here, 'node', (name, onStatus) =>
     runBackend(name, 'node', { ...cases, onProgress: ({ status }) => onStatus(status) }),
   );
@@ -102,7 +114,7 @@ interface InChromium {
 }
 
 async function inChromium(flags: Flags, cases: Cases): Promise<InChromium> {
-  const there = flags.backend.filter((name) => backends[name]!.platforms.includes('chromium'));
+  const there = flags.backend.flatMap(backendsNamed).filter((name) => backends[name]!.platforms.includes('chromium'));
   let browser: ConformanceBrowser;
   try {
     const path = flags.chromium === undefined ? chromiumPath() : pathOf(flags.chromium);
@@ -142,9 +154,10 @@ function nameOf({ backend, platform }: BackendReport): string {
   return platform === 'node' ? backend : `${backend}@${platform}`;
 }
 
-/** Named on the command line, or required by the environment, as CI does. */
+/** Named on the command line, not just its family, or required by the environment, as CI does. */
 function isRequired(report: BackendReport): boolean {
-  if (program.getOptionValueSource('backend') === 'cli') return true;
+  const { backend } = program.opts<Flags>();
+  if (program.getOptionValueSource('backend') === 'cli' && backend.includes(report.backend)) return true;
   return (process.env.REQUIRE_BACKENDS ?? '').split(',').includes(nameOf(report));
 }
 

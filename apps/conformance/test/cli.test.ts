@@ -85,7 +85,7 @@ describe('pnpm conformance', () => {
     const { backends } = await readJson();
     expect(backends.map(({ backend, platform }) => `${backend} ${platform}`)).toEqual(
       [
-        ...['js', 'wasm', 'wasm-single'],
+        ...['js', 'wasm-1', 'wasm-2'],
         ...['cpu', 'webasm', 'headlessgl', 'webgl', 'webgl2', 'webgpu'].map((mode) => `gpujs-${mode}`),
       ].map((name) => `${name} node`),
     );
@@ -94,6 +94,14 @@ describe('pnpm conformance', () => {
       expect(output).toMatch(new RegExp(`│ ${backend} +│ node${unavailable === null ? ' +│ +1 pass' : ' skip'}`));
       expect(results).toHaveLength(unavailable === null ? 1 : 0);
     }
+  });
+
+  it('takes a family for all of its backends, whether they run here or not', async () => {
+    await write('right.json', golden([4, 6, 4, 6]));
+    const { code, output } = await conformance(['--backend', 'js,gpujs', '--fixtures', '.'], { REQUIRE_BACKENDS: '' });
+    for (const name of ['js', 'gpujs-cpu', 'gpujs-webgl']) expect(output).toContain(`│ ${name} `);
+    expect(output).not.toContain('wasm-1');
+    expect(code).toBe(0);
   });
 
   it('exits with 1 when a backend does not run that was asked for by name or by REQUIRE_BACKENDS', async () => {
@@ -192,8 +200,8 @@ describe('pnpm conformance --browser', () => {
     const { code, output } = await conformance(args);
     const { backends } = await readJson();
     expect(backends.map(({ backend, platform }) => `${backend} ${platform}`)).toEqual([
-      ...['js', 'wasm', 'wasm-single', 'gpujs-cpu', 'gpujs-webasm', 'gpujs-headlessgl'].map((name) => `${name} node`),
-      ...['js', 'wasm', 'wasm-single', 'gpujs-cpu', 'gpujs-webasm', 'gpujs-webgl', 'gpujs-webgl2', 'gpujs-webgpu'].map(
+      ...['js', 'wasm-1', 'wasm-2', 'gpujs-cpu', 'gpujs-webasm', 'gpujs-headlessgl'].map((name) => `${name} node`),
+      ...['js', 'wasm-1', 'wasm-2', 'gpujs-cpu', 'gpujs-webasm', 'gpujs-webgl', 'gpujs-webgl2', 'gpujs-webgpu'].map(
         (name) => `${name} chromium`,
       ),
     ]);
