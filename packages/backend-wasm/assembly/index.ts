@@ -40,8 +40,7 @@ function forwardTraining<T>(job: Job, from: i32, to: i32): void {
       batchStatistics<T>(job, c, end);
     }
     coefficients<T>(job, c, end);
-    // The last section first: it is still in cache.
-    for (let s = job.sections - 1; s >= 0; s--) normalize<T>(job, c, end, s * job.section, endOf(job, s));
+    normalize<T>(job, c, end, 0, job.outer);
   }
 }
 
@@ -51,13 +50,7 @@ function backward<T>(job: Job, from: i32, to: i32, isTraining: bool): void {
     clearSums(job, c, end);
     gradientSums<T>(job, c, end, 0, job.outer);
     gradientCoefficients<T>(job, c, end);
-    for (let s = job.sections - 1; s >= 0; s--) {
-      if (isTraining) inputGradient<T>(job, c, end, s * job.section, endOf(job, s));
-      else scaledGradient<T>(job, c, end, s * job.section, endOf(job, s));
-    }
+    if (isTraining) inputGradient<T>(job, c, end, 0, job.outer);
+    else scaledGradient<T>(job, c, end, 0, job.outer);
   }
-}
-
-function endOf(job: Job, section: i32): i32 {
-  return min((section + 1) * job.section, job.outer);
 }
