@@ -4,6 +4,11 @@ import { BatchNormError, type Dtype, type FloatArray } from '@batchnorm/core-api
 const pageBytes = 65536;
 /** Everything begins at a cache line. */
 const alignment = 64;
+/**
+ * Ranges of this size and more are followed by nine unused cache lines. Else tensors of a power of two bytes would begin at the same
+ * offset of a page: a load from one then waits for stores to the other, and all compete for the same sets of the cache.
+ */
+const [largeRange, gap] = [65536, 9 * alignment];
 /** Below this are the crew of threads, and nothing at address 0. */
 const firstFree = 4096;
 
@@ -43,7 +48,8 @@ export class KernelMemory {
 
   /** Errors: `LIMIT_EXCEEDED`, and everything is as it was. */
   allocate(bytes: number): number {
-    const size = Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
+    const rounded = Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
+    const size = rounded < largeRange ? rounded : rounded + gap;
     let index = this.#free.findIndex((range) => range.bytes >= size);
     if (index < 0) {
       this.#grow(size);

@@ -99,10 +99,17 @@ describe('KernelMemory', () => {
       if (next) expect(next.at).toBeGreaterThanOrEqual(at + bytes);
     }
     for (const n of [1, 3, 2, 0, ...Array.from({ length: 46 }, (_, k) => 49 - k)]) memory.free(taken[n]!.at);
-    const all = (1 << 20) - 4096;
+    // But for what lies below, and the gap behind.
+    const all = (1 << 20) - 4096 - 576;
     const whole = memory.allocate(all);
     expect(() => memory.allocate(64)).toThrow(/expected at most/);
     memory.free(whole);
     expect(memory.allocate(all)).toBe(whole);
+  });
+
+  it('begins neighbours of a power of two bytes at different offsets of a page', () => {
+    const memory = new KernelMemory(1 << 22, false);
+    const offsets = Array.from({ length: 4 }, () => memory.allocate(1 << 18) % 4096);
+    expect(new Set(offsets).size).toBe(4);
   });
 });
