@@ -1,9 +1,9 @@
-// Host arrays through wasm memory: copied in, worked on and copied out in parts that stay in cache on the way. With threads
-// they are copied whole, because only this thread can copy them.
-import type { FloatArray, MaybePromise, Plan } from '@batchnorm/core-api';
+// Host arrays through wasm memory: copied in, worked on and copied out in parts that stay in cache on the way. All of it on the
+// calling thread, the only one that can copy them: by the time others could help, a part has left the cache (docs/performance.md).
+import type { FloatArray, Plan } from '@batchnorm/core-api';
 import { bytesPerElement } from './device-tensor.js';
 import type { KernelMemory } from './memory.js';
-import { after, operations, type Passes } from './passes.js';
+import { operations, type Passes } from './passes.js';
 import { pitchOf, type SavedForward } from './saved-forward.js';
 
 /** What a part should have at most: a quarter of a usual L2 cache. */
@@ -24,7 +24,7 @@ export class HostParts {
   readonly #elements: number;
   /** Where dgamma and dbeta go. */
   readonly #gradients: number;
-  /** Room for parts, and for all of dy or y; taken when they are needed first. */
+  /** Room for parts, and for all of dy; taken when they are needed first. */
   #part = 0;
   #whole = 0;
 
@@ -42,14 +42,9 @@ export class HostParts {
   }
 
   /** Statistics and coefficients of `x`, into `saved`, with a copy of x; what is left is `deliver`. */
-  forwardTraining(saved: SavedForward, x: FloatArray): MaybePromise<void> {
+  forwardTraining(saved: SavedForward, x: FloatArray): void {
     const copy = saved.copyOfX(this.#bytes(this.#elements));
     saved.x = copy;
-    if (this.#passes.isShared) {
-      this.#copyIn(x, 0, x.length, copy);
-      this.#passes.aim({ saved, x: copy, out: this.#wholeRoom() });
-      return this.#passes.forwardTraining();
-    }
     this.#passes.aim({ saved, x: copy, out: 0 });
     this.#copySamples(x, copy);
     this.#passes.perform(operations.choosePivots);
@@ -66,8 +61,7 @@ export class HostParts {
 
   /** The second half of `forwardTraining`, in which nothing can fail. */
   deliver(saved: SavedForward, y: FloatArray): void {
-    if (this.#passes.isShared) this.#copyOut(this.#wholeRoom(), y, 0, y.length);
-    else this.#writeParts(y, (out) => ({ saved, x: saved.x, out }), operations.normalize);
+    this.#writeParts(y, (out) => ({ saved, x: saved.x, out }), operations.normalize);
   }
 
   forwardInference(saved: SavedForward, x: FloatArray, y: FloatArray): void {
@@ -84,15 +78,10 @@ export class HostParts {
     });
   }
 
-  backwardTraining(saved: SavedForward, dy: FloatArray, dx: FloatArray): MaybePromise<void> {
+  backwardTraining(saved: SavedForward, dy: FloatArray, dx: FloatArray): void {
     const whole = this.#wholeRoom();
     const operands = { saved, x: saved.x, dy: whole, out: whole, ...this.#gradientAddresses };
     this.#passes.aim(operands);
-    if (this.#passes.isShared) {
-      this.#copyIn(dy, 0, dy.length, whole);
-      const copyOut = () => this.#copyOut(whole, dx, 0, dx.length);
-      return after(this.#passes.backward(true), copyOut);
-    }
     this.#passes.perform(operations.beginGradients);
     this.#eachPart((first, last) => {
       this.#copyIn(dy, first * this.#row, last * this.#row, whole + this.#bytes(first * this.#row));

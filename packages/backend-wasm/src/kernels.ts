@@ -86,18 +86,17 @@ export class WasmKernels implements Kernels {
     this.device = new DeviceOperations(this.#plant);
   }
 
-  forwardTraining(input: ForwardTrainingInput<HostMemory>): MaybePromise<ForwardTrainingOutput<HostMemory>> {
-    const { engine } = this.#plant;
-    engine.assertUsable();
+  forwardTraining(input: ForwardTrainingInput<HostMemory>): ForwardTrainingOutput<HostMemory> {
+    this.#plant.engine.assertUsable();
     const saved = this.#plant.newSaved(input);
-    const finish = (): ForwardTrainingOutput<HostMemory> => {
+    return releasing(saved, () => {
+      this.#parts.forwardTraining(saved, input.x);
       const statistics = copyOf(saved);
       if (input.requireFinite) assertFiniteStatistics(statistics);
       const y = input.y ?? allocate(this.#plant.plan.dtype, input.x.length);
       this.#parts.deliver(saved, y);
       return { y, saved, statistics };
-    };
-    return releasing(saved, () => after(this.#parts.forwardTraining(saved, input.x), finish));
+    });
   }
 
   forwardInference(input: ForwardInferenceInput<HostMemory>): ForwardOutput<HostMemory> {
@@ -112,11 +111,11 @@ export class WasmKernels implements Kernels {
     });
   }
 
-  backwardTraining(input: BackwardInput<HostMemory>): MaybePromise<BackwardOutput<HostMemory>> {
+  backwardTraining(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     return this.#backward(input, (saved, dx) => this.#parts.backwardTraining(saved, input.dy, dx));
   }
 
-  backwardInference(input: BackwardInput<HostMemory>): MaybePromise<BackwardOutput<HostMemory>> {
+  backwardInference(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     return this.#backward(input, (saved, dx) => this.#parts.backwardInference(saved, input.dy, dx));
   }
 
@@ -127,17 +126,16 @@ export class WasmKernels implements Kernels {
 
   #backward(
     input: BackwardInput<HostMemory>,
-    compute: (saved: SavedForward, dx: FloatArray) => MaybePromise<void>,
-  ): MaybePromise<BackwardOutput<HostMemory>> {
+    compute: (saved: SavedForward, dx: FloatArray) => void,
+  ): BackwardOutput<HostMemory> {
     this.#plant.engine.assertUsable();
     const { extent, dtype } = this.#plant.plan;
     const dx = input.dx ?? allocate(dtype, input.dy.length);
     const dgamma = input.dgamma ?? new Float64Array(extent.channels);
     const dbeta = input.dbeta ?? new Float64Array(extent.channels);
-    return after(compute(input.saved as SavedForward, dx), () => {
-      this.#parts.readGradients(dgamma, dbeta);
-      return { dx, dgamma, dbeta };
-    });
+    compute(input.saved as SavedForward, dx);
+    this.#parts.readGradients(dgamma, dbeta);
+    return { dx, dgamma, dbeta };
   }
 }
 

@@ -118,11 +118,6 @@ export class Passes {
     }
   }
 
-  /** Whether calls are shared with other threads. */
-  get isShared(): boolean {
-    return this.#crew !== undefined;
-  }
-
   /** Says what the next calls are about. */
   aim({ saved, x, dy = 0, out, dgamma = 0, dbeta = 0 }: Operands): void {
     const job = this.#job / 4;
