@@ -1,9 +1,15 @@
 // Interleaving: every case once in each round, in an order of its own for each round, so that whatever else the machine does
 // falls on all of them alike.
-import { setImmediate as eventLoopTurn } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { median } from './statistics.js';
+
+/**
+ * Before each turn: the threads of the one before, PyTorch's and ours, look for work for some time before they sleep. A Ctrl-C is
+ * heard then, too, which benny's synchronous cases would leave unheard.
+ */
+const pauseMs = 10;
 
 export interface Timed {
   /** Seconds per call of some samples. */
@@ -28,7 +34,7 @@ export async function inRounds(
   for (let round = 0; round < rounds; round++) {
     if (round >= 3 && (performance.now() - begin) / 1000 > budget) break;
     for (const index of shuffled(cases.length, round)) {
-      await eventLoopTurn(); // benny times synchronous cases without one, and a Ctrl-C would go unheard
+      await pause(pauseMs);
       signal?.throwIfAborted();
       times[index]!.push(median([...(await cases[index]!.sample())]));
       onSample?.();
