@@ -1,10 +1,10 @@
 // Everybody can use it: axe in both views and both colour schemes, the keyboard alone, a narrow screen.
-import { chromiumMissing, chromiumPath, launchChromium } from '@batchnorm/browser';
+import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { describeMissing } from '@batchnorm/browser/describe-backend';
 import axe from 'axe-core';
-import type { Browser, Page } from 'playwright';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Site, serveSite } from './site.js';
+import type { Page } from 'playwright';
+import { describe, expect, it } from 'vitest';
+import { served } from './served.js';
 import { visit } from './visitor.js';
 
 const path = chromiumPath();
@@ -13,21 +13,12 @@ const brief = '?backends=js,gpujs-cpu&shapes=32x10&rounds=2';
 describe('the page, for everybody', () => {
   if (path === undefined) return describeMissing('js@chromium', chromiumMissing);
 
-  let site: Site;
-  let browser: Browser;
-  beforeAll(async () => {
-    site = await serveSite();
-    browser = await launchChromium(path);
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await site?.close();
-  });
+  const here = served(path);
 
   it.for(['light', 'dark'] as const)(
     'has no accessibility violation in %s, before, during and after',
     async (colorScheme) => {
-      const { page, measure } = await visit(browser, site.address + brief, { colorScheme });
+      const { page, measure } = await visit(here.browser, here.site.address + brief, { colorScheme });
       expect(await violations(page)).toEqual([]);
       const ended = measure(50_000);
       await page.getByText('Checking').waitFor();
@@ -44,7 +35,7 @@ describe('the page, for everybody', () => {
   );
 
   it('can be visited by keyboard alone, with the focus in sight', async () => {
-    const { page } = await visit(browser, site.address + brief);
+    const { page } = await visit(here.browser, here.site.address + brief);
     await tabTo(page, 'Measure this device');
     await page.keyboard.press('Enter');
     await page.locator('.progress[data-state=running]').waitFor();
@@ -77,7 +68,7 @@ describe('the page, for everybody', () => {
   });
 
   it('fits screens of 360, 390 and 1280 pixels, with everything open', async () => {
-    const { page, measure } = await visit(browser, site.address + brief);
+    const { page, measure } = await visit(here.browser, here.site.address + brief);
     await measure(50_000);
     for (const summary of await page.locator('summary').all()) await summary.click();
     await page.locator('.cases tr').nth(500).waitFor();
@@ -92,7 +83,7 @@ describe('the page, for everybody', () => {
       return all;
     };
     expect(await overflows()).toEqual([0, 0, 0]);
-    await page.goto(`${site.address}#playground`);
+    await page.goto(`${here.site.address}#playground`);
     await page.locator('.chart svg').nth(4).waitFor();
     expect(await overflows()).toEqual([0, 0, 0]);
     await page.close();

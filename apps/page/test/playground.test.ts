@@ -1,9 +1,9 @@
 // The second view in real Chromium: what is shown is what the layer computes.
-import { chromiumMissing, chromiumPath, launchChromium } from '@batchnorm/browser';
+import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { describeMissing } from '@batchnorm/browser/describe-backend';
-import type { Browser, Page } from 'playwright';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Site, serveSite } from './site.js';
+import type { Page } from 'playwright';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { served } from './served.js';
 import { visit } from './visitor.js';
 
 const path = chromiumPath();
@@ -11,18 +11,11 @@ const path = chromiumPath();
 describe('the page, playing', () => {
   if (path === undefined) return describeMissing('js@chromium', chromiumMissing);
 
-  let site: Site;
-  let browser: Browser;
+  const here = served(path);
   let page: Page;
   let problems: string[];
   beforeAll(async () => {
-    site = await serveSite();
-    browser = await launchChromium(path);
-    ({ page, problems } = await visit(browser, `${site.address}#playground`));
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await site?.close();
+    ({ page, problems } = await visit(here.browser, `${here.site.address}#playground`));
   });
 
   const slide = (name: string, value: number) => page.getByRole('slider', { name }).fill(String(value));

@@ -1,9 +1,8 @@
 // The page never freezes: whatever is heavy happens in workers.
-import { chromiumMissing, chromiumPath, launchChromium } from '@batchnorm/browser';
+import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { describeMissing } from '@batchnorm/browser/describe-backend';
-import type { Browser } from 'playwright';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Site, serveSite } from './site.js';
+import { describe, expect, it } from 'vitest';
+import { served } from './served.js';
 import { visit } from './visitor.js';
 
 const path = chromiumPath();
@@ -11,20 +10,14 @@ const path = chromiumPath();
 describe('the page, while it measures', () => {
   if (path === undefined) return describeMissing('gpujs-webgl2@chromium', chromiumMissing);
 
-  let site: Site;
-  let browser: Browser;
-  beforeAll(async () => {
-    site = await serveSite();
-    browser = await launchChromium(path);
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await site?.close();
-  });
+  const here = served(path);
 
   // Again, because another program can hold up any thread for as long.
   it('has no task of more than 100 ms on its main thread', { retry: 2, timeout: 100_000 }, async () => {
-    const { page, measure, longTasks } = await visit(browser, `${site.address}?backends=js,gpujs-cpu&rounds=3`);
+    const { page, measure, longTasks } = await visit(
+      here.browser,
+      `${here.site.address}?backends=js,gpujs-cpu&rounds=3`,
+    );
     const loading = (await longTasks()).length;
     await measure(90_000);
     expect((await longTasks()).slice(loading).filter((duration) => duration > 100)).toEqual([]);
@@ -34,10 +27,10 @@ describe('the page, while it measures', () => {
   // A processor that stands in for the GPU takes every core, and the main thread waits for its turn. So this counts how long tasks
   // computed, not how long they took.
   it('computes in no task for more than 50 ms, also where WebGL takes every core', { timeout: 100_000 }, async () => {
-    const { page, measure } = await visit(browser, `${site.address}?backends=js,gpujs-webgl2&kit=off`);
-    await browser.startTracing(page, { categories: ['toplevel'] });
+    const { page, measure } = await visit(here.browser, `${here.site.address}?backends=js,gpujs-webgl2&kit=off`);
+    await here.browser.startTracing(page, { categories: ['toplevel'] });
     await measure(90_000);
-    const tasks = mainThreadTasks(await browser.stopTracing());
+    const tasks = mainThreadTasks(await here.browser.stopTracing());
     expect(tasks.length).toBeGreaterThan(100);
     expect(tasks.filter((milliseconds) => milliseconds > 50)).toEqual([]);
     await page.close();

@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { chromiumMissing, chromiumPath, launchChromium, withoutGpu } from '@batchnorm/browser';
 import { describeMissing, isRequired } from '@batchnorm/browser/describe-backend';
 import { dtypes, suite } from '@batchnorm/conformance';
-import type { Browser } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backendNames } from '../src/backends.js';
-import { type Site, serveSite } from './site.js';
+import { served } from './served.js';
+import { serveSite } from './site.js';
 import { kitOf, rowOf, type Visitor, visit } from './visitor.js';
 
 const kitSize = dtypes.length * suite.length;
@@ -25,23 +25,14 @@ describe('the page, measuring', () => {
     return;
   }
 
-  let site: Site;
-  let browser: Browser;
-  beforeAll(async () => {
-    site = await serveSite();
-    browser = await launchChromium(path);
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await site?.close();
-  });
+  const here = served(path);
 
   describe('the whole visit, as it is by default', () => {
     let visitor: Visitor;
     beforeAll(async () => {
       visitor = await visit(
-        browser,
-        site.address + (visited.length < backendNames.length ? `?backends=${visited}` : ''),
+        here.browser,
+        here.site.address + (visited.length < backendNames.length ? `?backends=${visited}` : ''),
       );
       await visitor.measure(900_000);
     }, 900_000);
@@ -90,7 +81,7 @@ describe('the page, measuring', () => {
 
     it('asks no other host for anything, and nothing goes wrong', () => {
       // blob: and data: addresses have no host.
-      expect([...visitor.hosts].filter((host) => host !== '')).toEqual([new URL(site.address).host]);
+      expect([...visitor.hosts].filter((host) => host !== '')).toEqual([new URL(here.site.address).host]);
       expect(visitor.problems).toEqual([]);
     });
 
@@ -141,7 +132,7 @@ describe('the page, measuring', () => {
 
   it('has nothing to recommend where nothing works', async () => {
     const bare = await launchChromium(path, withoutGpu);
-    const { page, measure } = await visit(bare, `${site.address}?backends=gpujs-webgl2,gpujs-webgpu&shapes=32x10`);
+    const { page, measure } = await visit(bare, `${here.site.address}?backends=gpujs-webgl2,gpujs-webgpu&shapes=32x10`);
     await measure(30_000);
     expect(await page.locator('.answer .name').textContent()).toBe('Nothing');
     expect(await page.locator('.reasons li').allTextContents()).toHaveLength(2);
@@ -150,8 +141,8 @@ describe('the page, measuring', () => {
 
   it('measures what its address asks for, and says in its address what is chosen', async () => {
     const { page, measure, problems } = await visit(
-      browser,
-      `${site.address}?backends=js&kit=off&shapes=32x10&rounds=3`,
+      here.browser,
+      `${here.site.address}?backends=js&kit=off&shapes=32x10&rounds=3`,
     );
     await measure(30_000);
     const report = await reportOf({ page });
@@ -178,7 +169,7 @@ describe('the page, measuring', () => {
   });
 
   it('stops when it is told to, keeps what it has found, and starts again', async () => {
-    const { page, measure } = await visit(browser, `${site.address}?backends=js&shapes=32x10&rounds=1`);
+    const { page, measure } = await visit(here.browser, `${here.site.address}?backends=js&shapes=32x10&rounds=1`);
     await page.getByRole('button', { name: 'Measure this device' }).click();
     await kitOf(page, 'js').locator('.cells .passed').nth(20).waitFor();
     await page.getByRole('button', { name: 'Stop' }).click();

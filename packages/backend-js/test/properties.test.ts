@@ -1,4 +1,5 @@
 // What holds for all inputs, whatever the numbers are.
+import { type SeededBatch, seededBatch } from '@batchnorm/conformance';
 import {
   BatchNorm,
   type BatchNormOptions,
@@ -10,13 +11,13 @@ import {
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createJsBackend } from '../src/index.js';
-import { type Activations, extents, problemOf, seeds } from './problems.js';
+import { extents, seeds } from './arbitraries.js';
 import { reference } from './reference.js';
 
 const backend = createJsBackend();
 const dtype = 'float64';
 
-function layerFor({ extent, gamma, beta }: Activations, options: Partial<BatchNormOptions> = {}): BatchNorm {
+function layerFor({ extent, gamma, beta }: SeededBatch, options: Partial<BatchNormOptions> = {}): BatchNorm {
   const layer = new BatchNorm({ backend, numFeatures: extent.channels, dtype, ...options });
   layer.gamma.set(gamma);
   layer.beta.set(beta);
@@ -42,10 +43,10 @@ function expectClose(got: ArrayLike<number>, want: ArrayLike<number>, tolerance:
 
 const problems = fc
   .record({ extent: extents, seed: seeds, mean: fc.double({ min: -100, max: 100, noNaN: true }) })
-  .map(({ extent, seed, mean }) => problemOf(extent, { seed, mean }));
+  .map(({ extent, seed, mean }) => seededBatch(extent, { seed, mean }));
 const manyValues = problems.filter(({ extent }) => valuesPerChannel(extent) >= 8);
 
-const check = (property: fc.IAsyncProperty<[Activations]>, numRuns = 60) =>
+const check = (property: fc.IAsyncProperty<[SeededBatch]>, numRuns = 60) =>
   fc.assert(property, { seed: 20261122, numRuns });
 
 describe('for every extent', () => {

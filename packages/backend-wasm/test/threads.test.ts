@@ -1,13 +1,14 @@
 // Threads: the same bits however many there are, an error when one dies, and no process that they keep alive.
+
 import { execFile } from 'node:child_process';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { seededBatch } from '@batchnorm/conformance';
 import { BatchNorm, type Dtype, type Extent } from '@batchnorm/core-api';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
 import { expectCode } from './expect-code.js';
-import { problemOf } from './problems.js';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -23,7 +24,7 @@ const extents: Extent[] = [
 async function train(threads: number, extent: Extent, dtype: Dtype, onDevice: boolean) {
   const backend = await createWasmBackend({ threads });
   expect(backend.execution.threads).toBe(threads);
-  const { x, dy, gamma, beta } = problemOf(extent, { dtype, mean: 3 });
+  const { x, dy, gamma, beta } = seededBatch(extent, { dtype, mean: 3 });
   const shape = [extent.outer, extent.channels, extent.inner];
   const layer = new BatchNorm({ backend, numFeatures: extent.channels, dtype });
   layer.gamma.set(gamma);
@@ -81,7 +82,7 @@ async function backendWithWorkers(threads: number) {
 describe('a worker that dies', () => {
   const [extent] = extents as [Extent];
   const shape = [extent.outer, extent.channels];
-  const { x, dy } = problemOf(extent, { dtype: 'float32' });
+  const { x, dy } = seededBatch(extent, { dtype: 'float32' });
 
   it('is DEVICE_LOST from the next call on, and a new backend carries on from the state', async () => {
     const { backend, workers } = await backendWithWorkers(3);

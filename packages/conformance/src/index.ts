@@ -9,5 +9,6 @@ export { type FixtureCase, type FixtureFile, FixtureFormatError, parseFixtureFil
 export { conditioningOf, type Magnitude, type Magnitudes, magnitudes, type Normalization } from './magnitudes.js';
 export * as oracle from './oracle.js';
 export { type Problem, solve } from './problem.js';
+export { type SeededBatch, type SeededBatchOptions, seededBatch } from './seeded-batch.js';
 export { suite } from './suite.js';
 export { type Circumstances, type Quantity, tolerance } from './tolerance.js';

@@ -1,9 +1,10 @@
-// Seeded problems of any extent.
+// Seeded activations of any extent, for tests of a backend's own.
 import type { Dtype, Extent, FloatArray } from '@batchnorm/core-api';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
 
-export interface Activations {
+/** A batch, its gradient and parameters: x and dy of the extent, gamma and beta [C]. */
+export interface SeededBatch {
   readonly extent: Extent;
   readonly epsilon: number;
   readonly x: FloatArray;
@@ -12,7 +13,7 @@ export interface Activations {
   readonly beta: Float64Array;
 }
 
-export interface ProblemOptions {
+export interface SeededBatchOptions {
   readonly dtype?: Dtype;
   readonly seed?: number;
   readonly mean?: number;
@@ -20,10 +21,10 @@ export interface ProblemOptions {
 }
 
 /** Normal-ish values around `mean`; parameters of either sign. */
-export function problemOf(
+export function seededBatch(
   extent: Extent,
-  { dtype = 'float64', seed = 1, mean = 0, deviation = 1 }: ProblemOptions = {},
-): Activations {
+  { dtype = 'float64', seed = 1, mean = 0, deviation = 1 }: SeededBatchOptions = {},
+): SeededBatch {
   const generator = mersenne(seed);
   const random = () => uniformFloat64(generator);
   const bell = () => random() + random() + random() + random() - 2;
