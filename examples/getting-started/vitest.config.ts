@@ -1,3 +1,3 @@
-import { defineProject } from 'vitest/config';
+import { inNode } from '../../vitest.node.js';
 
-export default defineProject({ test: { include: ['test/**/*.test.ts'], testTimeout: 60_000 } });
+export default inNode();

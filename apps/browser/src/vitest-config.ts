@@ -42,8 +42,9 @@ export function inChromium({ name, include, backends, dependencies = [] }: Chrom
     test: {
       name,
       include,
-      // Software rendering of a large case takes seconds.
-      testTimeout: 60_000,
+      // For what hangs alone: software rendering of a large case takes seconds, and more on a busy machine.
+      testTimeout: 180_000,
+      hookTimeout: 180_000,
       provide: { requiredBackends },
       browser: {
         enabled: true,

@@ -10,7 +10,7 @@ const path = chromiumPath();
 describe('ConformanceBrowser', () => {
   if (path === undefined) return describeMissing('js@chromium', chromiumMissing);
 
-  it('reports an error of the page, and runs the next backend', { timeout: 60_000 }, async () => {
+  it('reports an error of the page, and runs the next backend', async () => {
     const browser = await ConformanceBrowser.start(path);
     try {
       const [wrong, right] = [

@@ -34,7 +34,7 @@ const casesIn = (group: Group) => suite.filter((one) => one.group === group).len
 const readJson = async (): Promise<Document> => JSON.parse(await readFile(join(folder, 'out.json'), 'utf8'));
 
 describe('pnpm conformance', () => {
-  it('passes every case of the kit in both dtypes, and writes them as JSON', { timeout: 60_000 }, async () => {
+  it('passes every case of the kit in both dtypes, and writes them as JSON', async () => {
     const { code, output } = await conformance(['--backend', 'js', '--json', 'out.json']);
     expect(output).toContain(`${2 * suite.length} cases passed, 0 failed, 0 skipped`);
     expect(output).toMatch(
@@ -69,7 +69,7 @@ describe('pnpm conformance', () => {
     });
   });
 
-  it('runs one dtype only when asked, and shows ten cases as one sign', { timeout: 60_000 }, async () => {
+  it('runs one dtype only when asked, and shows ten cases as one sign', async () => {
     const { output } = await conformance(['--backend', 'js', '--dtype', 'float64']);
     expect(output).toContain(`${suite.length} cases passed`);
     expect(output).not.toContain('float32');
@@ -194,7 +194,7 @@ describe('pnpm conformance --browser', () => {
 
   if (chromiumPath() === undefined) return describeMissing('js@chromium', chromiumMissing);
 
-  it('merges Node and Chromium into one table and one document', { timeout: 120_000 }, async () => {
+  it('merges Node and Chromium into one table and one document', async () => {
     await write('right.json', golden([4, 6, 4, 6]));
     const args = ['--browser', '--fixtures', '.', '--json', 'out.json'];
     const { code, output } = await conformance(args);
@@ -214,7 +214,7 @@ describe('pnpm conformance --browser', () => {
     expect({ code, output }).toMatchObject({ code: 0 });
   });
 
-  it('reports a wrong result of the page like one of Node', { timeout: 60_000 }, async () => {
+  it('reports a wrong result of the page like one of Node', async () => {
     await write('wrong.json', golden([4, 6, 4, 6.001]));
     const { code, output } = await conformance(['--backend', 'js', '--browser', '--fixtures', '.']);
     expect(output).toMatch(/js chromium: float32 wrong.json by hand: step 1 y\[3\]: received 6, expected 6.001/);

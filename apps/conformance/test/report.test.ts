@@ -138,7 +138,7 @@ const conformance = (...args: readonly string[]) =>
   runCommand(folder, ['--backend', 'js', '--dtype', 'float32', ...args]);
 
 describe('pnpm conformance --report', () => {
-  it('writes the three files into a folder that it makes', { timeout: 60_000 }, async () => {
+  it('writes the three files into a folder that it makes', async () => {
     expect(await conformance('--report', 'deep/report')).toMatchObject({ code: 0 });
     const read = (name: string) => readFile(join(folder, 'deep/report', name), 'utf8');
     expect(JSON.parse(await read('conformance.json'))).toMatchObject({ formatVersion: 2, failed: 0 });

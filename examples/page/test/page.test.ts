@@ -59,7 +59,7 @@ describe('the built page', () => {
     await build({ root, build: { outDir: folder, emptyOutDir: true } });
     server = await preview({ root, build: { outDir: folder }, preview: { host: 'localhost' } });
     browser = await launchChromium(path);
-  }, 60_000);
+  });
   afterAll(async () => {
     vi.unstubAllEnvs();
     await browser?.close();
@@ -71,12 +71,13 @@ describe('the built page', () => {
 
   async function open(mode: string): Promise<{ page: Page; problems: string[]; hosts: Set<string> }> {
     const page = await browser.newPage();
+    page.setDefaultTimeout(120_000);
     const [problems, hosts] = [[] as string[], new Set<string>()];
     page.on('pageerror', (error) => problems.push(String(error)));
     page.on('response', (response) => response.ok() || problems.push(`${response.status()} ${response.url()}`));
     page.on('request', (request) => hosts.add(new URL(request.url()).host));
     await page.goto(`${address()}?mode=${mode}`);
-    await page.locator('section[aria-busy=false]').nth(1).waitFor({ timeout: 60_000 });
+    await page.locator('section[aria-busy=false]').nth(1).waitFor();
     return { page, problems, hosts };
   }
 
@@ -99,19 +100,15 @@ describe('the built page', () => {
     await page.close();
   });
 
-  it.for(['auto', ...modes])(
-    'shows the right numbers on gpu.js, mode %s',
-    { timeout: 90_000 },
-    async (mode, { skip }) => {
-      const { page, problems } = await open(mode);
-      const section = page.locator('section').nth(1);
-      const [error] = await section.locator('.error').allTextContents();
-      if (error?.includes('BACKEND_UNAVAILABLE') && !isRequired(`gpujs-${mode}@chromium`)) skip(error);
-      expect(error).toBeUndefined();
-      await expectNumbers(section);
-      expect(await section.locator('dd').first().textContent()).toMatch(/\S/);
-      expect(problems).toEqual([]);
-      await page.close();
-    },
-  );
+  it.for(['auto', ...modes])('shows the right numbers on gpu.js, mode %s', async (mode, { skip }) => {
+    const { page, problems } = await open(mode);
+    const section = page.locator('section').nth(1);
+    const [error] = await section.locator('.error').allTextContents();
+    if (error?.includes('BACKEND_UNAVAILABLE') && !isRequired(`gpujs-${mode}@chromium`)) skip(error);
+    expect(error).toBeUndefined();
+    await expectNumbers(section);
+    expect(await section.locator('dd').first().textContent()).toMatch(/\S/);
+    expect(problems).toEqual([]);
+    await page.close();
+  });
 });

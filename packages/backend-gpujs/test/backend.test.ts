@@ -186,9 +186,7 @@ await describeModes(modesHere, (mode, create) => {
       await backend.dispose();
     });
 
-    it('of 500 training steps leave nothing behind, and compile nothing after the first', {
-      timeout: 60_000,
-    }, async () => {
+    it('of 500 training steps leave nothing behind, and compile nothing after the first', async () => {
       const memory = countDeviceMemory();
       const builds = countBuilds();
       const backend = await create();

@@ -130,7 +130,7 @@ describe('a process', () => {
       const data = new Float32Array(200_000).fill(1);
       backend.upload({ data, shape: [1000, 200] });
       console.log(backend.execution.threads);`;
-    const node = promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], { timeout: 20_000 });
+    const node = promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], { timeout: 120_000 });
     expect((await node).stdout).toBe('3\n');
   });
 });

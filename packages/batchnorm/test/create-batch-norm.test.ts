@@ -28,7 +28,7 @@ describe(`createBatchNorm (${nameHere('batchnorm')})`, () => {
     expect(chosen!.milliseconds).toBeGreaterThan(0);
     expect(chosen!.error).toBeLessThan(1e-6);
     await layer.dispose();
-  }, 30_000);
+  });
 
   it('says of every backend whether it works here, or why not', async () => {
     const layer = await createBatchNorm({ numFeatures: 2 });
@@ -36,7 +36,7 @@ describe(`createBatchNorm (${nameHere('batchnorm')})`, () => {
     for (const { available, reason } of layer.report.candidates) expect(available).toBe(reason === null);
     expect(JSON.parse(JSON.stringify(layer.report))).toEqual(layer.report);
     await layer.dispose();
-  }, 30_000);
+  });
 
   it('is a BatchNorm with the options given', async () => {
     const layer = await createBatchNorm({ numFeatures: 2, epsilon: 1e-3, momentum: 'cumulative', backends: ['js'] });
@@ -60,14 +60,14 @@ describe(`createBatchNorm (${nameHere('batchnorm')})`, () => {
     const second = await createBatchNorm({ numFeatures: 2, cache });
     expect(second.report).toMatchObject({ chosen: first.report.chosen, fromCache: true });
     await second.dispose();
-  }, 30_000);
+  });
 
   it('takes the only one that has float64', async () => {
     const layer = await createBatchNorm({ numFeatures: 2, dtype: 'float64', backends: ['gpujs', 'js'], budgetMs: 20 });
     expect(layer.report.chosen).toBe('js');
     expect(layer.report.candidates[0]!.reason).toMatch(/DTYPE_MISMATCH|BACKEND_UNAVAILABLE/);
     await layer.dispose();
-  }, 30_000);
+  });
 
   it.each([[1], [-1], [0], [2], [-3]])('has a shape to measure for channels on axis %i', async (axis) => {
     const layer = await createBatchNorm({ numFeatures: 3, axis, backends: ['js'], budgetMs: 5 });
@@ -109,7 +109,7 @@ describe('selectBackend on real backends', () => {
     }
     expect(backend.name).toBe(report.chosen);
     await backend.dispose();
-  }, 30_000);
+  });
 
   it.runIf('process' in globalThis && !('document' in globalThis))('includes gpu.js on the cpu', async () => {
     const { createGpuJsBackend } = await import('@batchnorm/backend-gpujs');

@@ -34,14 +34,14 @@ async function caughtBy(create: () => core.Backend): Promise<string | undefined>
   return undefined;
 }
 
-it('the plain backend conforms', { timeout: 60_000 }, async () => {
+it('the plain backend conforms', async () => {
   expect(await caughtBy(() => createPlainBackend(core))).toBeUndefined();
 });
 
 describe('mutant', () => {
   it('there are at least 25', () => expect(mutants.length).toBeGreaterThanOrEqual(25));
 
-  it.each(mutants)('$name is caught', { timeout: 60_000 }, async ({ from, to }) => {
+  it.each(mutants)('$name is caught', async ({ from, to }) => {
     const check = await caughtBy(mutate(from, to));
     expect(check).toBeDefined();
     annotate(check!);

@@ -356,11 +356,11 @@ describe('what is made and not taken', () => {
           deliver = resolve;
         }),
     };
-    const { report } = await select([hanging, candidate('good')], { timeoutMs: 20 });
+    const { report } = await select([hanging, candidate('good')], { timeoutMs: 300 });
     expect(report.chosen).toBe('good');
     expect(late.disposals).toBe(0);
     deliver(late);
-    await vi.waitFor(() => expect(late.disposals).toBe(1));
+    await vi.waitFor(() => expect(late.disposals).toBe(1), 60_000);
   });
 
   it('is no longer called when its time is up, even if it never stops', async () => {
@@ -372,13 +372,13 @@ describe('what is made and not taken', () => {
         return new Promise((resolve) => setTimeout(resolve, 2));
       },
     });
-    const { report } = await select([endless, candidate('good')], { timeoutMs: 50 });
+    const { report } = await select([endless, candidate('good')], { timeoutMs: 300 });
     expect(report.candidates[0]!.reason).toMatch(/timed out/);
     await vi.waitFor(async () => {
       const before = runs;
       await new Promise((resolve) => setTimeout(resolve, 20));
       expect(runs).toBe(before);
-    });
+    }, 60_000);
   });
 
   it('does not fail the selection when it rejects later', async () => {
@@ -390,7 +390,7 @@ describe('what is made and not taken', () => {
           fail = reject;
         }),
     };
-    await select([hanging, candidate('good')], { timeoutMs: 20 });
+    await select([hanging, candidate('good')], { timeoutMs: 300 });
     fail(new Error('too late'));
     await new Promise((resolve) => setTimeout(resolve, 5)); // an unhandled rejection would fail this test
   });
@@ -406,7 +406,7 @@ describe('what is made and not taken', () => {
   ])('does not stand in the way when its disposal %s', async (_name, dispose) => {
     const stubborn = Object.assign(new FakeBackend(taking(5)), { dispose });
     const selection = await select([{ name: 'stubborn', create: () => stubborn }, candidate('good')], {
-      timeoutMs: 30,
+      timeoutMs: 300,
     });
     expect(selection.report.chosen).toBe('good');
   });
@@ -607,7 +607,7 @@ describe('a signal', () => {
     await expect(select([first, { name: 'b', create }], { signal: controller.signal })).rejects.toBe(reason);
     expect(first.made[0]!.disposals).toBe(1);
     deliver(late);
-    await vi.waitFor(() => expect(late.disposals).toBe(1));
+    await vi.waitFor(() => expect(late.disposals).toBe(1), 60_000);
   });
 
   it('that is never aborted keeps no listener', async () => {
