@@ -1,5 +1,4 @@
-// What other programs of this repository take from the command: the backends, a run, and its reports.
-export { backends, type Platform } from './backends.js';
+// What other programs of this repository take from the command: a run, and its reports.
 export { type OnStatus, ProgressLine } from './progress.js';
 export { makeReportFolder, writeReport } from './report-files.js';
 export { messageLines, summaryTable } from './report-terminal.js';

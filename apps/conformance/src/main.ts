@@ -1,10 +1,10 @@
 // `pnpm conformance`: exits with 0 when everything passed, 1 when something failed, 2 when the question was wrong.
 import { resolve } from 'node:path';
 import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
+import { backends, backendsNamed } from '@batchnorm/catalogue';
 import { dtypes, type FixtureFile, FixtureFormatError } from '@batchnorm/conformance';
 import type { Dtype } from '@batchnorm/core-api';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { backends, backendsNamed } from './backends.js';
 import type { ConformanceBrowser } from './browser.js';
 import { readFixtureFolder } from './fixture-folder.js';
 import { type OnStatus, ProgressLine } from './progress.js';

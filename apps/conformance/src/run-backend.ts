@@ -1,7 +1,7 @@
 // One backend against the kit, on the platform that this runs on: in Node, or in the page.
+import { createBackend, type Platform } from '@batchnorm/catalogue';
 import { type CaseResult, type ConformanceOptions, runConformance } from '@batchnorm/conformance';
 import { type Backend, BatchNormError, type Execution } from '@batchnorm/core-api';
-import { backends, type Platform } from './backends.js';
 
 /** The results of one backend, or why there are none. */
 export interface BackendReport {
@@ -23,7 +23,7 @@ export async function runBackend(
 ): Promise<BackendReport> {
   let first: Backend | undefined;
   const create = async () => {
-    const instance = await backends[backend]!.create();
+    const instance = await createBackend(backend);
     first ??= instance;
     return instance;
   };

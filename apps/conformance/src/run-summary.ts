@@ -1,6 +1,6 @@
 // One run of the command, and what every report of it says: counts, the worst results, what it ran on, messages.
+import type { Platform } from '@batchnorm/catalogue';
 import { type CaseResult, dtypes, type Group } from '@batchnorm/conformance';
-import type { Platform } from './backends.js';
 import type { BackendReport } from './run-backend.js';
 
 export interface Run {

@@ -1,5 +1,5 @@
 // Which backends this machine has, and why not the others.
-import { backends } from '@batchnorm/conformance-cli';
+import { backends, createBackend } from '@batchnorm/catalogue';
 import { BatchNormError, type Candidate, type Execution } from '@batchnorm/core-api';
 
 export interface Found {
@@ -13,8 +13,9 @@ export interface Found {
 /** Makes each backend that can run in Node, once. Errors: what is no `BACKEND_UNAVAILABLE`. */
 export async function findCandidates(): Promise<Found[]> {
   const found: Found[] = [];
-  for (const [name, { platforms, create }] of Object.entries(backends)) {
-    if (platforms.includes('node')) found.push(await tryCandidate({ name, create }));
+  for (const [name, { platforms }] of Object.entries(backends)) {
+    if (!platforms.includes('node')) continue;
+    found.push(await tryCandidate({ name, create: () => createBackend(name) }));
   }
   return found;
 }

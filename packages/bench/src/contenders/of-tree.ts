@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { type BackendEntry, backends } from '@batchnorm/catalogue';
 import type { Backend, BatchNorm } from '@batchnorm/core-api';
-import { type BackendEntry, backends } from './backends.js';
 import { type Contender, Unavailable } from './contender.js';
 import { onKernels } from './on-kernels.js';
 import { onLayer } from './on-layer.js';

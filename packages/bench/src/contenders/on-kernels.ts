@@ -1,4 +1,5 @@
 // A backend as a contender: its kernels, called as the layer calls them, without the layer's queue and validation.
+import type { BackendEntry } from '@batchnorm/catalogue';
 import {
   type Backend,
   BatchNormError,
@@ -11,7 +12,6 @@ import {
   type Saved,
 } from '@batchnorm/core-api';
 import { epsilon, type Problem, type Results } from '../cases/problem.js';
-import type { BackendEntry } from './backends.js';
 import { type Contender, type Description, type Entrant, type Task, Unavailable } from './contender.js';
 import { watchInstantiation } from './instantiation.js';
 import { outputsFor } from './outputs.js';

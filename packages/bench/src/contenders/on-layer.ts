@@ -1,8 +1,7 @@
 // A backend through the layer, as users call it: validation, queue and running statistics included.
+import type { BackendEntry } from '@batchnorm/catalogue';
 import type { BatchNorm, Tensor } from '@batchnorm/core-api';
-import type { Platform } from '../cases/case.js';
 import { epsilon, type Problem, type Results } from '../cases/problem.js';
-import type { BackendEntry } from './backends.js';
 import type { Contender, Task } from './contender.js';
 import { assertCapable, describe, timed } from './on-kernels.js';
 import { outputsFor } from './outputs.js';
@@ -16,7 +15,7 @@ export function onLayer(
   return {
     name,
     kind: 'layer',
-    platforms: platforms.filter((platform): platform is Platform => platform === 'node'),
+    platforms: platforms.filter((platform) => platform === 'node'),
     enter: async (problem) => {
       const [module, { BatchNorm }] = [await load(), await loadLayer()];
       const [backend, creation] = await timed(() => create(module));

@@ -1,7 +1,7 @@
 // What all records of a run have in common, and the records of a run.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { backends } from '../contenders/backends.js';
+import { backends } from '@batchnorm/catalogue';
 import { repository } from '../repository.js';
 import type { Measured } from '../timing/measure.js';
 import { thisCommit } from './commit.js';

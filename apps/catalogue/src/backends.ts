@@ -1,8 +1,9 @@
 // Every backend of this repository, one line each: where it runs, its package, and how it is made. Modules are loaded by name,
-// or from the folder of another commit.
+// or by the bench from the folder of another commit.
 import type { GpuJsMode } from '@batchnorm/backend-gpujs';
 import type { Backend, MaybePromise } from '@batchnorm/core-api';
-import type { Platform } from '../cases/case.js';
+
+export type Platform = 'node' | 'chromium';
 
 export interface BackendEntry {
   readonly platforms: readonly Platform[];
@@ -57,3 +58,14 @@ export const backends: Readonly<Record<string, BackendEntry>> = {
   'gpujs-webgl2': gpujs('webgl2', ['chromium']),
   'gpujs-webgpu': gpujs('webgpu', ['chromium']),
 };
+
+/** A new backend, of the module as this commit has it. Errors: `BACKEND_UNAVAILABLE`. */
+export async function createBackend(name: string): Promise<Backend> {
+  const { load, create } = backends[name]!;
+  return create(await load());
+}
+
+/** The backends of a name, or of a family: 'gpujs' is every 'gpujs-…'. */
+export function backendsNamed(name: string): string[] {
+  return Object.keys(backends).filter((one) => one === name || one.startsWith(`${name}-`));
+}
