@@ -14,6 +14,9 @@ const manyValues: i32 = 64;
 const rowsOfBlock: i32 = 256;
 const runOfBlock: i32 = 1024;
 
+/** Bytes of an activation that is not in the last-level cache when a pass comes to it. */
+const largeActivation: usize = 32 << 20;
+
 @inline
 function isRows(job: Job): bool {
   return job.inner == 1;
@@ -96,7 +99,8 @@ function affine<T>(
   if (isRows(job)) {
     const skip = offsetAt<T>(job, first, 0);
     const row = <i32>offsetAt<T>(job, 1, 0);
-    rows.normalize<T>(input + skip, job.out + skip, last - first, row, from, to, center, scale, shift);
+    const isLarge = <usize>job.outer * row >= largeActivation;
+    rows.normalize<T>(input + skip, job.out + skip, last - first, row, from, to, center, scale, shift, isLarge);
     return;
   }
   for (let o = first; o < last; o++) {

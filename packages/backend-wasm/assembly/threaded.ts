@@ -65,7 +65,7 @@ export function lead(crew: Crew, job: Job, operation: i32, unit: i32, limit: i32
 /** Whether all tasks are done; waits for a moment. */
 export function settled(crew: Crew): bool {
   const at = changetype<usize>(crew) + done;
-  for (let left = looksForWork; left > 0; left--) if (atomic.load<i32>(at) == crew.tasks) return true;
+  for (let left = looksForEnd; left > 0; left--) if (atomic.load<i32>(at) == crew.tasks) return true;
   return false;
 }
 

@@ -176,7 +176,7 @@ class Worker:
             values.astype(self.current.dtype if activation else "float64").tofile(os.path.join(self.current.folder, name))
         return list(copies)
 
-    def sample(self, id, sampleTime, totalTime):
+    def sample(self, id, warmUp, sampleTime, totalTime):
         """Samples as benny takes them: so many calls that one takes `sampleTime` seconds, for `totalTime`."""
         library, operation, run = self.tasks[id]
         use_threads(library)
@@ -189,6 +189,9 @@ class Worker:
                 run()
             return time.perf_counter() - begin
 
+        begin = time.perf_counter()
+        while time.perf_counter() - begin < warmUp:
+            run()
         calls = 1
         spent = sample(calls)
         while spent < sampleTime:

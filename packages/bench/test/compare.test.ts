@@ -32,7 +32,7 @@ const options: CompareOptions = {
   operations: ['forward-training', 'backward'],
   pairs: 4,
   rounds: 3,
-  sampling: { sampleTime: 0, totalTime: 0 },
+  sampling: { warmUp: 0, sampleTime: 0, totalTime: 0 },
   threshold: 0.1,
   patience: 1,
 };

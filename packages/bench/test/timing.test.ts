@@ -4,7 +4,7 @@ import { bennyClock } from '../src/timing/benny-clock.js';
 import { pageClock } from '../src/timing/page-clock.js';
 import { inRounds, shuffled } from '../src/timing/rounds.js';
 
-const sampling = { sampleTime: 0.001, totalTime: 0.003 };
+const sampling = { warmUp: 0, sampleTime: 0.001, totalTime: 0.003 };
 
 describe.each([
   ['benny', bennyClock],
@@ -42,6 +42,19 @@ describe.each([
     const samples = await clock('counts', () => void calls++, sampling);
     expect(samples.length).toBeGreaterThan(0);
     expect(calls).toBeGreaterThan(samples.length);
+  });
+
+  it('runs warm before it counts', async () => {
+    let [calls, warm] = [0, 0];
+    const begin = performance.now();
+    const count = () => {
+      calls++;
+      if (performance.now() - begin < 30) warm++;
+    };
+    await clock('counts', count, { warmUp: 0.03, sampleTime: 1e-6, totalTime: 1e-6 });
+    expect(warm).toBeGreaterThan(0);
+    expect(calls).toBeGreaterThan(warm);
+    expect(performance.now() - begin).toBeGreaterThanOrEqual(30);
   });
 
   it.each([

@@ -76,7 +76,7 @@ describe('a wrong backend', () => {
     const right = forwardOnly('right');
     const runner = new InProcessRunner('node', [wrong, right], clock);
     const participants = [wrong, right].map(({ name, kind }) => ({ name, kind, runner }));
-    const sampling = { sampleTime: 1e-6, totalTime: 1e-6 };
+    const sampling = { warmUp: 0, sampleTime: 1e-6, totalTime: 1e-6 };
     const outcome = await measure(participants, rows, { operations, memories, rounds: 2, sampling, clock });
     expect(outcome.measured.map(({ case: { contender } }) => contender)).toEqual(['right']);
     expect(outcome.untimed).toMatchObject([{ status: 'wrong', participant: { name: 'wrong' } }]);
@@ -93,7 +93,7 @@ describe('a wrong backend', () => {
     const contenders = [forwardOnly('breaks'), forwardOnly('holds')];
     const runner = new InProcessRunner('node', contenders, failing);
     const participants = contenders.map(({ name, kind }) => ({ name, kind, runner }));
-    const sampling = { sampleTime: 1e-6, totalTime: 1e-6 };
+    const sampling = { warmUp: 0, sampleTime: 1e-6, totalTime: 1e-6 };
     const outcome = await measure(participants, rows, { operations, memories, rounds: 1, sampling, clock: failing });
     expect(outcome.measured.map(({ case: { contender } }) => contender)).toEqual(['holds']);
     expect(outcome.untimed).toMatchObject([{ status: 'failed', reason: 'broken' }]);

@@ -93,8 +93,8 @@ async function main(flags: Flags): Promise<number> {
   const signal = onInterrupt();
   const settings = settingsOf(flags);
   const timing = flags.quick
-    ? { rounds: 7, budget: 4, sampling: { sampleTime: 0.001, totalTime: 0.008 } }
-    : { rounds: 11, sampling: { sampleTime: 0.004, totalTime: 0.06 } };
+    ? { rounds: 7, budget: 4, sampling: { warmUp: 0.008, sampleTime: 0.001, totalTime: 0.008 } }
+    : { rounds: 11, sampling: { warmUp: 0.05, sampleTime: 0.004, totalTime: 0.05 } };
   const participants = await Participants.gather({
     names: flags.backend,
     peers: flags.peers ?? false,

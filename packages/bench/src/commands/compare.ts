@@ -90,8 +90,8 @@ async function main(flags: Flags): Promise<number> {
         settings: flags.shape.flatMap((shape) => flags.dtype.map((dtype) => ({ shape, dtype }))),
         operations: flags.op,
         ...(flags.quick
-          ? { pairs: 4, rounds: 6, sampling: { sampleTime: 0.0005, totalTime: 0.006 }, patience: 2 }
-          : { pairs: 6, rounds: 8, sampling: { sampleTime: 0.001, totalTime: 0.02 }, patience: 3 }),
+          ? { pairs: 4, rounds: 6, sampling: { warmUp: 0.004, sampleTime: 0.0005, totalTime: 0.006 }, patience: 2 }
+          : { pairs: 6, rounds: 8, sampling: { warmUp: 0.02, sampleTime: 0.001, totalTime: 0.02 }, patience: 3 }),
         threshold: flags.threshold,
         signal,
         onProgress: progress.update,

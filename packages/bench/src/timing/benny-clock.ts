@@ -1,24 +1,43 @@
 // benny as a clock, in Node: one short suite for each sample of a case, so that cases can take turns.
 import type { MaybePromise } from '@batchnorm/core-api';
 import benny from 'benny';
-import type { Clock, Sampling } from './clock.js';
+import { type Clock, type Sampling, warmUp } from './clock.js';
 
 /** benny announces each suite on stdout; a run has thousands of them, and a progress display of its own. */
 const unannounced: Parameters<typeof benny.suite>[1] = async () => (suite) => suite.off('start');
 
 /** A case may return a promise from some calls and nothing from others: it is timed as asynchronous if ever it was. */
 export const bennyClock: Clock = async (name, run, sampling) => {
-  let pending = run();
-  if (pending === undefined) {
-    const synchronous = () => {
-      if (pending === undefined) pending = run();
-    };
-    const samples = await suite(name, synchronous, sampling);
-    if (pending === undefined) return samples;
+  const rest = keepAwake();
+  try {
+    await warmUp(run, sampling);
+    let pending = run();
+    if (pending === undefined) {
+      const synchronous = () => {
+        if (pending === undefined) pending = run();
+      };
+      const samples = await suite(name, synchronous, sampling);
+      if (pending === undefined) return samples;
+    }
+    await pending;
+    return await suite(name, awaited(run), sampling);
+  } finally {
+    rest();
   }
-  await pending;
-  return suite(name, awaited(run), sampling);
 };
+
+/**
+ * Between two samples benny waits for a timer, and in that millisecond a processor sleeps: on a virtual machine others then have
+ * its caches, and the next sample would begin with cold ones. The event loop turns until the function that is returned is called.
+ */
+function keepAwake(): () => void {
+  let isAwake = true;
+  const turn = () => void (isAwake && setImmediate(turn));
+  turn();
+  return () => {
+    isAwake = false;
+  };
+}
 
 /** benny waits for ever for a promise that rejects: it gets one that resolves. Errors: the first of `run`. */
 async function suite(name: string, run: () => MaybePromise<void>, { sampleTime, totalTime }: Sampling) {

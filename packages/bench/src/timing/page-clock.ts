@@ -1,13 +1,15 @@
 // A clock for pages, where benny can't run: it writes to a terminal and to files. Samples as benny's: so many calls that one
 // takes `sampleTime`, for `totalTime`.
-import type { Clock } from './clock.js';
+import { type Clock, warmUp } from './clock.js';
 
-export const pageClock: Clock = async (_name, run, { sampleTime, totalTime }) => {
+export const pageClock: Clock = async (_name, run, sampling) => {
+  const { sampleTime, totalTime } = sampling;
   const sample = async (calls: number) => {
     const begin = performance.now();
     for (let call = 0; call < calls; call++) await run();
     return (performance.now() - begin) / 1000;
   };
+  await warmUp(run, sampling);
   let calls = 1;
   let time = await sample(calls);
   while (time < sampleTime) {
