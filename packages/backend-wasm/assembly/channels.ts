@@ -39,7 +39,7 @@ export function choosePivots<T>(job: Job, from: i32, to: i32): void {
   clearSums(job, from, to);
   if (inner == 1) {
     const row = <i32>(job.channels * sizeof<T>());
-    rows.moments<T>(job.x, count, step * row, from, to, true, pivot, sumOf(job, 0), productsOf(job, 0));
+    rows.moments<T>(job.x, count, step * row, from, to, 1, true, pivot, sumOf(job, 0), productsOf(job, 0));
   } else {
     for (let k = 0; k < count; k++) {
       const o = k * step / inner, i = k * step % inner;

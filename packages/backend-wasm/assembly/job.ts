@@ -23,7 +23,7 @@ export class Job {
   sums: usize;
   dgamma: usize;
   dbeta: usize;
-  /** What follows is aligned. */
-  unused: i32;
+  /** Rows of a place, of eight that sums go through at once. */
+  place: i32;
   epsilon: f64;
 }

@@ -14,12 +14,18 @@ const manyValues: i32 = 64;
 const rowsOfBlock: i32 = 256;
 const runOfBlock: i32 = 1024;
 
-/** Bytes of an activation that is not in the last-level cache when a pass comes to it. */
-const largeActivation: usize = 32 << 20;
+/** Bytes that no cache holds, as far as a pass can hope. */
+const largePass: usize = 24 << 20;
 
 @inline
 function isRows(job: Job): bool {
   return job.inner == 1;
+}
+
+/** Whether a pass over so many tensors goes through main memory. */
+@inline
+function isLarge<T>(job: Job, tensors: usize): bool {
+  return tensors * offsetAt<T>(job, job.outer, 0) >= largePass;
 }
 
 /** The element (o, from, 0). */
@@ -57,8 +63,8 @@ function addUpRows<T>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGra
     const sum = sizeof<T>() == 8 ? blockSumOf(job, section) : sumOf(job, section);
     const products = sizeof<T>() == 8 ? blockProductsOf(job, section) : productsOf(job, section);
     const skip = offsetAt<T>(job, r, 0);
-    if (ofGradient) rows.gradientSums<T>(job.x + skip, job.dy + skip, stop - r, row, from, to, exact, pivot, sum, products);
-    else rows.moments<T>(job.x + skip, stop - r, row, from, to, exact, pivot, sum, products);
+    if (ofGradient) rows.gradientSums<T>(job.x + skip, job.dy + skip, stop - r, row, from, to, job.place, exact, pivot, sum, products);
+    else rows.moments<T>(job.x + skip, stop - r, row, from, to, job.place, exact, pivot, sum, products);
     r = stop;
     if (sizeof<T>() == 8 && r == end) closeBlock(job, section, from, to);
   }
@@ -99,8 +105,7 @@ function affine<T>(
   if (isRows(job)) {
     const skip = offsetAt<T>(job, first, 0);
     const row = <i32>offsetAt<T>(job, 1, 0);
-    const isLarge = <usize>job.outer * row >= largeActivation;
-    rows.normalize<T>(input + skip, job.out + skip, last - first, row, from, to, center, scale, shift, isLarge);
+    rows.normalize<T>(input + skip, job.out + skip, last - first, row, from, to, center, scale, shift, isLarge<T>(job, 2));
     return;
   }
   for (let o = first; o < last; o++) {
@@ -120,7 +125,7 @@ export function inputGradient<T>(job: Job, from: i32, to: i32, first: i32, last:
     const skip = offsetAt<T>(job, first, 0);
     const row = <i32>offsetAt<T>(job, 1, 0);
     rows.inputGradient<T>(
-      job.x + skip, job.dy + skip, job.out + skip, last - first, row, from, to, center, scale, slope, offset,
+      job.x + skip, job.dy + skip, job.out + skip, last - first, row, from, to, center, scale, slope, offset, isLarge<T>(job, 3),
     );
     return;
   }

@@ -1,46 +1,53 @@
 // Passes over rows of channels: the channels [from, to) of `count` rows, `row` bytes apart. Tables are per channel.
 //
-// Sums of float32 go down eight rows at a time as a tree, and into float64 from there (docs/numerics.md); those of few rows,
-// of channels beyond the last four, and of float64 are float64 from the first addition.
+// Sums of float32 take eight rows at a time as a tree, and go into float64 from there (docs/numerics.md); those of few rows, of
+// channels beyond the last four, and of float64 are float64 from the first addition. The eight rows are in eight places, each of
+// which is read from its first row to its last: neighbouring rows would be eight streams that end with every row, and the prefetcher
+// has to find each of them again.
 //
 // What is written is written in four places at once, a quarter of the rows apart: four coefficients per element would cost
 // more than the arithmetic, if each row loaded them for itself, and neighbouring rows at once would break the prefetcher's
 // streams. Where all comes from main memory one stream is the fastest, and loads of coefficients hide behind it.
 import { addTo, pairAt, singleAt, multiplyAdd, sumOfSquares, tree, treeOfFour, upperPair } from './vectors';
 
-/** sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. */
+/** sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. Float32 in eight places of `place` rows. */
 export function moments<T>(
-  x: usize, count: i32, row: usize, from: i32, to: i32, exact: bool, pivot: usize, sum: usize, squares: usize,
+  x: usize, count: i32, row: usize, from: i32, to: i32, place: i32, exact: bool, pivot: usize, sum: usize, squares: usize,
 ): void {
   const fours = sizeof<T>() == 4 && !exact ? (to - from) & ~3 : 0;
   const eights = count & ~7;
   if (fours > 0) {
-    for (let done = 0; done < eights; done += 8) {
-      momentsOfEight(x + done * row, row, from, from + fours, pivot, sum, squares);
+    for (let done = 0, size = place; done < eights; ) {
+      if (done + 8 * size > count) size = 1;
+      for (const end = done + size; done < end; done++) {
+        momentsOfEight(x + done * row, size * row, from, from + fours, pivot, sum, squares);
+      }
+      done += 7 * size;
     }
     momentsInDouble<T>(x + eights * row, count - eights, row, from, from + fours, pivot, sum, squares);
   }
   momentsInDouble<T>(x, count, row, from + fours, to, pivot, sum, squares);
 }
 
-function momentsOfEight(x: usize, row: usize, from: i32, to: i32, pivot: usize, sum: usize, squares: usize): void {
+/** Of rows `apart` from each other. */
+function momentsOfEight(x: usize, apart: usize, from: i32, to: i32, pivot: usize, sum: usize, squares: usize): void {
   for (let o = <usize>from << 2, end = <usize>to << 2; o < end; o += 16) {
     const p = v128.load(pivot + o);
     let at = x + o;
     const d0 = f32x4.sub(v128.load(at), p);
-    at += row;
+    at += apart;
     const d1 = f32x4.sub(v128.load(at), p);
-    at += row;
+    at += apart;
     const d2 = f32x4.sub(v128.load(at), p);
-    at += row;
+    at += apart;
     const d3 = f32x4.sub(v128.load(at), p);
-    at += row;
+    at += apart;
     const d4 = f32x4.sub(v128.load(at), p);
-    at += row;
+    at += apart;
     const d5 = f32x4.sub(v128.load(at), p);
-    at += row;
+    at += apart;
     const d6 = f32x4.sub(v128.load(at), p);
-    at += row;
+    at += apart;
     const d7 = f32x4.sub(v128.load(at), p);
     const s = tree(d0, d1, d2, d3, d4, d5, d6, d7);
     const q = treeOfFour(sumOfSquares(d0, d1), sumOfSquares(d2, d3), sumOfSquares(d4, d5), sumOfSquares(d6, d7));
@@ -94,21 +101,20 @@ function momentsInDouble<T>(
   }
 }
 
-/** sum += Σ dy, products += Σ dy · (x − center); `center` is a table of T. */
+/** sum += Σ dy, products += Σ dy · (x − center); `center` is a table of T. Float32 in eight places of `place` rows. */
 export function gradientSums<T>(
-  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, exact: bool, center: usize, sum: usize, products: usize,
+  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, place: i32, exact: bool,
+  center: usize, sum: usize, products: usize,
 ): void {
   const fours = sizeof<T>() == 4 && !exact ? (to - from) & ~3 : 0;
   const eights = count & ~7;
   if (fours > 0) {
-    let done = 0;
-    for (; done + 64 <= count; done += 64) {
-      for (let r = done; r < done + 8; r++) {
-        gradientSumsOfEight(x + r * row, dy + r * row, 8 * row, from, from + fours, center, sum, products);
+    for (let done = 0, size = place; done < eights; ) {
+      if (done + 8 * size > count) size = 1;
+      for (const end = done + size; done < end; done++) {
+        gradientSumsOfEight(x + done * row, dy + done * row, size * row, from, from + fours, center, sum, products);
       }
-    }
-    for (; done < eights; done += 8) {
-      gradientSumsOfEight(x + done * row, dy + done * row, row, from, from + fours, center, sum, products);
+      done += 7 * size;
     }
     const skip = eights * row;
     gradientSumsInDouble<T>(x + skip, dy + skip, count - eights, row, from, from + fours, center, sum, products);
@@ -250,17 +256,6 @@ function normalizeRows<T>(
   const last = <usize>to * sizeof<T>();
   for (const end = x + count * row; x < end; x += row) {
     let o = <usize>from * sizeof<T>();
-    for (; sizeof<T>() == 4 && o + 64 <= last; o += 64) {
-      const at = x + o;
-      const d0 = v128.sub<T>(v128.load(at), v128.load(center + o));
-      const d1 = v128.sub<T>(v128.load(at, 16), v128.load(center + o, 16));
-      const d2 = v128.sub<T>(v128.load(at, 32), v128.load(center + o, 32));
-      const d3 = v128.sub<T>(v128.load(at, 48), v128.load(center + o, 48));
-      v128.store(at + toY, multiplyAdd<T>(d0, v128.load(scale + o), v128.load(shift + o)));
-      v128.store(at + toY, multiplyAdd<T>(d1, v128.load(scale + o, 16), v128.load(shift + o, 16)), 16);
-      v128.store(at + toY, multiplyAdd<T>(d2, v128.load(scale + o, 32), v128.load(shift + o, 32)), 32);
-      v128.store(at + toY, multiplyAdd<T>(d3, v128.load(scale + o, 48), v128.load(shift + o, 48)), 48);
-    }
     for (; o + 16 <= last; o += 16) {
       const at = x + o;
       const d = v128.sub<T>(v128.load(at), v128.load(center + o));
@@ -273,16 +268,16 @@ function normalizeRows<T>(
   }
 }
 
-/** dx = scale · (dy − ((x − center) · slope + offset)); tables of T. */
+/** dx = scale · (dy − ((x − center) · slope + offset)); tables of T. `isLarge`: as above. */
 export function inputGradient<T>(
   x: usize, dy: usize, dx: usize, count: i32, row: usize, from: i32, to: i32,
-  center: usize, scale: usize, slope: usize, offset: usize,
+  center: usize, scale: usize, slope: usize, offset: usize, isLarge: bool,
 ): void {
   const toDy = dy - x;
   const toDx = dx - x;
   let done = 0;
   let wide = from;
-  if (sizeof<T>() == 4) {
+  if (sizeof<T>() == 4 && !isLarge) {
     const quarter = oddQuarter(count);
     done = quarter << 2;
     wide += (to - from) & -8;

@@ -8,8 +8,6 @@ import { pitchOf, type SavedForward } from './saved-forward.js';
 
 /** What a part should have at most: a quarter of a usual L2 cache. */
 const partBytes = 256 << 10;
-/** Parts of rows are a multiple of this: sums take so many together (assembly/rows.ts). */
-const rowsTogether = 64;
 /** Values of a channel that make its pivot (assembly/channels.ts). */
 const samples = 16;
 
@@ -36,7 +34,7 @@ export class HostParts {
     this.#elements = outer * channels * inner;
     this.#row = this.#elements / passes.outer;
     const rows = Math.floor(partBytes / (this.#row * bytesPerElement[plan.dtype]));
-    const together = inner === 1 ? rowsTogether : 1;
+    const { together } = passes;
     this.#rows = Math.min(passes.outer, Math.max(together, Math.floor(rows / together) * together));
     this.#gradients = memory.allocate(2 * pitchOf(plan.extent) * 8);
   }

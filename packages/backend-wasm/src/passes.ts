@@ -44,6 +44,7 @@ const field = {
   sums: 12,
   dgamma: 13,
   dbeta: 14,
+  place: 15,
 } as const;
 /** The one in float64. */
 const epsilonField = 8;
@@ -53,6 +54,8 @@ const jobBytes = 128;
 const elementsWorthSharing = 65536;
 /** Of rows that are shared: a section is what a thread takes, and has sums of its own. */
 const [mostSections, rowsOfSection] = [8, 256];
+/** Of rows whose sums are taken in eight places: how long one is, and how long a row must be for that. Short rows are one stream. */
+const [bytesOfPlace, bytesOfLongRow] = [64 << 10, 1 << 10];
 /** Bytes of runs that go through all passes together: then the second pass finds them in cache. */
 const panelBytes = 512 << 10;
 
@@ -74,6 +77,8 @@ export class Passes {
   readonly #channels: number;
   /** Outer indices, as the kernels count them. */
   readonly outer: number;
+  /** So many of them are added up together: what comes in parts comes in multiples of this. */
+  readonly together: number;
   readonly #isRows: boolean;
   readonly #section: number;
   /** Channels of runs that a thread takes. */
@@ -91,8 +96,13 @@ export class Passes {
     // One channel is one run, whatever its layout.
     this.outer = channels === 1 ? 1 : outer;
     this.#isRows = inner === 1 && channels > 1;
+    const bytesPerRow = (elements / this.outer) * bytesPerElement[dtype];
+    // Odd: places a power of two apart would compete for the same sets of the cache.
+    const place = bytesPerRow < bytesOfLongRow ? 1 : Math.max(1, Math.floor(bytesOfPlace / bytesPerRow) - 1) | 1;
+    this.together = this.#isRows ? 8 * place : 1;
     // Sections are the same without threads, and so are the bits.
-    this.#section = isWorthSharing && this.#isRows ? multipleOf(rowsOfSection, outer / mostSections) : this.outer;
+    const section = multipleOf(this.together, Math.max(rowsOfSection, outer / mostSections));
+    this.#section = isWorthSharing && this.#isRows ? section : this.outer;
     this.#share = Math.ceil(channels / (crew?.tasks ?? 1) / 16) * 16;
     const sections = Math.ceil(this.outer / this.#section);
     const pitch = pitchOf(extent);
@@ -112,6 +122,7 @@ export class Passes {
       section: this.#section,
       sections,
       sums: this.#job + jobBytes,
+      place,
     } as const;
     for (const [name, value] of Object.entries(fields)) {
       memory.int32[this.#job / 4 + field[name as keyof typeof fields]] = value;

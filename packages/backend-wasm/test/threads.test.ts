@@ -1,5 +1,4 @@
 // Threads: the same bits however many there are, an error when one dies, and no process that they keep alive.
-
 import { execFile } from 'node:child_process';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -17,6 +16,8 @@ afterEach(() => {
 const extents: Extent[] = [
   { outer: 700, channels: 200, inner: 1 },
   { outer: 1100, channels: 77, inner: 1 },
+  // Rows of more than 1 kB, which are added up in places far apart.
+  { outer: 1300, channels: 300, inner: 1 },
   { outer: 5, channels: 70, inner: 400 },
   { outer: 100_000, channels: 3, inner: 1 },
 ];

@@ -25,6 +25,12 @@ const keepFreedMemory = {
   MALLOC_TOP_PAD_: String(2 ** 26),
 };
 
+/**
+ * NumPy asks Linux for huge pages, and in this process PyTorch's tensors would lie in them, too. No other contender's memory does:
+ * neither PyTorch by itself nor a JavaScript engine asks.
+ */
+const equalPages = { NUMPY_MADVISE_HUGEPAGE: '0' };
+
 interface Hello {
   readonly python: string;
   /** Versions, or why they can't be imported. */
@@ -55,7 +61,7 @@ export class PythonRunner implements Runner {
     const found: { readonly child: LineProcess; readonly hello: Hello }[] = [];
     const reasons: string[] = [];
     for (const executable of executables) {
-      const child = new LineProcess(executable, [worker], keepFreedMemory);
+      const child = new LineProcess(executable, [worker], { ...keepFreedMemory, ...equalPages });
       try {
         const hello = await child.call<Hello>('hello');
         found.push({ child, hello });
