@@ -53,7 +53,7 @@ const jobBytes = 128;
 /** Fewer elements than this are done before another thread is awake. */
 const elementsWorthSharing = 65536;
 /** Of rows that are shared: a section is what a thread takes, and has sums of its own. */
-const [mostSections, rowsOfSection] = [8, 256];
+const [manySections, leastRows] = [8, 256];
 /** Of rows whose sums are taken in eight places: how long one is, and how long a row must be for that. Short rows are one stream. */
 const [bytesOfPlace, bytesOfLongRow] = [64 << 10, 1 << 10];
 /** Bytes of runs that go through all passes together: then the second pass finds them in cache. */
@@ -101,8 +101,8 @@ export class Passes {
     const place = bytesPerRow < bytesOfLongRow ? 1 : Math.max(1, Math.floor(bytesOfPlace / bytesPerRow) - 1) | 1;
     this.together = this.#isRows ? 8 * place : 1;
     // Sections are the same without threads, and so are the bits.
-    const section = multipleOf(this.together, Math.max(rowsOfSection, outer / mostSections));
-    this.#section = isWorthSharing && this.#isRows ? section : this.outer;
+    const groups = Math.max(1, Math.floor(Math.max(leastRows, outer / manySections) / this.together));
+    this.#section = isWorthSharing && this.#isRows ? groups * this.together : this.outer;
     this.#share = Math.ceil(channels / (crew?.tasks ?? 1) / 16) * 16;
     const sections = Math.ceil(this.outer / this.#section);
     const pitch = pitchOf(extent);
