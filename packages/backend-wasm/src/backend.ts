@@ -14,8 +14,8 @@ import {
 import { Crew, type CrewExports } from './crew.js';
 import { WasmTensor } from './device-tensor.js';
 import { hasRelaxedSimd, parallelism, reasonAgainstSimd, reasonAgainstThreads } from './features.js';
-import { type Engine, WasmKernels } from './kernels.js';
-import { KernelMemory } from './memory.js';
+import { type Engine, type Engines, WasmKernels } from './kernels.js';
+import { KernelMemory, MemoryBudget } from './memory.js';
 import { modules } from './modules.js';
 import type { KernelExports } from './passes.js';
 
@@ -33,7 +33,8 @@ export interface WasmOptions {
 /** More threads than this wait for memory, not for arithmetic. */
 const usefulThreads = 4;
 const mostThreads = 64;
-const [fewestBytes, mostBytes] = [65536, 65535 * 65536];
+/** A page for host arrays and one for device tensors, and what addresses of 32 bits reach. */
+const [fewestBytes, mostBytes] = [2 * 65536, 65535 * 65536];
 
 /**
  * BatchNorm in WebAssembly: SIMD, and threads where memory can be shared. Errors: `INVALID_OPTION`; `BACKEND_UNAVAILABLE`
@@ -53,23 +54,31 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
 }
 
 async function createSingle(maxBytes: number, fallbackReason: string | null): Promise<Backend> {
-  const memory = memoryOf(maxBytes, false);
-  const { instance } = await WebAssembly.instantiate(moduleFor('single'), { env: { memory: memory.memory } });
-  return new WasmBackend(memory, instance.exports as unknown as KernelExports, undefined, 1, fallbackReason);
+  const engine = await singleEngine(new MemoryBudget(maxBytes));
+  return new WasmBackend(engine, engine, maxBytes, 1, fallbackReason);
 }
 
+/** Host arrays have a memory of their own: engines copy in and out of a shared one word by word, in twice the time. */
 async function createThreaded(maxBytes: number, threads: number): Promise<Backend> {
-  const memory = memoryOf(maxBytes, true);
+  const budget = new MemoryBudget(maxBytes);
+  const memory = memoryOf(budget, true);
   const source = { env: { memory: memory.memory } };
   const { module, instance } = await WebAssembly.instantiate(moduleFor('threaded'), source);
   const exports = instance.exports as unknown as CrewExports;
+  const host = await singleEngine(budget);
   try {
     const crew = await Crew.start(exports, module, memory, threads - 1);
-    return new WasmBackend(memory, exports, crew, threads, null);
+    return new WasmBackend(host, { memory, exports, crew }, maxBytes, threads, null);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return createSingle(maxBytes, `worker threads did not start: ${reason}`);
   }
+}
+
+async function singleEngine(budget: MemoryBudget): Promise<Engine> {
+  const memory = memoryOf(budget, false);
+  const { instance } = await WebAssembly.instantiate(moduleFor('single'), { env: { memory: memory.memory } });
+  return { memory, exports: instance.exports as unknown as KernelExports, crew: undefined };
 }
 
 class WasmBackend implements Backend {
@@ -77,22 +86,16 @@ class WasmBackend implements Backend {
   readonly name = 'wasm';
   readonly capabilities: Capabilities;
   readonly execution: Execution;
-  readonly #engine: Engine;
+  readonly #engines: Engines;
   #disposed = false;
 
-  constructor(
-    memory: KernelMemory,
-    exports: KernelExports,
-    crew: Crew | undefined,
-    threads: number,
-    fallbackReason: string | null,
-  ) {
+  constructor(host: Engine, device: Engine, maxBytes: number, threads: number, fallbackReason: string | null) {
     this.capabilities = {
       dtypes: ['float32', 'float64'],
       deviceTensors: true,
       deterministic: true,
       // x and y of float32; of float64, or where there are more tensors, memory says when it is full.
-      limits: { elements: Math.floor(memory.maxBytes / 8) },
+      limits: { elements: Math.floor(maxBytes / 8) },
     };
     this.execution = {
       engine: hasRelaxedSimd() ? 'WebAssembly relaxed SIMD' : 'WebAssembly SIMD',
@@ -101,41 +104,41 @@ class WasmBackend implements Backend {
       accumulation: 'compensated-float32',
       fallbackReason,
     };
-    this.#engine = { backend: this, memory, exports, crew, assertUsable: () => this.#assertUsable() };
+    this.#engines = { backend: this, host, device, assertUsable: () => this.#assertUsable() };
   }
 
   prepare(plan: Plan): Kernels {
     this.#assertUsable();
-    return new WasmKernels(this.#engine, plan);
+    return new WasmKernels(this.#engines, plan);
   }
 
   upload(tensor: Tensor): DeviceTensor {
     this.#assertUsable();
     assertTensor(tensor);
     const { data, shape } = tensor;
-    const there = new WasmTensor(this, this.#engine.memory, dtypeOf(data), shape);
+    const there = new WasmTensor(this, this.#engines.device.memory, dtypeOf(data), shape);
     there.view().set(data);
     return there;
   }
 
   async dispose(): Promise<void> {
     this.#disposed = true;
-    await this.#engine.crew?.dispose();
+    await this.#engines.device.crew?.dispose();
   }
 
   #assertUsable(): void {
     if (this.#disposed) {
       throw new BatchNormError('DISPOSED', "received a call after dispose() of backend 'wasm', expected none");
     }
-    this.#engine.crew?.assertAlive();
+    this.#engines.device.crew?.assertAlive();
   }
 }
 
-function memoryOf(maxBytes: number, shared: boolean): KernelMemory {
+function memoryOf(budget: MemoryBudget, shared: boolean): KernelMemory {
   try {
-    return new KernelMemory(maxBytes, shared);
+    return new KernelMemory(budget, shared);
   } catch (error) {
-    throw unavailable(`this engine gave no WebAssembly memory of up to ${maxBytes} bytes: ${error}`);
+    throw unavailable(`this engine gave no WebAssembly memory of up to ${budget.maxBytes} bytes: ${error}`);
   }
 }
 

@@ -27,17 +27,23 @@ import type { KernelMemory } from './memory.js';
 import { after, type KernelExports, Passes } from './passes.js';
 import { SavedForward } from './saved-forward.js';
 
-/** What kernels need of their backend. */
+/** A memory, and the kernels that compute in it. */
 export interface Engine {
-  readonly backend: Backend;
   readonly memory: KernelMemory;
   readonly exports: KernelExports;
   readonly crew: Crew | undefined;
+}
+
+/** What kernels need of their backend. */
+export interface Engines {
+  readonly backend: Backend;
+  readonly host: Engine;
+  readonly device: Engine;
   /** Errors: `DISPOSED`, `DEVICE_LOST`. */
   assertUsable(): void;
 }
 
-/** What both kinds of memory share: passes, and saved forwards to be had again. */
+/** What operations on either kind of memory need: passes, and saved forwards to be had again. */
 class Plant {
   readonly engine: Engine;
   readonly plan: Plan;
@@ -63,6 +69,7 @@ class Plant {
   }
 
   dispose(): void {
+    if (this.#disposed) return;
     this.#disposed = true;
     for (const saved of this.#free.splice(0)) saved.free();
     this.passes.dispose();
@@ -75,19 +82,24 @@ class Plant {
 }
 
 export class WasmKernels implements Kernels {
-  readonly device: Operations<DeviceMemory>;
+  readonly device: DeviceOperations;
+  readonly #engines: Engines;
   readonly #plant: Plant;
   readonly #parts: HostParts;
 
   /** Errors: `LIMIT_EXCEEDED`. */
-  constructor(engine: Engine, plan: Plan) {
-    this.#plant = new Plant(engine, plan);
-    this.#parts = new HostParts(engine.memory, this.#plant.passes, plan);
-    this.device = new DeviceOperations(this.#plant);
+  constructor(engines: Engines, plan: Plan) {
+    this.#engines = engines;
+    this.#plant = new Plant(engines.host, plan);
+    this.#parts = new HostParts(engines.host.memory, this.#plant.passes, plan);
+    this.device = new DeviceOperations(
+      engines,
+      engines.device === engines.host ? this.#plant : new Plant(engines.device, plan),
+    );
   }
 
   forwardTraining(input: ForwardTrainingInput<HostMemory>): ForwardTrainingOutput<HostMemory> {
-    this.#plant.engine.assertUsable();
+    this.#engines.assertUsable();
     const saved = this.#plant.newSaved(input);
     return releasing(saved, () => {
       this.#parts.forwardTraining(saved, input.x);
@@ -100,7 +112,7 @@ export class WasmKernels implements Kernels {
   }
 
   forwardInference(input: ForwardInferenceInput<HostMemory>): ForwardOutput<HostMemory> {
-    this.#plant.engine.assertUsable();
+    this.#engines.assertUsable();
     const saved = this.#plant.newSaved(input);
     saved.mean.set(input.mean);
     saved.variance.set(input.variance);
@@ -122,13 +134,14 @@ export class WasmKernels implements Kernels {
   dispose(): void {
     this.#parts.dispose();
     this.#plant.dispose();
+    this.device.dispose();
   }
 
   #backward(
     input: BackwardInput<HostMemory>,
     compute: (saved: SavedForward, dx: FloatArray) => void,
   ): BackwardOutput<HostMemory> {
-    this.#plant.engine.assertUsable();
+    this.#engines.assertUsable();
     const { extent, dtype } = this.#plant.plan;
     const dx = input.dx ?? allocate(dtype, input.dy.length);
     const dgamma = input.dgamma ?? new Float64Array(extent.channels);
@@ -140,15 +153,21 @@ export class WasmKernels implements Kernels {
 }
 
 class DeviceOperations implements Operations<DeviceMemory> {
+  readonly #engines: Engines;
   readonly #plant: Plant;
 
-  constructor(plant: Plant) {
+  constructor(engines: Engines, plant: Plant) {
+    this.#engines = engines;
     this.#plant = plant;
+  }
+
+  dispose(): void {
+    this.#plant.dispose();
   }
 
   forwardTraining(input: ForwardTrainingInput<DeviceMemory>): MaybePromise<ForwardTrainingOutput<DeviceMemory>> {
     const { passes } = this.#plant;
-    this.#plant.engine.assertUsable();
+    this.#engines.assertUsable();
     const saved = this.#plant.newSaved(input);
     return releasing(saved, () => {
       const y = this.#aimForward(saved, input);
@@ -159,7 +178,7 @@ class DeviceOperations implements Operations<DeviceMemory> {
 
   forwardInference(input: ForwardInferenceInput<DeviceMemory>): MaybePromise<ForwardOutput<DeviceMemory>> {
     const { passes } = this.#plant;
-    this.#plant.engine.assertUsable();
+    this.#engines.assertUsable();
     const saved = this.#plant.newSaved(input);
     saved.mean.set(input.mean);
     saved.variance.set(input.variance);
@@ -185,8 +204,8 @@ class DeviceOperations implements Operations<DeviceMemory> {
   }
 
   #backward(input: BackwardInput<DeviceMemory>, isTraining: boolean): MaybePromise<BackwardOutput<DeviceMemory>> {
-    const { passes, engine } = this.#plant;
-    engine.assertUsable();
+    const { passes } = this.#plant;
+    this.#engines.assertUsable();
     const saved = input.saved as SavedForward;
     const dx = this.#outputLike(input.dy, input.dx);
     const [dgamma, dbeta] = [this.#vector(input.dgamma), this.#vector(input.dbeta)];
@@ -196,8 +215,7 @@ class DeviceOperations implements Operations<DeviceMemory> {
 
   #outputLike(like: DeviceMemory['activation'], out: DeviceMemory['activation'] | undefined): WasmTensor {
     if (out !== undefined) return out as WasmTensor;
-    const { backend, memory } = this.#plant.engine;
-    return new WasmTensor(backend, memory, like.dtype, like.shape);
+    return new WasmTensor(this.#engines.backend, this.#plant.engine.memory, like.dtype, like.shape);
   }
 
   /** The vector that was given, if it is one of ours for as many channels. */

@@ -17,18 +17,29 @@ interface Range {
   readonly bytes: number;
 }
 
+/** What the memories of a backend may take together. */
+export class MemoryBudget {
+  /** Whole pages. */
+  readonly maxBytes: number;
+  takenBytes = 0;
+
+  constructor(maxBytes: number) {
+    this.maxBytes = Math.floor(maxBytes / pageBytes) * pageBytes;
+  }
+}
+
 export class KernelMemory {
   readonly memory: WebAssembly.Memory;
-  readonly maxBytes: number;
+  readonly #budget: MemoryBudget;
   /** Ranges that nobody has, in order of address; no two are neighbours. */
   readonly #free: Range[] = [];
   readonly #taken = new Map<number, number>();
   #views: { readonly float32: Float32Array; readonly float64: Float64Array; readonly int32: Int32Array };
 
-  constructor(maxBytes: number, shared: boolean) {
-    const maximum = Math.floor(maxBytes / pageBytes);
-    this.memory = new WebAssembly.Memory({ initial: 1, maximum, shared });
-    this.maxBytes = maximum * pageBytes;
+  constructor(budget: MemoryBudget, shared: boolean) {
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum: budget.maxBytes / pageBytes, shared });
+    this.#budget = budget;
+    budget.takenBytes += pageBytes;
     this.#free.push({ at: firstFree, bytes: pageBytes - firstFree });
     this.#views = viewsOf(this.memory.buffer);
   }
@@ -74,15 +85,17 @@ export class KernelMemory {
     const last = this.#free.at(-1);
     const atEnd = last !== undefined && last.at + last.bytes === end ? last.bytes : 0;
     const needed = Math.ceil((bytes - atEnd) / pageBytes);
-    const available = (this.maxBytes - end) / pageBytes;
+    const { maxBytes, takenBytes } = this.#budget;
+    const available = (maxBytes - takenBytes) / pageBytes;
     // An eighth more than is needed, so that many small tensors do not grow it one by one.
     const pages = Math.min(available, Math.max(needed, Math.ceil(end / pageBytes / 8)));
     if (needed > available || !this.#growBy(pages, needed)) {
       throw new BatchNormError(
         'LIMIT_EXCEEDED',
-        `received work that needs ${bytes} more bytes, expected at most ${this.maxBytes} bytes in all, of which ${end - atEnd} are taken`,
+        `received work that needs ${bytes} more bytes, expected at most ${maxBytes} bytes in all, of which ${takenBytes - atEnd} are taken`,
       );
     }
+    this.#budget.takenBytes += this.memory.buffer.byteLength - end;
     this.#views = viewsOf(this.memory.buffer);
     this.#release({ at: end, bytes: this.memory.buffer.byteLength - end });
   }

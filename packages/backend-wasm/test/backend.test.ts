@@ -17,7 +17,7 @@ describe('createWasmBackend', () => {
     for (const threads of [0, -1, 1.5, 65, Number.NaN, '2' as never]) {
       await expectCode('INVALID_OPTION', () => createWasmBackend({ threads }), /threads .*expected a whole number/);
     }
-    for (const maxBytes of [0, 65535, 2 ** 32, Number.POSITIVE_INFINITY]) {
+    for (const maxBytes of [0, 131071, 2 ** 32, Number.POSITIVE_INFINITY]) {
       await expectCode('INVALID_OPTION', () => createWasmBackend({ maxBytes }), /maxBytes .*expected a whole number/);
     }
     await expectCode('INVALID_OPTION', () => createWasmBackend({ thread: 1 } as never), /option 'thread'/);

@@ -3,7 +3,7 @@ import { seededBatch } from '@batchnorm/conformance';
 import { BatchNorm, type DeviceTensor } from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
-import { KernelMemory } from '../src/memory.js';
+import { KernelMemory, MemoryBudget } from '../src/memory.js';
 import { expectCode } from './expect-code.js';
 
 const zeros = (length: number) => ({ data: new Float32Array(length), shape: [length] });
@@ -91,7 +91,7 @@ describe.each([1, 2])('with %i threads', (threads) => {
 
 describe('KernelMemory', () => {
   it('gives disjoint ranges at cache lines, and joins what is freed', () => {
-    const memory = new KernelMemory(1 << 20, false);
+    const memory = new KernelMemory(new MemoryBudget(1 << 20), false);
     const taken = Array.from({ length: 50 }, (_, n) => ({ at: memory.allocate(1 + n * 7), bytes: 1 + n * 7 }));
     for (const [n, { at, bytes }] of taken.entries()) {
       expect(at % 64).toBe(0);
@@ -107,8 +107,21 @@ describe('KernelMemory', () => {
     expect(memory.allocate(all)).toBe(whole);
   });
 
+  it('is what all memories of a backend share', () => {
+    const budget = new MemoryBudget(1 << 20);
+    const [one, other] = [new KernelMemory(budget, false), new KernelMemory(budget, true)];
+    const most = (1 << 20) - 2 * 65536;
+    expect(() => one.allocate(most + 65536)).toThrow(/expected at most 1048576 bytes in all/);
+    const at = one.allocate(most);
+    expect(budget.takenBytes).toBeLessThanOrEqual(1 << 20);
+    expect(() => other.allocate(1 << 18)).toThrow(/expected at most 1048576 bytes in all/);
+    one.free(at);
+    expect(one.allocate(most)).toBe(at);
+    other.allocate(1 << 12);
+  });
+
   it('begins neighbours of a power of two bytes at different offsets of a page', () => {
-    const memory = new KernelMemory(1 << 22, false);
+    const memory = new KernelMemory(new MemoryBudget(1 << 22), false);
     const offsets = Array.from({ length: 4 }, () => memory.allocate(1 << 18) % 4096);
     expect(new Set(offsets).size).toBe(4);
   });

@@ -2,8 +2,8 @@
 import type { MaybePromise } from '@batchnorm/core-api';
 
 export interface Instantiation {
-  /** Of its modules together. */
-  readonly moduleBytes: number;
+  /** Of each module. */
+  readonly moduleBytes: readonly number[];
   /** From bytes to instances, compiling included. */
   readonly seconds: number;
 }
@@ -11,9 +11,10 @@ export interface Instantiation {
 /** What `make` gives, and what it instantiated with `WebAssembly.instantiate`: undefined when nothing. */
 export async function watchInstantiation<T>(make: () => MaybePromise<T>): Promise<[T, Instantiation | undefined]> {
   const { instantiate } = WebAssembly;
-  let [moduleBytes, seconds] = [0, 0];
+  const moduleBytes: number[] = [];
+  let seconds = 0;
   const watched = async (source: BufferSource | WebAssembly.Module, imports?: WebAssembly.Imports) => {
-    if ('byteLength' in source) moduleBytes += source.byteLength;
+    if ('byteLength' in source) moduleBytes.push(source.byteLength);
     const begin = performance.now();
     const result: unknown = await instantiate(source as BufferSource, imports);
     seconds += (performance.now() - begin) / 1000;
@@ -22,7 +23,7 @@ export async function watchInstantiation<T>(make: () => MaybePromise<T>): Promis
   WebAssembly.instantiate = watched as typeof instantiate;
   try {
     const made = await make();
-    return [made, moduleBytes > 0 ? { moduleBytes, seconds } : undefined];
+    return [made, moduleBytes.length > 0 ? { moduleBytes, seconds } : undefined];
   } finally {
     WebAssembly.instantiate = instantiate;
   }

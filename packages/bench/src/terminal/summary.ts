@@ -38,7 +38,7 @@ export function contenderLines(
       const instantiations = all.flatMap(({ instantiation }) => instantiation ?? []);
       return [
         `${name}: ${engine}, ${threads === 1 ? '1 thread' : `${threads} threads`}, ${version}`,
-        ...instantiations.slice(0, 1).map(({ moduleBytes }) => `module ${(moduleBytes / 1000).toFixed(1)} kB`),
+        ...instantiations.slice(0, 1).map(({ moduleBytes }) => modules(moduleBytes)),
         ...(instantiations.length > 0
           ? [`instantiated in ${range(instantiations.map(({ seconds }) => seconds))}`]
           : []),
@@ -66,4 +66,8 @@ export function meanSpeedupLines(rows: readonly Row[], against: string): string[
       `${name}: × ${against} ${formatNumber(geometricMean(speedups))} in the geometric mean, ` +
       `${formatNumber(Math.min(...speedups))} to ${formatNumber(Math.max(...speedups))} over ${speedups.length} cells`,
   );
+}
+
+function modules(bytes: readonly number[]): string {
+  return `${bytes.length === 1 ? 'module' : 'modules'} ${bytes.map((one) => (one / 1000).toFixed(1)).join(' and ')} kB`;
 }
