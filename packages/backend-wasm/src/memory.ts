@@ -33,6 +33,8 @@ export class KernelMemory {
   readonly #budget: MemoryBudget;
   /** Ranges that nobody has, in order of address; no two are neighbours. */
   readonly #free: Range[] = [];
+  /** By size, addresses that were freed and wait for the next of the same size: a training step frees what the next one takes. */
+  readonly #waiting = new Map<number, number[]>();
   readonly #taken = new Map<number, number>();
   #views: { readonly float32: Float32Array; readonly float64: Float64Array; readonly int32: Int32Array };
 
@@ -61,22 +63,36 @@ export class KernelMemory {
   allocate(bytes: number): number {
     const rounded = Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
     const size = rounded < largeRange ? rounded : rounded + gap;
-    let index = this.#free.findIndex((range) => range.bytes >= size);
-    if (index < 0) {
-      this.#grow(size);
-      index = this.#free.length - 1;
-    }
-    const { at, bytes: available } = this.#free[index]!;
-    if (available === size) this.#free.splice(index, 1);
-    else this.#free[index] = { at: at + size, bytes: available - size };
+    const at = this.#waiting.get(size)?.pop() ?? this.#cut(size);
     this.#taken.set(at, size);
     return at;
   }
 
   free(at: number): void {
-    const bytes = this.#taken.get(at)!;
+    const size = this.#taken.get(at)!;
     this.#taken.delete(at);
-    this.#release({ at, bytes });
+    const alike = this.#waiting.get(size);
+    if (alike) alike.push(at);
+    else this.#waiting.set(size, [at]);
+  }
+
+  /** From the first free range that has as many bytes. */
+  #cut(bytes: number): number {
+    const first = () => this.#free.findIndex((range) => range.bytes >= bytes);
+    let index = first();
+    if (index < 0 && this.#waiting.size > 0) {
+      for (const [size, addresses] of this.#waiting) for (const at of addresses) this.#release({ at, bytes: size });
+      this.#waiting.clear();
+      index = first();
+    }
+    if (index < 0) {
+      this.#grow(bytes);
+      index = this.#free.length - 1;
+    }
+    const { at, bytes: available } = this.#free[index]!;
+    if (available === bytes) this.#free.splice(index, 1);
+    else this.#free[index] = { at: at + bytes, bytes: available - bytes };
+    return at;
   }
 
   /** Makes room for `bytes` in the last free range. */

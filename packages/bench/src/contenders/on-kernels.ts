@@ -86,10 +86,7 @@ function onHost(kernels: Kernels, problem: Problem): Task[] {
   const backward = () => after(kernels.backwardTraining({ saved: latest.saved, dy, dx, dgamma, dbeta }), nothing);
   const inference = new Latest();
   const infer = () => after(kernels.forwardInference({ x, gamma, beta, epsilon, ...running, y }), inference.keep);
-  const step = () => {
-    const first = forward();
-    return first === undefined ? backward() : first.then(backward);
-  };
+  const step = () => after(forward(), backward);
   const task = (operation: Task['operation'], run: Task['run'], results: Results): Task => ({
     operation,
     memory: 'host',
@@ -124,7 +121,7 @@ async function onDevice(backend: Backend, kernels: Kernels, problem: Problem): P
     shape: [1, 1],
   });
   /** Memory that the host shares is done when the call is. */
-  const settle = async () => void (one.view === undefined && (await one.read()));
+  const settle = () => (one.view === undefined ? after(one.read(), nothing) : undefined);
   const [latest, inference] = [new Latest(), new Latest()];
   let results: { y?: DeviceTensor; dx?: DeviceTensor; dgamma?: Float64Array; dbeta?: Float64Array } = {};
   let arrays: Results = {};
@@ -136,41 +133,46 @@ async function onDevice(backend: Backend, kernels: Kernels, problem: Problem): P
     }
   };
 
-  const forward = async () => {
+  const forward = () => {
     release('y');
-    const output = await operations.forwardTraining({ x, gamma, beta, epsilon, y: undefined, requireFinite: true });
-    output.statistics.dispose();
-    latest.keep(output);
-    results.y = output.y;
+    const input = { x, gamma, beta, epsilon, y: undefined, requireFinite: true };
+    return after(operations.forwardTraining(input), (output) => {
+      output.statistics.dispose();
+      latest.keep(output);
+      results.y = output.y;
+    });
   };
-  const infer = async () => {
+  const infer = () => {
     release('y');
-    const output = await operations.forwardInference({ x, gamma, beta, epsilon, ...running, y: undefined });
-    inference.keep(output);
-    results.y = output.y;
+    const input = { x, gamma, beta, epsilon, ...running, y: undefined };
+    return after(operations.forwardInference(input), (output) => {
+      inference.keep(output);
+      results.y = output.y;
+    });
   };
-  const backward = async () => {
+  const backward = () => {
     release('dx');
-    const vectors = { dgamma: undefined, dbeta: undefined };
-    const output = await operations.backwardTraining({ saved: latest.saved, dy, dx: undefined, ...vectors });
-    const [dgamma, dbeta] = [await output.dgamma.read(), await output.dbeta.read()];
-    output.dgamma.dispose();
-    output.dbeta.dispose();
-    results = { ...results, dx: output.dx, dgamma, dbeta };
+    const input = { saved: latest.saved, dy, dx: undefined, dgamma: undefined, dbeta: undefined };
+    return after(operations.backwardTraining(input), (output) =>
+      after(output.dgamma.read(), (dgamma) =>
+        after(output.dbeta.read(), (dbeta) => {
+          output.dgamma.dispose();
+          output.dbeta.dispose();
+          results = { ...results, dx: output.dx, dgamma, dbeta };
+        }),
+      ),
+    );
   };
   const readActivations = async () => {
     const { y, dx, ...vectors } = results;
     arrays = { ...vectors, ...(y && { y: await y.read() }), ...(dx && { dx: await dx.read() }) };
   };
-  const task = (operation: Task['operation'], work: () => Promise<void>): Task[] => [
+  const task = (operation: Task['operation'], work: () => MaybePromise<void>): Task[] => [
     {
       operation,
       memory: 'device',
       ...(operation === 'backward' && { before: forward }),
-      run: async () => {
-        await work();
-        await settle();
-      },
+      run: () => after(work(), settle),
       results: async () => {
         await readActivations();
         return arrays;
@@ -189,22 +191,19 @@ async function onDevice(backend: Backend, kernels: Kernels, problem: Problem): P
   ];
   return {
     tasks: [
-      ...task('forward-training', async () => {
+      ...task('forward-training', () => {
         release('dx');
-        await forward();
+        return forward();
       }),
-      ...task('forward-inference', async () => {
+      ...task('forward-inference', () => {
         release('dx');
-        await infer();
+        return infer();
       }),
-      ...task('backward', async () => {
+      ...task('backward', () => {
         release('y');
-        await backward();
+        return backward();
       }),
-      ...task('training-step', async () => {
-        await forward();
-        await backward();
-      }),
+      ...task('training-step', () => after(forward(), backward)),
     ],
     dispose: () => {
       release('y', 'dx');
@@ -235,9 +234,9 @@ class Latest {
   }
 }
 
-function after<T extends object>(value: MaybePromise<T>, then: (value: T) => void): MaybePromise<void> {
-  if ('then' in value) return value.then(then);
-  then(value);
+/** `next` of a value that is there, at once, or will be: what needs no promise is timed without one. */
+function after<T, R>(value: MaybePromise<T>, next: (value: T) => MaybePromise<R>): MaybePromise<R> {
+  return value instanceof Object && 'then' in value ? value.then(next) : next(value);
 }
 
 const nothing = () => {};
