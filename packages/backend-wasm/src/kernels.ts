@@ -90,12 +90,20 @@ export class WasmKernels implements Kernels {
   /** Errors: `LIMIT_EXCEEDED`. */
   constructor(engines: Engines, plan: Plan) {
     this.#engines = engines;
-    this.#plant = new Plant(engines.host, plan);
-    this.#parts = new HostParts(engines.host.memory, this.#plant.passes, plan);
-    this.device = new DeviceOperations(
-      engines,
-      engines.device === engines.host ? this.#plant : new Plant(engines.device, plan),
-    );
+    const made: { dispose(): void }[] = [];
+    const keep = <T extends { dispose(): void }>(one: T): T => {
+      made.push(one);
+      return one;
+    };
+    try {
+      this.#plant = keep(new Plant(engines.host, plan));
+      this.#parts = keep(new HostParts(engines.host.memory, this.#plant.passes, plan));
+      const isShared = engines.device === engines.host;
+      this.device = new DeviceOperations(engines, isShared ? this.#plant : new Plant(engines.device, plan));
+    } catch (error) {
+      for (const one of made) one.dispose();
+      throw error;
+    }
   }
 
   forwardTraining(input: ForwardTrainingInput<HostMemory>): ForwardTrainingOutput<HostMemory> {

@@ -89,6 +89,15 @@ describe.each([1, 2])('with %i threads', (threads) => {
   });
 });
 
+it('kernels that memory has no room for leave nothing behind', async () => {
+  const backend = await createWasmBackend({ threads: 1, maxBytes: 1 << 20 });
+  const prepare = (channels: number) => backend.prepare({ extent: { outer: 2, channels, inner: 1 }, dtype: 'float32' });
+  // Room for tables of 19,000 channels, but not for their gradients, too.
+  for (let attempt = 0; attempt < 3; attempt++) await expectCode('LIMIT_EXCEEDED', async () => prepare(19_000));
+  (await prepare(16_000)).dispose();
+  await backend.dispose();
+});
+
 describe('KernelMemory', () => {
   it('gives disjoint ranges at cache lines, and joins what is freed', () => {
     const memory = new KernelMemory(new MemoryBudget(1 << 20), false);
