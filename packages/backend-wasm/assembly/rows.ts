@@ -17,16 +17,26 @@ export function moments<T>(
   const fours = sizeof<T>() == 4 && !exact ? (to - from) & ~3 : 0;
   const eights = count & ~7;
   if (fours > 0) {
-    for (let done = 0, size = place; done < eights; ) {
-      if (done + 8 * size > count) size = 1;
-      for (const end = done + size; done < end; done++) {
-        momentsOfEight(x + done * row, size * row, from, from + fours, pivot, sum, squares);
-      }
-      done += 7 * size;
-    }
+    treesOf(x, x, count, row, from, from + fours, place, false, pivot, sum, squares);
     momentsInDouble<T>(x + eights * row, count - eights, row, from, from + fours, pivot, sum, squares);
   }
   momentsInDouble<T>(x, count, row, from + fours, to, pivot, sum, squares);
+}
+
+/** The rows of `count` that make whole eights: eight places of `place` rows as often as they fit, then neighbours. */
+function treesOf(
+  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, place: i32, ofGradient: bool,
+  center: usize, sum: usize, products: usize,
+): void {
+  for (let done = 0, size = place; done + 8 <= count; ) {
+    if (done + 8 * size > count) size = 1;
+    for (const end = done + size; done < end; done++) {
+      const skip = done * row, apart = size * row;
+      if (ofGradient) gradientSumsOfEight(x + skip, dy + skip, apart, from, to, center, sum, products);
+      else momentsOfEight(x + skip, apart, from, to, center, sum, products);
+    }
+    done += 7 * size;
+  }
 }
 
 /** Of rows `apart` from each other. */
@@ -109,13 +119,7 @@ export function gradientSums<T>(
   const fours = sizeof<T>() == 4 && !exact ? (to - from) & ~3 : 0;
   const eights = count & ~7;
   if (fours > 0) {
-    for (let done = 0, size = place; done < eights; ) {
-      if (done + 8 * size > count) size = 1;
-      for (const end = done + size; done < end; done++) {
-        gradientSumsOfEight(x + done * row, dy + done * row, size * row, from, from + fours, center, sum, products);
-      }
-      done += 7 * size;
-    }
+    treesOf(x, dy, count, row, from, from + fours, place, true, center, sum, products);
     const skip = eights * row;
     gradientSumsInDouble<T>(x + skip, dy + skip, count - eights, row, from, from + fours, center, sum, products);
   }
