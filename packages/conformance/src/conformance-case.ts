@@ -1,9 +1,34 @@
 // What the kit is made of: cases, each of which judges one backend in one dtype.
-import type { Backend, Dtype, MaybePromise } from '@batchnorm/core-api';
+import type { Backend, Dtype, ErrorCode, MaybePromise } from '@batchnorm/core-api';
 import type { Comparison } from './compare.js';
 
-/** `golden` results of others; inputs with `exact` results; `adversarial` inputs; `behaviour` of buffers, calls and errors. */
-export type Group = 'golden' | 'exact' | 'adversarial' | 'behaviour';
+/**
+ * `golden` results of others; inputs with `exact` results; `adversarial` inputs; `behaviour` of buffers, calls and errors; the
+ * contract of `kernels` by itself; random `programs`.
+ */
+export type Group = 'golden' | 'exact' | 'adversarial' | 'behaviour' | 'kernels' | 'programs';
+
+/** Where activations lie. */
+export type MemoryKind = 'host' | 'device';
+
+/** `rows` of channels (inner = 1) or `runs` of one channel (inner > 1). */
+export type Layout = 'rows' | 'runs';
+
+/** Sizes at which backends change their way, each with those on either side of it. */
+export type SizeClass = 'small' | 'blocks' | 'elements' | 'rows or channels';
+
+/** Where a behaviour stands in the matrix: its rule, tried in one kind of memory, layout and size class. */
+export interface Cell {
+  readonly rule: string;
+  readonly memory: MemoryKind;
+  readonly layout: Layout;
+  readonly size: SizeClass;
+}
+
+/** What a case finds when the backend says that it can't: the coded error that it must refuse with, which it did. */
+export interface Refusal {
+  readonly refused: ErrorCode;
+}
 
 /** One compared result: `what` it is, such as 'step 2 dx'. */
 export interface Check extends Comparison {
@@ -23,8 +48,9 @@ export interface ConformanceCase {
   readonly source: string;
   readonly name: string;
   readonly why: string;
+  readonly cell?: Cell;
   /** Why it says nothing about this subject, or undefined. */
-  inapplicable?(subject: Subject): string | undefined;
+  inapplicable?(subject: Subject): MaybePromise<string | undefined>;
   /** Errors: whatever the backend fails with. */
-  run(subject: Subject): Promise<Check[]>;
+  run(subject: Subject): Promise<readonly Check[] | Refusal>;
 }

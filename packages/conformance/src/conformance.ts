@@ -1,6 +1,13 @@
 // Whether a backend conforms, without a test runner, in Node and in a page: every case, every dtype, as data.
-import { type Backend, BatchNorm, BatchNormError, type Dtype, type MaybePromise } from '@batchnorm/core-api';
-import type { Check, ConformanceCase, Group, Subject } from './conformance-case.js';
+import {
+  type Backend,
+  BatchNorm,
+  BatchNormError,
+  type Dtype,
+  type ErrorCode,
+  type MaybePromise,
+} from '@batchnorm/core-api';
+import type { Cell, Check, ConformanceCase, Group, Subject } from './conformance-case.js';
 import type { FixtureFile } from './fixture-format.js';
 import { goldenCases } from './golden-cases.js';
 import { suite } from './suite.js';
@@ -14,7 +21,12 @@ export interface CaseResult {
   readonly source: string;
   readonly name: string;
   readonly dtype: Dtype;
-  readonly status: 'passed' | 'failed' | 'skipped';
+  /** Where it stands in the matrix of behaviours; null for what is no behaviour. */
+  readonly cell: Cell | null;
+  /** `refused`: the backend says that it can't, and refuses with the code that the contract wants. */
+  readonly status: 'passed' | 'failed' | 'refused' | 'skipped';
+  /** The code of a refusal, else null. */
+  readonly code: ErrorCode | null;
   /** The largest error over its bound. Above 1 is a failure. */
   readonly worst: number;
   /** The largest relative error, whatever its bound, in units of the last place of the dtype. */
@@ -63,23 +75,30 @@ export async function runConformance(
   return results;
 }
 
-type Outcome = Pick<CaseResult, 'status' | 'worst' | 'ulps' | 'where' | 'messages'>;
+type Outcome = Pick<CaseResult, 'status' | 'code' | 'worst' | 'ulps' | 'where' | 'messages'>;
 
 export async function runCase(one: ConformanceCase, subject: Subject): Promise<CaseResult> {
-  const { group, source, name } = one;
-  return { group, source, name, dtype: subject.dtype, ...(await judge(one, subject)) };
+  const { group, source, name, cell = null } = one;
+  return { group, source, name, dtype: subject.dtype, cell, ...(await judge(one, subject)) };
 }
 
 async function judge(one: ConformanceCase, subject: Subject): Promise<Outcome> {
   const { backend, dtype } = subject;
-  const reason = one.inapplicable?.(subject);
-  if (reason !== undefined) return { status: 'skipped', worst: 0, ulps: 0, where: '', messages: [reason] };
+  const reason = await one.inapplicable?.(subject);
+  if (reason !== undefined) return { ...nothingMeasured, status: 'skipped', messages: [reason] };
   if (!backend.capabilities.dtypes.includes(dtype)) return refusal(backend, dtype);
   try {
-    return summarize(await one.run(subject), dtype);
+    const found = await one.run(subject);
+    return 'refused' in found ? refused(found.refused) : summarize(found, dtype);
   } catch (error) {
     return failed(`${error instanceof BatchNormError ? `${error.code}: ` : ''}${error}`);
   }
+}
+
+const nothingMeasured = { code: null, worst: 0, ulps: 0, where: '', messages: [] } as const;
+
+function refused(code: ErrorCode): Outcome {
+  return { ...nothingMeasured, status: 'refused', code };
 }
 
 /** A dtype that the backend says it lacks has its own form of the check: the coded error. */
@@ -88,7 +107,7 @@ function refusal(backend: Backend, dtype: Dtype): Outcome {
     new BatchNorm({ backend, dtype, numFeatures: 1 });
   } catch (error) {
     if (error instanceof BatchNormError && error.code === 'DTYPE_MISMATCH') {
-      return { status: 'passed', worst: 0, ulps: 0, where: 'refused: DTYPE_MISMATCH', messages: [] };
+      return refused('DTYPE_MISMATCH');
     }
   }
   return failed(`${dtype} is not among the capabilities, expected DTYPE_MISMATCH`);
@@ -100,6 +119,7 @@ function summarize(checks: readonly Check[], dtype: Dtype): Outcome {
   const lastPlace = dtype === 'float64' ? 2 ** -52 : 2 ** -23;
   return {
     status: failures.length === 0 ? 'passed' : 'failed',
+    code: null,
     worst: worst.worst,
     ulps: Math.max(...checks.map(({ largestError }) => largestError)) / lastPlace,
     where: worst.what,
@@ -110,6 +130,7 @@ function summarize(checks: readonly Check[], dtype: Dtype): Outcome {
 function failed(message: string): Outcome {
   return {
     status: 'failed',
+    code: null,
     worst: Number.POSITIVE_INFINITY,
     ulps: Number.POSITIVE_INFINITY,
     where: '',
