@@ -33,6 +33,17 @@ export interface Capabilities {
   };
 }
 
+/**
+ * The arithmetic of a sum of many terms, deviations from a pivot among them.
+ *
+ * - `float64`: every term and every addition.
+ * - `blocked-float32`: terms, and sums of blocks of at most eight as a tree, in float32; sums of blocks in float64 (FABsum:
+ *   Blanchard, Higham and Mary, 2020, SIAM Journal on Scientific Computing 42).
+ * - `compensated-float32`: terms in float32; each addition keeps its rounding error (Kahan, Neumaier).
+ * - `float32`: every term and every addition.
+ */
+export type Accumulation = 'float64' | 'blocked-float32' | 'compensated-float32' | 'float32';
+
 /** What really runs, for reports: never what was hoped for. */
 export interface Execution {
   /** 'JavaScript', 'WebAssembly SIMD', 'WebGL 2', … */
@@ -41,7 +52,7 @@ export interface Execution {
   readonly device: string;
   readonly threads: number;
   /** The arithmetic in which statistics and gradient sums of float32 activations are accumulated; of float64 it is float64. */
-  readonly accumulation: 'float64' | 'compensated-float32' | 'float32';
+  readonly accumulation: Accumulation;
   /** Why this is not what was asked for, or null. */
   readonly fallbackReason: string | null;
 }
