@@ -20,6 +20,8 @@ export { type FixtureCase, type FixtureFile, FixtureFormatError, parseFixtureFil
 export { type Magnitude, type Magnitudes, magnitudes, type Normalization } from './magnitudes.js';
 export * as oracle from './oracle.js';
 export { type Problem, solve } from './problem.js';
+export type { Program } from './programs/program.js';
+export { runProgram } from './programs/run-program.js';
 export { type SeededBatch, type SeededBatchOptions, seededBatch } from './seeded-batch.js';
 export { suite } from './suite.js';
 export type { Quantity } from './tolerance.js';

@@ -15,6 +15,11 @@ export interface Backend {
   prepare(plan: Plan): MaybePromise<Kernels>;
   /** Copies a tensor to the device. Errors: `UNSUPPORTED` without `capabilities.deviceTensors`, `DISPOSED`, `LIMIT_EXCEEDED`. */
   upload(tensor: Tensor): MaybePromise<DeviceTensor>;
+  /**
+   * Bytes that tensors, kernels and saved forwards take now in memory that JavaScript's garbage collector does not see: a device's,
+   * WebAssembly's. Absent where there is no such memory, or nobody counts.
+   */
+  allocatedBytes?(): number;
   /** Frees everything. Again is allowed and does nothing; any other call then fails with `DISPOSED`. */
   dispose(): MaybePromise<void>;
 }
