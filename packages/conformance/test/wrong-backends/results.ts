@@ -213,9 +213,7 @@ export const results: readonly WrongBackend[] = [
       onHost(right, ({ extent: { channels, inner } }) => ({
         training(input, next) {
           const output = next({ ...input, x: input.x.slice() });
-          input.x.forEach((value, k) => {
-            input.x[k] = value - output.statistics.mean[Math.floor(k / inner) % channels]!;
-          });
+          input.x.set(input.x.map((value, k) => value - output.statistics.mean[Math.floor(k / inner) % channels]!));
           return output;
         },
       })),
@@ -229,10 +227,7 @@ export const results: readonly WrongBackend[] = [
         training(input, next) {
           const output = next({ ...input, x: input.x.slice() });
           const mean = (k: number) => output.statistics.mean[Math.floor(k / inner) % channels]! * 1024;
-          input.x.forEach((value, k) => {
-            input.x[k] = value - mean(k);
-            input.x[k] = input.x[k]! + mean(k);
-          });
+          input.x.set(input.x.map((value, k) => value - mean(k)).map((value, k) => value + mean(k)));
           return output;
         },
       })),
@@ -273,9 +268,7 @@ export const results: readonly WrongBackend[] = [
         inference(input, next) {
           const output = next({ ...input, gamma: input.gamma.slice() });
           const { invStd } = output.saved as RightSaved;
-          input.gamma.forEach((value, c) => {
-            input.gamma[c] = value * invStd[c]!;
-          });
+          input.gamma.set(input.gamma.map((value, c) => value * invStd[c]!));
           return output;
         },
       })),
@@ -288,9 +281,7 @@ export const results: readonly WrongBackend[] = [
       onHost(right, () => ({
         inference(input, next) {
           const output = next({ ...input, variance: input.variance.slice() });
-          input.variance.forEach((value, c) => {
-            input.variance[c] = value + input.epsilon;
-          });
+          input.variance.set(input.variance.map((value) => value + input.epsilon));
           return output;
         },
       })),
@@ -356,9 +347,7 @@ export const results: readonly WrongBackend[] = [
           if (!dgamma) return next(input);
           const before = dgamma.slice();
           const output = next(input);
-          dgamma.forEach((value, c) => {
-            dgamma[c] = value + before[c]!;
-          });
+          dgamma.set(dgamma.map((value, c) => value + before[c]!));
           return output;
         },
       })),
@@ -502,9 +491,7 @@ export const results: readonly WrongBackend[] = [
     async program(backend) {
       const layer = layerOf(backend, 4);
       const y = await layer.forward(x);
-      y.data.forEach((value, k) => {
-        y.data[k] = Math.max(0, value);
-      });
+      y.data.set(y.data.map((value) => Math.max(0, value)));
       return layer.backward(dy);
     },
   },

@@ -67,7 +67,7 @@ export class Stored<T> implements OnDevice<T> {
   }
 
   async read(): Promise<T> {
-    const copy = this.#copy(valueOf(this));
+    const copy = this.#copy(contentsOf(this));
     await nextTurn();
     return copy;
   }
@@ -92,7 +92,7 @@ export class StoredTensor extends Stored<FloatArray> implements DeviceTensor {
 }
 
 /** The value itself, no copy. Errors: `DISPOSED`. */
-export function valueOf<T>(stored: OnDevice<T>): T {
+export function contentsOf<T>(stored: OnDevice<T>): T {
   const { value } = stored as Stored<T>;
   if (value === undefined)
     throw new BatchNormError('DISPOSED', 'received a disposed value, expected one that is alive');
@@ -257,15 +257,15 @@ function deviceOperations(host: HostOperations, backend: Backend, alive: Set<unk
     new Stored(value, ({ mean, variance }) => ({ mean: mean.slice(), variance: variance.slice() }), alive);
   const elementsOf = <I extends ForwardInput<Memory>>(input: I) => ({
     ...input,
-    x: valueOf(input.x as DeviceTensor),
-    y: input.y && valueOf(input.y as DeviceTensor),
+    x: contentsOf(input.x as DeviceTensor),
+    y: input.y && contentsOf(input.y as DeviceTensor),
   });
 
   function backward(input: BackwardInput<DeviceMemory>, run: HostOperations['backwardTraining']) {
-    const given = (value: OnDevice<FloatArray> | undefined) => value && valueOf(value);
+    const given = (value: OnDevice<FloatArray> | undefined) => value && contentsOf(value);
     const results = run({
       saved: input.saved,
-      dy: valueOf(input.dy),
+      dy: contentsOf(input.dy),
       dx: given(input.dx),
       dgamma: given(input.dgamma) as Float64Array | undefined,
       dbeta: given(input.dbeta) as Float64Array | undefined,
