@@ -52,18 +52,18 @@ it('there are at least 70, each by another name', () => {
 });
 
 describe('a user sees it', () => {
-  it.each(wrongBackends)('$name', async ({ spoil, program, tolerance = 1e-4 }) => {
-    const right = await program(createRightBackend());
-    expect(difference(await program(createRightBackend()), right, tolerance)).toBeUndefined();
-    const found = difference(await seenBy(spoil(createRightBackend()), program), right, tolerance);
+  it.each(wrongBackends)('$name', async ({ right = createRightBackend, spoil, program, tolerance = 1e-4 }) => {
+    const expected = await program(right());
+    expect(difference(await program(right()), expected, tolerance)).toBeUndefined();
+    const found = difference(await seenBy(spoil(right()), program), expected, tolerance);
     expect(found).toBeDefined();
     annotate(found!);
   });
 });
 
 describe('the kit catches it', () => {
-  it.each(wrongBackends)('$name', async ({ spoil }) => {
-    const check = await caughtBy(() => spoil(createRightBackend()));
+  it.each(wrongBackends)('$name', async ({ right = createRightBackend, spoil }) => {
+    const check = await caughtBy(() => spoil(right()));
     expect(check).toBeDefined();
     annotate(check!);
   });

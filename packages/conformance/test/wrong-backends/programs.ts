@@ -123,8 +123,8 @@ export function difference(a: unknown, b: unknown, tolerance: number, path = 'se
   const named = (value: unknown) => (typeof value === 'object' ? Object.prototype.toString.call(value) : String(value));
   const differ = `${path}: ${named(a)}, expected ${named(b)}`;
   if (typeof a === 'number' && typeof b === 'number') {
-    if (Object.is(a, b) || Math.abs(a - b) <= tolerance * (1 + Math.abs(b))) return undefined;
-    return differ;
+    if (Object.is(a, b)) return undefined;
+    return Number.isFinite(b) && Math.abs(a - b) <= tolerance * (1 + Math.abs(b)) ? undefined : differ;
   }
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b ? undefined : differ;
   if (ArrayBuffer.isView(a) && Object.prototype.toString.call(a) !== Object.prototype.toString.call(b)) return differ;

@@ -91,6 +91,14 @@ export class StoredTensor extends Stored<FloatArray> implements DeviceTensor {
   }
 }
 
+class ViewableTensor extends StoredTensor {
+  view(): FloatArray {
+    return contentsOf(this);
+  }
+}
+
+type NewTensor = (shape: readonly number[], elements: FloatArray) => StoredTensor;
+
 /** The value itself, no copy. Errors: `DISPOSED`. */
 export function contentsOf<T>(stored: OnDevice<T>): T {
   const { value } = stored as Stored<T>;
@@ -108,14 +116,27 @@ export interface RightSaved extends Saved {
 }
 
 const nothing = new Float32Array(0);
-const nextTurn = () => new Promise<void>((resolve) => setTimeout(resolve));
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-export function createRightBackend(): RightBackend {
+export interface RightOptions {
+  /** Most elements of one activation. Default 2^28. */
+  readonly limit?: number;
+  /** Whether tensors on the device can be viewed. Default false. */
+  readonly views?: boolean;
+}
+
+export function createRightBackend({ limit = 2 ** 28, views = false }: RightOptions = {}): RightBackend {
   let disposed = false;
   const alive = new Set<unknown>();
   const assertUsable = () => {
     if (disposed) throw new BatchNormError('DISPOSED', 'received a call after dispose(), expected none');
   };
+  const assertFits = (elements: number) => {
+    if (elements <= limit) return;
+    throw new BatchNormError('LIMIT_EXCEEDED', `received ${elements} elements, expected at most ${limit}`);
+  };
+  const Tensor = views ? ViewableTensor : StoredTensor;
+  const tensor: NewTensor = (shape, elements) => new Tensor(backend, shape, elements, alive);
   const backend: RightBackend = {
     contractVersion: 1,
     name: 'right',
@@ -123,18 +144,21 @@ export function createRightBackend(): RightBackend {
       dtypes: ['float32', 'float64'],
       deviceTensors: true,
       deterministic: true,
-      limits: { elements: 2 ** 28 },
+      limits: { elements: limit },
     },
     execution: { engine: 'JavaScript', device: 'cpu', threads: 1, accumulation: 'float64', fallbackReason: null },
     prepare(plan) {
       assertUsable();
+      const { outer, channels, inner } = plan.extent;
+      assertFits(outer * channels * inner);
       const host = guarded(hostOperations(plan), assertUsable);
-      return { ...host, device: deviceOperations(host, backend, alive), dispose() {} };
+      return { ...host, device: deviceOperations(host, tensor, alive), dispose() {} };
     },
-    async upload(tensor) {
+    async upload(given) {
       assertUsable();
-      assertTensor(tensor);
-      const stored = new StoredTensor(backend, tensor.shape, tensor.data.slice(), alive);
+      assertTensor(given);
+      assertFits(given.data.length);
+      const stored = tensor(given.shape, given.data.slice());
       await nextTurn();
       return stored;
     },
@@ -250,8 +274,7 @@ function hostOperations({ extent: { outer, channels, inner }, dtype }: Plan): Ho
 }
 
 /** The same on stored copies: computed when called, answered in a later turn. */
-function deviceOperations(host: HostOperations, backend: Backend, alive: Set<unknown>): Operations<DeviceMemory> {
-  const tensor = (like: DeviceTensor, elements: FloatArray) => new StoredTensor(backend, like.shape, elements, alive);
+function deviceOperations(host: HostOperations, tensor: NewTensor, alive: Set<unknown>): Operations<DeviceMemory> {
   const vector = (elements: Float64Array) => new Stored(elements, (value) => value.slice(), alive);
   const statistics = (value: Statistics) =>
     new Stored(value, ({ mean, variance }) => ({ mean: mean.slice(), variance: variance.slice() }), alive);
@@ -271,7 +294,7 @@ function deviceOperations(host: HostOperations, backend: Backend, alive: Set<unk
       dbeta: given(input.dbeta) as Float64Array | undefined,
     });
     return later({
-      dx: input.dx ?? tensor(input.dy, results.dx),
+      dx: input.dx ?? tensor(input.dy.shape, results.dx),
       dgamma: input.dgamma ?? vector(results.dgamma),
       dbeta: input.dbeta ?? vector(results.dbeta),
     });
@@ -280,11 +303,11 @@ function deviceOperations(host: HostOperations, backend: Backend, alive: Set<unk
   return {
     async forwardTraining(input) {
       const { y, saved, statistics: batch } = host.forwardTraining({ ...elementsOf(input), requireFinite: false });
-      return later({ y: input.y ?? tensor(input.x, y), saved, statistics: statistics(batch) });
+      return later({ y: input.y ?? tensor(input.x.shape, y), saved, statistics: statistics(batch) });
     },
     async forwardInference(input) {
       const { y, saved } = host.forwardInference(elementsOf(input));
-      return later({ y: input.y ?? tensor(input.x, y), saved });
+      return later({ y: input.y ?? tensor(input.x.shape, y), saved });
     },
     backwardTraining: async (input) => backward(input, host.backwardTraining),
     backwardInference: async (input) => backward(input, host.backwardInference),

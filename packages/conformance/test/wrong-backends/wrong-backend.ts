@@ -22,6 +22,8 @@ export interface WrongBackend {
   readonly name: string;
   /** What it does wrong, and when. */
   readonly why: string;
+  /** Another right backend than the usual one. */
+  readonly right?: () => RightBackend;
   /** Makes a right backend wrong. */
   readonly spoil: (right: RightBackend) => Backend;
   /** What a user could do, and what they see then: the same on every right backend, something else on this one. */
