@@ -28,9 +28,10 @@ export interface Circumstances {
  */
 export function tolerance(
   quantity: Exclude<Quantity, 'runningMean' | 'runningVariance'>,
-  { dtype, accumulation, valuesPerChannel, ...errors }: Circumstances,
+  circumstances: Circumstances,
 ): number {
-  const { meanError, deviationError, centerDistance, throughStatistics } = errors;
+  const { dtype, accumulation, valuesPerChannel } = circumstances;
+  const { meanError, deviationError, centerDistance, throughStatistics } = circumstances;
   // Roundings of either side, and errors of either side's sums.
   const u = unitRoundoff[dtype] + unitRoundoff.float64;
   const e = errorOfSum(accumulation, valuesPerChannel) + errorOfSum('float64', valuesPerChannel);

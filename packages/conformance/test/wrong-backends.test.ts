@@ -3,15 +3,19 @@
 import type { Backend } from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
 import { dtypes, runCase } from '../src/conformance.js';
+import type { ConformanceCase } from '../src/conformance-case.js';
 import { suite } from '../src/suite.js';
 import { wrongBackends } from './wrong-backends/index.js';
 import { difference } from './wrong-backends/programs.js';
 import { createRightBackend, type RightBackend } from './wrong-backends/right-backend.js';
 import type { WrongBackend } from './wrong-backends/wrong-backend.js';
 
-/** Where failures come soonest, first. */
-const order = ['behaviour', 'kernels', 'exact', 'programs', 'golden', 'adversarial'];
-const cases = suite.toSorted((a, b) => order.indexOf(a.group) - order.indexOf(b.group));
+/** Quick cases first: most wrong backends do not live to see the others. */
+const groups = ['exact', 'kernels', 'programs', 'behaviour', 'golden', 'adversarial'];
+const sizes = ['small', 'blocks', 'elements', 'rows or channels'];
+const cost = ({ group, cell }: ConformanceCase) =>
+  cell && cell.size !== 'small' ? groups.length + sizes.indexOf(cell.size) : groups.indexOf(group);
+const cases = suite.toSorted((a, b) => cost(a) - cost(b));
 
 /** The first case that fails, and its first failed check. */
 async function caughtBy(create: () => Backend): Promise<string | undefined> {
