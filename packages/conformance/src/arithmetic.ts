@@ -1,6 +1,28 @@
 // What roundings do to sums and to the statistics that are made of them, by the arithmetic that a backend declares: worst
 // cases to first order, derived in docs/numerics.md.
-import type { Accumulation, Dtype } from '@batchnorm/core-api';
+import type { Accumulation, Backend, Dtype, Execution } from '@batchnorm/core-api';
+
+/** What the backend declares for `dtype`. Errors: when it has the dtype and declares nothing. */
+export function accumulationOf({ name, execution }: Backend, dtype: Dtype): Accumulation {
+  const declared = execution.accumulation[dtype];
+  if (declared === undefined || !accumulations.includes(declared)) {
+    throw new Error(
+      `execution.accumulation.${dtype} of backend '${name}': received ${declared}, expected ${accumulations.join(', ')}`,
+    );
+  }
+  return declared;
+}
+
+/** As reports show it: `float64`, or `blocked-float32 (float32), float64 (float64)` where dtypes differ. */
+export function describeAccumulation(accumulation: Execution['accumulation']): string {
+  const [one, ...others] = new Set(Object.values(accumulation));
+  if (one !== undefined && others.length === 0) return one;
+  return Object.entries(accumulation)
+    .map(([dtype, sums]) => `${sums} (${dtype})`)
+    .join(', ');
+}
+
+const accumulations: readonly Accumulation[] = ['float64', 'blocked-float32', 'compensated-float32', 'float32'];
 
 /** Unit roundoff: half the distance from 1 to the next number. */
 export const unitRoundoff: Readonly<Record<Dtype, number>> = { float32: 2 ** -24, float64: 2 ** -53 };
