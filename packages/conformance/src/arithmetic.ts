@@ -30,8 +30,13 @@ export const unitRoundoff: Readonly<Record<Dtype, number>> = { float32: 2 ** -24
 /** What a term may lose that is too small for its dtype: some processors know no numbers below the normal ones. */
 const smallestNormal: Readonly<Record<Dtype, number>> = { float32: 2 ** -126, float64: 2 ** -1022 };
 
-/** A pivot's distance from the mean of what is summed around it: squared, at most so many variances. */
-const pivotDistance = 1;
+/**
+ * A pivot's distance from the mean of what is summed around it, in deviations, at most. Numbers of a dtype are no nearer to their
+ * mean than the mean rounded to that dtype is; and a float32 sum that finds it errs by M roundings.
+ */
+function pivotDistance(terms: Dtype, valuesPerChannel: number): number {
+  return 1 + 4 * valuesPerChannel * unitRoundoff[terms];
+}
 
 /** S: the longest chain of additions in a sum of M terms, with blocks of at most 256 terms merged one by one. */
 function longestChain(valuesPerChannel: number): number {
@@ -69,16 +74,20 @@ function errorsOfBatch(
   variance: number,
 ): StatisticsErrors {
   const terms = termsOf(accumulation);
-  const u = unitRoundoff[terms];
-  const K = pivotDistance;
+  const [u, w] = [unitRoundoff[terms], unitRoundoff.float64];
   const sum = errorOfSum(accumulation, valuesPerChannel);
   const [ofDeviations, ofSquares] = [sum + u, sum + 3 * u];
-  // Plain sums of values have the mean in their terms; those that take care of their roundings are of deviations from a pivot.
+  /** Sums that take no care of their roundings may be of values, and those of values have the mean in their terms. */
   const isPlain = accumulation === 'float64' || accumulation === 'float32';
-  const absolute = Math.abs(mean);
-  const meanError =
-    ofDeviations * Math.sqrt((1 + K) * variance) + (isPlain ? ofDeviations : unitRoundoff.float64) * absolute;
-  const varianceError = (ofSquares * (1 + K) + 2 * ofDeviations * Math.sqrt(K * (1 + K))) * variance + meanError ** 2;
+  /** Where there is nothing but float32, what is made of the sums is rounded to it, too. */
+  const rounding = accumulation === 'compensated-float32' || accumulation === 'float32' ? u : 0;
+
+  const deviation = Math.sqrt(variance);
+  const distance = pivotDistance(terms, valuesPerChannel) * deviation;
+  /** The root of the mean of the terms' squares, which is at least the mean of their sizes. */
+  const size = Math.hypot(deviation, distance);
+  const meanError = ofDeviations * size + 3 * rounding * distance + (isPlain ? ofDeviations : w) * Math.abs(mean);
+  const varianceError = (ofSquares + 5 * rounding) * size ** 2 + 2 * ofDeviations * size * distance + meanError ** 2;
   return { mean: meanError + smallestNormal[terms], variance: varianceError + smallestNormal[terms] };
 }
 
