@@ -38,9 +38,9 @@ function pivotDistance(terms: Dtype, valuesPerChannel: number): number {
   return 1 + 4 * valuesPerChannel * unitRoundoff[terms];
 }
 
-/** S: the longest chain of additions in a sum of M terms, with blocks of at most 256 terms merged one by one. */
+/** S: the longest chain of additions in a sum of M terms, with blocks of 64 to 1024 terms merged one by one. */
 function longestChain(valuesPerChannel: number): number {
-  return Math.min(valuesPerChannel, 256 + Math.ceil(valuesPerChannel / 256));
+  return Math.min(valuesPerChannel, 1024 + Math.ceil(valuesPerChannel / 64));
 }
 
 /** The dtype of the terms: what is added up has been rounded to it. */
@@ -62,9 +62,23 @@ export function errorOfSum(accumulation: Accumulation, valuesPerChannel: number)
 
 /** Absolute errors of a channel's mean and variance. */
 export interface StatisticsErrors {
-  readonly mean: number;
-  readonly variance: number;
+  mean: number;
+  variance: number;
 }
+
+/**
+ * Of the mean in deviations, and of the variance relative to it, when deviations from a pivot are summed: `sum` is the error of a
+ * sum, `u` the unit roundoff of its terms, `distance` the pivot's in deviations.
+ */
+function errorsAroundPivot(sum: number, u: number, distance: number): StatisticsErrors {
+  /** The root of the mean of the terms' squares, which is at least the mean of their sizes. */
+  const size = Math.hypot(1, distance);
+  const [ofDeviations, ofSquares] = [sum + u, sum + 3 * u];
+  return { mean: ofDeviations * size, variance: ofSquares * size ** 2 + 2 * ofDeviations * size * distance };
+}
+
+/** Values of a first block that float64 sums may take around one of them. */
+const firstBlock = 8;
 
 /** The largest errors of the statistics of a batch, in one arithmetic. */
 function errorsOfBatch(
@@ -74,21 +88,29 @@ function errorsOfBatch(
   variance: number,
 ): StatisticsErrors {
   const terms = termsOf(accumulation);
-  const [u, w] = [unitRoundoff[terms], unitRoundoff.float64];
+  const u = unitRoundoff[terms];
   const sum = errorOfSum(accumulation, valuesPerChannel);
-  const [ofDeviations, ofSquares] = [sum + u, sum + 3 * u];
-  /** Sums that take no care of their roundings may be of values, and those of values have the mean in their terms. */
+  const distance = pivotDistance(terms, valuesPerChannel);
+  const relative = errorsAroundPivot(sum, u, distance);
+  if (accumulation === 'float64') {
+    const n = Math.min(firstBlock, valuesPerChannel);
+    const first = errorsAroundPivot(n * u, u, Math.sqrt(n - 1));
+    relative.mean += first.mean;
+    relative.variance += first.variance;
+  }
+  if (accumulation === 'compensated-float32' || accumulation === 'float32') {
+    // There is nothing but float32: what is made of the sums is rounded to it, too.
+    relative.mean += 3 * u * distance;
+    relative.variance += 5 * u * (1 + distance ** 2);
+  }
+  // Sums that take no care of their roundings may be of values, which have the mean in them. A mean is rounded in any case.
   const isPlain = accumulation === 'float64' || accumulation === 'float32';
-  /** Where there is nothing but float32, what is made of the sums is rounded to it, too. */
-  const rounding = accumulation === 'compensated-float32' || accumulation === 'float32' ? u : 0;
-
-  const deviation = Math.sqrt(variance);
-  const distance = pivotDistance(terms, valuesPerChannel) * deviation;
-  /** The root of the mean of the terms' squares, which is at least the mean of their sizes. */
-  const size = Math.hypot(deviation, distance);
-  const meanError = ofDeviations * size + 3 * rounding * distance + (isPlain ? ofDeviations : w) * Math.abs(mean);
-  const varianceError = (ofSquares + 5 * rounding) * size ** 2 + 2 * ofDeviations * size * distance + meanError ** 2;
-  return { mean: meanError + smallestNormal[terms], variance: varianceError + smallestNormal[terms] };
+  const ofMean = isPlain ? sum + u : unitRoundoff.float64;
+  const meanError = relative.mean * Math.sqrt(variance) + ofMean * Math.abs(mean);
+  return {
+    mean: meanError + smallestNormal[terms],
+    variance: relative.variance * variance + meanError ** 2 + smallestNormal[terms],
+  };
 }
 
 /** How far a backend's statistics of a batch may lie from the golden ones, which have float64 roundings of their own. */
