@@ -1,5 +1,5 @@
 // What a run found, as one page that needs nothing else: a matrix of backends and groups, then every case.
-import type { CaseResult, Group } from '@batchnorm/conformance';
+import { type CaseResult, describeAccumulation, type Group } from '@batchnorm/conformance';
 import { Html, html } from './html.js';
 import { style } from './report-html-style.js';
 import type { BackendReport } from './run-backend.js';
@@ -104,8 +104,8 @@ const title = ({ backend, platform }: BackendReport) => html`<b>${backend}</b> <
 function executionNote({ execution }: BackendReport): Html {
   if (execution === null) return html``;
   const { engine, accumulation, fallbackReason } = execution;
-  const looser =
-    accumulation === 'float64' ? html`sums in float64` : html`<b class="note">⚠ sums in ${accumulation}</b>`;
+  const sums = `sums in ${describeAccumulation(accumulation)}`;
+  const looser = sums === 'sums in float64' ? html`${sums}` : html`<b class="note">⚠ ${sums}</b>`;
   const fallback = fallbackReason === null ? html`` : html`<br><b class="note">⚠ fell back: ${fallbackReason}</b>`;
   return html`<br><span class="execution">${engine}<br>${looser}${fallback}</span>`;
 }
@@ -131,7 +131,13 @@ ${groups.filter((group) => inGroup(results, group).length > 0).map((group) => ca
 function executionFacts({ execution }: BackendReport): Html {
   if (execution === null) return html``;
   const { engine, device, threads, accumulation, fallbackReason } = execution;
-  const facts = { engine, device, threads, accumulation, 'fell back': fallbackReason ?? 'no' };
+  const facts = {
+    engine,
+    device,
+    threads,
+    'sums in': describeAccumulation(accumulation),
+    'fell back': fallbackReason ?? 'no',
+  };
   return html`<dl>${Object.entries(facts).map(([term, fact]) => html`<div><dt>${term}</dt><dd>${fact}</dd></div>`)}</dl>`;
 }
 

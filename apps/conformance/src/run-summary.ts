@@ -1,6 +1,6 @@
 // One run of the command, and what every report of it says: counts, the worst results, what it ran on, messages.
 import type { Platform } from '@batchnorm/catalogue';
-import { type CaseResult, dtypes, type Group } from '@batchnorm/conformance';
+import { type CaseResult, describeAccumulation, dtypes, type Group } from '@batchnorm/conformance';
 import type { BackendReport } from './run-backend.js';
 
 export interface Run {
@@ -64,7 +64,7 @@ export function runsOn({ execution, unavailable, error }: BackendReport): string
   if (execution === null) return unavailable ?? error?.split('\n')[0] ?? '';
   const { engine, device, threads, accumulation, fallbackReason } = execution;
   const fallback = fallbackReason === null ? '' : `; fell back: ${fallbackReason}`;
-  return `${engine} on ${device}, ${threads === 1 ? '1 thread' : `${threads} threads`}, sums in ${accumulation}${fallback}`;
+  return `${engine} on ${device}, ${threads === 1 ? '1 thread' : `${threads} threads`}, sums in ${describeAccumulation(accumulation)}${fallback}`;
 }
 
 /** The name of a case within one backend. */

@@ -54,7 +54,7 @@ describe('pnpm conformance', () => {
       platform: 'node',
       unavailable: null,
       error: null,
-      execution: { engine: 'JavaScript', accumulation: 'float64' },
+      execution: { engine: 'JavaScript', accumulation: { float32: 'float64', float64: 'float64' } },
     });
     expect(report.backends[0]!.results[0]).toEqual({
       group: 'golden',

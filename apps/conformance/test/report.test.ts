@@ -39,7 +39,13 @@ const skipped: CaseResult = { ...passed, group: 'exact', status: 'skipped', wors
 const ran: BackendReport = {
   backend: 'mine',
   platform: 'node',
-  execution: { engine: 'Loops', device: 'cpu', threads: 3, accumulation: 'float32', fallbackReason: 'no <SIMD>' },
+  execution: {
+    engine: 'Loops',
+    device: 'cpu',
+    threads: 3,
+    accumulation: { float32: 'float32' },
+    fallbackReason: 'no <SIMD>',
+  },
   unavailable: null,
   error: null,
   results: [passed, skipped, failed],

@@ -33,7 +33,13 @@ function works(name: BackendName, seconds: readonly number[], changed: Partial<B
   return {
     name,
     available: {
-      execution: { engine: 'E|1', device: 'cpu', threads: 2, accumulation: 'float64', fallbackReason: null },
+      execution: {
+        engine: 'E|1',
+        device: 'cpu',
+        threads: 2,
+        accumulation: { float32: 'float64' },
+        fallbackReason: null,
+      },
       capabilities: { dtypes: ['float32'], deviceTensors: false, deterministic: true, limits: { elements: 1e6 } },
     },
     plan: [],

@@ -47,10 +47,13 @@ class DeviceArithmetic {
 
   /** The table of moments of a batch. */
   async moments(x: Resident): Promise<Resident> {
-    const { partialMoments, moments } = this.#programs;
-    const sums = await partialMoments.run(x, 1);
-    const result = await moments.run(sums, 1);
-    sums.release();
+    const { partialOffsets, pivots, partialMoments, moments } = this.#programs;
+    const offsets = await partialOffsets.run(x, 1);
+    const around = await pivots.run(offsets, x, 1);
+    offsets.release();
+    const sums = await partialMoments.run(x, around, 1);
+    const result = await moments.run(sums, around, 1);
+    for (const resident of [sums, around]) resident.release();
     return result;
   }
 

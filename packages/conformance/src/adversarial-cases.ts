@@ -1,5 +1,6 @@
 // Inputs on which batch norms go wrong: cancellation, odd sizes, extreme values, every layout. The oracle knows the results.
 import { type Backend, BatchNormError, type Dtype } from '@batchnorm/core-api';
+import { accumulationOf, termsOf } from './arithmetic.js';
 import { outcome } from './compare.js';
 import type { Check, ConformanceCase } from './conformance-case.js';
 import type { FixtureCase } from './fixture-format.js';
@@ -163,7 +164,7 @@ async function run(problem: Problem, solved: FixtureCase, backend: Backend, dtyp
     return await replay(solved, backend, dtype);
   } catch (error) {
     // Squares of 1e30 are no float32: a backend that has no wider numbers must say so.
-    const narrow = dtype === 'float32' && backend.execution.accumulation !== 'float64';
+    const narrow = termsOf(accumulationOf(backend, dtype)) === 'float32';
     if (!magnitudes.includes(problem) || !narrow || !(error instanceof BatchNormError)) throw error;
     return [outcome('refused: NON_FINITE_STATISTICS', error.code === 'NON_FINITE_STATISTICS', `: ${error.code}`)];
   }

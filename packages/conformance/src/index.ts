@@ -1,5 +1,6 @@
 // The public names of @batchnorm/conformance.
 export { adversarialProblems } from './adversarial-cases.js';
+export { accumulationOf, describeAccumulation } from './arithmetic.js';
 export { type Bound, boundsOf, RunningErrors, type Step, type TrackedBatch } from './bounds.js';
 export { builtInFixtures } from './built-in-fixtures.js';
 export { type Comparison, compare, type Expected } from './compare.js';

@@ -1,5 +1,6 @@
 // Replays a golden case on a backend, through the layer, and compares every result.
 import { type Backend, BatchNorm, type Dtype, extentOf, type Tensor, valuesPerChannel } from '@batchnorm/core-api';
+import { accumulationOf } from './arithmetic.js';
 import { boundsOf, RunningErrors } from './bounds.js';
 import { compare, outcome } from './compare.js';
 import type { Check } from './conformance-case.js';
@@ -47,8 +48,7 @@ async function replayStep(
 ): Promise<Check[]> {
   const { dtype, axis, epsilon, trackRunningStatistics, numFeatures, backend } = layer.options;
   const { momentum, runningVariance } = layer.options;
-  // What `execution` declares is of float32 activations: nobody adds up float64 in less.
-  const accumulation = dtype === 'float64' ? 'float64' : backend.execution.accumulation;
+  const accumulation = accumulationOf(backend, dtype);
   const extent = extentOf(golden.x.shape, axis);
   const batch = batchStatistics(golden.x.data, extent);
   if (training && trackRunningStatistics) {

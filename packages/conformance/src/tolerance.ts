@@ -36,7 +36,7 @@ export function tolerance(
   const u = unitRoundoff[dtype] + unitRoundoff.float64;
   const e = errorOfSum(accumulation, valuesPerChannel) + errorOfSum('float64', valuesPerChannel);
   /** Of xHat, relative to 1 + |xHat|. */
-  const delta = 7 * u * centerDistance + Math.max(meanError, deviationError);
+  const delta = 5 * u * centerDistance + Math.max(meanError, deviationError);
   switch (quantity) {
     case 'y':
       return delta + 3 * u;
