@@ -3,6 +3,7 @@ import {
   type Backend,
   BatchNorm,
   type Dtype,
+  type ErrorCode,
   extentOf,
   type Statistics,
   type Tensor,
@@ -11,14 +12,15 @@ import {
 import { channelOf } from './channels.js';
 import { compare, outcome } from './compare.js';
 import type { Check } from './conformance-case.js';
-import type { FixtureCase, Golden, GoldenStep } from './fixture-format.js';
+import { refuses } from './expect-refusal.js';
+import type { FixtureCase, Golden, GoldenStep } from './fixtures/fixture-case.js';
 import { conditioningOf, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
 import { batchStatistics } from './oracle.js';
 import { type Quantity, tolerance } from './tolerance.js';
 
 /** Why a case says nothing about this dtype, or undefined. */
-export function inapplicable({ steps, inference }: FixtureCase, dtype: Dtype): string | undefined {
-  const inputs = [...steps, ...(inference ? [inference] : [])].flatMap(({ x, dy }) => [x.data, dy?.data ?? []]);
+export function inapplicable({ steps }: FixtureCase, dtype: Dtype): string | undefined {
+  const inputs = steps.flatMap(({ x, dy }) => [x.data, dy?.data ?? []]);
   const exact = dtype === 'float64' || inputs.every((data) => Array.from(data).every(isFloat32));
   return exact ? undefined : 'its inputs are not float32 numbers';
 }
@@ -29,20 +31,47 @@ const isFloat32 = (value: number) => Object.is(Math.fround(value), value);
 export async function replay(fixture: FixtureCase, backend: Backend, dtype: Dtype): Promise<Check[]> {
   const layer = new BatchNorm({ ...fixture.options, backend, dtype });
   try {
-    if (fixture.gamma) layer.gamma.set(fixture.gamma.data);
-    if (fixture.beta) layer.beta.set(fixture.beta.data);
+    await start(layer, fixture);
     const history = new History(fixture.options.numFeatures);
+    history.reset({ mean: layer.runningMean, variance: layer.runningVariance }, fixture.options.epsilon);
     const checks: Check[] = [];
     for (const [index, step] of fixture.steps.entries()) {
-      checks.push(...(await replayStep(`step ${index + 1}`, step, layer, fixture, history, true)));
-    }
-    if (fixture.inference) {
-      checks.push(...(await replayStep('inference', fixture.inference, layer, fixture, history, false)));
+      const name = `${step.training ? 'step' : 'inference step'} ${index + 1}`;
+      if (step.error) checks.push(...(await replayRefusal(name, step.error, step, layer)));
+      else checks.push(...(await replayStep(name, step, layer, fixture, history)));
     }
     return checks;
   } finally {
     await layer.dispose();
   }
+}
+
+/** Gives a new layer the state that the case starts from. */
+async function start(layer: BatchNorm, { gamma, beta, runningMean, runningVariance, batchesTracked }: FixtureCase) {
+  const own = await layer.state();
+  await layer.loadState({
+    ...own,
+    ...(gamma && { gamma: Array.from(gamma.data) }),
+    ...(beta && { beta: Array.from(beta.data) }),
+    ...(runningMean && { runningMean: Array.from(runningMean.data) }),
+    ...(runningVariance && { runningVariance: Array.from(runningVariance.data) }),
+    batchesTracked: batchesTracked ?? own.batchesTracked,
+  });
+}
+
+/** A forward that must be refused, and changes nothing. */
+async function replayRefusal(
+  name: string,
+  code: ErrorCode,
+  { x, training }: GoldenStep,
+  layer: BatchNorm,
+): Promise<Check[]> {
+  const before = JSON.stringify(await layer.state());
+  const refusal = await refuses(`${name} forward`, code, () =>
+    layer.forward(tensorOf(x, layer.options.dtype), { training }),
+  );
+  const unchanged = JSON.stringify(await layer.state()) === before;
+  return [refusal, outcome(`${name} state`, unchanged, ': received another than before, expected the same')];
 }
 
 async function replayStep(
@@ -51,8 +80,8 @@ async function replayStep(
   layer: BatchNorm,
   fixture: FixtureCase,
   history: History,
-  training: boolean,
 ): Promise<Check[]> {
+  const { training } = golden;
   const { dtype, axis, epsilon, trackRunningStatistics, numFeatures, backend } = layer.options;
   // What `execution` declares is of float32 activations: nobody adds up float64 in less.
   const accumulation = dtype === 'float64' ? 'float64' : backend.execution.accumulation;
@@ -92,6 +121,7 @@ async function replayStep(
       dtype: isActivation ? dtype : 'float64',
       tolerance: (index: number) => tolerance(quantity, circumstances(index)),
       magnitude,
+      rounding: golden.tolerance ?? {},
     } as const;
     checks.push({ what: `${name} ${quantity}`, ...compare(got, expected) });
   };
@@ -129,7 +159,13 @@ class History {
   readonly variance: Magnitude = (c) => this.#variance[c]!;
 
   conditioning(c: number): number {
-    return this.#mean[c]! / this.#deviation[c]!;
+    return this.#mean[c] === 0 ? 0 : this.#mean[c]! / this.#deviation[c]!;
+  }
+
+  /** After statistics were given: what they hold is averaged, too. Those of a new layer weigh nothing. */
+  reset({ mean, variance }: Statistics, epsilon: number): void {
+    const isNew = mean.every((value) => value === 0) && variance.every((value) => value === 1);
+    if (!isNew) this.add({ mean, variance }, epsilon, 1);
   }
 
   add({ mean, variance }: Statistics, epsilon: number, M: number): void {

@@ -1,0 +1,19 @@
+// Calls that must fail: with which code they did.
+import { BatchNormError, type ErrorCode } from '@batchnorm/core-api';
+import { outcome } from './compare.js';
+import type { Check } from './conformance-case.js';
+
+/** The code of a BatchNormError, the text of any other. */
+export function codeOf(error: unknown): string {
+  return error instanceof BatchNormError ? error.code : String(error);
+}
+
+/** A check that `attempt` fails with `code`. */
+export async function refuses(what: string, code: ErrorCode, attempt: () => unknown): Promise<Check> {
+  try {
+    await attempt();
+    return outcome(what, false, `: received no error, expected ${code}`);
+  } catch (error) {
+    return outcome(what, codeOf(error) === code, `: received ${codeOf(error)}, expected ${code}`);
+  }
+}
