@@ -131,8 +131,9 @@ describe('format 2', () => {
 
   it('has words for what JSON has no numbers for', () => {
     const y = { shape: [2, 3], data: ['NaN', 'Infinity', '-Infinity', -0, 1e-310, 1] };
-    const [{ steps }] = parse(2, { ...layer, steps: [{ ...step, y }] }) as [{ steps: [{ y: { data: number[] } }] }];
-    expect(steps[0].y.data).toEqual([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0, 1e-310, 1]);
+    const [read] = parse(2, { ...layer, steps: [{ ...step, y }] });
+    const data = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0, 1e-310, 1];
+    expect(read!.steps[0]!.y!.data).toEqual(data);
   });
 
   it('expects a refusal where the layer refuses', () => {
