@@ -47,7 +47,8 @@ export async function replay(fixture: FixtureCase, backend: Backend, dtype: Dtyp
 }
 
 /** Gives a new layer the state that the case starts from. */
-async function start(layer: BatchNorm, { gamma, beta, runningMean, runningVariance, batchesTracked }: FixtureCase) {
+async function start(layer: BatchNorm, fixture: FixtureCase): Promise<void> {
+  const { gamma, beta, runningMean, runningVariance, batchesTracked } = fixture;
   const own = await layer.state();
   await layer.loadState({
     ...own,

@@ -476,6 +476,10 @@ describeCases('a case of format 2 that is malformed', 2, {
     withStep({ x: array([1, 3]), y: array([1, 3]) }, { singleValue: 'reject' }),
     ".steps[1].x: received 1 value per channel, expected at least 2, as singleValue 'reject' says",
   ],
+  'NaN in a batch that is tracked, without its error': [
+    withStep({ x: { shape: [2, 3], data: [1, 'NaN', 1, 1, 1, 1] } }),
+    '.steps[1].x: received a batch whose mean of channel 1 is NaN, expected finite values: it would poison the running statistics',
+  ],
   'another error than that of the layer': [
     withStep({ x: array([0, 3]), y: undefined, error: 'SINGLE_VALUE' }),
     ".steps[1].error: received 'SINGLE_VALUE', expected 'EMPTY_BATCH'",
