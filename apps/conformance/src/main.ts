@@ -4,9 +4,10 @@ import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { backends, backendsNamed } from '@batchnorm/catalogue';
 import { dtypes, type FixtureFile, FixtureFormatError } from '@batchnorm/conformance';
 import type { Dtype } from '@batchnorm/core-api';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command } from 'commander';
 import type { ConformanceBrowser } from './browser.js';
 import { readFixtureFolder } from './fixture-folder.js';
+import { pathOption, severalOf } from './options.js';
 import { type OnStatus, ProgressLine } from './progress.js';
 import { makeReportFolder, ReportError, writeJson, writeReport } from './report-files.js';
 import { goldenTable, messageLines, summaryTable } from './report-terminal.js';
@@ -31,20 +32,6 @@ interface Cases {
 /** pnpm runs scripts at the root of the repository; paths are the user's. */
 const pathOf = (path: string) => resolve(process.env.INIT_CWD ?? '', path);
 
-/** An option that takes several of `names`, separated by spaces or commas; by default all of them. */
-function severalOf(
-  names: readonly string[],
-  flags: string,
-  description: string,
-  isKnown = (asked: string) => names.includes(asked),
-): Option {
-  return new Option(flags, description).default(names, names.join(' ')).argParser((value: string, chosen: string[]) => {
-    const asked = value.split(',');
-    if (!asked.every(isKnown)) throw new InvalidArgumentError(`Allowed choices are ${names.join(', ')}.`);
-    return chosen === names ? asked : [...chosen, ...asked];
-  });
-}
-
 const program = new Command('conformance')
   .description('Runs every case of the kit against the backends and compares each result with its derived bound.')
   .addOption(
@@ -57,12 +44,10 @@ const program = new Command('conformance')
   )
   .addOption(severalOf(dtypes, '--dtype <dtype...>', 'run only these'))
   .option('--browser', 'run in Chromium, too; a backend that needs a browser then runs only there')
-  .addOption(
-    new Option('--chromium <path>', 'the Chromium of --browser (default: the one on PATH)').env('CHROMIUM_PATH'),
-  )
-  .option('--fixtures <dir>', 'run every *.json of this folder instead of the built-in cases')
-  .option('--json <file>', 'write the results there, too')
-  .option('--report <dir>', 'write conformance.json, conformance.md and conformance.html there, too')
+  .addOption(pathOption('--chromium <path>', 'the Chromium of --browser (default: CHROMIUM_PATH, or the one on PATH)'))
+  .addOption(pathOption('--fixtures <dir>', 'run every *.json of this folder instead of the built-in cases'))
+  .addOption(pathOption('--json <file>', 'write the results there, too'))
+  .addOption(pathOption('--report <dir>', 'write conformance.json, conformance.md and conformance.html there, too'))
   .allowExcessArguments(false)
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
 
@@ -98,10 +83,13 @@ async function runAll(flags: Flags, cases: Cases): Promise<Run> {
   };
 }
 
+/** Each backend once, also when it was named beside its family. */
+function asked(flags: Flags): string[] {
+  return [...new Set(flags.backend.flatMap(backendsNamed))];
+}
+
 async function inNode(flags: Flags, cases: Cases): Promise<BackendReport[]> {
-  const here = flags.backend
-    .flatMap(backendsNamed)
-    .filter((name) => !flags.browser || backends[name]!.platforms.includes('node'));
+  const here = asked(flags).filter((name) => !flags.browser || backends[name]!.platforms.includes('node'));
   return inTurn(here, 'node', (name, onStatus) =>
     runBackend(name, 'node', { ...cases, onProgress: ({ status }) => onStatus(status) }),
   );
@@ -114,13 +102,13 @@ interface InChromium {
 }
 
 async function inChromium(flags: Flags, cases: Cases): Promise<InChromium> {
-  const there = flags.backend.flatMap(backendsNamed).filter((name) => backends[name]!.platforms.includes('chromium'));
+  const there = asked(flags).filter((name) => backends[name]!.platforms.includes('chromium'));
   let browser: ConformanceBrowser;
   try {
-    const path = flags.chromium === undefined ? chromiumPath() : pathOf(flags.chromium);
+    const path = flags.chromium ?? chromiumPath();
     if (path === undefined) throw new Error(chromiumMissing);
     const { ConformanceBrowser } = await import('./browser.js');
-    browser = await ConformanceBrowser.start(path);
+    browser = await ConformanceBrowser.start(pathOf(path));
   } catch (error) {
     const [reason] = (error as Error).message.split('\n');
     return { reports: there.map((name) => ({ ...nothing(name, 'chromium'), error: reason! })) };
@@ -164,8 +152,9 @@ function isRequired(report: BackendReport): boolean {
 try {
   process.exitCode = await main(program.parse().opts<Flags>());
 } catch (error) {
-  if (error instanceof FixtureFormatError) console.error(`malformed fixtures: ${error.message}`);
-  else if (error instanceof ReportError) console.error(`error: ${error.message}`);
+  if (error instanceof FixtureFormatError) {
+    for (const problem of error.problems) console.error(`malformed fixtures: ${problem}`);
+  } else if (error instanceof ReportError) console.error(`error: ${error.message}`);
   else throw error;
   process.exitCode = 2;
 }

@@ -147,40 +147,6 @@ describe('pnpm conformance', () => {
     expect(output).toContain('its inputs are not float32 numbers');
     expect(output).toContain('0 cases passed, 0 failed, 1 skipped');
   });
-
-  const malformed: Record<string, () => Promise<unknown>> = {
-    'no JSON': () => write('broken.json', '{ "format": 1, '),
-    'no cases': () => write('broken.json', { format: 1 }),
-    'a shape that its data do not fill': () => write('broken.json', golden([4, 6, 4])),
-  };
-  for (const [name, make] of Object.entries(malformed)) {
-    it(`exits with 2 and names a file of ${name}`, async () => {
-      await make();
-      const { code, output } = await conformance(['--backend', 'js', '--fixtures', '.']);
-      expect(output).toMatch(/malformed fixtures: broken\.json.*: \S+/);
-      expect(code).toBe(2);
-    });
-  }
-
-  it('exits with 2 for a folder that is empty or absent', async () => {
-    expect(await conformance(['--backend', 'js', '--fixtures', '.'])).toMatchObject({
-      code: 2,
-      output: expect.stringMatching(/no \*\.json/),
-    });
-    expect(await conformance(['--fixtures', 'absent'])).toMatchObject({
-      code: 2,
-      output: expect.stringMatching(/ENOENT/),
-    });
-  });
-
-  it.each([['--backend', 'cuda'], ['--dtype', 'float16'], ['--nonsense'], ['stray']])(
-    'exits with 2 for a bad flag: %s %s',
-    async (...args) => {
-      const { code, output } = await conformance(args.filter((arg) => typeof arg === 'string'));
-      expect(output).toMatch(/error: /);
-      expect(code).toBe(2);
-    },
-  );
 });
 
 describe('pnpm conformance --browser', () => {

@@ -3,7 +3,7 @@ import { type Backend, BatchNormError, type Dtype } from '@batchnorm/core-api';
 import { accumulationOf, termsOf } from './arithmetic.js';
 import { outcome } from './compare.js';
 import type { Check, ConformanceCase } from './conformance-case.js';
-import type { FixtureCase } from './fixture-format.js';
+import type { FixtureCase } from './fixtures/fixture-case.js';
 import { normal, type Problem, type Random, solve } from './problem.js';
 import { replay } from './replay.js';
 
@@ -37,11 +37,7 @@ const constants: Problem[] = [0, 0.1, -3, 1e6, 1e-30].map((constant) => ({
 
 const straddled = [3, 4, 5, 15, 16, 17, 63, 64, 65, 255, 256, 257, 8191, 8192, 8193];
 const sizes: Problem[] = straddled.flatMap((size) =>
-  [
-    [size, 3],
-    [3, size],
-    [2, 3, size],
-  ].map((shape) => ({
+  [...(size === 3 ? [] : [[size, 3]]), [3, size], [2, 3, size]].map((shape) => ({
     name: `sizes [${shape}]`,
     why: 'on either side of vector widths, blocks and texture limits',
     shape,
@@ -82,6 +78,18 @@ const layouts: Problem[] = [
   })),
 );
 
+const axes: Problem[] = [
+  { shape: [5, 24], axis: 0 },
+  { shape: [2, 3, 5, 4], axis: 2 },
+  { shape: [2, 3, 2, 5, 2], axis: -2 },
+].map(({ shape, axis }) => ({
+  name: `rank ${shape.length}, channels on axis ${axis}`,
+  why: 'channels may lie on any axis',
+  shape,
+  options: { axis },
+  x: (random, _j, c) => c + normal(random),
+}));
+
 const outliers: Problem[] = [
   [100, 4],
   [3, 4, 40],
@@ -111,12 +119,29 @@ const history: Problem[] = [
   { name: '100 steps, sample variance', options: { runningVariance: 'sample' as const } },
   { name: '100 steps, cumulative', options: { momentum: 'cumulative' as const } },
   { name: '100 steps, momentum 0.99', options: { momentum: 0.99 } },
+  { name: 'inference alone', steps: 0 },
   { name: '10 steps without running statistics', options: { trackRunningStatistics: false }, steps: 10 },
 ].map((problem) => ({
   why: 'running statistics average in order, and inference uses them',
   shape: [7, 3],
   steps: 100,
   x: (random, _j, c, step) => step / 10 + (c + 1) * normal(random),
+  ...problem,
+}));
+
+const given: Problem[] = [
+  { name: 'inference alone, with given running statistics', steps: 0 },
+  { name: 'a step from given running statistics', options: { momentum: 0.99 } },
+  { name: 'a step from given running statistics, cumulative', options: { momentum: 'cumulative' as const } },
+].map((problem) => ({
+  why: 'a layer goes on from what another has learned',
+  shape: [6, 3, 4],
+  running: {
+    mean: (random: Random, c: number) => c - 1 + normal(random),
+    variance: (random: Random) => 0.5 + 2 * random(),
+    batchesTracked: 7,
+  },
+  x: (random: Random, _j: number, c: number) => c + 2 * normal(random),
   ...problem,
 }));
 
@@ -141,9 +166,11 @@ export const adversarialProblems: readonly Problem[] = [
   ...sizes,
   ...few,
   ...layouts,
+  ...axes,
   ...outliers,
   ...parameters,
   ...history,
+  ...given,
   long,
   ...magnitudes,
 ];

@@ -1,5 +1,6 @@
 // The golden files that come with this package, in Node and in a page.
-import { type FixtureFile, parseFixtureFile } from './fixture-format.js';
+import type { FixtureFile } from './fixtures/fixture-case.js';
+import { parseFixtureFile } from './fixtures/parse-fixture-file.js';
 
 async function load(name: string, url: URL): Promise<FixtureFile> {
   return parseFixtureFile(name, JSON.parse(await readText(url)));

@@ -1,5 +1,6 @@
 // One comparison for everything: shape, dtype, then NaN and infinities, then values against their bounds.
 import { type Dtype, dtypeOf, type FloatArray } from '@batchnorm/core-api';
+import type { Rounding } from './fixtures/fixture-case.js';
 
 /** The outcome of comparing one result with its golden values. */
 export interface Comparison {
@@ -20,6 +21,8 @@ export interface Expected {
   readonly tolerance: (index: number) => number;
   /** What the error of element `index` is relative to. */
   readonly magnitude: (index: number) => number;
+  /** What rounding took from the golden values, beside the tolerance. Default: nothing. */
+  readonly rounding?: Rounding;
 }
 
 export function compare(
@@ -35,6 +38,7 @@ export function compare(
   const dtype = dtypeOf(received.data);
   if (dtype !== expected.dtype) return failure(`received ${dtype}, expected ${expected.dtype}`);
 
+  const { absolute = 0, relative = 0 } = expected.rounding ?? {};
   let [worst, largestError, message] = [0, 0, ''];
   for (let i = 0; i < expected.data.length; i++) {
     const [got, want] = [received.data[i]!, expected.data[i]!];
@@ -43,9 +47,11 @@ export function compare(
       continue;
     }
     if (got === want) continue;
-    const error = Math.abs(got - want) / expected.magnitude(i);
-    const ratio = error / expected.tolerance(i);
-    largestError = Math.max(largestError, error);
+    const distance = Math.abs(got - want);
+    const rounding = absolute + relative * Math.abs(want);
+    const magnitude = expected.magnitude(i);
+    const ratio = distance / (expected.tolerance(i) * magnitude + rounding);
+    if (distance > rounding) largestError = Math.max(largestError, (distance - rounding) / magnitude);
     if (ratio <= worst) continue;
     worst = ratio;
     message = `[${i}]: received ${got}, expected ${want}, ${ratio.toPrecision(3)} × the bound`;

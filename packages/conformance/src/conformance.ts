@@ -8,7 +8,7 @@ import {
   type MaybePromise,
 } from '@batchnorm/core-api';
 import type { Cell, Check, ConformanceCase, Group, Subject } from './conformance-case.js';
-import type { FixtureFile } from './fixture-format.js';
+import type { FixtureFile } from './fixtures/fixture-case.js';
 import { goldenCases } from './golden-cases.js';
 import { suite } from './suite.js';
 

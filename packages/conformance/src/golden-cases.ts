@@ -1,6 +1,6 @@
 // Golden files as cases: what NumPy and PyTorch computed.
 import type { ConformanceCase } from './conformance-case.js';
-import type { FixtureFile } from './fixture-format.js';
+import type { FixtureFile } from './fixtures/fixture-case.js';
 import { inapplicable, replay } from './replay.js';
 
 export function goldenCases(files: readonly FixtureFile[]): ConformanceCase[] {

@@ -17,7 +17,9 @@ export type {
   Subject,
 } from './conformance-case.js';
 export { describeConformance, type TestApi } from './describe-conformance.js';
-export { type FixtureCase, type FixtureFile, FixtureFormatError, parseFixtureFile } from './fixture-format.js';
+export type { FixtureCase, FixtureFile, Golden, GoldenStep, Rounding } from './fixtures/fixture-case.js';
+export { FixtureFormatError } from './fixtures/format-error.js';
+export { parseFixtureFile } from './fixtures/parse-fixture-file.js';
 export { type Magnitude, type Magnitudes, magnitudes, type Normalization } from './magnitudes.js';
 export * as oracle from './oracle.js';
 export { type Problem, solve } from './problem.js';

@@ -2,7 +2,7 @@
 import { type Extent, extentOf, valuesPerChannel } from '@batchnorm/core-api';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
-import type { FixtureCase, Golden, GoldenStep } from './fixture-format.js';
+import type { FixtureCase, Golden, GoldenStep } from './fixtures/fixture-case.js';
 import { backward, batchStatistics, forward } from './oracle.js';
 
 export interface Problem {
@@ -16,7 +16,14 @@ export interface Problem {
   readonly dy?: (random: Random, j: number, c: number, step: number) => number;
   readonly gamma?: (random: Random, c: number) => number;
   readonly beta?: (random: Random, c: number) => number;
-  /** Training steps. Default 1. */
+  /** Running statistics that the layer starts from. Default: those of a new layer. */
+  readonly running?: {
+    readonly mean: (random: Random, c: number) => number;
+    readonly variance: (random: Random, c: number) => number;
+    /** Default 0. */
+    readonly batchesTracked?: number;
+  };
+  /** Training steps, before inference. Default 1. */
   readonly steps?: number;
 }
 
@@ -30,7 +37,7 @@ export function normal(random: Random): number {
   return sum;
 }
 
-/** The problem with the oracle's results: training steps, then inference forward and backward. */
+/** The problem with the oracle's results: training steps, then inference, forward and backward each. */
 export function solve(problem: Problem): FixtureCase {
   const { name, why, shape, steps: count = 1 } = problem;
   const random = generator(name);
@@ -45,6 +52,7 @@ export function solve(problem: Problem): FixtureCase {
     affine: true,
     trackRunningStatistics: true,
     runningVariance: 'population',
+    singleValue: 'allow',
     ...problem.options,
   } as const;
   const vector = (make: (random: Random, c: number) => number) =>
@@ -56,48 +64,53 @@ export function solve(problem: Problem): FixtureCase {
   const activation = (make: Problem['x'], step: number) => fill(extent, (j, c) => make(random, j, c, step));
   const golden = (data: ArrayLike<number>, of: readonly number[] = shape): Golden => ({ shape: of, data });
 
-  const running = { mean: new Float64Array(C), variance: new Float64Array(C).fill(1) };
+  const running = {
+    mean: vector(problem.running?.mean ?? (() => 0)),
+    variance: vector(problem.running?.variance ?? (() => 1)),
+    batchesTracked: problem.running?.batchesTracked ?? 0,
+  };
+  const state = () => ({
+    runningMean: golden(running.mean.slice(), [C]),
+    runningVariance: golden(running.variance.slice(), [C]),
+    batchesTracked: running.batchesTracked,
+  });
+  const start = options.trackRunningStatistics && problem.running && state();
   const solveStep = (step: number, training: boolean): GoldenStep => {
     const x = activation(problem.x, step);
     const dy = activation(problem.dy ?? normal, step);
     const statistics = training || !options.trackRunningStatistics ? undefined : running;
     const input = { extent, x, ...parameters, epsilon: options.epsilon, statistics };
-    if (training) average(running, batchStatistics(x, extent), step, valuesPerChannel(extent), options);
+    if (training) average(running, batchStatistics(x, extent), valuesPerChannel(extent), options);
     const { dx, dgamma, dbeta } = backward(input, dy);
     return {
+      training,
       x: golden(x),
       dy: golden(dy),
       y: golden(forward(input)),
       dx: golden(dx),
       ...(options.affine && { dgamma: golden(dgamma, [C]), dbeta: golden(dbeta, [C]) }),
-      ...(options.trackRunningStatistics && {
-        runningMean: golden(running.mean.slice(), [C]),
-        runningVariance: golden(running.variance.slice(), [C]),
-      }),
+      ...(options.trackRunningStatistics && state()),
     };
   };
-  const steps = Array.from({ length: count }, (_, step) => solveStep(step, true));
-  const inference = solveStep(count, false);
-  const affine = options.affine
-    ? { gamma: golden(parameters.gamma, [C]), beta: golden(parameters.beta, [C]) }
-    : { gamma: null, beta: null };
-  return { name, why, options, ...affine, steps, inference };
+  const steps = Array.from({ length: count + 1 }, (_, step) => solveStep(step, step < count));
+  const affine = options.affine && { gamma: golden(parameters.gamma, [C]), beta: golden(parameters.beta, [C]) };
+  return { name, why, options, ...affine, ...start, steps };
 }
 
 /** running ← kept · running + (1 − kept) · batch */
 function average(
-  running: { readonly mean: Float64Array; readonly variance: Float64Array },
+  running: { readonly mean: Float64Array; readonly variance: Float64Array; batchesTracked: number },
   batch: { readonly mean: Float64Array; readonly variance: Float64Array },
-  step: number,
   M: number,
   { momentum, runningVariance }: Pick<FixtureCase['options'], 'momentum' | 'runningVariance'>,
 ): void {
-  const kept = momentum === 'cumulative' ? step / (step + 1) : momentum;
+  const kept = momentum === 'cumulative' ? running.batchesTracked / (running.batchesTracked + 1) : momentum;
   const correction = runningVariance === 'sample' ? M / (M - 1) : 1;
   for (let c = 0; c < running.mean.length; c++) {
     running.mean[c] = kept * running.mean[c]! + (1 - kept) * batch.mean[c]!;
     running.variance[c] = kept * running.variance[c]! + (1 - kept) * correction * batch.variance[c]!;
   }
+  running.batchesTracked++;
 }
 
 function fill({ outer, channels, inner }: Extent, make: (j: number, c: number) => number): Float32Array {

@@ -4,7 +4,8 @@ import { extentOf } from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
 import { builtInFixtures } from '../src/built-in-fixtures.js';
 import { compare } from '../src/compare.js';
-import { type Golden, parseFixtureFile } from '../src/fixture-format.js';
+import type { Golden } from '../src/fixtures/fixture-case.js';
+import { parseFixtureFile } from '../src/fixtures/parse-fixture-file.js';
 import { generateFixtures } from '../src/generated-fixtures.js';
 import { magnitudes } from '../src/magnitudes.js';
 import { backward, batchStatistics, forward } from '../src/oracle.js';
@@ -25,25 +26,25 @@ function expectGolden(what: string, got: Float64Array, want: Golden, magnitude: 
 
 for (const { name: file, cases } of builtInFixtures) {
   describe(`the oracle agrees to 1e-13 with ${file}`, () => {
-    for (const { name, options, gamma, beta, steps, inference } of cases) {
+    for (const { name, options, gamma, beta, steps } of cases) {
       it(name, () => {
         const { axis, epsilon, numFeatures: C, trackRunningStatistics } = options;
         const parameters = {
           gamma: gamma?.data ?? new Float64Array(C).fill(1),
           beta: beta?.data ?? new Float64Array(C),
         };
-        const last = steps.at(-1);
+        const last = steps.findLast(({ training }) => training);
         const running = trackRunningStatistics && {
           mean: Float64Array.from(last!.runningMean!.data),
           variance: Float64Array.from(last!.runningVariance!.data),
         };
-        for (const step of [...steps, ...(inference ? [inference] : [])]) {
+        for (const step of steps) {
           const extent = extentOf(step.x.shape, axis);
-          const statistics = step === inference && running ? running : undefined;
+          const statistics = !step.training && running ? running : undefined;
           const input = { extent, x: step.x.data, ...parameters, epsilon, statistics };
           const normalization = { ...parameters, epsilon, ...(statistics ?? batchStatistics(input.x, extent)) };
           const of = magnitudes(input.x, step.dy?.data, extent, normalization, statistics === undefined);
-          expectGolden('y', forward(input), step.y, of.y);
+          expectGolden('y', forward(input), step.y!, of.y);
           if (!step.dy) continue;
           const { dx, dgamma, dbeta } = backward(input, step.dy.data);
           expectGolden('dx', dx, step.dx!, of.dx);

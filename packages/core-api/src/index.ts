@@ -55,4 +55,11 @@ export {
   type OnDevice,
   type Tensor,
 } from './tensor.js';
-export { assertTensor, resolveLayerOptions } from './validate.js';
+export {
+  assertEnoughValues,
+  assertTensor,
+  layerOptionChecks,
+  type OptionCheck,
+  resolveLayerOptions,
+  validateInputShape,
+} from './validate.js';

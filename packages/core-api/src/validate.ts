@@ -13,15 +13,16 @@ export function fail(code: ErrorCode, received: string, expected: string): never
 // --- options -------------------------------------------------------------------------------------------------------
 
 /** What an option may be, and how to say so. */
-export type Check = readonly [isValid: (value: unknown) => boolean, expected: string];
+export type OptionCheck = readonly [isValid: (value: unknown) => boolean, expected: string];
 
 export const isPositiveInteger = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
-export const oneOf = (...values: readonly unknown[]): Check => [
+export const oneOf = (...values: readonly unknown[]): OptionCheck => [
   (value) => values.includes(value),
   values.map(describe).join(' or '),
 ];
 
-const layerChecks: Readonly<Record<keyof LayerOptions, Check>> = {
+/** What each option of a layer may be. */
+export const layerOptionChecks: Readonly<Record<keyof LayerOptions, OptionCheck>> = {
   numFeatures: [isPositiveInteger, 'a whole number of at least 1'],
   epsilon: [(value) => Number.isFinite(value) && (value as number) > 0, 'a finite number greater than 0'],
   momentum: [
@@ -46,16 +47,16 @@ export function isBackend(value: unknown): value is Backend {
  * value that its documentation does not allow, or a name that does not exist.
  */
 export function resolveLayerOptions(options: LayerOptions): Readonly<Required<LayerOptions>> {
-  assertOptionNames(options, Object.keys(layerChecks));
+  assertOptionNames(options, Object.keys(layerOptionChecks));
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const resolved = { ...defaultOptions, ...Object.fromEntries(given) } as Required<LayerOptions>;
-  assertOptions(resolved, layerChecks);
+  assertOptions(resolved, layerOptionChecks);
   return resolved;
 }
 
 /** The same with the backend. Errors: `DTYPE_MISMATCH`, too, for a dtype that the backend does not have. */
 export function resolveOptions(options: BatchNormOptions): ResolvedOptions {
-  assertOptionNames(options, ['backend', ...Object.keys(layerChecks)]);
+  assertOptionNames(options, ['backend', ...Object.keys(layerOptionChecks)]);
   const { backend, ...layerOptions } = options;
   assertOptions({ backend }, { backend: [isBackend, 'a backend of contractVersion 1'] });
   const resolved = { backend, ...resolveLayerOptions(layerOptions) };
@@ -64,7 +65,7 @@ export function resolveOptions(options: BatchNormOptions): ResolvedOptions {
 }
 
 /** Errors: `INVALID_OPTION` for the first of `values` that its check refuses. */
-export function assertOptions(values: object, checks: Readonly<Record<string, Check>>): void {
+export function assertOptions(values: object, checks: Readonly<Record<string, OptionCheck>>): void {
   for (const [name, [isValid, expected]] of Object.entries(checks)) {
     const value = (values as Record<string, unknown>)[name];
     if (!isValid(value)) fail('INVALID_OPTION', `${name} ${describe(value)}`, expected);
@@ -151,9 +152,19 @@ function assertActivation(
  * The extent of an input x. Errors: those of `assertTensor`; `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`;
  * `SHAPE_MISMATCH` (rank, channels), `EMPTY_BATCH`, `LIMIT_EXCEEDED`.
  */
-export function validateInput(x: unknown, { axis, numFeatures, dtype, backend }: ResolvedOptions): Extent {
+export function validateInput(x: unknown, options: ResolvedOptions): Extent {
+  const { dtype, backend } = options;
   assertActivation(x, 'x', dtype, backend);
-  const { shape } = x;
+  const extent = validateInputShape(x.shape, options);
+  assertWithinLimits(backend, x.shape);
+  return extent;
+}
+
+/** The extent of an input of this shape. Errors: `SHAPE_MISMATCH` (rank, channels), `EMPTY_BATCH`. */
+export function validateInputShape(
+  shape: readonly number[],
+  { axis, numFeatures }: Pick<ResolvedOptions, 'axis' | 'numFeatures'>,
+): Extent {
   const rank = shape.length;
   if (rank < 2 || axis >= rank || axis < -rank) {
     fail('SHAPE_MISMATCH', `x of shape ${describeShape(shape)}`, `rank 2 or more, with an axis ${axis} for channels`);
@@ -169,7 +180,6 @@ export function validateInput(x: unknown, { axis, numFeatures, dtype, backend }:
   if (valuesPerChannel(extent) === 0) {
     fail('EMPTY_BATCH', `x of shape ${describeShape(shape)}`, 'at least one value per channel');
   }
-  assertWithinLimits(backend, shape);
   return extent;
 }
 
@@ -184,7 +194,10 @@ export function assertWithinLimits({ capabilities: { limits }, name }: Backend, 
 }
 
 /** Errors: `SINGLE_VALUE` where batch statistics of one value per channel are refused. */
-export function assertEnoughValues(extent: Extent, { singleValue, runningVariance }: ResolvedOptions): void {
+export function assertEnoughValues(
+  extent: Extent,
+  { singleValue, runningVariance }: Pick<ResolvedOptions, 'singleValue' | 'runningVariance'>,
+): void {
   if (valuesPerChannel(extent) > 1) return;
   if (runningVariance === 'sample') {
     fail(

@@ -28,7 +28,7 @@ export class TimedLayer {
       shape: step!.x.shape,
     });
     // Host in, host out, into buffers that are there already: what a program without device tensors pays for.
-    const [x, dy, y, dx] = [step!.x.data, step!.dy!.data, step!.y.data, step!.dx!.data].map(tensor) as [
+    const [x, dy, y, dx] = [step!.x.data, step!.dy!.data, step!.y!.data, step!.dx!.data].map(tensor) as [
       Tensor,
       Tensor,
       Tensor,

@@ -1,6 +1,6 @@
 // The options of a selection, refused with a code or completed with their defaults.
 import { describe } from '../describe.js';
-import { assertOptionNames, assertOptions, type Check, fail, isPositiveInteger, oneOf } from '../validate.js';
+import { assertOptionNames, assertOptions, fail, isPositiveInteger, type OptionCheck, oneOf } from '../validate.js';
 import { type Candidate, operations, type SelectOptions } from './selection.js';
 
 type Defaulted = Omit<SelectOptions, 'shape' | 'cache' | 'signal'>;
@@ -20,7 +20,7 @@ const defaults: Readonly<Required<Defaulted>> = {
 
 const isDuration = (value: unknown) => Number.isFinite(value) && (value as number) > 0;
 
-const checks: Readonly<Record<Exclude<keyof SelectOptions, 'cache'>, Check>> = {
+const checks: Readonly<Record<Exclude<keyof SelectOptions, 'cache'>, OptionCheck>> = {
   shape: [
     (value) => Array.isArray(value) && value.length >= 2 && value.every(isPositiveInteger),
     'an array of two or more whole numbers of at least 1',

@@ -1,0 +1,26 @@
+// Options of the command that refuse what nobody can mean: an empty or unknown value, and the same thing twice.
+import { InvalidArgumentError, Option } from 'commander';
+
+/** Takes several of `names`, separated by spaces or commas; by default all of them. */
+export function severalOf(
+  names: readonly string[],
+  flags: string,
+  description: string,
+  isKnown: (asked: string) => boolean = (asked) => names.includes(asked),
+): Option {
+  return new Option(flags, description).default(names, names.join(' ')).argParser((value: string, before: string[]) => {
+    const chosen = [...(before === names ? [] : before), ...value.split(',')];
+    if (!chosen.every(isKnown)) throw new InvalidArgumentError(`Expected ${names.join(', ')}.`);
+    if (new Set(chosen).size < chosen.length) throw new InvalidArgumentError('Expected each name once.');
+    return chosen;
+  });
+}
+
+/** Takes the path of a file or folder. */
+export function pathOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((value: string, before: string | undefined) => {
+    if (value === '') throw new InvalidArgumentError('Expected a path.');
+    if (before !== undefined) throw new InvalidArgumentError(`Expected one path, and '${before}' is there already.`);
+    return value;
+  });
+}
