@@ -1,6 +1,6 @@
 // Golden files of the format are read; others are named, with the reason.
 import { describe, expect, it } from 'vitest';
-import { builtInFixtures, FixtureFormatError, parseFixtureFile } from '../src/index.js';
+import { FixtureFormatError, parseFixtureFile } from '../src/index.js';
 
 const golden = (...shape: number[]) => ({ shape, data: new Array(shape.reduce((a, b) => a * b, 1)).fill(1) });
 const step = { x: golden(2, 3), y: golden(2, 3), dy: golden(2, 3), dx: golden(2, 3), dgamma: golden(3) };
@@ -15,15 +15,6 @@ const seed = {
 };
 const torch = { ...seed, momentum: undefined, torchMomentum: 0.1, affine: true, trackRunningStats: true };
 const parse = (...cases: unknown[]) => parseFixtureFile('mine.json', { format: 1, cases }).cases;
-
-describe('the built-in golden files', () => {
-  it('are the seed class and PyTorch, all cases of both', () => {
-    expect(builtInFixtures.map(({ name, cases }) => [name, cases.length])).toEqual([
-      ['seed-numpy.json', 8],
-      ['pytorch.json', 7],
-    ]);
-  });
-});
 
 describe('a seed case', () => {
   it('averages the population variance and keeps the fraction momentum', () => {
