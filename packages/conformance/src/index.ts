@@ -3,17 +3,29 @@ export { adversarialProblems } from './adversarial-cases.js';
 export { builtInFixtures } from './built-in-fixtures.js';
 export { type Comparison, compare, type Expected } from './compare.js';
 export { type CaseResult, type ConformanceOptions, dtypes, runConformance } from './conformance.js';
-export type {
-  Cell,
-  Check,
-  ConformanceCase,
-  Group,
-  Layout,
-  MemoryKind,
-  Refusal,
-  SizeClass,
-  Subject,
+export {
+  type Cell,
+  type Check,
+  type ConformanceCase,
+  type Group,
+  groups,
+  type Layout,
+  type MemoryKind,
+  type Refusal,
+  type SizeClass,
+  type Subject,
 } from './conformance-case.js';
+export {
+  caseName,
+  countsLine,
+  countsOf,
+  countTexts,
+  explanations,
+  reasonOf,
+  type Status,
+  signs,
+  statuses,
+} from './counts.js';
 export { describeConformance, type TestApi } from './describe-conformance.js';
 export { type FixtureCase, type FixtureFile, FixtureFormatError, parseFixtureFile } from './fixture-format.js';
 export { conditioningOf, type Magnitude, type Magnitudes, magnitudes, type Normalization } from './magnitudes.js';
