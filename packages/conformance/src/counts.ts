@@ -23,15 +23,24 @@ export function countsLine(results: readonly CaseResult[]): string {
   return statuses.map((status) => `${counts[status]} ${status}${status === 'refused' ? codes : ''}`).join(', ');
 }
 
-/** For the cells of tables: '612 pass' and '4 refused DTYPE_MISMATCH', each with its status, without what there is none of. */
-export function countTexts(results: readonly CaseResult[]): { readonly status: Status; readonly text: string }[] {
+export interface CountText {
+  readonly status: Status;
+  /** Such as '612 pass' or '4 refused'. */
+  readonly text: string;
+  /** Those of refusals: 'DTYPE_MISMATCH'. */
+  readonly codes: string;
+}
+
+/** For the cells of tables, without what there is none of. */
+export function countTexts(results: readonly CaseResult[]): CountText[] {
   const counts = countsOf(results);
   return statuses
     .filter((status) => counts[status] > 0)
-    .map((status) => {
-      const codes = status === 'refused' ? ` ${codesText(results)}` : '';
-      return { status, text: `${counts[status]} ${words[status]}${codes}` };
-    });
+    .map((status) => ({
+      status,
+      text: `${counts[status]} ${words[status]}`,
+      codes: status === 'refused' ? codesText(results) : '',
+    }));
 }
 
 /** 'DTYPE_MISMATCH', or where there are several '3 DTYPE_MISMATCH, 1 UNSUPPORTED'. */

@@ -16,6 +16,7 @@ export {
   type Subject,
 } from './conformance-case.js';
 export {
+  type CountText,
   caseName,
   countsLine,
   countsOf,
