@@ -4,7 +4,7 @@ import type { Accumulation, Backend, Dtype, Execution } from '@batchnorm/core-ap
 
 /** What the backend declares for `dtype`. Errors: when it has the dtype and declares nothing. */
 export function accumulationOf({ name, execution }: Backend, dtype: Dtype): Accumulation {
-  const declared = execution.accumulation[dtype];
+  const declared = byDtype(execution.accumulation)[dtype];
   if (declared === undefined || !accumulations.includes(declared)) {
     throw new Error(
       `execution.accumulation.${dtype} of backend '${name}': received ${declared}, expected ${accumulations.join(', ')}`,
@@ -13,11 +13,16 @@ export function accumulationOf({ name, execution }: Backend, dtype: Dtype): Accu
   return declared;
 }
 
+/** One word, as backends said before there was one for each dtype, was about float32: float64 was added up in float64. */
+function byDtype(accumulation: Execution['accumulation'] | Accumulation): Execution['accumulation'] {
+  return typeof accumulation === 'string' ? { float32: accumulation, float64: 'float64' } : accumulation;
+}
+
 /** As reports show it: `float64`, or `blocked-float32 (float32), float64 (float64)` where dtypes differ. */
 export function describeAccumulation(accumulation: Execution['accumulation']): string {
-  const [one, ...others] = new Set(Object.values(accumulation));
+  const [one, ...others] = new Set(Object.values(byDtype(accumulation)));
   if (one !== undefined && others.length === 0) return one;
-  return Object.entries(accumulation)
+  return Object.entries(byDtype(accumulation))
     .map(([dtype, sums]) => `${sums} (${dtype})`)
     .join(', ');
 }

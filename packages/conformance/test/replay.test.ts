@@ -1,7 +1,7 @@
 // Golden cases of any steps, or none: what is judged, and by which bound.
 import * as core from '@batchnorm/core-api';
 import { expect, it } from 'vitest';
-import { parseFixtureFile } from '../src/fixture-format.js';
+import { parseFixtureFile } from '../src/index.js';
 import { replay } from '../src/replay.js';
 import { createPlainBackend } from './plain-backend.js';
 
