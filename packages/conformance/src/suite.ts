@@ -4,6 +4,7 @@ import { behaviourCases } from './behaviours/behaviour-cases.js';
 import type { ConformanceCase } from './conformance-case.js';
 import { exactCases } from './exact-cases.js';
 import { builtInCases } from './golden-cases.js';
+import { kernelCases } from './kernels/kernel-cases.js';
 import { programCases } from './programs/program-cases.js';
 
 export const suite: readonly ConformanceCase[] = [
@@ -11,5 +12,6 @@ export const suite: readonly ConformanceCase[] = [
   ...exactCases,
   ...adversarialCases,
   ...behaviourCases,
+  ...kernelCases,
   ...programCases,
 ];

@@ -38,14 +38,28 @@ const around = (size: number): number[] => [size - 1, size, size + 1];
 export const straddling: Readonly<Record<Layout, Readonly<Record<SizeClass, readonly (readonly number[])[]>>>> = {
   rows: {
     small: [],
-    blocks: [...around(2 ** 14), ...around(2 ** 15)].flatMap((n) => [[n, 2], [2, n]]),
+    blocks: [...around(2 ** 14), ...around(2 ** 15)].flatMap((n) => [
+      [n, 2],
+      [2, n],
+    ]),
     elements: [...around(2 ** 12), 2 ** 13, 2 ** 14, 2 ** 15, 2 ** 16].map((n) => [n, 16]),
-    'rows or channels': around(2 ** 16).flatMap((n) => [[n, 2], [2, n]]),
+    'rows or channels': around(2 ** 16).flatMap((n) => [
+      [n, 2],
+      [2, n],
+    ]),
   },
   runs: {
     small: [],
-    blocks: [...around(2 ** 14), ...around(2 ** 15)].flatMap((n) => [[n, 2, 2], [1, n, 2], [1, 2, n]]),
+    blocks: [...around(2 ** 14), ...around(2 ** 15)].flatMap((n) => [
+      [n, 2, 2],
+      [1, n, 2],
+      [1, 2, n],
+    ]),
     elements: [...around(2 ** 12), 2 ** 16 + 1].map((n) => [4, 4, n]),
-    'rows or channels': around(2 ** 16).flatMap((n) => [[n, 2, 2], [1, n, 2], [1, 2, n]]),
+    'rows or channels': around(2 ** 16).flatMap((n) => [
+      [n, 2, 2],
+      [1, n, 2],
+      [1, 2, n],
+    ]),
   },
 };
