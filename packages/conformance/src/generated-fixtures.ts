@@ -10,7 +10,7 @@ const mostElements = 200;
 export function generateFixtures(): string {
   const cases = adversarialProblems
     .filter(({ shape, steps = 1 }) => steps * shape.reduce((a, b) => a * b, 1) <= mostElements)
-    .map(solve)
+    .map((problem) => solve(problem))
     .filter(isSeedStyle)
     .map(toSeedStyle);
   const file = {
