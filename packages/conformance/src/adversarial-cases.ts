@@ -3,6 +3,7 @@ import { type Backend, BatchNormError, type Dtype } from '@batchnorm/core-api';
 import { accumulationOf, termsOf } from './arithmetic.js';
 import type { Check, ConformanceCase, Refusal } from './conformance-case.js';
 import type { FixtureCase } from './fixtures/fixture-case.js';
+import { pivotProblems } from './pivot-problems.js';
 import { normal, type Problem, type Random, solve } from './problem.js';
 import { replay } from './replay.js';
 
@@ -158,6 +159,20 @@ const magnitudes: Problem[] = [1e30, 1e-30, 1e-40].map((size) => ({
   x: (random) => size * normal(random),
 }));
 
+/** A third has a digit 1 everywhere: adding it up is rounded each time, and for long in the same direction. */
+const longChains: Problem[] = [
+  [3000, 3],
+  [1500, 3, 2],
+  [2, 3, 1500],
+].map((shape) => ({
+  name: `thirds, [${shape}]`,
+  why: 'sums of like values show how long chains of additions are',
+  shape,
+  x: (_random, j, c) => (j === 3 * c ? 100 : 1 / 3),
+  dy: (_random, _j, c) => (c + 1) / 3,
+  wide: true,
+}));
+
 export const adversarialProblems: readonly Problem[] = [
   ...conditioning,
   ...tiny,
@@ -167,6 +182,8 @@ export const adversarialProblems: readonly Problem[] = [
   ...layouts,
   ...axes,
   ...outliers,
+  ...pivotProblems,
+  ...longChains,
   ...parameters,
   ...history,
   ...given,
@@ -175,13 +192,14 @@ export const adversarialProblems: readonly Problem[] = [
 ];
 
 export const adversarialCases: readonly ConformanceCase[] = adversarialProblems.map((problem) => {
-  const solved = once(() => solve(problem));
+  const narrow = once(() => solve(problem));
+  const wide = once(() => solve(problem, 'float64'));
   return {
     group: 'adversarial',
     source: 'adversarial',
     name: problem.name,
     why: problem.why,
-    run: ({ backend, dtype }) => run(problem, solved(), backend, dtype),
+    run: ({ backend, dtype }) => run(problem, problem.wide && dtype === 'float64' ? wide() : narrow(), backend, dtype),
   };
 });
 
