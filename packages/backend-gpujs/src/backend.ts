@@ -98,6 +98,10 @@ class Implementation implements GpuJsBackend {
     return new GpuJsTensor(this, await this.#engine.upload(values as Float32Array), shape);
   }
 
+  allocatedBytes(): number {
+    return this.#engine.allocatedBytes;
+  }
+
   async dispose(): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;

@@ -53,6 +53,8 @@ export class Engine {
   readonly traits: ModeTraits;
   /** Results that nobody has released yet. */
   readonly alive: Set<Resident> = new Set();
+  /** Of their memory. */
+  allocatedBytes = 0;
   readonly #gpu: GPU;
   readonly #strict: boolean;
   /** By length, the least recently used first. */
@@ -137,7 +139,7 @@ export class Engine {
         this.#context ??= kernel.kernel.context ?? undefined;
         this.#assertMode(kernel);
         results++;
-        latest = new Resident(flatten(result, length), this, { holders: 0, onFree });
+        latest = new Resident(flatten(result, length), this, { bytes: 4 * length, holders: 0, onFree });
         return latest;
       },
       dispose: () => {
@@ -149,7 +151,7 @@ export class Engine {
 
   /** Numbers on the device. On modes that compute on the host they are the numbers themselves: copy what may change. */
   async upload(values: Float32Array): Promise<Resident> {
-    if (this.traits.onHost) return new Resident(values, this, { holders: 0, onFree() {} });
+    if (this.traits.onHost) return new Resident(values, this, { bytes: values.byteLength, holders: 0, onFree() {} });
     const program = this.#uploads.get(values.length) ?? this.compile(copySource(values.length));
     this.#uploads.delete(values.length);
     this.#uploads.set(values.length, program);

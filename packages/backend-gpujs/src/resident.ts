@@ -12,6 +12,7 @@ interface DeviceHandle {
 
 /** What residents of the same memory have in common. */
 export interface Memory {
+  readonly bytes: number;
   holders: number;
   /** Called when the last holder has released it. */
   onFree(): void;
@@ -28,6 +29,7 @@ export class Resident {
     this.handle = handle;
     this.#engine = engine;
     this.#memory = memory;
+    if (memory.holders === 0) engine.allocatedBytes += memory.bytes;
     memory.holders++;
     engine.alive.add(this);
   }
@@ -54,7 +56,9 @@ export class Resident {
     this.#engine.alive.delete(this);
     if (!isOnHost(this.handle)) this.handle.delete();
     this.#memory.holders--;
-    if (this.#memory.holders === 0) this.#memory.onFree();
+    if (this.#memory.holders > 0) return;
+    this.#engine.allocatedBytes -= this.#memory.bytes;
+    this.#memory.onFree();
   }
 }
 

@@ -121,6 +121,12 @@ class WasmBackend implements Backend {
     return there;
   }
 
+  allocatedBytes(): number {
+    const { host, device } = this.#engines;
+    const memories = new Set([host.memory, device.memory]);
+    return [...memories].reduce((bytes, memory) => bytes + memory.allocatedBytes, 0);
+  }
+
   async dispose(): Promise<void> {
     this.#disposed = true;
     await this.#engines.device.crew?.dispose();

@@ -36,6 +36,8 @@ export class KernelMemory {
   /** By size, addresses that were freed and wait for the next of the same size: a training step frees what the next one takes. */
   readonly #waiting = new Map<number, number[]>();
   readonly #taken = new Map<number, number>();
+  /** Of what is taken now. */
+  allocatedBytes = 0;
   #views: { readonly float32: Float32Array; readonly float64: Float64Array; readonly int32: Int32Array };
 
   constructor(budget: MemoryBudget, shared: boolean) {
@@ -65,12 +67,14 @@ export class KernelMemory {
     const size = rounded < largeRange ? rounded : rounded + gap;
     const at = this.#waiting.get(size)?.pop() ?? this.#cut(size);
     this.#taken.set(at, size);
+    this.allocatedBytes += size;
     return at;
   }
 
   free(at: number): void {
     const size = this.#taken.get(at)!;
     this.#taken.delete(at);
+    this.allocatedBytes -= size;
     const alike = this.#waiting.get(size);
     if (alike) alike.push(at);
     else this.#waiting.set(size, [at]);

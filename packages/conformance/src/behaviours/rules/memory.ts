@@ -8,7 +8,7 @@ import type { Scene } from '../scene.js';
 
 const steps = 1000;
 /** Windows in which memory is measured: what is kept of every step grows in each of them, what is made once in one. */
-const windows = 3;
+const windows = 8;
 /** Bytes for each step that garbage collection may be late with. An object takes 16 at least, and what it is kept in 8. */
 const allowedPerStep = 12;
 
