@@ -23,7 +23,7 @@ export interface UnusualBackend {
   readonly why: string;
   readonly create: () => Backend;
   /** Whether golden files and large activations, too, could tell it from the others. */
-  readonly inValues?: true;
+  readonly inValues?: boolean;
 }
 
 /** Resolves in the next microtask, in the next turn, or a millisecond later. */
