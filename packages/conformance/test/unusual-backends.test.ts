@@ -24,7 +24,7 @@ async function failuresOf({ create, inValues = false }: UnusualBackend): Promise
 }
 
 describe('the kit has nothing against a backend', () => {
-  it.each(unusualBackends)('$name', async (backend) => {
+  it.each(unusualBackends.map((one) => [one.name, one] as const))('%s', async (_, backend) => {
     expect(await failuresOf(backend)).toEqual([]);
   });
 });

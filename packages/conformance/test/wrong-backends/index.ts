@@ -1,4 +1,5 @@
 // All wrong backends.
+import { combinations } from './combinations.js';
 import { device } from './device.js';
 import { errors } from './errors.js';
 import { memory } from './memory.js';
@@ -22,4 +23,5 @@ export const wrongBackends: readonly WrongBackend[] = [
   ...memory,
   ...values,
   ...errors,
+  ...combinations,
 ];
