@@ -101,7 +101,7 @@ class WasmBackend implements Backend {
       engine: hasRelaxedSimd() ? 'WebAssembly relaxed SIMD' : 'WebAssembly SIMD',
       device: 'cpu',
       threads,
-      accumulation: 'compensated-float32',
+      accumulation: 'blocked-float32',
       fallbackReason,
     };
     this.#engines = { backend: this, host, device, assertUsable: () => this.#assertUsable() };

@@ -13,6 +13,20 @@ export function channelOf(index: number, { channels, inner }: Extent): number {
   return Math.floor(index / inner) % channels;
 }
 
+/** A number for every element: `value` of its index and its channel. */
+export function mapElements(
+  { outer, channels, inner }: Extent,
+  value: (index: number, c: number) => number,
+): Float64Array {
+  const values = new Float64Array(outer * channels * inner);
+  for (let o = 0, k = 0; o < outer; o++) {
+    for (let c = 0; c < channels; c++) {
+      for (let i = 0; i < inner; i++, k++) values[k] = value(k, c);
+    }
+  }
+  return values;
+}
+
 /** The mean of `term` over the values of channel `c`, summed with Neumaier's compensation. */
 export function meanOver(c: number, extent: Extent, term: (index: number) => number): number {
   let sum = 0;

@@ -60,9 +60,30 @@ export function compare(
   return { passed, worst, largestError, message: passed ? '' : message };
 }
 
+/** Equal to the bit: NaN is NaN, and 0 is not −0. */
+export function sameBits(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  if (a.length !== b.length) return false;
+  for (let k = 0; k < a.length; k++) if (!Object.is(a[k], b[k])) return false;
+  return true;
+}
+
 /** A check that either holds or does not. */
 export function outcome(what: string, holds: boolean, message: string): Comparison & { readonly what: string } {
   return { what, ...(holds ? { passed: true, worst: 0, largestError: 0, message: '' } : failure(message)) };
+}
+
+/** A check that results are the same to the bit. */
+export function identical(
+  what: string,
+  received: ArrayLike<number>,
+  expected: ArrayLike<number>,
+): Comparison & { readonly what: string } {
+  if (sameBits(received, expected)) return outcome(what, true, '');
+  if (received.length !== expected.length) {
+    return outcome(what, false, `: received ${received.length} elements, expected ${expected.length}`);
+  }
+  const k = Array.prototype.findIndex.call(expected, (value, index) => !Object.is(value, received[index]));
+  return outcome(what, false, `[${k}]: received ${received[k]}, expected ${expected[k]} to the bit`);
 }
 
 function failure(message: string): Comparison {

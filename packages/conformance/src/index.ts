@@ -1,5 +1,6 @@
 // The public names of @batchnorm/conformance.
 export { adversarialProblems } from './adversarial-cases.js';
+export { type Bound, boundsOf, RunningErrors, type Step, type TrackedBatch } from './bounds.js';
 export { builtInFixtures } from './built-in-fixtures.js';
 export { type Comparison, compare, type Expected } from './compare.js';
 export { type CaseResult, type ConformanceOptions, dtypes, runConformance } from './conformance.js';
@@ -18,9 +19,11 @@ export { describeConformance, type TestApi } from './describe-conformance.js';
 export type { FixtureCase, FixtureFile, Golden, GoldenStep, Rounding } from './fixtures/fixture-case.js';
 export { FixtureFormatError } from './fixtures/format-error.js';
 export { parseFixtureFile } from './fixtures/parse-fixture-file.js';
-export { conditioningOf, type Magnitude, type Magnitudes, magnitudes, type Normalization } from './magnitudes.js';
+export { type Magnitude, type Magnitudes, magnitudes, type Normalization } from './magnitudes.js';
 export * as oracle from './oracle.js';
 export { type Problem, solve } from './problem.js';
+export type { Program } from './programs/program.js';
+export { runProgram } from './programs/run-program.js';
 export { type SeededBatch, type SeededBatchOptions, seededBatch } from './seeded-batch.js';
 export { suite } from './suite.js';
-export { type Circumstances, type Quantity, tolerance } from './tolerance.js';
+export type { Quantity } from './tolerance.js';

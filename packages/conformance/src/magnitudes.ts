@@ -22,11 +22,6 @@ export interface Magnitudes {
   readonly dbeta: Magnitude;
 }
 
-/** |mean| / √(variance + epsilon) of channel `c`. */
-export function conditioningOf({ mean, variance, epsilon }: Normalization, c: number): number {
-  return Math.abs(at(mean, c)) / Math.sqrt(at(variance, c) + epsilon);
-}
-
 /**
  * y: |gamma| (1 + |xHat|) + |beta|. dgamma: Σ |dy| (1 + |xHat|). dbeta: Σ |dy|. dx: |gamma| invStd |dy|, and through batch
  * statistics |gamma| invStd (|dy| + mean |dy| + (1 + |xHat|) · mean(|dy| (1 + |xHat|))).

@@ -1,7 +1,7 @@
 // The oracle: batch normalisation as its equations stand (docs/semantics.md), in float64 with compensated sums. Written to be
 // read, shares nothing with any backend, and is checked against NumPy and PyTorch. Generated cases get their results here.
 import { type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
-import { channelOf, meanOver } from './channels.js';
+import { mapElements, meanOver } from './channels.js';
 
 export interface OracleInput {
   readonly extent: Extent;
@@ -9,8 +9,10 @@ export interface OracleInput {
   readonly gamma: ArrayLike<number>;
   readonly beta: ArrayLike<number>;
   readonly epsilon: number;
-  /** Running statistics in inference; without, the batch's own. */
+  /** What normalises x. Default: the batch's own. */
   readonly statistics?: Statistics | undefined;
+  /** Whether these depend on x, so that the gradient passes through them. Default: whether they are not given. */
+  readonly throughStatistics?: boolean;
 }
 
 export interface OracleGradients {
@@ -34,40 +36,34 @@ export function batchStatistics(x: ArrayLike<number>, extent: Extent): Statistic
 
 /** y = gamma · xHat + beta */
 export function forward(input: OracleInput): Float64Array {
-  const { extent, x, gamma, beta } = input;
+  const { extent, gamma, beta } = input;
   const xHat = xHatOf(input);
-  return Float64Array.from({ length: x.length }, (_, k) => {
-    const c = channelOf(k, extent);
-    return gamma[c]! * xHat(k) + beta[c]!;
-  });
+  return mapElements(extent, (k, c) => gamma[c]! * xHat(k, c) + beta[c]!);
 }
 
 /** dbeta = Σ dy, dgamma = Σ dy · xHat, and dx with or without what passes through the batch statistics. */
 export function backward(input: OracleInput, dy: ArrayLike<number>): OracleGradients {
   const { extent, gamma, epsilon, statistics = batchStatistics(input.x, extent) } = input;
+  const { throughStatistics = input.statistics === undefined } = input;
   const M = valuesPerChannel(extent);
   const xHat = xHatOf({ ...input, statistics });
-  const channels = Array.from({ length: extent.channels }, (_, c) => ({
-    dyMean: meanOver(c, extent, (k) => dy[k]!),
-    dyXHatMean: meanOver(c, extent, (k) => dy[k]! * xHat(k)),
-  }));
-  const dx = Float64Array.from({ length: dy.length }, (_, k) => {
-    const c = channelOf(k, extent);
-    const { dyMean, dyXHatMean } = channels[c]!;
-    const through = input.statistics ? 0 : dyMean + xHat(k) * dyXHatMean;
-    return (gamma[c]! / Math.sqrt(statistics.variance[c]! + epsilon)) * (dy[k]! - through);
-  });
+  const means = (term: (k: number, c: number) => number) =>
+    Float64Array.from({ length: extent.channels }, (_, c) => meanOver(c, extent, (k) => term(k, c)));
+  const dyMean = means((k) => dy[k]!);
+  const dyXHatMean = means((k, c) => dy[k]! * xHat(k, c));
+  const through = (k: number, c: number) => (throughStatistics ? dyMean[c]! + xHat(k, c) * dyXHatMean[c]! : 0);
   return {
-    dx,
-    dgamma: Float64Array.from(channels, ({ dyXHatMean }) => M * dyXHatMean),
-    dbeta: Float64Array.from(channels, ({ dyMean }) => M * dyMean),
+    dx: mapElements(extent, (k, c) => {
+      return (gamma[c]! / Math.sqrt(statistics.variance[c]! + epsilon)) * (dy[k]! - through(k, c));
+    }),
+    dgamma: dyXHatMean.map((mean) => M * mean),
+    dbeta: dyMean.map((mean) => M * mean),
   };
 }
 
-function xHatOf({ x, extent, epsilon, statistics = batchStatistics(x, extent) }: OracleInput): (k: number) => number {
+/** The xHat of element k, which is of channel c. */
+function xHatOf(input: OracleInput): (k: number, c: number) => number {
+  const { x, extent, epsilon, statistics = batchStatistics(x, extent) } = input;
   const { mean, variance } = statistics;
-  return (k) => {
-    const c = channelOf(k, extent);
-    return (x[k]! - mean[c]!) / Math.sqrt(variance[c]! + epsilon);
-  };
+  return (k, c) => (x[k]! - mean[c]!) / Math.sqrt(variance[c]! + epsilon);
 }

@@ -5,18 +5,17 @@ import {
   type Dtype,
   type ErrorCode,
   extentOf,
-  type Statistics,
   type Tensor,
   valuesPerChannel,
 } from '@batchnorm/core-api';
-import { channelOf } from './channels.js';
+import { boundsOf, RunningErrors } from './bounds.js';
 import { compare, outcome } from './compare.js';
 import type { Check } from './conformance-case.js';
 import { refuses } from './expect-refusal.js';
 import type { FixtureCase, Golden, GoldenStep } from './fixtures/fixture-case.js';
-import { conditioningOf, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
+import type { Normalization } from './magnitudes.js';
 import { batchStatistics } from './oracle.js';
-import { type Quantity, tolerance } from './tolerance.js';
+import type { Quantity } from './tolerance.js';
 
 /** Why a case says nothing about this dtype, or undefined. */
 export function inapplicable({ steps }: FixtureCase, dtype: Dtype): string | undefined {
@@ -32,13 +31,13 @@ export async function replay(fixture: FixtureCase, backend: Backend, dtype: Dtyp
   const layer = new BatchNorm({ ...fixture.options, backend, dtype });
   try {
     await start(layer, fixture);
-    const history = new History(fixture.options.numFeatures);
-    history.reset({ mean: layer.runningMean, variance: layer.runningVariance }, fixture.options.epsilon);
+    const running = new RunningErrors(fixture.options.numFeatures);
+    running.reset({ mean: layer.runningMean, variance: layer.runningVariance });
     const checks: Check[] = [];
     for (const [index, step] of fixture.steps.entries()) {
       const name = `${step.training ? 'step' : 'inference step'} ${index + 1}`;
       if (step.error) checks.push(...(await replayRefusal(name, step.error, step, layer)));
-      else checks.push(...(await replayStep(name, step, layer, fixture, history)));
+      else checks.push(...(await replayStep(name, step, layer, fixture, running)));
     }
     return checks;
   } finally {
@@ -80,15 +79,20 @@ async function replayStep(
   golden: GoldenStep,
   layer: BatchNorm,
   fixture: FixtureCase,
-  history: History,
+  running: RunningErrors,
 ): Promise<Check[]> {
   const { training } = golden;
   const { dtype, axis, epsilon, trackRunningStatistics, numFeatures, backend } = layer.options;
+  const { momentum, runningVariance } = layer.options;
   // What `execution` declares is of float32 activations: nobody adds up float64 in less.
   const accumulation = dtype === 'float64' ? 'float64' : backend.execution.accumulation;
   const extent = extentOf(golden.x.shape, axis);
   const batch = batchStatistics(golden.x.data, extent);
-  if (training) history.add(batch, epsilon, valuesPerChannel(extent));
+  if (training && trackRunningStatistics) {
+    const n = layer.batchesTracked;
+    const kept = momentum === 'cumulative' ? n / (n + 1) : momentum;
+    running.track(batch, { accumulation, valuesPerChannel: valuesPerChannel(extent), kept, runningVariance });
+  }
 
   const throughStatistics = training || !trackRunningStatistics;
   const normalization: Normalization = {
@@ -100,39 +104,30 @@ async function replayStep(
   const y = await layer.forward(tensorOf(golden.x, dtype), { training });
   const gradients = golden.dy ? await layer.backward(tensorOf(golden.dy, dtype)) : undefined;
 
+  const bounds = boundsOf({
+    dtype,
+    accumulation,
+    extent,
+    x: golden.x.data,
+    dy: golden.dy?.data,
+    normalization,
+    throughStatistics,
+    running,
+  });
   const checks: Check[] = [];
-  const check = (
-    quantity: Quantity,
-    got: Tensor | undefined,
-    want: Golden | null | undefined,
-    magnitude: Magnitude,
-  ) => {
+  const check = (quantity: Quantity, got: Tensor | undefined, want: Golden | null | undefined) => {
     if (!got || !want) return;
     const isActivation = quantity === 'y' || quantity === 'dx';
-    const circumstances = (index: number) => {
-      const c = isActivation ? channelOf(index, extent) : index;
-      const isRunning = quantity === 'runningMean' || quantity === 'runningVariance';
-      const ofBatch = { valuesPerChannel: valuesPerChannel(extent), conditioning: conditioningOf(normalization, c) };
-      const ofHistory = { valuesPerChannel: history.mostValues, conditioning: history.conditioning(c) };
-      return { dtype, accumulation, ...(isRunning || !throughStatistics ? ofHistory : ofBatch) };
-    };
-    const expected = {
-      shape: want.shape,
-      data: want.data,
-      dtype: isActivation ? dtype : 'float64',
-      tolerance: (index: number) => tolerance(quantity, circumstances(index)),
-      magnitude,
-      rounding: golden.tolerance ?? {},
-    } as const;
+    const rounding = golden.tolerance ?? {};
+    const expected = { ...want, dtype: isActivation ? dtype : 'float64', ...bounds[quantity], rounding } as const;
     checks.push({ what: `${name} ${quantity}`, ...compare(got, expected) });
   };
-  const magnitude = magnitudes(golden.x.data, golden.dy?.data, extent, normalization, throughStatistics);
-  check('y', y, golden.y, magnitude.y);
-  check('dx', gradients?.dx, golden.dx, magnitude.dx);
-  check('dgamma', vectorOf(gradients?.dgamma), golden.dgamma, magnitude.dgamma);
-  check('dbeta', vectorOf(gradients?.dbeta), golden.dbeta, magnitude.dbeta);
-  check('runningMean', vectorOf(layer.runningMean), golden.runningMean, history.mean);
-  check('runningVariance', vectorOf(layer.runningVariance), golden.runningVariance, history.variance);
+  check('y', y, golden.y);
+  check('dx', gradients?.dx, golden.dx);
+  check('dgamma', vectorOf(gradients?.dgamma), golden.dgamma);
+  check('dbeta', vectorOf(gradients?.dbeta), golden.dbeta);
+  check('runningMean', vectorOf(layer.runningMean), golden.runningMean);
+  check('runningVariance', vectorOf(layer.runningVariance), golden.runningVariance);
   checks.push(...countCheck(name, layer.batchesTracked, golden.batchesTracked));
   return checks;
 }
@@ -140,46 +135,6 @@ async function replayStep(
 function countCheck(name: string, got: number, want: number | null | undefined): Check[] {
   if (want === undefined || want === null) return [];
   return [outcome(`${name} batchesTracked`, got === want, `: received ${got}, expected ${want}`)];
-}
-
-/** What running statistics have averaged so far, at its largest: their errors are relative to it. */
-class History {
-  /** Largest |mean|, deviation and variance of a batch, by channel. The running variance starts at 1. */
-  readonly #mean: Float64Array;
-  readonly #deviation: Float64Array;
-  readonly #variance: Float64Array;
-  mostValues = 1;
-
-  constructor(channels: number) {
-    this.#mean = new Float64Array(channels);
-    this.#deviation = new Float64Array(channels);
-    this.#variance = new Float64Array(channels).fill(1);
-  }
-
-  readonly mean: Magnitude = (c) => this.#mean[c]! + this.#deviation[c]!;
-  readonly variance: Magnitude = (c) => this.#variance[c]!;
-
-  conditioning(c: number): number {
-    return this.#mean[c] === 0 ? 0 : this.#mean[c]! / this.#deviation[c]!;
-  }
-
-  /** After statistics were given: what they hold is averaged, too. Those of a new layer weigh nothing. */
-  reset({ mean, variance }: Statistics, epsilon: number): void {
-    const isNew = mean.every((value) => value === 0) && variance.every((value) => value === 1);
-    if (!isNew) this.add({ mean, variance }, epsilon, 1);
-  }
-
-  add({ mean, variance }: Statistics, epsilon: number, M: number): void {
-    const largest = (values: Float64Array, c: number, value: number) => {
-      values[c] = Math.max(values[c]!, value);
-    };
-    mean.forEach((value, c) => {
-      largest(this.#mean, c, Math.abs(value));
-      largest(this.#deviation, c, Math.sqrt(variance[c]! + epsilon));
-      largest(this.#variance, c, (variance[c]! * M) / Math.max(M - 1, 1));
-    });
-    this.mostValues = Math.max(this.mostValues, M);
-  }
 }
 
 function tensorOf({ data, shape }: Golden, dtype: Dtype): Tensor {

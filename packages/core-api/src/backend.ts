@@ -15,6 +15,11 @@ export interface Backend {
   prepare(plan: Plan): MaybePromise<Kernels>;
   /** Copies a tensor to the device. Errors: `UNSUPPORTED` without `capabilities.deviceTensors`, `DISPOSED`, `LIMIT_EXCEEDED`. */
   upload(tensor: Tensor): MaybePromise<DeviceTensor>;
+  /**
+   * Bytes that tensors, kernels and saved forwards take now in memory that JavaScript's garbage collector does not see: a device's,
+   * WebAssembly's. Absent where there is no such memory, or nobody counts.
+   */
+  allocatedBytes?(): number;
   /** Frees everything. Again is allowed and does nothing; any other call then fails with `DISPOSED`. */
   dispose(): MaybePromise<void>;
 }
@@ -33,6 +38,17 @@ export interface Capabilities {
   };
 }
 
+/**
+ * The arithmetic of a sum of many terms, deviations from a pivot among them.
+ *
+ * - `float64`: every term and every addition.
+ * - `blocked-float32`: terms, and sums of blocks of at most eight as a tree, in float32; sums of blocks in float64 (FABsum:
+ *   Blanchard, Higham and Mary, 2020, SIAM Journal on Scientific Computing 42).
+ * - `compensated-float32`: terms in float32; each addition keeps its rounding error (Kahan, Neumaier).
+ * - `float32`: every term and every addition.
+ */
+export type Accumulation = 'float64' | 'blocked-float32' | 'compensated-float32' | 'float32';
+
 /** What really runs, for reports: never what was hoped for. */
 export interface Execution {
   /** 'JavaScript', 'WebAssembly SIMD', 'WebGL 2', … */
@@ -41,7 +57,7 @@ export interface Execution {
   readonly device: string;
   readonly threads: number;
   /** The arithmetic in which statistics and gradient sums of float32 activations are accumulated; of float64 it is float64. */
-  readonly accumulation: 'float64' | 'compensated-float32' | 'float32';
+  readonly accumulation: Accumulation;
   /** Why this is not what was asked for, or null. */
   readonly fallbackReason: string | null;
 }

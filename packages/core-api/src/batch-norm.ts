@@ -220,7 +220,7 @@ export class BatchNorm {
     input: ForwardInput<Memory>,
     { track, valuesPerChannel }: { track: boolean; valuesPerChannel: number },
   ): Promise<ForwardOutput<Memory>> {
-    if (this.#running.deferred >= maxDeferredBatches) await this.#running.settle();
+    await this.#settleBefore(input.x);
     const { y, saved, statistics } = await operations.forwardTraining({ ...input, requireFinite: track });
     try {
       if (track) this.#running.track(statistics, valuesPerChannel);
@@ -230,6 +230,12 @@ export class BatchNorm {
       throw error;
     }
     return { y, saved };
+  }
+
+  /** Batches are averaged in in call order: those that wait on the device before one on the host. */
+  async #settleBefore(x: Memory['activation']): Promise<void> {
+    const most = ArrayBuffer.isView(x) ? 1 : maxDeferredBatches;
+    if (this.#running.deferred >= most) await this.#running.settle();
   }
 
   async #normalizeByRunning(
@@ -264,8 +270,8 @@ export class BatchNorm {
       : await operations.backwardInference(input);
     return {
       dx: out.dx ?? activationOf(dx, dy.shape),
-      dgamma: this.options.affine ? dgamma : emptyLike(dgamma),
-      dbeta: this.options.affine ? dbeta : emptyLike(dbeta),
+      dgamma: this.options.affine ? dgamma : emptyLike(dgamma, out.dgamma),
+      dbeta: this.options.affine ? dbeta : emptyLike(dbeta, out.dbeta),
     } as Gradients<never>;
   }
 
@@ -322,10 +328,13 @@ function operationsOn(x: Activation, kernels: Kernels): Operations<Memory> {
   return kernels.device;
 }
 
-/** The gradient of parameters that there are none of; frees `unwanted` if it is on the device. */
-function emptyLike(unwanted: Float64Array | OnDevice<Float64Array>): Float64Array | OnDevice<Float64Array> {
+/** The gradient of parameters that there are none of: what was given for it, or nothing. Frees `unwanted` if it is on the device. */
+function emptyLike(
+  unwanted: Float64Array | OnDevice<Float64Array>,
+  given: Float64Array | undefined,
+): Float64Array | OnDevice<Float64Array> {
   const empty = new Float64Array(0);
-  if (ArrayBuffer.isView(unwanted)) return empty;
+  if (ArrayBuffer.isView(unwanted)) return given ?? empty;
   unwanted.dispose();
   return { read: () => empty, dispose: () => undefined };
 }

@@ -1,5 +1,6 @@
 // The public names of @batchnorm/core-api.
 export type {
+  Accumulation,
   Backend,
   BackwardInput,
   BackwardOutput,

@@ -1,13 +1,6 @@
 // Correctness before speed: what an operation computed, against the float64 oracle of the conformance kit and its bounds.
-import { type Circumstances, compare, conditioningOf, magnitudes, oracle, tolerance } from '@batchnorm/conformance';
-import {
-  allocate,
-  type Dtype,
-  type Execution,
-  type Extent,
-  type Statistics,
-  valuesPerChannel,
-} from '@batchnorm/core-api';
+import { boundsOf, compare, oracle, type Step } from '@batchnorm/conformance';
+import { type Accumulation, allocate, type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import type { Operation } from './case.js';
 import { epsilon, type Problem, type Results } from './problem.js';
 
@@ -35,10 +28,8 @@ const quantitiesOf: Readonly<Record<Operation, readonly Quantity[]>> = {
 
 /** One channel, as an extent of its own: channels have nothing to do with each other. */
 interface Channel {
-  readonly extent: Extent;
   readonly results: Readonly<Record<Quantity, Float64Array>>;
-  readonly magnitude: Readonly<Record<Quantity, (index: number) => number>>;
-  readonly conditioning: number;
+  readonly step: Omit<Step, 'accumulation'>;
 }
 
 /** The results that a problem should have, made when they are needed, and kept for the next contender. */
@@ -51,7 +42,7 @@ export class Expected {
   }
 
   /** Contenders that do not say how they add up (`undefined`) may add M float32 numbers one after the other. */
-  verify(operation: Operation, results: Results, accumulation: Execution['accumulation'] | undefined): Verdict {
+  verify(operation: Operation, results: Results, accumulation: Accumulation | undefined): Verdict {
     const { extent, dtype } = this.#problem;
     const [M, C] = [valuesPerChannel(extent), extent.channels];
     const missing = quantitiesOf[operation].find((quantity) => results[quantity] === undefined);
@@ -59,26 +50,24 @@ export class Expected {
     let [overBound, largest, wrong] = [0, 0, null as string | null];
     for (let c = 0; c < C; c++) {
       const channel = this.#channel(operation === 'forward-inference' ? 'inference' : 'training', c);
+      const bounds = boundsOf({ ...channel.step, accumulation: accumulation ?? dtype });
+      // The bound counts on chains of 256 additions; M of them, one after the other, err by M/256 times as much.
+      const looser = accumulation === undefined ? Math.max(1, M / 256) : 1;
       for (const quantity of quantitiesOf[operation]) {
         const isActivation = quantity === 'y' || quantity === 'dx';
-        const bound = boundOf(quantity, {
-          dtype,
-          accumulation,
-          valuesPerChannel: M,
-          conditioning: channel.conditioning,
-        });
         const length = isActivation ? M : 1;
         const data = isActivation
           ? gather(results[quantity]!, c, extent, allocate(dtype, M))
           : Float64Array.of(results[quantity]![c]!);
+        const { magnitude, tolerance } = bounds[quantity];
         const found = compare(
           { shape: [length], data },
           {
             shape: [length],
             dtype: isActivation ? dtype : 'float64',
             data: channel.results[quantity],
-            magnitude: channel.magnitude[quantity],
-            tolerance: () => bound,
+            magnitude,
+            tolerance: (index) => looser * tolerance(index),
           },
         );
         overBound = Math.max(overBound, found.worst);
@@ -106,24 +95,10 @@ export class Expected {
     const input = { extent, x, ...parameters, statistics };
     const normalization = { ...parameters, ...(statistics ?? oracle.batchStatistics(x, extent)) };
     return {
-      extent,
       results: { y: oracle.forward(input), ...oracle.backward(input, dy) },
-      magnitude: magnitudes(x, dy, extent, normalization, running === undefined),
-      conditioning: conditioningOf(normalization, 0),
+      step: { dtype: problem.dtype, extent, x, dy, normalization, throughStatistics: running === undefined },
     };
   }
-}
-
-interface BoundCircumstances extends Omit<Circumstances, 'accumulation'> {
-  readonly dtype: Dtype;
-  readonly accumulation: Execution['accumulation'] | undefined;
-}
-
-/** The kit's bound. It counts on chains of 256 additions; M of them, one after the other, err by M/256 times as much. */
-function boundOf(quantity: Quantity, { accumulation, ...others }: BoundCircumstances): number {
-  if (accumulation !== undefined) return tolerance(quantity, { ...others, accumulation });
-  const plain = others.dtype === 'float32' ? 'float32' : 'float64';
-  return tolerance(quantity, { ...others, accumulation: plain }) * Math.max(1, others.valuesPerChannel / 256);
 }
 
 /** The values of channel `c`, one after the other. */

@@ -1,12 +1,20 @@
-// How much memory outside the JavaScript heap is in use: typed arrays that somebody still holds. Known in Node only.
+// How much memory this program holds after garbage collection. Known in Node only.
+
+/** Bytes in use. */
+export interface MemoryUse {
+  /** JavaScript objects. */
+  readonly heap: number;
+  /** What objects hold outside of the heap: typed arrays, WebAssembly memory. */
+  readonly external: number;
+}
 
 interface NodeProcess {
   getBuiltinModule?(name: string): Record<string, (...args: never[]) => unknown> | undefined;
-  memoryUsage?(): { readonly arrayBuffers: number };
+  memoryUsage?(): { readonly heapUsed: number; readonly external: number };
 }
 
-/** Bytes in typed arrays that garbage collection leaves, or undefined where nobody can say. */
-export async function bytesInArrays(): Promise<number | undefined> {
+/** What garbage collection leaves, or undefined where nobody can say. */
+export async function memoryInUse(): Promise<MemoryUse | undefined> {
   const { process } = globalThis as { process?: NodeProcess };
   const [v8, vm] = ['node:v8', 'node:vm'].map((name) => process?.getBuiltinModule?.(name));
   if (!v8 || !vm || !process?.memoryUsage) return undefined;
@@ -17,5 +25,6 @@ export async function bytesInArrays(): Promise<number | undefined> {
     collect();
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  return process.memoryUsage().arrayBuffers;
+  const { heapUsed, external } = process.memoryUsage();
+  return { heap: heapUsed, external };
 }

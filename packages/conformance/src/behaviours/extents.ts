@@ -1,0 +1,65 @@
+// The shapes at which behaviours are tried: by layout and size class, channels on axis 1.
+import type { Layout, SizeClass } from '../conformance-case.js';
+
+export const layouts: readonly Layout[] = ['rows', 'runs'];
+export const sizeClasses: readonly SizeClass[] = ['small', 'blocks', 'elements', 'rows or channels'];
+
+/** A batch, and another one of the same channels. */
+export interface Shapes {
+  readonly shape: readonly number[];
+  readonly other: readonly number[];
+}
+
+const of = (shape: readonly number[], other: readonly number[]): Shapes => ({ shape, other });
+
+/** `blocks`: more than a block of any sum. `elements`: more than 65,536. `rows or channels`: more than 65,536 of either. */
+export const shapesOf: Readonly<Record<Layout, Readonly<Record<SizeClass, readonly Shapes[]>>>> = {
+  rows: {
+    small: [of([21, 6], [13, 6])],
+    blocks: [of([1031, 5], [300, 5])],
+    elements: [of([1027, 67], [513, 67])],
+    'rows or channels': [of([65_539, 2], [7, 2]), of([3, 65_539], [2, 65_539])],
+  },
+  runs: {
+    small: [of([3, 6, 7], [2, 6, 7])],
+    blocks: [of([3, 5, 523], [2, 5, 300])],
+    elements: [of([5, 7, 1999], [3, 7, 1999])],
+    'rows or channels': [of([65_539, 2, 2], [7, 2, 2]), of([2, 65_539, 2], [1, 65_539, 2])],
+  },
+};
+
+/** On either side of powers of two, and exactly. */
+const around = (size: number): number[] => [size - 1, size, size + 1];
+
+/**
+ * More shapes for what is computed: elements around 2^16 to 2^20, rows, channels and runs around 2^14 to 2^16. (Those around smaller
+ * powers are adversarial cases.)
+ */
+export const straddling: Readonly<Record<Layout, Readonly<Record<SizeClass, readonly (readonly number[])[]>>>> = {
+  rows: {
+    small: [],
+    blocks: [...around(2 ** 14), ...around(2 ** 15)].flatMap((n) => [
+      [n, 2],
+      [2, n],
+    ]),
+    elements: [...around(2 ** 12), 2 ** 13, 2 ** 14, 2 ** 15, 2 ** 16, 2 ** 16 + 1].map((n) => [n, 16]),
+    'rows or channels': around(2 ** 16).flatMap((n) => [
+      [n, 2],
+      [2, n],
+    ]),
+  },
+  runs: {
+    small: [],
+    blocks: [...around(2 ** 14), ...around(2 ** 15)].flatMap((n) => [
+      [n, 2, 2],
+      [2, n, 2],
+      [2, 2, n],
+    ]),
+    elements: [...around(2 ** 12), 2 ** 14, 2 ** 16].map((n) => [4, 4, n]),
+    'rows or channels': around(2 ** 16).flatMap((n) => [
+      [n, 2, 2],
+      [2, n, 2],
+      [2, 2, n],
+    ]),
+  },
+};

@@ -1,0 +1,68 @@
+// A rule of behaviour: tried in every kind of memory, layout and size class, each of them a case of the kit.
+import type { Cell, Check, ConformanceCase, MemoryKind, Refusal, SizeClass, Subject } from '../conformance-case.js';
+import { codeOf } from '../expect-refusal.js';
+import { layouts, shapesOf, sizeClasses } from './extents.js';
+import { Scene } from './scene.js';
+
+export interface Rule {
+  readonly name: string;
+  readonly why: string;
+  /** Where it is not tried, and the reason that the report shows; undefined where it is. */
+  readonly exempt?: (cell: Omit<Cell, 'rule'>, subject: Subject) => string | undefined;
+  readonly check: (scene: Scene, cell: Cell, subject: Subject) => Promise<readonly Check[]>;
+}
+
+const memories: readonly MemoryKind[] = ['host', 'device'];
+
+/** For rules about something that does not get larger with its activations. */
+export const notLarge =
+  (reason: string) =>
+  ({ size }: { readonly size: SizeClass }): string | undefined =>
+    size === 'elements' || size === 'rows or channels' ? reason : undefined;
+
+export function casesOf(rule: Rule): ConformanceCase[] {
+  return memories.flatMap((memory) =>
+    layouts.flatMap((layout) => sizeClasses.map((size) => caseOf(rule, { rule: rule.name, memory, layout, size }))),
+  );
+}
+
+function caseOf(rule: Rule, cell: Cell): ConformanceCase {
+  const { memory, layout, size } = cell;
+  return {
+    group: 'behaviour',
+    source: `behaviour on the ${memory}`,
+    name: `${rule.name} [${memory}, ${layout}, ${size}]`,
+    why: rule.why,
+    cell,
+    inapplicable: (subject) => rule.exempt?.(cell, subject),
+    run: async (subject) => {
+      if (memory === 'device' && !subject.backend.capabilities.deviceTensors) return refusedUpload(subject);
+      const checks: Check[] = [];
+      for (const shapes of shapesOf[layout][size]) {
+        const scene = new Scene(subject, memory, shapes);
+        try {
+          for (const one of [...(await rule.check(scene, cell, subject)), scene.surroundings()]) {
+            checks.push({ ...one, what: `[${shapes.shape}] ${one.what}` });
+          }
+        } finally {
+          await scene.dispose();
+        }
+      }
+      return checks;
+    },
+  };
+}
+
+/** A backend that says it has no device tensors refuses to upload one. */
+async function refusedUpload({ backend, dtype }: Subject): Promise<Refusal> {
+  const data = dtype === 'float64' ? new Float64Array(2) : new Float32Array(2);
+  let code = 'no error';
+  try {
+    (await backend.upload({ data, shape: [2, 1] })).dispose();
+  } catch (error) {
+    code = codeOf(error);
+  }
+  if (code !== 'UNSUPPORTED')
+    throw new Error(`upload: received ${code}, expected UNSUPPORTED, as the capabilities say`);
+  return { refused: 'UNSUPPORTED' };
+}

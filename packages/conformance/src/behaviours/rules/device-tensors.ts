@@ -1,0 +1,110 @@
+// Device tensors themselves: copies of what was uploaded, alive until they are disposed, and good for any call of their backend.
+import type { DeviceTensor } from '@batchnorm/core-api';
+import { identical, outcome } from '../../compare.js';
+import type { Check } from '../../conformance-case.js';
+import { refuses } from '../../expect-refusal.js';
+import type { Rule } from '../rule.js';
+import type { Scene } from '../scene.js';
+
+const exempt: Rule['exempt'] = ({ memory }) => (memory === 'host' ? 'it is about device tensors' : undefined);
+
+export const deviceTensorRules: readonly Rule[] = [
+  {
+    name: 'a device tensor is a copy with a shape and a dtype',
+    why: 'of what was uploaded, from anywhere in a buffer; reading it gives a copy, too',
+    exempt,
+    check: async (scene) => {
+      const { x } = scene.batch(1);
+      // The scene spoils the source of an upload, and what it has read.
+      const tensor = (await scene.put(x)) as DeviceTensor;
+      const [first, second] = [await scene.memory.read(tensor), await scene.memory.read(tensor)];
+      const layer = scene.layer();
+      const y = (await scene.forward(layer, tensor)) as DeviceTensor;
+      const { dx } = (await scene.backward(layer, tensor)) as unknown as { dx: DeviceTensor };
+      return [
+        identical('read', first, x),
+        identical('read again', second, x),
+        ...Object.entries({ 'what was uploaded': tensor, y, dx }).flatMap(([what, one]) => describes(scene, what, one)),
+      ];
+    },
+  },
+  {
+    name: 'a tensor lives until it is disposed, and no other with it',
+    why: 'inputs and results are freed one by one, in any order',
+    exempt,
+    check: async (scene) => {
+      const { x, dy } = scene.batch(1);
+      const layer = scene.layer();
+      const want = await scene.step(layer, { x, dy });
+      const [putX, putDy] = [(await scene.put(x)) as DeviceTensor, (await scene.put(dy)) as DeviceTensor];
+      const y = (await scene.forward(layer, putX)) as DeviceTensor;
+      const gradients = (await scene.backward(layer, putDy)) as unknown as Record<
+        'dx' | 'dgamma' | 'dbeta',
+        DeviceTensor
+      >;
+      const checks: Check[] = [];
+      putDy.dispose();
+      checks.push(identical('y when dy is gone', await scene.memory.read(y), want.y));
+      gradients.dgamma.dispose();
+      checks.push(identical('dbeta when dgamma is gone', await scene.memory.read(gradients.dbeta), want.dbeta));
+      gradients.dbeta.dispose();
+      y.dispose();
+      checks.push(
+        identical('dx when y and the vectors are gone', await scene.memory.read(gradients.dx), want.dx),
+        identical('x when y is gone', await scene.memory.read(putX), x),
+      );
+      gradients.dx.dispose();
+      putX.dispose();
+      putX.dispose();
+      checks.push(
+        outcome(
+          'disposed',
+          putX.disposed && y.disposed && gradients.dx.disposed,
+          ': received false, expected true after dispose()',
+        ),
+        await refuses('read of what is disposed', 'DISPOSED', () => y.read()),
+        await refuses('read of a vector that is disposed', 'DISPOSED', () => gradients.dgamma.read()),
+        await refuses('backward when x is gone', 'FORWARD_REQUIRED', async () =>
+          scene.backward(layer, await scene.put(dy)),
+        ),
+        await refuses('forward of what is disposed', 'DISPOSED', () => scene.forward(layer, putX)),
+        await refuses('into out that is disposed', 'DISPOSED', async () =>
+          scene.forward(layer, await scene.put(x), { out: y }),
+        ),
+      );
+      return checks;
+    },
+  },
+  {
+    name: 'statistics that wait on the device settle in order',
+    why: 'more batches than may wait; inference, state() and a batch on the host come after them',
+    exempt,
+    check: async (scene) => {
+      const batches = [1, 2, 3].map((n) => scene.batch(n).x);
+      const [waiting, settled] = [scene.layer(), scene.layer()];
+      const count = 70;
+      const uploads = await Promise.all(batches.map((values) => scene.put(values)));
+      for (let n = 0; n < count; n++) {
+        for (const layer of [waiting, settled]) {
+          const y = (await scene.forward(layer, uploads[n % 3]!)) as DeviceTensor;
+          y.dispose();
+        }
+        await settled.settle();
+      }
+      const onHost = { data: batches[0]!.slice(), shape: scene.shape };
+      for (const layer of [waiting, settled]) await layer.forward(onHost);
+      const [state, want] = [await waiting.state(), await settled.state()];
+      return [
+        identical('running mean', state.runningMean, want.runningMean),
+        identical('running variance', state.runningVariance, want.runningVariance),
+        identical('batches tracked', [state.batchesTracked], [count + 1]),
+      ];
+    },
+  },
+];
+
+function describes({ backend, dtype, shape }: Scene, what: string, tensor: DeviceTensor): Check[] {
+  const facts = `${tensor.dtype} [${tensor.shape}]${tensor.disposed ? ', disposed' : ''}${tensor.backend === backend ? '' : ', of another backend'}`;
+  const expected = `${dtype} [${shape}]`;
+  return [outcome(what, facts === expected, `: received ${facts}, expected ${expected}`)];
+}

@@ -1,0 +1,114 @@
+// What stays in memory: nothing of a step, of a layer that is disposed, or of a forward that no backward follows.
+import { BatchNorm } from '@batchnorm/core-api';
+import { outcome } from '../../compare.js';
+import type { Check } from '../../conformance-case.js';
+import { memoryInUse } from '../../memory/memory-use.js';
+import { notLarge, type Rule } from '../rule.js';
+import type { Scene } from '../scene.js';
+
+const steps = 1000;
+/** Windows in which memory is measured: what is kept of every step grows in each of them, what is made once in one. */
+const windows = 3;
+/** Bytes for each step that garbage collection may be late with. An object takes 16 at least, and what it is kept in 8. */
+const allowedPerStep = 12;
+
+/** Without a garbage collector to ask, what is measured would be luck. */
+const exempt: Rule['exempt'] = (cell) =>
+  notLarge('what is left behind is left behind at every size')(cell) ??
+  ('process' in globalThis ? undefined : 'only Node says how much memory is in use after garbage collection');
+
+export const memoryRules: readonly Rule[] = [
+  {
+    name: '1,000 steps leave nothing behind',
+    why: 'with out or without, in training and in inference',
+    exempt,
+    check: async (scene) => {
+      const layer = scene.layer();
+      const { x, dy } = scene.batch(1);
+      const [putX, putDy, y, dx] = [await scene.put(x), await scene.put(dy), await scene.junk(), await scene.junk()];
+      const checks: Check[] = [];
+      for (const training of [true, false]) {
+        const mode = training ? 'training' : 'inference';
+        checks.push(
+          await leavesNothing(scene, `${mode}, into out`, async () => {
+            await scene.forward(layer, putX, { training, out: y });
+            release(await scene.backward(layer, putDy, { dx }), scene);
+          }),
+          await leavesNothing(scene, `${mode}, fresh results`, async () => {
+            const fresh = await scene.forward(layer, putX, { training });
+            const gradients = await scene.backward(layer, putDy);
+            if ('dispose' in fresh) fresh.dispose();
+            if ('dispose' in gradients.dx) (gradients.dx as { dispose(): void }).dispose();
+            release(gradients, scene);
+          }),
+        );
+      }
+      return checks;
+    },
+  },
+  {
+    name: 'inference without backward leaves nothing behind',
+    why: 'a server never asks for gradients',
+    exempt,
+    check: async (scene) => {
+      const layer = scene.layer();
+      const { x } = scene.batch(1);
+      const [putX, y] = [await scene.put(x), await scene.junk()];
+      return [
+        await leavesNothing(scene, 'into out', () => scene.forward(layer, putX, { training: false, out: y })),
+        await leavesNothing(scene, 'training without backward', () => scene.forward(layer, putX, { out: y })),
+      ];
+    },
+  },
+  {
+    name: 'a layer that is disposed leaves nothing behind',
+    why: 'neither kernels nor what its forwards kept',
+    exempt,
+    check: async (scene) => {
+      const { backend, dtype, channels: numFeatures } = scene;
+      const { x, dy } = scene.batch(1);
+      const [putX, putDy, y, dx] = [await scene.put(x), await scene.put(dy), await scene.junk(), await scene.junk()];
+      const life = async () => {
+        const layer = new BatchNorm({ backend, dtype, numFeatures });
+        await scene.forward(layer, putX, { out: y });
+        release(await scene.backward(layer, putDy, { dx }), scene);
+        await layer.dispose();
+      };
+      return [await leavesNothing(scene, 'a layer and its step', life, 50)];
+    },
+  },
+];
+
+/** Vectors on the device are whoever asked for them's to dispose. */
+function release({ dgamma, dbeta }: { readonly dgamma: unknown; readonly dbeta: unknown }, { memory }: Scene): void {
+  if (memory.kind === 'host') return;
+  for (const vector of [dgamma, dbeta]) (vector as { dispose(): void }).dispose();
+}
+
+/** Does `work` many times, and looks at memory in between: the least growth of some windows counts. */
+async function leavesNothing(scene: Scene, what: string, work: () => Promise<unknown>, times = steps): Promise<Check> {
+  const several = async () => {
+    for (let n = 0; n < times; n++) await work();
+  };
+  await several();
+  let before = await usedBy(scene);
+  let least = Number.POSITIVE_INFINITY;
+  for (let window = 0; window < windows && least > allowedPerStep * times; window++) {
+    await several();
+    const now = await usedBy(scene);
+    least = Math.min(least, now - before);
+    before = now;
+  }
+  const perStep = (least / times).toFixed(0);
+  return outcome(
+    what,
+    least <= allowedPerStep * times,
+    `: received ${perStep} bytes more in use after each, expected 0`,
+  );
+}
+
+/** Bytes: of this program, and of the backend's own memory where it says how much that is. */
+async function usedBy({ backend }: Scene): Promise<number> {
+  const { heap = 0, external = 0 } = (await memoryInUse()) ?? {};
+  return heap + external + (backend.allocatedBytes?.() ?? 0);
+}

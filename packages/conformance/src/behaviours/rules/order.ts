@@ -1,0 +1,149 @@
+// Calls in any order: of one layer, of several on one backend, awaited or not.
+import { identical } from '../../compare.js';
+import type { Check } from '../../conformance-case.js';
+import type { Rule } from '../rule.js';
+import { same } from '../scene.js';
+
+export const orderRules: readonly Rule[] = [
+  {
+    name: 'two layers on one backend, interleaved',
+    why: 'each has a forward of its own, whatever sizes the other has',
+    check: async (scene) => {
+      const { other } = scene;
+      const [batch1, batch2, batch3] = [scene.batch(1), scene.batch(2), scene.batch(3, other)];
+      const alone = scene.layer();
+      const want = [
+        await scene.step(alone, batch1),
+        await scene.step(scene.layer(), batch2),
+        await scene.step(scene.layer(), batch3, { shape: other }),
+      ];
+      const [a, b, c] = [scene.layer(), scene.layer(), scene.layer()];
+      const y = [await scene.y(a, batch1.x), await scene.y(b, batch2.x), await scene.y(c, batch3.x, { shape: other })];
+      const ofA = await scene.gradients(a, batch1.dy);
+      await c.dispose();
+      const ofB = await scene.gradients(b, batch2.dy);
+      const again = await scene.gradients(a, batch1.dy);
+      return [
+        ...y.map((values, n) => identical(`y of layer ${n + 1}`, values, want[n]!.y)),
+        ...same('gradients of layer 1', ofA, want[0]!),
+        ...same('gradients of layer 2, after layer 3 is disposed', ofB, want[1]!),
+        ...same('gradients of layer 1 again', again, want[0]!),
+      ];
+    },
+  },
+  {
+    name: 'batches of two sizes take turns',
+    why: 'the last batch of an epoch is smaller: kernels of both sizes are alive, and either may have been prepared last',
+    check: async (scene) => {
+      const { other } = scene;
+      const [batch, small] = [scene.batch(1), scene.batch(2, other)];
+      const want = await scene.step(scene.layer(), batch);
+      const wantSmall = await scene.step(scene.layer(), small, { shape: other });
+      const layer = scene.layer();
+      const checks: Check[] = [];
+      for (const turn of [1, 2]) {
+        checks.push(...same(`turn ${turn}`, await scene.step(layer, batch), want));
+        checks.push(
+          ...same(`turn ${turn}, the other size`, await scene.step(layer, small, { shape: other }), wantSmall),
+        );
+      }
+      return checks;
+    },
+  },
+  {
+    name: 'layers of two dtypes take turns',
+    why: 'on one backend, with the same sizes',
+    exempt: (_cell, { backend }) => (backend.capabilities.dtypes.length > 1 ? undefined : 'the backend has one dtype'),
+    check: async (scene) => {
+      const otherDtype = scene.dtype === 'float32' ? 'float64' : 'float32';
+      const [batch, otherBatch] = [scene.batch(1), scene.batch(2, scene.shape, otherDtype)];
+      const want = await scene.step(scene.layer(), batch);
+      const wantOther = await scene.step(scene.layer({ dtype: otherDtype }), otherBatch);
+      const [a, b] = [scene.layer(), scene.layer({ dtype: otherDtype })];
+      const [y, otherY] = [await scene.y(a, batch.x), await scene.y(b, otherBatch.x)];
+      return [
+        identical('y', y, want.y),
+        identical('y of the other', otherY, wantOther.y),
+        ...same('gradients', await scene.gradients(a, batch.dy), want),
+        ...same('gradients of the other', await scene.gradients(b, otherBatch.dy), wantOther),
+      ];
+    },
+  },
+  {
+    name: 'overlapping calls take effect in call order',
+    why: 'of one layer, when nobody awaits; of two layers, whatever one does while the other computes',
+    check: async (scene) => {
+      const [one, two] = [scene.batch(1), scene.batch(2)];
+      const inTurn = scene.layer();
+      const want = [await scene.step(inTurn, one), await scene.step(inTurn, two)];
+      const state = await inTurn.state();
+      const [a, b] = [scene.layer(), scene.layer()];
+      const [x1, dy1, x2, dy2] = await Promise.all([one.x, one.dy, two.x, two.dy].map((values) => scene.put(values)));
+      const ofA = [
+        scene.forward(a, x1!),
+        scene.backward(a, dy1!),
+        scene.forward(a, x2!),
+        scene.backward(a, dy2!),
+      ] as const;
+      const ofB = [scene.forward(b, x2!), scene.backward(b, dy2!)] as const;
+      const ofState = a.state();
+      const [y1, gradients1, y2, gradients2] = await Promise.all(ofA);
+      const [yB, gradientsB] = await Promise.all(ofB);
+      const { memory } = scene;
+      return [
+        identical('y 1', await memory.read(y1), want[0]!.y),
+        ...same('gradients 1', await scene.read(gradients1), want[0]!),
+        identical('y 2', await memory.read(y2), want[1]!.y),
+        ...same('gradients 2', await scene.read(gradients2), want[1]!),
+        identical('y of the other layer', await memory.read(yB), want[1]!.y),
+        ...same('gradients of the other layer', await scene.read(gradientsB), want[1]!),
+        identical('running mean', (await ofState).runningMean, state.runningMean),
+        identical('running variance', (await ofState).runningVariance, state.runningVariance),
+      ];
+    },
+  },
+  {
+    name: 'backward may come again',
+    why: 'the same dy gives the same, another dy what it gives alone, after a training forward and after an inference one',
+    check: async (scene) => {
+      const [{ x, dy }, { dy: dy2 }] = [scene.batch(1), scene.batch(2)];
+      const checks: Check[] = [];
+      for (const training of [true, false]) {
+        const mode = training ? 'training' : 'inference';
+        const [layer, fresh] = [scene.layer(), scene.layer()];
+        for (const one of [layer, fresh]) await scene.y(one, x, { training });
+        const want2 = await scene.gradients(fresh, dy2);
+        const want = await scene.gradients(layer, dy);
+        checks.push(
+          ...same(`${mode}: again`, await scene.gradients(layer, dy), want),
+          ...same(`${mode}: another dy`, await scene.gradients(layer, dy2), want2),
+          ...same(`${mode}: the first dy once more`, await scene.gradients(layer, dy), want),
+        );
+      }
+      return checks;
+    },
+  },
+  {
+    name: 'the gradient is that of the latest forward',
+    why: 'not of one before it, and in its mode',
+    check: async (scene) => {
+      const [one, two] = [scene.batch(1), scene.batch(2)];
+      const checks: Check[] = [];
+      for (const [first, second] of [
+        [true, true],
+        [true, false],
+        [false, true],
+      ] as const) {
+        const [fresh, used] = [scene.layer(), scene.layer()];
+        if (!second) await scene.y(fresh, one.x);
+        await scene.y(fresh, two.x, { training: second });
+        await scene.y(used, one.x, { training: first });
+        await scene.gradients(used, one.dy);
+        await scene.y(used, two.x, { training: second });
+        const modes = [first, second].map((training) => (training ? 'training' : 'inference')).join(', then ');
+        checks.push(...same(modes, await scene.gradients(used, two.dy), await scene.gradients(fresh, two.dy)));
+      }
+      return checks;
+    },
+  },
+];

@@ -1,0 +1,124 @@
+// Parameters, epsilon and running statistics: those of the call, whatever they were before and become afterwards.
+import type { BatchNormState } from '@batchnorm/core-api';
+import { identical } from '../../compare.js';
+import type { Check } from '../../conformance-case.js';
+import type { Rule } from '../rule.js';
+import { type Results, same } from '../scene.js';
+
+export const parameterRules: readonly Rule[] = [
+  {
+    name: 'every forward takes gamma and beta as they are',
+    why: 'an optimiser changes them after each step',
+    check: async (scene) => {
+      const { x, dy } = scene.batch(1);
+      const change = ({ gamma, beta }: { gamma: Float64Array; beta: Float64Array }) => {
+        gamma.set(gamma.map((value) => -2 * value));
+        beta.set(beta.map((value) => value + 3));
+      };
+      const checks: Check[] = [];
+      for (const training of [true, false]) {
+        const [fresh, used] = [scene.layer(), scene.layer()];
+        await scene.step(used, { x, dy }, { training });
+        for (const layer of [fresh, used]) change(layer);
+        const [want, got] = [
+          await scene.step(fresh, { x, dy }, { training }),
+          await scene.step(used, { x, dy }, { training }),
+        ];
+        checks.push(...same(training ? 'training' : 'inference', got, want));
+      }
+      return checks;
+    },
+  },
+  {
+    name: 'backward takes gamma as its forward had it',
+    why: 'parameters and y may change in between',
+    check: async (scene) => {
+      const { x, dy } = scene.batch(1);
+      const checks: Check[] = [];
+      for (const training of [true, false]) {
+        const layer = scene.layer();
+        const y = await scene.forward(layer, await scene.put(x), { training });
+        const want = await scene.gradients(layer, dy);
+        layer.gamma.fill(9);
+        layer.beta.fill(-9);
+        if ('data' in y) y.data.fill(7);
+        else y.dispose();
+        checks.push(...same(training ? 'training' : 'inference', await scene.gradients(layer, dy), want));
+      }
+      return checks;
+    },
+  },
+  {
+    name: 'each layer has its own epsilon',
+    why: 'it is an argument of a call, not of the kernels',
+    check: async (scene) => {
+      const { x, dy } = scene.batch(1);
+      const epsilons = [1e-5, 2];
+      const want: Results[] = [];
+      for (const epsilon of epsilons) want.push(await scene.step(scene.layer({ epsilon }), { x, dy }));
+      const layers = epsilons.map((epsilon) => scene.layer({ epsilon }));
+      const y = [];
+      for (const layer of layers) y.push(await scene.y(layer, x));
+      const checks: Check[] = y.map((values, n) => identical(`epsilon ${epsilons[n]}: y`, values, want[n]!.y));
+      for (const [n, layer] of layers.entries()) {
+        checks.push(...same(`epsilon ${epsilons[n]}`, await scene.gradients(layer, dy), want[n]!));
+      }
+      return checks;
+    },
+  },
+  {
+    name: 'backward takes running statistics as its forward had them',
+    why: 'an inference forward copies them: they change in place',
+    check: async (scene) => {
+      const [{ x, dy }, { x: x2 }] = [scene.batch(1), scene.batch(2)];
+      const layer = scene.layer({ momentum: 0 });
+      await scene.y(layer, x2);
+      await scene.y(layer, x, { training: false });
+      const want = await scene.gradients(layer, dy);
+      const { channels: C } = scene;
+      await layer.loadState({
+        formatVersion: 1,
+        numFeatures: C,
+        gamma: Array(C).fill(3),
+        beta: Array(C).fill(3),
+        runningMean: Array(C).fill(5),
+        runningVariance: Array(C).fill(100),
+        batchesTracked: 1,
+      });
+      return same('after loadState()', await scene.gradients(layer, dy), want);
+    },
+  },
+  {
+    name: 'running statistics average the batches of training',
+    why: 'in call order; inference leaves them alone and uses them as they are',
+    check: async (scene) => {
+      const { other } = scene;
+      const layer = scene.layer({ momentum: 'cumulative' });
+      const batches = [1, 2].map((n) => scene.batch(n));
+      const alone: BatchNormState[] = [];
+      for (const { x } of batches) {
+        const once = scene.layer({ momentum: 0 });
+        await scene.y(once, x);
+        alone.push(await once.state());
+      }
+      for (const { x } of batches) await scene.y(layer, x);
+      const before = await layer.state();
+      const average = (name: 'runningMean' | 'runningVariance') =>
+        alone[0]![name].map((value, c) => 0.5 * value + 0.5 * alone[1]![name][c]!);
+      const one = await scene.y(layer, batches[0]!.x, { training: false });
+      await scene.step(layer, scene.batch(3, other), { training: false, shape: other });
+      const after = await layer.state();
+      const restored = scene.layer();
+      await restored.loadState(JSON.parse(JSON.stringify(after)));
+      return [
+        identical('the mean of two batches', before.runningMean, average('runningMean')),
+        identical('the variance of two batches', before.runningVariance, average('runningVariance')),
+        identical('batches tracked', [before.batchesTracked], [2]),
+        identical('running mean after inference', after.runningMean, before.runningMean),
+        identical('running variance after inference', after.runningVariance, before.runningVariance),
+        identical('batches tracked after inference', [after.batchesTracked], [2]),
+        identical('y of a layer with this state', await scene.y(restored, batches[0]!.x, { training: false }), one),
+      ];
+    },
+  },
+];

@@ -1,0 +1,144 @@
+// What is computed: within the bound at every size, the same again, and what is not finite stays where it belongs.
+import { extentOf, type FloatArray, type LayerOptions } from '@batchnorm/core-api';
+import { channelOf } from '../../channels.js';
+import { compare, identical, outcome } from '../../compare.js';
+import type { Check } from '../../conformance-case.js';
+import { type Expectation, LayerModel } from '../../programs/layer-model.js';
+import { straddling } from '../extents.js';
+import type { Rule } from '../rule.js';
+import { type Batch, type Scene, same } from '../scene.js';
+
+export const valueRules: readonly Rule[] = [
+  {
+    name: 'results are within their bounds',
+    why: 'training, inference and their gradients, on either side of powers of two',
+    check: async (scene, { layout, size }) => {
+      const shapes = [scene.shape, ...straddling[layout][size]];
+      const checks: Check[] = [];
+      for (const shape of shapes) {
+        for (const one of await againstOracle(scene, shape)) checks.push({ ...one, what: `[${shape}] ${one.what}` });
+      }
+      return checks;
+    },
+  },
+  {
+    name: 'same input, same bits',
+    why: 'again, after other work, and after another size, where the backend says that it is deterministic',
+    exempt: (_cell, { backend }) =>
+      backend.capabilities.deterministic ? undefined : 'the backend does not say that it is deterministic',
+    check: async (scene) => {
+      const layer = scene.layer();
+      const first = await scene.step(layer, scene.batch(1));
+      const again = await scene.step(layer, scene.batch(1));
+      await scene.step(layer, scene.batch(2));
+      await scene.y(layer, scene.batch(2).x, { training: false });
+      await scene.step(layer, scene.batch(3, scene.other), { shape: scene.other });
+      const later = await scene.step(layer, scene.batch(1));
+      return [...same('again', again, first), ...same('after other work', later, first)];
+    },
+  },
+  ...[Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY].map(
+    (value): Rule => ({
+      name: `${value} stays in its channel`,
+      why: 'in x and in dy: through batch statistics in its channel, through running ones in its element',
+      check: (scene) => staysInItsChannel(scene, value),
+    }),
+  ),
+];
+
+async function againstOracle(scene: Scene, shape: readonly number[]): Promise<Check[]> {
+  const options: LayerOptions = { numFeatures: shape[1]!, dtype: scene.dtype, epsilon: 1e-3, momentum: 0.5 };
+  const layer = scene.layer(options);
+  const model = new LayerModel(options, scene.backend);
+  model.gamma.set(layer.gamma);
+  model.beta.set(layer.beta);
+  const checks: Check[] = [];
+  const judge = (
+    what: string,
+    data: FloatArray,
+    of: readonly number[],
+    { values, tolerance, magnitude }: Expectation,
+  ) =>
+    checks.push({
+      what,
+      ...compare(
+        { data, shape: of },
+        { data: values, shape: of, dtype: of === shape ? scene.dtype : 'float64', tolerance, magnitude },
+      ),
+    });
+  for (const training of [true, false]) {
+    const mode = training ? 'training' : 'inference';
+    const { x, dy } = scene.batch(training ? 1 : 2, shape);
+    const y = model.forward(x, shape, training, scene.memory.kind) as Expectation;
+    const expected = model.backward(dy);
+    const received = await scene.step(layer, { x, dy }, { training, shape });
+    judge(`${mode} y`, received.y, shape, y);
+    for (const name of ['dx', 'dgamma', 'dbeta'] as const) {
+      judge(`${mode} ${name}`, received[name], name === 'dx' ? shape : [shape[1]!], expected[name]);
+    }
+  }
+  const { runningMean, runningVariance } = model.statistics();
+  judge('runningMean', layer.runningMean, [shape[1]!], runningMean);
+  judge('runningVariance', layer.runningVariance, [shape[1]!], runningVariance);
+  await layer.dispose();
+  return checks;
+}
+
+/** The value in channel `sick` (the last but one, or the only one), in the middle of it. */
+async function staysInItsChannel(scene: Scene, value: number): Promise<Check[]> {
+  const extent = extentOf(scene.shape, 1);
+  const sick = Math.max(0, scene.channels - 2);
+  const at = (Math.floor(extent.outer / 2) * extent.channels + sick) * extent.inner + Math.floor(extent.inner / 2);
+  const spoiled = (values: FloatArray) => {
+    const copy = values.slice();
+    copy[at] = value;
+    return copy;
+  };
+  const isOther = (k: number) => channelOf(k, extent) !== sick;
+  const others = (
+    what: string,
+    received: ArrayLike<number>,
+    expected: ArrayLike<number>,
+    keep: (k: number) => boolean,
+  ) => {
+    const pick = (values: ArrayLike<number>) => Array.from(values).filter((_, k) => keep(k));
+    return identical(what, pick(received), pick(expected));
+  };
+  const within = (what: string, received: ArrayLike<number>) => {
+    const finite = Array.from(received).findIndex((v, k) => !isOther(k) && Number.isFinite(v));
+    return outcome(what, finite < 0, `[${finite}]: received ${received[finite]}, expected a number that is not finite`);
+  };
+  const otherChannel = (c: number) => c !== sick;
+  const batch = scene.batch(1);
+  const badX: Batch = { x: spoiled(batch.x), dy: batch.dy };
+  const badDy: Batch = { x: batch.x, dy: spoiled(batch.dy) };
+
+  const free = scene.layer({ trackRunningStatistics: false });
+  const want = await scene.step(free, batch);
+  const ofX = await scene.step(free, badX);
+  const ofDy = await scene.step(free, badDy);
+  const tracked = scene.layer();
+  await scene.y(tracked, batch.x);
+  const wantInference = await scene.step(tracked, batch, { training: false });
+  const inferenceX = await scene.step(tracked, badX, { training: false });
+  const inferenceDy = await scene.step(tracked, badDy, { training: false });
+  return [
+    others('x: y of other channels', ofX.y, want.y, isOther),
+    within('x: y of its channel', ofX.y),
+    others('x: dx of other channels', ofX.dx, want.dx, isOther),
+    others('x: dgamma of other channels', ofX.dgamma, want.dgamma, otherChannel),
+    identical('x: dbeta', ofX.dbeta, want.dbeta),
+    identical('dy: y', ofDy.y, want.y),
+    others('dy: dx of other channels', ofDy.dx, want.dx, isOther),
+    within('dy: dx of its channel', ofDy.dx),
+    others('dy: dgamma of other channels', ofDy.dgamma, want.dgamma, otherChannel),
+    others('dy: dbeta of other channels', ofDy.dbeta, want.dbeta, otherChannel),
+    identical('dy: dbeta of its channel is not finite', [Number.isFinite(ofDy.dbeta[sick]) ? 1 : 0], [0]),
+    others('inference, x: y of other elements', inferenceX.y, wantInference.y, (k) => k !== at),
+    identical('inference, x: y of its element', [inferenceX.y[at]!], [value]),
+    identical('inference, x: dx', inferenceX.dx, wantInference.dx),
+    others('inference, dy: dx of other elements', inferenceDy.dx, wantInference.dx, (k) => k !== at),
+    identical('inference, dy: dx of its element', [inferenceDy.dx[at]!], [value]),
+    others('inference, dy: dgamma of other channels', inferenceDy.dgamma, wantInference.dgamma, otherChannel),
+  ];
+}

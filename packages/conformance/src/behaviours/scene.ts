@@ -1,0 +1,162 @@
+// What a behaviour is tried with: layers on one backend, batches of one shape, and activations in one kind of memory.
+import {
+  allocate,
+  type Backend,
+  BatchNorm,
+  type BatchNormOptions,
+  type Dtype,
+  extentOf,
+  type FloatArray,
+  type Gradients,
+  product,
+  type Tensor,
+} from '@batchnorm/core-api';
+import { identical, outcome } from '../compare.js';
+import type { Check, MemoryKind, Subject } from '../conformance-case.js';
+import { type Activation, type ActivationMemory, activationMemory, type Vector } from '../memory/activation-memory.js';
+import { draw } from '../programs/values.js';
+import type { Shapes } from './extents.js';
+
+/** The elements of an activation and of a gradient with respect to what becomes of it. */
+export interface Batch {
+  readonly x: FloatArray;
+  readonly dy: FloatArray;
+}
+
+/** What a forward and its backward gave, copied to the host. */
+export interface Results {
+  readonly y: FloatArray;
+  readonly dx: FloatArray;
+  readonly dgamma: FloatArray;
+  readonly dbeta: FloatArray;
+}
+
+export interface StepOptions {
+  readonly training?: boolean;
+  readonly shape?: readonly number[];
+}
+
+export class Scene {
+  readonly backend: Backend;
+  readonly create: Subject['create'];
+  readonly dtype: Dtype;
+  /** Of the first batch, and of another one. */
+  readonly shape: readonly number[];
+  readonly other: readonly number[];
+  readonly memory: ActivationMemory;
+  readonly #layers: BatchNorm[] = [];
+  readonly #batches = new Map<string, Batch>();
+
+  constructor({ backend, dtype, create }: Subject, kind: MemoryKind, { shape, other }: Shapes) {
+    this.backend = backend;
+    this.dtype = dtype;
+    this.create = create;
+    this.shape = shape;
+    this.other = other;
+    this.memory = activationMemory(kind, backend);
+  }
+
+  get channels(): number {
+    return this.shape[1]!;
+  }
+
+  /** A layer with parameters of its own for each channel; disposed with the scene. */
+  layer(options: Partial<BatchNormOptions> = {}): BatchNorm {
+    const { backend, dtype, channels } = this;
+    const layer = new BatchNorm({ backend, dtype, numFeatures: channels, ...options });
+    layer.gamma.forEach((_, c, gamma) => {
+      gamma[c] = 1 + (c % 8) / 8;
+    });
+    layer.beta.forEach((_, c, beta) => {
+      beta[c] = (c % 8) / 4;
+    });
+    this.#layers.push(layer);
+    return layer;
+  }
+
+  /** The n-th batch: the same for every backend. */
+  batch(n: number, shape: readonly number[] = this.shape, dtype: Dtype = this.dtype): Batch {
+    const key = `${n} ${shape} ${dtype}`;
+    const values = (seed: number) => draw({ seed, kind: 'usual' }, extentOf(shape, 1), dtype);
+    const batch = this.#batches.get(key) ?? { x: values(2 * n), dy: values(2 * n + 1) };
+    this.#batches.set(key, batch);
+    return batch;
+  }
+
+  put(values: FloatArray, shape: readonly number[] = this.shape): Promise<Activation> {
+    return this.memory.put(values, shape);
+  }
+
+  /** An activation for results, full of something else. */
+  junk(value: number = Number.NaN, shape: readonly number[] = this.shape): Promise<Activation> {
+    return this.put(allocate(this.dtype, product(shape)).fill(value), shape);
+  }
+
+  /** Forward of an activation that is there. Host and device tensors go through the same code here. */
+  async forward(
+    layer: BatchNorm,
+    x: Activation,
+    { training = true, out }: { training?: boolean; out?: Activation } = {},
+  ): Promise<Activation> {
+    return layer.forward(x as Tensor, { training, ...(out && { out: out as Tensor }) });
+  }
+
+  async backward(
+    layer: BatchNorm,
+    dy: Activation,
+    out: Partial<Record<keyof Gradients, Activation | Vector | undefined>> = {},
+  ): Promise<Gradients> {
+    const given = Object.fromEntries(Object.entries(out).filter(([, value]) => value !== undefined));
+    return layer.backward(dy as Tensor, { out: given as Partial<Gradients> });
+  }
+
+  /** y of a batch, on the host. */
+  async y(
+    layer: BatchNorm,
+    values: FloatArray,
+    { training = true, shape = this.shape }: StepOptions = {},
+  ): Promise<FloatArray> {
+    return this.memory.read(await this.forward(layer, await this.put(values, shape), { training }));
+  }
+
+  /** The gradients of the latest forward, on the host. */
+  async gradients(
+    layer: BatchNorm,
+    values: FloatArray,
+    shape: readonly number[] = this.shape,
+  ): Promise<Omit<Results, 'y'>> {
+    return this.read(await this.backward(layer, await this.put(values, shape)));
+  }
+
+  /** A whole step. */
+  async step(layer: BatchNorm, { x, dy }: Batch, options: StepOptions = {}): Promise<Results> {
+    const y = await this.y(layer, x, options);
+    return { y, ...(await this.gradients(layer, dy, options.shape)) };
+  }
+
+  async read({ dx, dgamma, dbeta }: Gradients): Promise<Omit<Results, 'y'>> {
+    return {
+      dx: await this.memory.read(dx),
+      dgamma: await this.memory.read(dgamma),
+      dbeta: await this.memory.read(dbeta),
+    };
+  }
+
+  /** That nothing was written beside the arrays that this scene handed out. */
+  surroundings(): Check {
+    const { damage } = this.memory;
+    return outcome('beside the arrays', damage === 0, `: received ${damage} bytes that were written, expected 0`);
+  }
+
+  async dispose(): Promise<void> {
+    for (const layer of this.#layers) await layer.dispose().catch(() => undefined);
+    this.memory.dispose();
+  }
+}
+
+/** Checks that the results of two steps, or of parts of them, are the same to the bit. */
+export function same(what: string, received: Partial<Results>, expected: Partial<Results>): Check[] {
+  return Object.entries(received).map(([name, values]) =>
+    identical(`${what}: ${name}`, values, expected[name as keyof Results]!),
+  );
+}

@@ -1,0 +1,91 @@
+// Where a case keeps its activations, so that one text judges host arrays and device tensors.
+import type { Backend, DeviceTensor, FloatArray, OnDevice, Tensor } from '@batchnorm/core-api';
+import type { MemoryKind } from '../conformance-case.js';
+import { GuardedBuffer } from './guarded-buffer.js';
+
+export type Activation = Tensor | DeviceTensor;
+export type Vector = Float64Array | OnDevice<Float64Array>;
+
+/** Puts values into one kind of memory, reads results back, and frees them all in the end. */
+export interface ActivationMemory {
+  readonly kind: MemoryKind;
+  /** An activation of these elements, which stay the caller's. */
+  put(values: FloatArray, shape: readonly number[]): Promise<Activation>;
+  /** Where a parameter's gradient may go: `length` numbers that are NaN. Undefined on the device, whose vectors a backend makes. */
+  vector(length: number): Float64Array | undefined;
+  /** A copy of the elements of an activation or vector, whoever made it; it is freed with the others. */
+  read<T extends FloatArray>(result: Activation | Vector): Promise<T>;
+  /** How many bytes beside the arrays that it handed out are not what they were. */
+  readonly damage: number;
+  dispose(): void;
+}
+
+export function activationMemory(kind: MemoryKind, backend: Backend): ActivationMemory {
+  return kind === 'host' ? new HostActivations() : new DeviceActivations(backend);
+}
+
+class HostActivations implements ActivationMemory {
+  readonly kind = 'host';
+  readonly #buffer = new GuardedBuffer();
+
+  async put(values: FloatArray, shape: readonly number[]): Promise<Tensor> {
+    return { data: this.#buffer.copyOf(values), shape };
+  }
+
+  vector(length: number): Float64Array {
+    return this.#buffer.allocate('float64', length) as Float64Array;
+  }
+
+  async read<T extends FloatArray>(result: Activation | Vector): Promise<T> {
+    return ('data' in result ? result.data : (result as Float64Array)).slice() as T;
+  }
+
+  get damage(): number {
+    return this.#buffer.damage;
+  }
+
+  dispose(): void {}
+}
+
+class DeviceActivations implements ActivationMemory {
+  readonly kind = 'device';
+  readonly #backend: Backend;
+  readonly #buffer = new GuardedBuffer();
+  readonly #held = new Set<OnDevice<unknown>>();
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  async put(values: FloatArray, shape: readonly number[]): Promise<DeviceTensor> {
+    const data = this.#buffer.copyOf(values);
+    const tensor = await this.#backend.upload({ data, shape });
+    // It is a copy: what happens to its source is nothing to it.
+    data.fill(Number.NaN);
+    this.#held.add(tensor);
+    return tensor;
+  }
+
+  vector(): undefined {
+    return undefined;
+  }
+
+  async read<T extends FloatArray>(result: Activation | Vector): Promise<T> {
+    const there = result as OnDevice<FloatArray>;
+    this.#held.add(there);
+    const elements = await there.read();
+    const copy = elements.slice();
+    // So is what was read.
+    elements.fill(Number.NaN);
+    return copy as T;
+  }
+
+  get damage(): number {
+    return this.#buffer.damage;
+  }
+
+  dispose(): void {
+    for (const one of this.#held) one.dispose();
+    this.#held.clear();
+  }
+}

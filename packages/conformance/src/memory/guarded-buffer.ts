@@ -1,0 +1,68 @@
+// Arrays that begin and end anywhere in a larger buffer, whose surroundings must stay as they are.
+import type { Dtype, FloatArray } from '@batchnorm/core-api';
+
+/** As float32 or float64 that is NaN: whoever reads beyond an array shows it, and whoever writes there is seen. */
+const guard = 0xff;
+/** Bytes between neighbours: a vector of any engine, and more. */
+const guardBytes = 64;
+const chunkBytes = 1 << 16;
+
+interface Region {
+  readonly begin: number;
+  readonly end: number;
+}
+
+interface Chunk {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly regions: Region[];
+}
+
+/** Allocates arrays side by side, never at the beginning of their buffer, at changing alignments. */
+export class GuardedBuffer {
+  readonly #chunks: Chunk[] = [];
+  #allocated = 0;
+
+  /** A copy of `values`, of the same dtype. */
+  copyOf<T extends FloatArray>(values: T): T {
+    const copy = this.allocate(values.BYTES_PER_ELEMENT === 8 ? 'float64' : 'float32', values.length);
+    copy.set(values);
+    return copy as T;
+  }
+
+  /** `length` elements that are NaN. */
+  allocate(dtype: Dtype, length: number): FloatArray {
+    const size = dtype === 'float64' ? 8 : 4;
+    const { bytes, regions } = this.#chunkFor(length * size + 2 * guardBytes);
+    // An odd number of elements behind the neighbour's guard zone: vectors of an engine are not aligned.
+    const skip = ((this.#allocated++ % 4) * 2 + 1) * size;
+    const begin = Math.ceil((this.#end(regions) + guardBytes - 8 * size) / size) * size + skip;
+    regions.push({ begin, end: begin + length * size });
+    const Elements = dtype === 'float64' ? Float64Array : Float32Array;
+    return new Elements(bytes.buffer, begin, length);
+  }
+
+  /** How many bytes outside of every array are not what they were. */
+  get damage(): number {
+    let damaged = 0;
+    for (const { bytes, regions } of this.#chunks) {
+      let from = 0;
+      for (const { begin, end } of [...regions, { begin: bytes.length, end: bytes.length }]) {
+        for (let k = from; k < begin; k++) if (bytes[k] !== guard) damaged++;
+        from = end;
+      }
+    }
+    return damaged;
+  }
+
+  #end(regions: readonly Region[]): number {
+    return regions.at(-1)?.end ?? 0;
+  }
+
+  #chunkFor(size: number): Chunk {
+    const last = this.#chunks.at(-1);
+    if (last && this.#end(last.regions) + size <= last.bytes.length) return last;
+    const chunk = { bytes: new Uint8Array(Math.max(chunkBytes, size)).fill(guard), regions: [] };
+    this.#chunks.push(chunk);
+    return chunk;
+  }
+}

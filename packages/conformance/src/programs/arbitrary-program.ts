@@ -1,0 +1,108 @@
+// Programs to be drawn and shrunk: several layers of different extents, layouts and dtypes, told anything in any order.
+import type { Dtype, LayerOptions } from '@batchnorm/core-api';
+import fc from 'fast-check';
+import type { MemoryKind } from '../conformance-case.js';
+import type { Draw, Failure, LayerSpec, Program, Step, Target } from './program.js';
+
+export interface ProgramLimits {
+  /** Of the first layer; the others may have any of them. */
+  readonly dtypes: readonly [Dtype, ...Dtype[]];
+  /** Where activations may lie. */
+  readonly memories: readonly MemoryKind[];
+  /** Whether calls may overlap. */
+  readonly overlapping: boolean;
+}
+
+export function arbitraryProgram({ dtypes, memories, overlapping }: ProgramLimits): fc.Arbitrary<Program> {
+  const [first, ...others] = dtypes;
+  const layers = fc
+    .tuple(layerOf(fc.constant(first)), fc.array(layerOf(fc.constantFrom(first, ...others)), { maxLength: 2 }))
+    .map(([one, more]) => [one, ...more]);
+  const awaited = overlapping ? fc.boolean() : fc.constant(true);
+  const steps = fc.array(arbitraryStep(fc.constantFrom(...memories), awaited), {
+    minLength: 2,
+    maxLength: 14,
+    size: 'max',
+  });
+  return fc.record({ layers, steps });
+}
+
+function layerOf(dtype: fc.Arbitrary<Dtype>): fc.Arbitrary<LayerSpec> {
+  return fc
+    .record({
+      dtype,
+      channels: fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 1, max: 9 }) }, fc.constantFrom(15, 16, 17, 33)),
+      shapes: arbitraryShapes,
+      momentum: fc.constantFrom(0.9, 0.5, 0, 1, 'cumulative' as const),
+      epsilon: fc.constantFrom(1e-5, 1e-3, 1),
+      affine: usually(true),
+      trackRunningStatistics: usually(true),
+      runningVariance: fc.constantFrom('population' as const, 'sample' as const),
+    })
+    .map(({ channels, shapes: { axis, sizes }, ...rest }) => {
+      const options: LayerOptions = { numFeatures: channels, axis, ...rest };
+      return {
+        options,
+        shapes: sizes.map((others) => others.toSpliced(axis < 0 ? others.length + 1 + axis : axis, 0, channels)),
+      };
+    });
+}
+
+const usually = (value: boolean) => fc.constantFrom(value, value, value, !value);
+
+/** Sizes beside the channels' axis: one or two batches of one rank. */
+const arbitraryShapes = fc.constantFrom([70], [6, 40], [4, 5, 6]).chain((largest) => {
+  const rank = largest.length + 1;
+  const sizes = fc.tuple(...largest.map((max) => fc.integer({ min: 1, max })));
+  return fc.record({
+    axis: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, fc.integer({ min: -rank, max: rank - 1 })),
+    sizes: fc.array(sizes, { minLength: 1, maxLength: 2 }),
+  });
+});
+
+const seed = fc.integer({ min: 0, max: 2 ** 31 - 1 });
+const arbitraryDraw: fc.Arbitrary<Draw> = fc.record({
+  seed,
+  kind: fc.oneof(
+    { weight: 5, arbitrary: fc.constant('usual' as const) },
+    { weight: 1, arbitrary: fc.constant('far from zero' as const) },
+    { weight: 1, arbitrary: fc.constant('mixed' as const) },
+    { weight: 1, arbitrary: fc.constant('NaN in a channel' as const) },
+  ),
+});
+const target: fc.Arbitrary<Target> = fc.constantFrom('new', 'given', 'used', 'input');
+const vectorTarget = fc.constantFrom('new' as const, 'given' as const);
+const failures: readonly Failure[] = ['wrong channels', 'dy of another shape', 'bad state', 'wrong dtype', 'no values'];
+
+function arbitraryStep(memory: fc.Arbitrary<MemoryKind>, awaited: fc.Arbitrary<boolean>): fc.Arbitrary<Step> {
+  const common = { layer: fc.nat(2), awaited };
+  const does = <const Does extends Step['does']>(name: Does) => ({ ...common, does: fc.constant(name) });
+  return fc.oneof(
+    {
+      weight: 10,
+      arbitrary: fc.record({
+        ...does('forward'),
+        memory,
+        shape: fc.nat(1),
+        x: arbitraryDraw,
+        training: fc.boolean(),
+        y: target,
+      }),
+    },
+    {
+      weight: 10,
+      arbitrary: fc.record({
+        ...does('backward'),
+        dy: arbitraryDraw,
+        dx: target,
+        dgamma: vectorTarget,
+        dbeta: vectorTarget,
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ ...does('setParameters'), seed }) },
+    { weight: 2, arbitrary: fc.record({ ...does('loadState'), seed }) },
+    { weight: 2, arbitrary: fc.record(does('state')) },
+    { weight: 1, arbitrary: fc.record(does('dispose')) },
+    { weight: 2, arbitrary: fc.record({ ...does('fail'), how: fc.constantFrom(...failures), memory }) },
+  );
+}

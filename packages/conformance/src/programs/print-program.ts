@@ -1,0 +1,26 @@
+// A program as lines for a test.
+import type { Program } from './program.js';
+
+/** A statement that runs it on `backend`; one layer and one step a line. */
+export function printProgram({ layers, steps }: Program): string {
+  const lines = (values: readonly unknown[]) => values.map((value) => `    ${literal(value)},`);
+  return [
+    'expect(await runProgram(backend, {',
+    '  layers: [',
+    ...lines(layers),
+    '  ],',
+    '  steps: [',
+    ...lines(steps),
+    '  ],',
+    '})).toEqual([]);',
+  ].join('\n');
+}
+
+/** As JSON, with names as JavaScript writes them. */
+function literal(value: unknown): string {
+  return JSON.stringify(value)
+    .replace(/"(\w+)":/g, ' $1: ')
+    .replaceAll('"', "'")
+    .replaceAll(',', ', ')
+    .replaceAll(/ +/g, ' ');
+}

@@ -1,0 +1,64 @@
+// Random programs as cases: the same seeds for every backend, and the shortest program that goes wrong.
+import fc from 'fast-check';
+import { outcome } from '../compare.js';
+import type { ConformanceCase, MemoryKind, Subject } from '../conformance-case.js';
+import { arbitraryProgram } from './arbitrary-program.js';
+import { printProgram } from './print-program.js';
+import type { Program } from './program.js';
+import { runProgram } from './run-program.js';
+
+interface Family {
+  readonly name: string;
+  readonly memories: readonly MemoryKind[];
+  readonly overlapping: boolean;
+  readonly seed: number;
+}
+
+const families: readonly Family[] = [
+  { name: 'host arrays, every call awaited', memories: ['host'], overlapping: false, seed: 1 },
+  { name: 'host arrays, overlapping calls', memories: ['host'], overlapping: true, seed: 2 },
+  { name: 'device tensors, every call awaited', memories: ['device'], overlapping: false, seed: 3 },
+  { name: 'device tensors, overlapping calls', memories: ['device'], overlapping: true, seed: 4 },
+  { name: 'both kinds of memory', memories: ['host', 'device'], overlapping: true, seed: 5 },
+];
+
+const programsOfFamily = 60;
+/** How long a program that goes wrong is made shorter. */
+const shrinkingMs = 5000;
+/** More lines than this say nothing new. */
+const mostLines = 8;
+
+export const programCases: readonly ConformanceCase[] = families.map(({ name, memories, overlapping, seed }) => ({
+  group: 'programs',
+  source: 'programs',
+  name,
+  why: `${programsOfFamily} random programs of several layers, against an oracle that runs them too`,
+  run: async ({ backend, dtype }: Subject) => {
+    if (memories.includes('device') && !backend.capabilities.deviceTensors) return { refused: 'UNSUPPORTED' };
+    const others = backend.capabilities.dtypes.filter((other) => other !== dtype);
+    const programs = arbitraryProgram({ dtypes: [dtype, ...others], memories, overlapping });
+    return [outcome(name, ...(await check(programs, (program) => runProgram(backend, program), seed)))];
+  },
+}));
+
+/** Whether nothing is wrong with any of the programs; else what is, with the shortest program that shows it. */
+async function check(
+  programs: fc.Arbitrary<Program>,
+  run: (program: Program) => Promise<string[]>,
+  seed: number,
+): Promise<[holds: boolean, message: string]> {
+  let shortest: { readonly program: Program; readonly found: readonly string[] } | undefined;
+  let deadline = Number.POSITIVE_INFINITY;
+  const isRight = async (program: Program) => {
+    if (performance.now() > deadline) return true;
+    const found = await run(program).catch((error: unknown) => [`the program was broken off: ${error}`]);
+    if (found.length === 0) return true;
+    shortest = { program, found };
+    deadline = Math.min(deadline, performance.now() + shrinkingMs);
+    return false;
+  };
+  await fc.check(fc.asyncProperty(programs, isRight), { seed, numRuns: programsOfFamily });
+  if (shortest === undefined) return [true, ''];
+  const { found, program } = shortest;
+  return [false, [`, seed ${seed}:`, ...found.slice(0, mostLines), printProgram(program)].join('\n')];
+}

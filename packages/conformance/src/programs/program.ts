@@ -1,0 +1,54 @@
+// A random program: what some layers on one backend are told, in order. Plain data, so that one that fails can be shrunk, printed
+// and pasted into a test.
+import type { LayerOptions } from '@batchnorm/core-api';
+import type { MemoryKind } from '../conformance-case.js';
+
+export interface Program {
+  readonly layers: readonly LayerSpec[];
+  readonly steps: readonly Step[];
+}
+
+export interface LayerSpec {
+  readonly options: LayerOptions;
+  /** Of the batches that it sees, with `numFeatures` channels on its axis. */
+  readonly shapes: readonly (readonly number[])[];
+}
+
+/** What is drawn for an activation: see values.ts. */
+export interface Draw {
+  readonly seed: number;
+  readonly kind: 'usual' | 'far from zero' | 'mixed' | 'NaN in a channel';
+}
+
+/** Where a result goes: a new array, an array of the caller's, one that received a result before, or the input itself. */
+export type Target = 'new' | 'given' | 'used' | 'input';
+
+/**
+ * `layer` counts modulo the layers. A step that is not `awaited` overlaps those after it, until one of its layer is awaited.
+ * A step that is impossible, such as a backward without a forward, must be refused with its code.
+ */
+export type Step = { readonly layer: number; readonly awaited: boolean } & (
+  | {
+      readonly does: 'forward';
+      readonly memory: MemoryKind;
+      /** Of its layer's, modulo. */
+      readonly shape: number;
+      readonly x: Draw;
+      readonly training: boolean;
+      readonly y: Target;
+    }
+  | {
+      readonly does: 'backward';
+      readonly dy: Draw;
+      readonly dx: Target;
+      readonly dgamma: 'new' | 'given';
+      readonly dbeta: 'new' | 'given';
+    }
+  | { readonly does: 'state' | 'dispose' }
+  | { readonly does: 'loadState'; readonly seed: number }
+  | { readonly does: 'setParameters'; readonly seed: number }
+  | { readonly does: 'fail'; readonly how: Failure; readonly memory: MemoryKind }
+);
+
+/** Calls that must be refused, and change nothing. */
+export type Failure = 'wrong channels' | 'wrong dtype' | 'no values' | 'dy of another shape' | 'bad state';

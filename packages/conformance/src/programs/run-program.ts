@@ -1,0 +1,392 @@
+// Runs a program on a backend, through layers, and beside it on models of these layers. Every value is compared within its bound,
+// everything else to the bit: what a call returned stays as it was, and so does what lies around the caller's arrays.
+import {
+  type Backend,
+  BatchNorm,
+  type BatchNormState,
+  type Dtype,
+  dtypeOf,
+  type ErrorCode,
+  extentOf,
+  type FloatArray,
+  type Gradients,
+  product,
+  type Tensor,
+} from '@batchnorm/core-api';
+import { compare, sameBits } from '../compare.js';
+import type { MemoryKind } from '../conformance-case.js';
+import { codeOf } from '../expect-refusal.js';
+import { type Activation, type ActivationMemory, activationMemory, type Vector } from '../memory/activation-memory.js';
+import { type Expectation, LayerModel } from './layer-model.js';
+import type { LayerSpec, Program, Step, Target } from './program.js';
+import { draw, parametersOf, randomOf } from './values.js';
+
+type StepThat<Does extends Step['does']> = Extract<Step, { readonly does: Does }>;
+
+/** A call that has been made; `judged` when its result has been looked at. An object, so that awaiting one does not await the other. */
+interface Call {
+  readonly judged: Promise<void>;
+}
+
+/** What is wrong, a line each; empty when nothing is. Disposes what it makes, and leaves the backend alive. */
+export async function runProgram(backend: Backend, program: Program): Promise<string[]> {
+  const run = new ProgramRun(backend, program.layers);
+  try {
+    for (const [index, step] of program.steps.entries()) await run.step(`steps[${index}] ${step.does}`, step);
+    await run.end();
+  } finally {
+    await run.dispose();
+  }
+  return run.found;
+}
+
+/** A layer, its model, and the calls that nobody has awaited. */
+class Subject {
+  readonly spec: LayerSpec;
+  readonly #backend: Backend;
+  layer: BatchNorm;
+  model: LayerModel;
+  readonly #pending: Promise<void>[] = [];
+
+  constructor(spec: LayerSpec, backend: Backend) {
+    this.spec = spec;
+    this.#backend = backend;
+    this.layer = this.#newLayer();
+    this.model = new LayerModel(spec.options, backend);
+  }
+
+  get dtype(): Dtype {
+    return this.model.options.dtype;
+  }
+
+  renew(): void {
+    this.layer = this.#newLayer();
+    this.model = new LayerModel(this.spec.options, this.#backend);
+  }
+
+  add({ judged }: Call): void {
+    this.#pending.push(judged);
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#pending.splice(0));
+  }
+
+  #newLayer(): BatchNorm {
+    return new BatchNorm({ ...this.spec.options, backend: this.#backend });
+  }
+}
+
+/** Something that nobody may change, with a copy of it. */
+interface Kept {
+  readonly what: string;
+  readonly memory: ActivationMemory;
+  readonly copy: FloatArray;
+}
+
+class ProgramRun {
+  readonly found: string[] = [];
+  readonly #subjects: readonly Subject[];
+  readonly #memories: Readonly<Record<MemoryKind, ActivationMemory>>;
+  readonly #kept = new Map<Activation | Vector, Kept>();
+  /** Results whose memory may receive another one, by memory, dtype and shape. */
+  readonly #used = new Map<string, Activation[]>();
+
+  constructor(backend: Backend, layers: readonly LayerSpec[]) {
+    this.#subjects = layers.map((spec) => new Subject(spec, backend));
+    this.#memories = { host: activationMemory('host', backend), device: activationMemory('device', backend) };
+  }
+
+  async step(what: string, step: Step): Promise<void> {
+    const subject = this.#subjects[step.layer % this.#subjects.length]!;
+    subject.add(await this.#make(what, subject, step));
+    if (step.awaited) await subject.settled();
+  }
+
+  /** Awaits everything, and looks at all that must not have changed. */
+  async end(): Promise<void> {
+    for (const [index, subject] of this.#subjects.entries()) {
+      await subject.settled();
+      await this.#state(`layers[${index}].state() at the end`, subject).judged;
+      await this.#dispose(`layers[${index}].dispose() at the end`, subject).judged;
+    }
+    for (const [result, { what, memory, copy }] of this.#kept) {
+      const now = await memory.read(result).catch((error: unknown) => codeOf(error));
+      if (typeof now === 'string') this.#wrong(what, `could not be read at the end: ${now}`);
+      else if (!sameBits(now, copy)) this.#wrong(what, 'is not at the end what it was');
+    }
+    for (const { kind, damage } of Object.values(this.#memories)) {
+      if (damage > 0)
+        this.#wrong('at the end', `received ${damage} bytes written beside the arrays (${kind}), expected 0`);
+    }
+  }
+
+  async dispose(): Promise<void> {
+    for (const subject of this.#subjects) {
+      await subject.settled().catch(() => undefined);
+      await subject.layer.dispose().catch(() => undefined);
+    }
+    for (const memory of Object.values(this.#memories)) memory.dispose();
+  }
+
+  async #make(what: string, subject: Subject, step: Step): Promise<Call> {
+    switch (step.does) {
+      case 'forward':
+        return this.#forward(what, subject, step);
+      case 'backward':
+        return this.#backward(what, subject, step);
+      case 'fail':
+        return this.#fail(`${what} ${step.how}`, subject, step);
+      case 'state':
+        return this.#state(what, subject);
+      case 'loadState':
+        return this.#loadState(what, subject, step);
+      case 'setParameters':
+        return this.#setParameters(subject, step);
+      case 'dispose': {
+        const call = this.#dispose(what, subject);
+        subject.renew();
+        return call;
+      }
+    }
+  }
+
+  async #forward(what: string, subject: Subject, step: StepThat<'forward'>): Promise<Call> {
+    const { layer, model, spec, dtype } = subject;
+    const memory = this.#memories[step.memory];
+    const shape = spec.shapes[step.shape % spec.shapes.length]!;
+    const values = draw(step.x, extentOf(shape, model.options.axis), dtype);
+    const x = await memory.put(values, shape);
+    // Training never writes over x.
+    const target = step.training && step.y === 'input' ? 'given' : step.y;
+    const out = await this.#target(target, memory, x, dtype, shape);
+    const expected = model.forward(values, shape, step.training, step.memory);
+    const isOverX = out === x && typeof expected === 'object';
+    if (isOverX) model.latest = undefined;
+    else this.#keep(`x of ${what}`, memory, x, values);
+    // Typed for either kind of memory; both are the same kind here.
+    const answer = layer.forward(x as Tensor, { training: step.training, ...(out && { out: out as Tensor }) });
+    const judge = async () => {
+      const y = await this.#answer(what, answer, expected);
+      if (y === undefined || typeof expected === 'string') return;
+      if (out !== undefined && y !== out) this.#wrong(what, 'y is not the out that was given');
+      await this.#judge(`y of ${what}`, memory, y, expected, dtype, shape);
+      this.#reusable(memory, y, dtype);
+    };
+    return { judged: this.#judged(what, judge) };
+  }
+
+  async #backward(what: string, subject: Subject, step: StepThat<'backward'>): Promise<Call> {
+    const { layer, model, spec, dtype } = subject;
+    const { memory: kind, shape } = model.latest ?? { memory: 'host', shape: spec.shapes[0]! };
+    const memory = this.#memories[kind];
+    const values = draw(step.dy, extentOf(shape, model.options.axis), dtype);
+    const dy = await memory.put(values, shape);
+    const dx = await this.#target(step.dx, memory, dy, dtype, shape);
+    const C = model.gamma.length;
+    const [dgamma, dbeta] = [step.dgamma, step.dbeta].map((target) =>
+      target === 'given' ? memory.vector(C) : undefined,
+    );
+    const out = { ...(dx && { dx }), ...(dgamma && { dgamma }), ...(dbeta && { dbeta }) } as Partial<Gradients>;
+    const expected = model.latest ? model.backward(values) : 'FORWARD_REQUIRED';
+    if (dx !== dy || typeof expected === 'string') this.#keep(`dy of ${what}`, memory, dy, values);
+    const answer = layer.backward(dy as Tensor, { out });
+    const judge = async () => {
+      const gradients = await this.#answer(what, answer, expected);
+      if (gradients === undefined || typeof expected === 'string') return;
+      for (const name of ['dx', 'dgamma', 'dbeta'] as const) {
+        const result = gradients[name];
+        if (out[name] !== undefined && result !== out[name]) this.#wrong(what, `${name} is not the out that was given`);
+        const ofVector = ['float64', [expected[name].values.length]] as const;
+        const [ofDtype, ofShape] = name === 'dx' ? ([dtype, shape] as const) : ofVector;
+        await this.#judge(`${name} of ${what}`, memory, result, expected[name], ofDtype, ofShape);
+      }
+      this.#reusable(memory, gradients.dx, dtype);
+    };
+    return { judged: this.#judged(what, judge) };
+  }
+
+  #state(what: string, { layer, model }: Subject): Call {
+    const expected = model.settle() ?? {
+      ...model.statistics(),
+      gamma: model.gamma.slice(),
+      beta: model.beta.slice(),
+      batchesTracked: model.batchesTracked,
+    };
+    const answer = layer.state();
+    const judge = async () => {
+      const state = await this.#answer(what, answer, expected);
+      if (state === undefined || typeof expected === 'string') return;
+      for (const name of ['gamma', 'beta'] as const) {
+        if (!sameBits(state[name], expected[name]))
+          this.#wrong(what, `${name}: received [${state[name]}], expected [${expected[name]}] to the bit`);
+      }
+      for (const name of ['runningMean', 'runningVariance'] as const) {
+        const data = Float64Array.from(state[name]);
+        this.#compare(`${name} of ${what}`, { data, shape: [data.length] }, expected[name], 'float64', [
+          expected[name].values.length,
+        ]);
+      }
+      if (state.batchesTracked !== expected.batchesTracked) {
+        this.#wrong(what, `batchesTracked: received ${state.batchesTracked}, expected ${expected.batchesTracked}`);
+      }
+    };
+    return { judged: this.#judged(what, judge) };
+  }
+
+  #loadState(what: string, { layer, model }: Subject, { seed }: StepThat<'loadState'>): Call {
+    const random = randomOf(seed);
+    const { numFeatures: C, affine, trackRunningStatistics } = model.options;
+    const [parameters, statistics] = [affine ? C : 0, trackRunningStatistics ? C : 0];
+    const state: BatchNormState = {
+      formatVersion: 1,
+      numFeatures: C,
+      gamma: [...parametersOf(random, parameters)],
+      beta: [...parametersOf(random, parameters)],
+      runningMean: [...parametersOf(random, statistics)],
+      runningVariance: Array.from({ length: statistics }, () => random() + 0.01),
+      batchesTracked: Math.floor(100 * random()),
+    };
+    model.loadState(state);
+    const answer = layer.loadState(state);
+    return { judged: this.#judged(what, () => answer) };
+  }
+
+  /** Parameters are the user's to change when no call is running. */
+  async #setParameters(subject: Subject, { seed }: StepThat<'setParameters'>): Promise<Call> {
+    await subject.settled();
+    const { layer, model } = subject;
+    const random = randomOf(seed);
+    model.gamma = parametersOf(random, layer.gamma.length);
+    model.beta = parametersOf(random, layer.beta.length);
+    layer.gamma.set(model.gamma);
+    layer.beta.set(model.beta);
+    return { judged: Promise.resolve() };
+  }
+
+  #dispose(what: string, { layer, model }: Subject): Call {
+    const expected = model.settle();
+    const answer = layer.dispose();
+    const judge = async () => {
+      await this.#answer(what, answer, expected);
+      await this.#answer(`settle() after ${what}`, layer.settle(), 'DISPOSED');
+    };
+    return { judged: this.#judged(what, judge) };
+  }
+
+  /** A call that must be refused, and change nothing: the model never hears of it. */
+  async #fail(what: string, { layer, model, spec, dtype }: Subject, step: StepThat<'fail'>): Promise<Call> {
+    const { axis } = model.options;
+    const memory = this.#memories[step.memory];
+    const shape = spec.shapes[0]!;
+    const resized = (at: number, change: (size: number) => number) => shape.with(at, change(shape.at(at)!));
+    const put = (of: readonly number[], as: Dtype = dtype) =>
+      memory.put(draw({ seed: 1, kind: 'usual' }, extentOf(of, axis), as), of);
+    const attempt = async (): Promise<[expected: ErrorCode, answer: Promise<unknown>]> => {
+      switch (step.how) {
+        case 'wrong channels':
+          return ['SHAPE_MISMATCH', layer.forward((await put(resized(axis, (size) => size + 1))) as Tensor)];
+        case 'dy of another shape': {
+          const like = model.latest ?? { shape, memory: 'host' };
+          const wider = like.shape.map((size, d) => (d === (axis + shape.length) % shape.length ? size : size + 1));
+          const dy = await this.#memories[like.memory].put(
+            draw({ seed: 1, kind: 'usual' }, extentOf(wider, axis), dtype),
+            wider,
+          );
+          return [model.latest ? 'SHAPE_MISMATCH' : 'FORWARD_REQUIRED', layer.backward(dy as Tensor)];
+        }
+        case 'wrong dtype': {
+          const other = dtype === 'float32' ? new Float64Array(product(shape)) : new Float32Array(product(shape));
+          return ['DTYPE_MISMATCH', layer.forward({ data: other, shape })];
+        }
+        case 'no values': {
+          const empty = shape.map((size, d) => (d === (axis + shape.length) % shape.length ? size : 0));
+          const data = dtype === 'float64' ? new Float64Array(0) : new Float32Array(0);
+          return ['EMPTY_BATCH', layer.forward({ data, shape: empty })];
+        }
+        case 'bad state':
+          return ['INVALID_STATE', layer.loadState({ ...({} as BatchNormState), formatVersion: 1, numFeatures: -1 })];
+      }
+    };
+    const [expected, answer] = await attempt();
+    return { judged: this.#judged(what, () => this.#answer(what, answer, expected)) };
+  }
+
+  /** What a call gave, unless it fails as expected, or is wrong: then undefined. */
+  async #answer<T>(what: string, answer: Promise<T>, expected: unknown): Promise<T | undefined> {
+    const wanted = typeof expected === 'string' ? expected : 'no error';
+    try {
+      const result = await answer;
+      if (wanted !== 'no error') this.#wrong(what, `received no error, expected ${wanted}`);
+      return result;
+    } catch (error) {
+      if (codeOf(error) !== wanted) this.#wrong(what, `received ${codeOf(error)}, expected ${wanted}`);
+      return undefined;
+    }
+  }
+
+  async #judge(
+    what: string,
+    memory: ActivationMemory,
+    result: Activation | Vector,
+    expected: Expectation,
+    dtype: Dtype,
+    shape: readonly number[],
+  ): Promise<void> {
+    const data = await memory.read(result);
+    const received = 'shape' in result ? result.shape : [data.length];
+    this.#compare(what, { data, shape: received }, expected, dtype, shape);
+    this.#keep(what, memory, result, data);
+  }
+
+  #compare(what: string, received: Tensor, expected: Expectation, dtype: Dtype, shape: readonly number[]): void {
+    const { values, tolerance, magnitude } = expected;
+    const { passed, message } = compare(received, { shape, dtype, data: values, tolerance, magnitude });
+    if (!passed) this.#wrong(what, message);
+  }
+
+  /** From now on nobody may change it, until it is given as an output. */
+  #keep(what: string, memory: ActivationMemory, result: Activation | Vector, copy: FloatArray): void {
+    this.#kept.set(result, { what, memory, copy });
+  }
+
+  #reusable({ kind }: ActivationMemory, result: Activation, dtype: Dtype): void {
+    const key = `${kind} ${dtype} ${result.shape}`;
+    this.#used.set(key, [...(this.#used.get(key) ?? []), result]);
+  }
+
+  async #target(
+    target: Target,
+    memory: ActivationMemory,
+    input: Activation,
+    dtype: Dtype,
+    shape: readonly number[],
+  ): Promise<Activation | undefined> {
+    if (target === 'new') return undefined;
+    if (target === 'input') return input;
+    const used = target === 'used' ? this.#used.get(`${memory.kind} ${dtype} ${shape}`)?.pop() : undefined;
+    if (used === undefined) {
+      const junk = dtype === 'float64' ? new Float64Array(product(shape)) : new Float32Array(product(shape));
+      return memory.put(junk.fill(Number.NaN), shape);
+    }
+    this.#kept.delete(used);
+    return used;
+  }
+
+  async #judged(what: string, judge: () => Promise<unknown>): Promise<void> {
+    try {
+      await judge();
+    } catch (error) {
+      this.#wrong(what, `received ${codeOf(error)}, expected no error`);
+    }
+  }
+
+  #wrong(what: string, message: string): void {
+    this.found.push(`${what}: ${message}`);
+  }
+}
+
+/** The dtype of an activation in either memory. */
+export function dtypeOfActivation(activation: Activation): Dtype {
+  return 'data' in activation ? dtypeOf(activation.data) : activation.dtype;
+}

@@ -1,0 +1,47 @@
+// Numbers for random programs, by seed.
+import type { Dtype, Extent, FloatArray } from '@batchnorm/core-api';
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
+import { mersenne } from 'pure-rand/generator/mersenne';
+import type { Random } from '../problem.js';
+import type { Draw } from './program.js';
+
+export function randomOf(seed: number): Random {
+  const source = mersenne(seed);
+  return () => uniformFloat64(source);
+}
+
+/** The elements of an activation. */
+export function draw({ seed, kind }: Draw, extent: Extent, dtype: Dtype): FloatArray {
+  const random = randomOf(seed);
+  const { channels } = extent;
+  const sick = Math.floor(random() * channels);
+  const of = Array.from({ length: channels }, () => distribution(kind, random));
+  const length = extent.outer * channels * extent.inner;
+  const values = dtype === 'float64' ? new Float64Array(length) : new Float32Array(length);
+  let k = 0;
+  for (let o = 0; o < extent.outer; o++) {
+    for (const { mean, deviation } of of) {
+      for (let i = 0; i < extent.inner; i++, k++) values[k] = mean + deviation * bell(random);
+    }
+  }
+  if (kind === 'NaN in a channel') values[sick * extent.inner] = Number.NaN;
+  return values;
+}
+
+/** Triangular, with mean 0 and deviation 1: cheap, where there are many. */
+function bell(random: Random): number {
+  return Math.sqrt(6) * (random() + random() - 1);
+}
+
+/** Of one channel. */
+function distribution(kind: Draw['kind'], random: Random): { readonly mean: number; readonly deviation: number } {
+  const size = 10 ** (4 * random() - 2);
+  if (kind === 'far from zero') return { mean: 100 * (random() - 0.5) * size, deviation: size };
+  if (kind === 'mixed') return { mean: random() - 0.5, deviation: random() < 0.3 ? 0 : size };
+  return { mean: 2 * (random() - 0.5), deviation: 0.5 + random() };
+}
+
+/** [C] numbers for gamma or beta, of either sign and now and then 0. */
+export function parametersOf(random: Random, channels: number): Float64Array {
+  return Float64Array.from({ length: channels }, () => (random() < 0.1 ? 0 : 4 * (random() - 0.5)));
+}

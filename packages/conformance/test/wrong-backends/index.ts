@@ -1,0 +1,25 @@
+// All wrong backends.
+import { device } from './device.js';
+import { errors } from './errors.js';
+import { memory } from './memory.js';
+import { order } from './order.js';
+import { parameters } from './parameters.js';
+import { results } from './results.js';
+import { sizes } from './sizes.js';
+import { suspensions } from './suspensions.js';
+import { values } from './values.js';
+import { views } from './views.js';
+import type { WrongBackend } from './wrong-backend.js';
+
+export const wrongBackends: readonly WrongBackend[] = [
+  ...views,
+  ...results,
+  ...parameters,
+  ...order,
+  ...sizes,
+  ...suspensions,
+  ...device,
+  ...memory,
+  ...values,
+  ...errors,
+];

@@ -1,0 +1,427 @@
+// Wrong about some values: NaN and infinity, very large and very small, constant, far from zero, outliers.
+import type { Backend, FloatArray, Statistics } from '@batchnorm/core-api';
+import { codeOf, layerOf, running, step, tensor } from './programs.js';
+import type { RightBackend, RightSaved } from './right-backend.js';
+import { onHost, type WrongBackend, withKernels } from './wrong-backend.js';
+
+const shape = [8, 4];
+const [x, dy] = [tensor(shape), tensor(shape, 2)];
+
+const withValue = (value: number, at = 5) => ({ data: x.data.slice().fill(value, at, at + 1), shape });
+const mapped = (f: (value: number, k: number) => number) => ({ data: x.data.map(f), shape });
+
+/** The batch statistics are changed before they normalise; what is answered is right. */
+const normalizedBy = (right: RightBackend, change: (batch: Statistics, x: FloatArray) => Statistics): Backend =>
+  withKernels(right, (kernels) => ({
+    ...kernels,
+    forwardTraining(input) {
+      const output = kernels.forwardTraining(input);
+      const { mean, variance } = output.statistics;
+      const y = input.y ?? output.y;
+      return { ...output, ...kernels.forwardInference({ ...input, ...change({ mean, variance }, input.x), y }) };
+    },
+  }));
+
+/** y and gradients of a step with this dy. */
+const withGradient = (gradient: typeof dy) => (backend: Backend) => step(layerOf(backend, 4), x, gradient);
+
+/** y and gradients of a step on this x, without running statistics to poison. */
+const untracked = (given: typeof x) => (backend: Backend) =>
+  step(layerOf(backend, 4, { trackRunningStatistics: false }), given, dy);
+
+const inferred = (given: typeof x) => async (backend: Backend) =>
+  (await layerOf(backend, 4).forward(given, { training: false })).data;
+
+export const values: readonly WrongBackend[] = [
+  {
+    name: 'NaN in dy reaches the next channel',
+    why: 'dbeta of the channel after one with NaN is NaN',
+    spoil: (right) =>
+      onHost(right, () => ({
+        backward(input, next) {
+          const output = next(input);
+          const c = output.dbeta.findIndex(Number.isNaN);
+          if (c >= 0 && c + 1 < output.dbeta.length) output.dbeta[c + 1] = Number.NaN;
+          return output;
+        },
+      })),
+    program: withGradient(withValue(Number.NaN)),
+  },
+  {
+    name: 'NaN in dy reaches its row',
+    why: 'dx of a row with NaN in dy is NaN in all channels, as if it were multiplied by a matrix',
+    spoil: (right) =>
+      onHost(right, ({ extent: { channels, inner } }) => ({
+        backward(input, next) {
+          const size = channels * inner;
+          const row = Math.floor(input.dy.findIndex(Number.isNaN) / size);
+          const output = next(input);
+          if (row >= 0) output.dx.fill(Number.NaN, row * size, (row + 1) * size);
+          return output;
+        },
+      })),
+    program: withGradient(withValue(Number.NaN)),
+  },
+  {
+    name: 'infinity in dy reaches all channels',
+    why: 'an infinite dbeta makes every dgamma NaN',
+    spoil: (right) =>
+      onHost(right, () => ({
+        backward(input, next) {
+          const output = next(input);
+          if (output.dbeta.includes(Number.POSITIVE_INFINITY)) output.dgamma.fill(Number.NaN);
+          return output;
+        },
+      })),
+    program: withGradient(withValue(Number.POSITIVE_INFINITY)),
+  },
+  {
+    name: 'NaN in dy counts as 0',
+    why: 'sums of dy leave NaN out',
+    spoil: (right) =>
+      onHost(right, () => ({
+        backward: (input, next) =>
+          next(
+            input.dy.some(Number.isNaN) && input.dx !== input.dy
+              ? { ...input, dy: input.dy.map((value) => value || 0) }
+              : input,
+          ),
+      })),
+    program: withGradient(withValue(Number.NaN)),
+  },
+  {
+    name: 'NaN in x reaches the channel before',
+    why: 'y of the channel before one with NaN is NaN, in training without running statistics',
+    spoil: (right) =>
+      onHost(right, ({ extent: { channels, inner } }) => ({
+        training(input, next) {
+          const output = next(input);
+          const c = output.statistics.mean.findIndex(Number.isNaN);
+          if (c > 0)
+            output.y.set(output.y.map((value, k) => (Math.floor(k / inner) % channels === c - 1 ? Number.NaN : value)));
+          return output;
+        },
+      })),
+    program: untracked(withValue(Number.NaN)),
+  },
+  {
+    name: 'NaN in x reaches its channel in inference',
+    why: 'y of inference is NaN in all of a channel that has one',
+    spoil: (right) =>
+      onHost(right, ({ extent: { channels, inner } }) => ({
+        inference(input, next) {
+          const output = next(input);
+          const channel = (k: number) => Math.floor(k / inner) % channels;
+          const at = output.y.findIndex(Number.isNaN);
+          if (at >= 0) output.y.set(output.y.map((value, k) => (channel(k) === channel(at) ? Number.NaN : value)));
+          return output;
+        },
+      })),
+    program: inferred(withValue(Number.NaN)),
+  },
+  {
+    name: 'NaN in x is beta',
+    why: 'y of inference is beta where x is NaN',
+    spoil: (right) =>
+      onHost(right, ({ extent: { channels, inner } }) => ({
+        inference(input, next) {
+          const output = next(input);
+          const beta = (k: number) => input.beta[Math.floor(k / inner) % channels]!;
+          output.y.set(output.y.map((value, k) => (Number.isNaN(value) ? beta(k) : value)));
+          return output;
+        },
+      })),
+    program: inferred(withValue(Number.NaN)),
+  },
+  {
+    name: 'infinity in x is the largest number',
+    why: 'y of inference is finite where x is infinite',
+    spoil: (right) =>
+      onHost(right, () => ({
+        inference(input, next) {
+          const output = next(input);
+          output.y.set(output.y.map((value) => Math.min(Math.max(value, -3e38), 3e38)));
+          return output;
+        },
+      })),
+    program: inferred(withValue(Number.NEGATIVE_INFINITY)),
+  },
+  {
+    name: 'NaN in gamma reaches all channels',
+    why: 'with NaN in gamma every y is NaN',
+    spoil: (right) =>
+      onHost(right, () => ({
+        forward(input, next) {
+          const output = next(input);
+          if (input.gamma.some(Number.isNaN)) output.y.fill(Number.NaN);
+          return output;
+        },
+      })),
+    program(backend) {
+      const layer = layerOf(backend, 4);
+      layer.gamma[2] = Number.NaN;
+      return step(layer, x);
+    },
+  },
+  {
+    name: 'small numbers are zero',
+    why: 'elements of dx below 1e-30 are 0',
+    spoil: (right) =>
+      onHost(right, () => ({
+        backward(input, next) {
+          const output = next(input);
+          output.dx.set(output.dx.map((value) => (Math.abs(value) < 1e-30 ? 0 : value)));
+          return output;
+        },
+      })),
+    async program(backend) {
+      const layer = layerOf(backend, 4);
+      await layer.forward(x);
+      const { dx } = await layer.backward({ data: dy.data.map((value) => value * 1e-32), shape });
+      return dx.data.map((value) => value * 1e32);
+    },
+  },
+  {
+    name: 'denormals are zero',
+    why: 'elements of y of float64 that are not normal numbers are 0',
+    spoil: (right) =>
+      onHost(right, () => ({
+        forward(input, next) {
+          const output = next(input);
+          output.y.set(output.y.map((value) => (Math.abs(value) < 2 ** -1022 ? 0 : value)));
+          return output;
+        },
+      })),
+    async program(backend) {
+      const layer = layerOf(backend, 4, { dtype: 'float64' });
+      layer.gamma.fill(0);
+      layer.beta.fill(2 ** -1030);
+      const { data } = await layer.forward(tensor(shape, 1, 'float64'));
+      return data.map((value) => value * 2 ** 1000 * 2 ** 30);
+    },
+  },
+  {
+    name: 'y of a constant channel',
+    why: 'y is not exactly beta where the variance is 0',
+    spoil: (right) =>
+      onHost(right, ({ extent: { channels, inner } }) => ({
+        training(input, next) {
+          const output = next(input);
+          const { variance } = output.statistics;
+          output.y.set(
+            output.y.map((value, k) => (variance[Math.floor(k / inner) % channels] === 0 ? value * (1 + 2e-7) : value)),
+          );
+          return output;
+        },
+      })),
+    program: (backend) => step(layerOf(backend, 4), { data: x.data.slice().fill(0.1), shape }),
+    tolerance: 1e-8,
+  },
+  {
+    name: 'the variance as a difference',
+    why: 'variance = mean(x²) − mean²: wrong where the mean is large',
+    spoil: (right) =>
+      normalizedBy(right, ({ mean, variance }) => ({
+        mean,
+        variance: variance.map((value, c) =>
+          Math.max(0, Math.fround(value + mean[c]! ** 2) - Math.fround(mean[c]! ** 2)),
+        ),
+      })),
+    program: untracked(mapped((value) => 1000 + value)),
+  },
+  {
+    name: 'the mean in float32',
+    why: 'normalises with a mean that was rounded to float32: wrong where the deviation is small beside it',
+    spoil: (right) => normalizedBy(right, ({ mean, variance }) => ({ mean: mean.map(Math.fround), variance })),
+    program: untracked(mapped((value) => 1000.1 + value / 1000)),
+  },
+  {
+    name: 'a variance below 1e-9 is zero',
+    why: 'a channel whose variance is small counts as constant',
+    spoil: (right) =>
+      normalizedBy(right, ({ mean, variance }) => ({
+        mean,
+        variance: variance.map((value) => (value < 1e-9 ? Number.POSITIVE_INFINITY : value)),
+      })),
+    program: (backend) =>
+      step(
+        layerOf(backend, 4, { epsilon: 1e-12 }),
+        mapped((value) => value * 1e-5),
+      ),
+  },
+  {
+    name: 'epsilon outside of the root',
+    why: '1 / (√variance + epsilon), which shows where the variance is small',
+    spoil: (right) =>
+      normalizedBy(right, ({ mean, variance }) => ({
+        mean,
+        variance: variance.map((value) => (Math.sqrt(value) + 1e-5) ** 2 - 1e-5),
+      })),
+    program: untracked(mapped((value) => value * 1e-2)),
+  },
+  {
+    name: 'large squares',
+    why: 'a batch with values beyond 2^64 is refused: their squares are infinite in float32',
+    spoil: (right) =>
+      onHost(right, () => ({
+        training(input, next) {
+          if (input.x.some((value) => Math.abs(value) > 2 ** 64)) throw new Error('overflow');
+          return next(input);
+        },
+      })),
+    program: (backend) =>
+      step(
+        layerOf(backend, 4),
+        mapped((value) => value * 2 ** 70),
+      ),
+  },
+  {
+    name: 'outliers are cut',
+    why: 'xHat is cut at ±4',
+    spoil: (right) =>
+      onHost(right, ({ extent: { channels, inner } }) => ({
+        forward(input, next) {
+          const output = next(input);
+          output.y.set(
+            output.y.map((value, k) => {
+              const c = Math.floor(k / inner) % channels;
+              const [low, high] = [-4, 4]
+                .map((bound) => input.gamma[c]! * bound + input.beta[c]!)
+                .sort((a, b) => a - b);
+              return Math.min(Math.max(value, low!), high!);
+            }),
+          );
+          return output;
+        },
+      })),
+    async program(backend) {
+      const wide = tensor([64, 4]);
+      wide.data[9] = 1000;
+      return (await layerOf(backend, 4).forward(wide)).data;
+    },
+  },
+  {
+    name: 'float64 is read as float32',
+    why: 'x of float64 is rounded to float32 before it is normalised',
+    spoil: (right) =>
+      onHost(right, () => ({
+        forward(input, next) {
+          const output = next({ ...input, x: input.x.map(Math.fround) });
+          return { ...output, saved: Object.assign(output.saved, { x: input.x }) };
+        },
+      })),
+    program: (backend) =>
+      step(layerOf(backend, 4, { dtype: 'float64' }), {
+        data: Float64Array.from({ length: 32 }, (_, k) => k / 3),
+        shape,
+      }),
+    tolerance: 1e-10,
+  },
+  {
+    name: 'x in 16 bits',
+    why: 'x is kept for backward in 11 bits of precision: dx is wrong in the fourth digit',
+    spoil: (right) =>
+      onHost(right, () => ({
+        training(input, next) {
+          const output = next(input);
+          const scale = 2 ** 42 + 1;
+          const rounded = Float64Array.from(input.x, (value) => value * scale - (value * scale - value));
+          return { ...output, saved: Object.assign(output.saved as RightSaved, { x: rounded }) };
+        },
+      })),
+    program: (backend) => step(layerOf(backend, 4), x),
+    tolerance: 1e-6,
+  },
+  {
+    name: 'dbeta in float32',
+    why: 'dbeta is rounded to float32, though execution says float64',
+    spoil: (right) =>
+      onHost(right, () => ({
+        backward(input, next) {
+          const output = next(input);
+          output.dbeta.set(output.dbeta.map(Math.fround));
+          return output;
+        },
+      })),
+    program: (backend) => step(layerOf(backend, 4), x),
+    tolerance: 1e-10,
+  },
+  {
+    name: 'a mean of dy that is small',
+    why: 'dx leaves mean(dy) out where it is below a hundredth',
+    spoil: (right) =>
+      withKernels(right, (kernels, { extent: { outer, channels, inner } }) => ({
+        ...kernels,
+        backwardTraining(input) {
+          const output = kernels.backwardTraining(input);
+          const { gamma, invStd } = input.saved as RightSaved;
+          output.dx.set(
+            output.dx.map((value, k) => {
+              const c = Math.floor(k / inner) % channels;
+              const mean = output.dbeta[c]! / (outer * inner);
+              return Math.abs(mean) < 0.01 ? value + gamma[c]! * invStd[c]! * mean : value;
+            }),
+          );
+          return output;
+        },
+      })),
+    program: (backend) =>
+      step(layerOf(backend, 4), x, {
+        data: dy.data.map((value, k) => (k % 4 === 1 ? (k % 8 === 1 ? 1.005 : -0.995) : value)),
+        shape,
+      }),
+    tolerance: 1e-6,
+  },
+  {
+    name: 'NaN is taken in',
+    why: 'requireFinite is ignored: NaN poisons nothing, since it is answered as 0',
+    spoil: (right) =>
+      onHost(right, () => ({
+        training(input, next) {
+          const output = next({ ...input, requireFinite: false });
+          const { mean, variance } = output.statistics;
+          for (const vector of [mean, variance])
+            vector.set(vector.map((value) => (Number.isFinite(value) ? value : 0)));
+          return output;
+        },
+      })),
+    async program(backend) {
+      const layer = layerOf(backend, 4);
+      return [await codeOf(() => layer.forward(withValue(Number.NaN))), running(layer)];
+    },
+  },
+  {
+    name: 'a variance that overflows is taken in',
+    why: 'requireFinite looks at the mean alone: y is written though the variance is infinite',
+    spoil: (right) =>
+      onHost(right, () => ({
+        training: (input, next) =>
+          next({ ...input, requireFinite: input.requireFinite && !input.x.every(Number.isFinite) }),
+      })),
+    async program(backend) {
+      const layer = layerOf(backend, 4, { dtype: 'float64' });
+      const out = { data: new Float64Array(32).fill(7), shape };
+      const large = { data: Float64Array.from(x.data, (value) => value * 1e200), shape };
+      return [await codeOf(() => layer.forward(large, { out })), out];
+    },
+  },
+  {
+    name: 'NaN beyond the first channel is taken in',
+    why: 'requireFinite looks at channel 0 alone: y is written though another is NaN',
+    spoil: (right) =>
+      onHost(right, ({ extent: { channels, inner } }) => ({
+        training: (input, next) =>
+          next({
+            ...input,
+            requireFinite:
+              input.requireFinite &&
+              input.x.some((value, k) => !Number.isFinite(value) && Math.floor(k / inner) % channels === 0),
+          }),
+      })),
+    async program(backend) {
+      const layer = layerOf(backend, 4);
+      const out = { data: new Float32Array(32).fill(7), shape };
+      return [await codeOf(() => layer.forward(withValue(Number.NaN), { out })), out];
+    },
+  },
+];
