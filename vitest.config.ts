@@ -4,6 +4,6 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    projects: ['packages/*', 'apps/*', 'examples/*', '!examples/toy-backend', 'packages/*/vitest.browser.config.ts'],
+    projects: ['packages/*', 'apps/*', 'examples/*', 'packages/*/vitest.browser.config.ts'],
   },
 });

@@ -23,6 +23,6 @@ const error: unknown = await layer
 if (!(error instanceof BatchNormError) || error.code !== 'SHAPE_MISMATCH') throw error;
 await backend.dispose();
 
-const results: readonly CaseResult[] = await runConformance(createJsBackend, { fixtures: builtInFixtures });
+const results: readonly CaseResult[] = await runConformance(createJsBackend, { fixtures: await builtInFixtures() });
 const failed = results.filter(({ status }) => status === 'failed');
 if (results.length === 0 || failed.length > 0) throw new Error(`${failed.length} of ${results.length} cases failed`);

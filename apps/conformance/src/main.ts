@@ -1,8 +1,9 @@
-// `pnpm conformance`: exits with 0 when everything passed, 1 when something failed, 2 when the question was wrong.
+// `pnpm conformance`: exits with 0 when nothing failed, 1 when something did or the matrix of behaviours has a hole, 2 when the question
+// was wrong.
 import { resolve } from 'node:path';
 import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { backends, backendsNamed } from '@batchnorm/catalogue';
-import { dtypes, type FixtureFile, FixtureFormatError } from '@batchnorm/conformance';
+import { countsLine, dtypes, type FixtureFile, FixtureFormatError } from '@batchnorm/conformance';
 import type { Dtype } from '@batchnorm/core-api';
 import { Command } from 'commander';
 import type { ConformanceBrowser } from './browser.js';
@@ -10,9 +11,10 @@ import { readFixtureFolder } from './fixture-folder.js';
 import { pathOption, severalOf } from './options.js';
 import { type OnStatus, ProgressLine } from './progress.js';
 import { makeReportFolder, ReportError, writeJson, writeReport } from './report-files.js';
-import { goldenTable, messageLines, summaryTable } from './report-terminal.js';
+import { goldenTable, matrixTable, messageLines, summaryTable } from './report-terminal.js';
 import { type BackendReport, nothing, runBackend } from './run-backend.js';
-import { count, type Run } from './run-summary.js';
+import type { Run } from './run-summary.js';
+import { nameOf, verdictOf } from './verdict.js';
 
 interface Flags {
   backend: string[];
@@ -58,18 +60,16 @@ async function main(flags: Flags): Promise<number> {
   const run = await runAll(flags, cases);
   const { reports } = run;
 
-  console.log(goldenTable(reports));
-  console.log(summaryTable(reports));
+  for (const table of [goldenTable(reports), matrixTable(reports), summaryTable(reports)]) {
+    if (table !== '') console.log(table);
+  }
   for (const line of messageLines(reports)) console.error(line);
   if (flags.report !== undefined) await writeReport(pathOf(flags.report), run);
   if (flags.json !== undefined) await writeJson(pathOf(flags.json), run);
-  const results = reports.flatMap((report) => report.results);
-  const [passed, failed, skipped] = (['passed', 'failed', 'skipped'] as const).map((status) => count(results, status));
-  console.log(`${passed} cases passed, ${failed} failed, ${skipped} skipped`);
-
-  const missing = reports.filter((report) => report.unavailable !== null && isRequired(report));
-  for (const report of missing) console.error(`${nameOf(report)} is required, and could not run here`);
-  return failed === 0 && missing.length === 0 && reports.every(({ error }) => error === null) ? 0 : 1;
+  console.log(countsLine(reports.flatMap(({ results }) => results)));
+  const { ok, lines } = verdictOf(reports, isRequired);
+  for (const line of lines) console.error(line);
+  return ok ? 0 : 1;
 }
 
 async function runAll(flags: Flags, cases: Cases): Promise<Run> {
@@ -131,15 +131,10 @@ async function inTurn(
   for (const name of names) {
     const line = new ProgressLine(`${name} in ${platform}`);
     const report = await run(name, line.onStatus);
-    line.end(report.unavailable !== null);
+    line.end(report);
     reports.push(report);
   }
   return reports;
-}
-
-/** As REQUIRE_BACKENDS has it. */
-function nameOf({ backend, platform }: BackendReport): string {
-  return platform === 'node' ? backend : `${backend}@${platform}`;
 }
 
 /** Named on the command line, not just its family, or required by the environment, as CI does. */

@@ -1,14 +1,15 @@
-// What stderr shows while a backend runs: one line, and in it a character for every ten cases.
-import type { CaseResult } from '@batchnorm/conformance';
+// What stderr shows while a backend runs: one line, in it a character for every ten cases, and at its end how they came out.
+import { countsLine, type Status } from '@batchnorm/conformance';
+import type { BackendReport } from './run-backend.js';
 
-export type OnStatus = (status: CaseResult['status']) => void;
+export type OnStatus = (status: Status) => void;
 
 const casesPerSign = 10;
 
 /** The line of one backend: opened at once, ended by `end`. */
 export class ProgressLine {
   readonly #started = performance.now();
-  #pending: CaseResult['status'][] = [];
+  #pending: Status[] = [];
 
   constructor(title: string) {
     process.stderr.write(`${title} `);
@@ -19,16 +20,18 @@ export class ProgressLine {
     if (this.#pending.length === casesPerSign) this.#flush();
   };
 
-  end(unavailable: boolean): void {
+  end({ unavailable, error, results }: BackendReport): void {
     if (this.#pending.length > 0) this.#flush();
     const seconds = ((performance.now() - this.#started) / 1000).toFixed(1);
-    process.stderr.write(unavailable ? 'skipped\n' : ` ${seconds} s\n`);
+    const outcome = error === null ? countsLine(results) : 'FAIL';
+    process.stderr.write(unavailable === null ? ` ${outcome}, in ${seconds} s\n` : 'does not run here\n');
   }
 
-  /** `F` when one of them failed, `s` when one was skipped. */
+  /** `F` when one of them failed, `s` when one was skipped, `r` when one was refused. */
   #flush(): void {
-    const sign = this.#pending.includes('failed') ? 'F' : this.#pending.includes('skipped') ? 's' : '.';
-    process.stderr.write(sign);
+    const signs = { failed: 'F', skipped: 's', refused: 'r', passed: '.' } as const;
+    const worst = (['failed', 'skipped', 'refused'] as const).find((status) => this.#pending.includes(status));
+    process.stderr.write(signs[worst ?? 'passed']);
     this.#pending = [];
   }
 }

@@ -10,13 +10,15 @@ export const style = `
   --passed-back: light-dark(#e7f5ec, #15301f);
   --failed: light-dark(#a3121f, #ffb0b0);
   --failed-back: light-dark(#fdeaea, #451a1d);
+  --refused: light-dark(#33478f, #b4c2ff);
+  --refused-back: light-dark(#eceffb, #232a47);
   --skipped: light-dark(#6b4a00, #f0cf80);
   --skipped-back: light-dark(#fdf4dc, #3a2f12);
   --none-back: light-dark(#f3f4f6, #1e2328);
 }
 * { box-sizing: border-box; }
 body {
-  max-width: 70rem; margin: 0 auto; padding: 1.5rem 1rem 4rem;
+  max-width: 80rem; margin: 0 auto; padding: 1.5rem 1rem 4rem;
   color: var(--text); background: var(--page); font: 1rem/1.45 system-ui, sans-serif; overflow-wrap: anywhere;
 }
 h1 { margin: 0 0 .5rem; font-size: 1.6rem; }
@@ -27,20 +29,43 @@ p { margin: .5rem 0; }
 .badge { white-space: nowrap; font-weight: 600; font-size: .9375rem; margin-right: .35rem; }
 .badge.passed { color: var(--passed); }
 .badge.failed { color: var(--failed); }
+.badge.refused { color: var(--refused); }
 .badge.skipped { color: var(--skipped); }
+.badge.hole, .alarm, .matrix td.hole { color: #fff; background: #c1121f; }
+.badge.hole, .alarm { padding: .1rem .4rem; border-radius: .2rem; }
+.alarm { font-weight: 600; }
+.codes { font-size: .75rem; font-weight: normal; white-space: normal; }
+.cell .badge { display: block; margin: 0; }
+.cell .codes { display: block; padding-left: 1rem; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; }
 
-.matrix { table-layout: fixed; border-collapse: separate; border-spacing: .25rem; margin: 1rem -.25rem; width: calc(100% + .5rem); }
-.matrix thead th { padding: 0 .6rem; color: var(--quiet); font-size: .875rem; font-weight: 600; }
-.matrix tbody th { padding: .5rem .6rem; font-weight: normal; }
-.matrix thead th:first-child { width: 28%; }
+.overview { table-layout: fixed; border-collapse: separate; border-spacing: .25rem; margin: 1rem -.25rem; width: calc(100% + .5rem); }
+.overview thead th { padding: 0 .6rem; color: var(--quiet); font-size: .875rem; font-weight: 600; }
+.overview tbody th { padding: .5rem .6rem; font-weight: normal; }
+.overview thead th:first-child { width: 22%; }
 .cell { padding: .5rem .6rem; border-radius: .3rem; border-left: .25rem solid var(--line); background: var(--none-back); }
 .cell.passed { border-color: var(--passed); background: var(--passed-back); }
 .cell.failed { border: .125rem solid var(--failed); border-left-width: .25rem; background: var(--failed-back); }
+.cell.refused { border-color: var(--refused); background: var(--refused-back); }
 .cell.skipped { border-color: var(--skipped); border-left-style: dashed; background: var(--skipped-back); }
 .cell .group { display: none; }
 .accuracy { display: block; margin-top: .15rem; font-size: .875rem; }
+
+.scroll { overflow-x: auto; margin: .8rem; }
+.matrix { font-size: .8125rem; }
+.matrix th, .matrix td { padding: .2rem .25rem; border: 1px solid var(--line); }
+.matrix td { text-align: center; white-space: nowrap; color: var(--passed); }
+.matrix thead th { text-align: center; color: var(--quiet); overflow-wrap: normal; }
+.matrix thead tr:last-child th { min-width: 3.5rem; font-size: .6875rem; }
+.matrix tbody th { font-weight: normal; white-space: nowrap; }
+.matrix tbody th[scope=rowgroup] { min-width: 11rem; white-space: normal; }
+.matrix td.failed { color: var(--failed); background: var(--failed-back); font-weight: 600; }
+.matrix td.refused { color: var(--refused); background: var(--refused-back); }
+.matrix td.skipped { color: var(--skipped); background: var(--skipped-back); }
+.matrix td.hole { font-weight: 700; }
+.matrix sup { font-size: .6875rem; line-height: 1; margin-left: .1rem; }
+.remarks { margin: .8rem; padding-left: 1.5rem; font-size: .875rem; }
 
 details { border: 1px solid var(--line); border-radius: .4rem; margin: .5rem 0; }
 summary { padding: .6rem .8rem; cursor: pointer; }
@@ -57,10 +82,12 @@ dd { margin: 0; }
 .cases tbody th { font-weight: normal; padding-left: 1.75rem; text-indent: -1.25rem; }
 .cases tbody th .messages { text-indent: 0; }
 .cases tr.failed th, .cases tr.failed td { background: var(--failed-back); }
+.cases tr.refused th, .cases tr.refused td { background: var(--refused-back); }
 .cases tr.skipped th, .cases tr.skipped td { background: var(--skipped-back); }
 .sign { display: inline-block; width: 1.25rem; text-indent: 0; font-weight: 600; }
 .passed .sign { color: var(--passed); }
 .failed .sign { color: var(--failed); }
+.refused .sign { color: var(--refused); }
 .skipped .sign { color: var(--skipped); }
 .cases td { white-space: nowrap; }
 .cases td, .cases thead th { width: 1%; }
@@ -74,12 +101,12 @@ dd { margin: 0; }
 pre.messages { margin: .8rem; padding: 0; }
 
 @media (max-width: 44rem) {
-  .matrix, .matrix tbody { display: block; }
-  .matrix { width: auto; margin: 1rem 0; }
-  .matrix thead { display: none; }
-  .matrix tr { display: grid; grid-template-columns: 1fr 1fr; gap: .3rem; margin-bottom: 1.1rem; }
-  .matrix tbody th { grid-column: 1 / -1; padding: 0; }
-  .matrix td[colspan] { grid-column: 1 / -1; }
+  .overview, .overview tbody { display: block; }
+  .overview { width: auto; margin: 1rem 0; }
+  .overview thead { display: none; }
+  .overview tr { display: grid; grid-template-columns: 1fr 1fr; gap: .3rem; margin-bottom: 1.1rem; }
+  .overview tbody th { grid-column: 1 / -1; padding: 0; }
+  .overview td[colspan] { grid-column: 1 / -1; }
   .cell .group { display: block; color: var(--quiet); font-size: .8125rem; }
   .cases { width: 100%; margin: 1rem 0; font-size: .8125rem; }
   .cases th, .cases td { padding: .25rem .3rem; }

@@ -1,18 +1,24 @@
-// What a run found, as one page that needs nothing else: a matrix of backends and groups, then every case.
-import type { CaseResult, Group } from '@batchnorm/conformance';
+// What a run found, as one page that needs nothing else: backends and groups at a glance, the matrices of behaviours, every case.
+import {
+  type CaseResult,
+  countsOf,
+  countTexts,
+  describeAccumulation,
+  type Group,
+  type Status,
+  signs,
+} from '@batchnorm/conformance';
 import { Html, html } from './html.js';
+import { htmlMatrices } from './matrix-html.js';
 import { style } from './report-html-style.js';
 import type { BackendReport } from './run-backend.js';
 import {
-  count,
-  countTexts,
   firstMessages,
   formatRatio,
   formatUlps,
   groupsOf,
   inGroup,
   type Run,
-  type Status,
   ulpTexts,
   worstOf,
 } from './run-summary.js';
@@ -37,9 +43,10 @@ export function htmlReport(run: Run): string {
 <p class="quiet">${facts.join(' · ')}</p>
 </header>
 <main>
-${matrix(reports)}
+${overview(reports)}
 <p class="quiet"><b>× bound</b>: the largest error as a share of what is derived as its bound; above 1 fails.
 <b>ulp</b>: the largest relative error, whatever its bound, in units of the last place of the dtype.</p>
+${htmlMatrices(reports, title)}
 <h2>Every case</h2>
 ${reports.map((report) => backendDetails(report, groupsOf(reports)))}
 </main>
@@ -48,54 +55,49 @@ ${reports.map((report) => backendDetails(report, groupsOf(reports)))}
 `.text;
 }
 
-const signs: Readonly<Record<Status, string>> = { passed: '✓', failed: '✗', skipped: '–' };
-
-/** Such as '✓ 28 pass' and '✗ 2 FAIL'. */
+/** Such as '✓ 28 pass' and '⊘ 2 refused UNSUPPORTED'. */
 function badges(results: readonly CaseResult[]): Html[] {
-  const statuses: Status[] = [];
-  return countTexts(results, (status, text) => {
-    statuses.push(status);
-    return `${signs[status]} ${text}`;
-  }).map((text, i) => html`<span class="badge ${statuses[i]!}">${text}</span> `);
+  return countTexts(results).map(
+    ({ status, text, codes }) =>
+      html`<span class="badge ${status}">${signs[status]} ${text}${codes === '' ? '' : html` <span class="codes">${codes}</span>`}</span> `,
+  );
 }
 
 function statusOf(results: readonly CaseResult[]): Status | 'none' {
-  if (results.length === 0) return 'none';
-  if (count(results, 'failed') > 0) return 'failed';
-  return count(results, 'passed') > 0 ? 'passed' : 'skipped';
+  const counts = countsOf(results);
+  return (['failed', 'passed', 'refused', 'skipped'] as const).find((status) => counts[status] > 0) ?? 'none';
 }
 
-function matrix(reports: readonly BackendReport[]): Html {
+function overview(reports: readonly BackendReport[]): Html {
   const groups = groupsOf(reports);
-  return html`<table class="matrix">
+  return html`<table class="overview">
 <thead><tr><th scope="col">backend</th>${groups.map((group) => html`<th scope="col">${group}</th>`)}</tr></thead>
 <tbody>
-${reports.map((report) => matrixRow(report, groups))}
+${reports.map((report) => overviewRow(report, groups))}
 </tbody>
 </table>`;
 }
 
-function matrixRow(report: BackendReport, groups: readonly Group[]): Html {
+function overviewRow(report: BackendReport, groups: readonly Group[]): Html {
   const { results } = report;
   const cells =
     results.length === 0
-      ? html`<td class="cell ${report.error === null ? 'none' : 'failed'}" colspan="${Math.max(groups.length, 1)}">${reasonOf(report)}</td>`
-      : groups.map((group) => matrixCell(group, inGroup(results, group)));
+      ? html`<td class="cell ${report.error === null ? 'none' : 'failed'}" colspan="${Math.max(groups.length, 1)}">${whyNotRun(report)}</td>`
+      : groups.map((group) => overviewCell(group, inGroup(results, group)));
   return html`<tr><th scope="row">${title(report)}${executionNote(report)}</th>${cells}</tr>
 `;
 }
 
-function matrixCell(group: Group, results: readonly CaseResult[]): Html {
+function overviewCell(group: Group, results: readonly CaseResult[]): Html {
   return html`<td class="cell ${statusOf(results)}"><span class="group">${group}</span>
 <span class="counts">${badges(results)}</span>${accuracy(results)}</td>`;
 }
 
 function accuracy(results: readonly CaseResult[]): Html {
-  const measured = results.filter(({ status }) => status !== 'skipped');
-  const worst = worstOf(measured);
+  const worst = worstOf(results);
   if (worst === undefined) return html``;
   if (worst.worst === 0) return html`<span class="accuracy">no error</span>`;
-  return html`<span class="accuracy" title="${`${worst.dtype} ${worst.name} ${worst.where}`}">${formatRatio(worst.worst)} × bound${ulpTexts(measured).map((text) => html`<br>${text} ulp`)}</span>`;
+  return html`<span class="accuracy" title="${`${worst.dtype} ${worst.name} ${worst.where}`}">${formatRatio(worst.worst)} × bound${ulpTexts(results).map((text) => html`<br>${text} ulp`)}</span>`;
 }
 
 const title = ({ backend, platform }: BackendReport) => html`<b>${backend}</b> <span class="quiet">${platform}</span>`;
@@ -104,13 +106,13 @@ const title = ({ backend, platform }: BackendReport) => html`<b>${backend}</b> <
 function executionNote({ execution }: BackendReport): Html {
   if (execution === null) return html``;
   const { engine, accumulation, fallbackReason } = execution;
-  const looser =
-    accumulation === 'float64' ? html`sums in float64` : html`<b class="note">⚠ sums in ${accumulation}</b>`;
+  const sums = `sums in ${describeAccumulation(accumulation)}`;
+  const looser = sums === 'sums in float64' ? html`${sums}` : html`<b class="note">⚠ ${sums}</b>`;
   const fallback = fallbackReason === null ? html`` : html`<br><b class="note">⚠ fell back: ${fallbackReason}</b>`;
   return html`<br><span class="execution">${engine}<br>${looser}${fallback}</span>`;
 }
 
-function reasonOf({ error, unavailable }: BackendReport): Html {
+function whyNotRun({ error, unavailable }: BackendReport): Html {
   return error === null
     ? html`<span class="badge">– not run</span> ${unavailable ?? 'no cases'}`
     : html`<span class="badge failed">✗ FAIL</span> ${error.split('\n')[0]!}`;
@@ -118,9 +120,9 @@ function reasonOf({ error, unavailable }: BackendReport): Html {
 
 function backendDetails(report: BackendReport, groups: readonly Group[]): Html {
   const { results, error } = report;
-  const open = error !== null || count(results, 'failed') > 0 ? new Html(' open') : '';
+  const open = error !== null || countsOf(results).failed > 0 ? new Html(' open') : '';
   return html`<details${open}>
-<summary>${title(report)} <span class="counts">${results.length === 0 ? reasonOf(report) : badges(results)}</span></summary>
+<summary>${title(report)} <span class="counts">${results.length === 0 ? whyNotRun(report) : badges(results)}</span></summary>
 ${executionFacts(report)}
 ${error === null ? '' : html`<pre class="messages">${error}</pre>`}
 ${groups.filter((group) => inGroup(results, group).length > 0).map((group) => caseTable(group, inGroup(results, group)))}
@@ -131,11 +133,17 @@ ${groups.filter((group) => inGroup(results, group).length > 0).map((group) => ca
 function executionFacts({ execution }: BackendReport): Html {
   if (execution === null) return html``;
   const { engine, device, threads, accumulation, fallbackReason } = execution;
-  const facts = { engine, device, threads, accumulation, 'fell back': fallbackReason ?? 'no' };
+  const facts = {
+    engine,
+    device,
+    threads,
+    'sums in': describeAccumulation(accumulation),
+    'fell back': fallbackReason ?? 'no',
+  };
   return html`<dl>${Object.entries(facts).map(([term, fact]) => html`<div><dt>${term}</dt><dd>${fact}</dd></div>`)}</dl>`;
 }
 
-const order: readonly Status[] = ['failed', 'skipped', 'passed'];
+const order: readonly Status[] = ['failed', 'skipped', 'refused', 'passed'];
 
 /** What failed comes first. */
 function caseTable(group: Group, results: readonly CaseResult[]): Html {
@@ -150,12 +158,12 @@ ${sorted.map(caseRow)}
 }
 
 function caseRow(result: CaseResult): Html {
-  const { group, source, name, dtype, status, ulps, where } = result;
-  const place = [source === group ? '' : source, where].filter((text) => text !== '').join(', ');
-  const measures =
-    status === 'skipped'
-      ? html`<td class="ratio">skip</td><td></td>`
-      : html`<td class="ratio">${ratioBar(result)}</td><td class="number">${formatUlps(ulps)}</td>`;
+  const { group, source, name, dtype, status, code, ulps, where } = result;
+  const place = [source === group ? '' : source, where, code ?? ''].filter((text) => text !== '').join(', ');
+  const measured = status === 'passed' || status === 'failed';
+  const measures = measured
+    ? html`<td class="ratio">${ratioBar(result)}</td><td class="number">${formatUlps(ulps)}</td>`
+    : html`<td class="ratio">${status === 'refused' ? 'refused' : 'skip'}</td><td></td>`;
   return html`<tr class="${status}"><th scope="row"><span class="sign">${signs[status]}</span> ${name} <span class="quiet">${place}</span>${messages(result)}</th><td>${dtype}</td>${measures}</tr>
 `;
 }

@@ -1,17 +1,9 @@
-// What a run found, as Markdown: a table of backends and groups, and a list of what failed.
+// What a run found, as Markdown: a table of backends and groups, the matrix of behaviours, and lists of what did not pass.
+import { countsLine, countTexts, explanations } from '@batchnorm/conformance';
+import { escapeMarkdown, row } from './markdown.js';
+import { markdownMatrices } from './matrix-markdown.js';
 import type { BackendReport } from './run-backend.js';
-import {
-  countTexts,
-  failuresOf,
-  formatRatio,
-  groupsOf,
-  inGroup,
-  type Run,
-  runsOn,
-  skipsOf,
-  ulpTexts,
-  worstOf,
-} from './run-summary.js';
+import { failuresOf, formatRatio, groupsOf, inGroup, type Run, runsOn, ulpTexts, worstOf } from './run-summary.js';
 
 export function markdownReport({ date, machine, versions, reports }: Run): string {
   const groups = groupsOf(reports);
@@ -23,7 +15,7 @@ export function markdownReport({ date, machine, versions, reports }: Run): strin
     return [
       backend,
       platform,
-      ...groups.map((group) => countTexts(inGroup(results, group)).join(', ')),
+      ...groups.map((group) => countsText(inGroup(results, group))),
       worst ? formatRatio(worst.worst) : '',
       worst ? `${worst.dtype} ${worst.name} ${worst.where}` : '',
       ulpTexts(results).join(', '),
@@ -37,19 +29,27 @@ export function markdownReport({ date, machine, versions, reports }: Run): strin
       [date, machine, ...Object.entries(versions).map(([name, version]) => `${name} ${version}`)].join(', '),
     ),
     '',
+    escapeMarkdown(countsLine(reports.flatMap(({ results }) => results))),
+    '',
     row(head),
     row(head.map((name) => (right.includes(name) ? '---:' : '---'))),
     ...rows.map((cells) => row(cells.map(escapeMarkdown))),
     ...section('Failures', reports, failuresOf),
-    ...section('Skipped', reports, skipsOf),
+    ...section('Refused and skipped', reports, ({ results }) => explanations(results)),
+    ...markdownMatrices(reports),
     '',
   ].join('\n');
 }
 
+/** Such as '28 pass, 2 refused DTYPE_MISMATCH'. */
+function countsText(results: BackendReport['results']): string {
+  return countTexts(results)
+    .map(({ text, codes }) => `${text} ${codes}`.trim())
+    .join(', ');
+}
+
 const notRun = ({ unavailable, error }: BackendReport) =>
   unavailable !== null ? 'not run: ' : error !== null ? 'FAIL: ' : '';
-
-const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
 
 function section(
   title: string,
@@ -60,9 +60,4 @@ function section(
     linesOf(report).map((line) => `- ${escapeMarkdown(`${report.backend} ${report.platform}: ${line}`)}`),
   );
   return lines.length === 0 ? [] : ['', `## ${title}`, '', ...lines];
-}
-
-/** Plain text within one line: nothing in it is Markdown or HTML. */
-function escapeMarkdown(text: string): string {
-  return text.replace(/[\\`*_~[\]<>|#&]/g, '\\$&').replace(/\s+/g, ' ');
 }

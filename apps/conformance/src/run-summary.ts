@@ -1,6 +1,7 @@
-// One run of the command, and what every report of it says: counts, the worst results, what it ran on, messages.
+// One run of the command, and what every report of it says: groups, the worst results, what it ran on, messages, holes.
 import type { Platform } from '@batchnorm/catalogue';
-import { type CaseResult, dtypes, type Group } from '@batchnorm/conformance';
+import { type CaseResult, caseName, describeAccumulation, dtypes, type Group, groups } from '@batchnorm/conformance';
+import { type Entry, holesOf, type Matrix, matrixOf } from './matrix.js';
 import type { BackendReport } from './run-backend.js';
 
 export interface Run {
@@ -13,10 +14,6 @@ export interface Run {
   readonly reports: readonly BackendReport[];
 }
 
-export type Status = CaseResult['status'];
-
-const groups: readonly Group[] = ['golden', 'exact', 'adversarial', 'behaviour'];
-
 /** The groups that have results. */
 export function groupsOf(reports: readonly BackendReport[]): Group[] {
   return groups.filter((group) => reports.some(({ results }) => inGroup(results, group).length > 0));
@@ -26,26 +23,11 @@ export function inGroup(results: readonly CaseResult[], group: Group): CaseResul
   return results.filter((result) => result.group === group);
 }
 
-export function count(results: readonly CaseResult[], status: Status): number {
-  return results.filter((result) => result.status === status).length;
-}
-
-const words: Readonly<Record<Status, string>> = { passed: 'pass', failed: 'FAIL', skipped: 'skip' };
-
-/** Such as ['28 pass', '2 FAIL'], without what there is none of. */
-export function countTexts(
-  results: readonly CaseResult[],
-  style: (status: Status, text: string) => string = (_, text) => text,
-): string[] {
-  return (['passed', 'failed', 'skipped'] as const)
-    .map((status) => ({ status, cases: count(results, status) }))
-    .filter(({ cases }) => cases > 0)
-    .map(({ status, cases }) => style(status, `${cases} ${words[status]}`));
-}
-
-/** The result with the largest error over its bound. */
+/** Of what was measured, the result with the largest error over its bound. */
 export function worstOf(results: readonly CaseResult[]): CaseResult | undefined {
-  return results.reduce<CaseResult | undefined>((a, b) => (a && a.worst >= b.worst ? a : b), undefined);
+  return results
+    .filter(({ status }) => status === 'passed' || status === 'failed')
+    .reduce<CaseResult | undefined>((a, b) => (a && a.worst >= b.worst ? a : b), undefined);
 }
 
 /** The largest of each dtype that has an error at all, such as ['float32 0.499', 'float64 4.66']. */
@@ -64,12 +46,7 @@ export function runsOn({ execution, unavailable, error }: BackendReport): string
   if (execution === null) return unavailable ?? error?.split('\n')[0] ?? '';
   const { engine, device, threads, accumulation, fallbackReason } = execution;
   const fallback = fallbackReason === null ? '' : `; fell back: ${fallbackReason}`;
-  return `${engine} on ${device}, ${threads === 1 ? '1 thread' : `${threads} threads`}, sums in ${accumulation}${fallback}`;
-}
-
-/** The name of a case within one backend. */
-export function caseName({ dtype, source, name }: CaseResult): string {
-  return `${dtype} ${source} ${name}`;
+  return `${engine} on ${device}, ${threads === 1 ? '1 thread' : `${threads} threads`}, sums in ${describeAccumulation(accumulation)}${fallback}`;
 }
 
 /** The first messages of a case, and how many there are beyond. */
@@ -86,17 +63,17 @@ export function failuresOf({ error, results }: BackendReport): string[] {
   return error === null ? inside : [error, ...inside];
 }
 
-/** One line for each reason to skip, with the cases that it holds for. */
-export function skipsOf({ results }: BackendReport, most = 3): string[] {
-  const casesOf = new Map<string, string[]>();
-  for (const result of results.filter(({ status }) => status === 'skipped')) {
-    const reason = result.messages.join('; ');
-    casesOf.set(reason, [...(casesOf.get(reason) ?? []), caseName(result)]);
-  }
-  return [...casesOf].map(([reason, cases]) => {
-    const more = cases.length > most ? ` and ${cases.length - most} more` : '';
-    return `${cases.length} skipped: ${reason} (${cases.slice(0, most).join(', ')}${more})`;
-  });
+/** The matrix of one of the run's backends; undefined where behaviours did not run. */
+export function matrixIn(reports: readonly BackendReport[], { results }: BackendReport): Matrix | undefined {
+  return matrixOf(
+    results,
+    reports.flatMap((report) => report.results),
+  );
+}
+
+/** All of the run, each with whose matrix it is in. */
+export function holesIn(reports: readonly BackendReport[]): Entry[] {
+  return reports.flatMap((report) => holesOf(matrixIn(reports, report)));
 }
 
 /** An error over its bound. */

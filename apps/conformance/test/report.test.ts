@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CaseResult } from '@batchnorm/conformance';
+import { type CaseResult, countsOf, type Group, suite } from '@batchnorm/conformance';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { htmlReport } from '../src/report-html.js';
 import { jsonReport } from '../src/report-json.js';
@@ -17,7 +17,9 @@ const passed: CaseResult = {
   source: 'a.json',
   name: 'a case',
   dtype: 'float32',
+  cell: null,
   status: 'passed',
+  code: null,
   worst: 0.25,
   ulps: 1.5,
   where: 'step 1 y',
@@ -36,13 +38,21 @@ const failed: CaseResult = {
 };
 const skipped: CaseResult = { ...passed, group: 'exact', status: 'skipped', worst: 0, ulps: 0, messages: ['no need'] };
 
+const refused: CaseResult = { ...skipped, name: 'too wide', status: 'refused', code: 'LIMIT_EXCEEDED', messages: [] };
+
 const ran: BackendReport = {
   backend: 'mine',
   platform: 'node',
-  execution: { engine: 'Loops', device: 'cpu', threads: 3, accumulation: 'float32', fallbackReason: 'no <SIMD>' },
+  execution: {
+    engine: 'Loops',
+    device: 'cpu',
+    threads: 3,
+    accumulation: { float32: 'float32' },
+    fallbackReason: 'no <SIMD>',
+  },
   unavailable: null,
   error: null,
-  results: [passed, skipped, failed],
+  results: [passed, skipped, refused, failed],
 };
 const absent: BackendReport = { ...ran, platform: 'chromium', execution: null, unavailable: 'no GPU', results: [] };
 const broken: BackendReport = { ...absent, backend: 'theirs', unavailable: null, error: `crashed ${evil}\nat once` };
@@ -57,16 +67,25 @@ const run: Run = {
   reports: [ran, absent, broken],
 };
 
+const oneOfEach = { passed: 1, failed: 1, refused: 1, skipped: 1 };
+
 describe('JSON report', () => {
   it('has a version, the platform, the counts and every result; what has no finite measure is null', () => {
     expect(JSON.parse(jsonReport(run))).toEqual({
-      formatVersion: 2,
+      formatVersion: 3,
       date: run.date,
       platform: { machine: 'linux x64', node: '20.19.0', chromium: '143.0.1' },
-      passed: 1,
-      failed: 1,
-      skipped: 1,
-      backends: [{ ...ran, results: [passed, skipped, { ...failed, worst: null, ulps: null }] }, absent, broken],
+      ...oneOfEach,
+      backends: [
+        {
+          ...ran,
+          ...oneOfEach,
+          holes: [],
+          results: [passed, skipped, refused, { ...failed, worst: null, ulps: null }],
+        },
+        { ...absent, ...countsOf([]), holes: [] },
+        { ...broken, ...countsOf([]), holes: [] },
+      ],
     });
   });
 });
@@ -86,13 +105,13 @@ describe('HTML report', () => {
   });
 
   it('has a row for each backend and platform, and a cell for each group', () => {
-    const matrix = /<table class="matrix">.*?<\/table>/s.exec(page)![0];
-    expect(matrix.match(/<th scope="row">/g)).toHaveLength(3);
-    expect(matrix).toMatch(/cell passed.*golden.*✓ 1 pass.*0\.2500 × bound.*float32 1\.50 ulp/s);
-    expect(matrix).toMatch(/cell skipped.*exact.*– 1 skip/s);
-    expect(matrix).toMatch(/cell failed.*behaviour.*✗ 1 FAIL.*∞ × bound/s);
-    expect(matrix).toMatch(/– not run.*no GPU/s);
-    expect(matrix).toMatch(/✗ FAIL.*crashed/s);
+    const overview = /<table class="overview">.*?<\/table>/s.exec(page)![0];
+    expect(overview.match(/<th scope="row">/g)).toHaveLength(3);
+    expect(overview).toMatch(/cell passed.*golden.*✓ 1 pass.*0\.2500 × bound.*float32 1\.50 ulp/s);
+    expect(overview).toMatch(/cell refused.*exact.*⊘ 1 refused <span class="codes">LIMIT_EXCEEDED<.*– 1 skip/s);
+    expect(overview).toMatch(/cell failed.*behaviour.*✗ 1 FAIL.*∞ × bound/s);
+    expect(overview).toMatch(/– not run.*no GPU/s);
+    expect(overview).toMatch(/✗ FAIL.*crashed/s);
   });
 
   it('shows a looser arithmetic and a fallback', () => {
@@ -116,12 +135,17 @@ describe('Markdown report', () => {
       '| backend | platform | golden | exact | behaviour | worst ÷ bound | where | max ulp | runs on |',
     );
     expect(rows).toHaveLength(2 + 3);
-    expect(rows[2]).toContain('| mine | node | 1 pass | 1 skip | 1 FAIL | ∞ |');
+    expect(rows[2]).toContain('| mine | node | 1 pass | 1 refused LIMIT\\_EXCEEDED, 1 skip | 1 FAIL | ∞ |');
     expect(rows[3]).toContain('not run: no GPU');
     for (const row of rows) expect(row.match(/(?<!\\)\|/g)).toHaveLength(10);
   });
 
-  it('lists failures and skips, as plain text', () => {
+  it('has four numbers', () => {
+    expect(text).toContain('\n1 passed, 1 failed, 1 refused (LIMIT\\_EXCEEDED), 1 skipped\n');
+  });
+
+  it('lists failures, refusals and skips, as plain text', () => {
+    expect(text).toContain('- mine node: 1 refused: LIMIT\\_EXCEEDED (float32 a.json too wide)');
     expect(text).toContain('- mine node: float32 behaviour \\<script');
     expect(text).toContain('- mine node: 1 skipped: no need (float32 a.json a case)');
     expect(text).toMatch(/- theirs chromium: crashed .*at once/);
@@ -141,11 +165,13 @@ describe('pnpm conformance --report', () => {
   it('writes the three files into a folder that it makes', async () => {
     expect(await conformance('--report', 'deep/report')).toMatchObject({ code: 0 });
     const read = (name: string) => readFile(join(folder, 'deep/report', name), 'utf8');
-    expect(JSON.parse(await read('conformance.json'))).toMatchObject({ formatVersion: 2, failed: 0 });
-    expect(await read('conformance.md')).toMatch(/^\| js \| node \| \d+ pass \| \d+ pass \| \d+ pass \| \d+ pass \|/m);
+    expect(JSON.parse(await read('conformance.json'))).toMatchObject({ formatVersion: 3, failed: 0 });
+    const groups = new Set<Group>(suite.map(({ group }) => group));
+    const cells = [...groups].map(() => '\\d+ pass[^|]*').join(' \\| ');
+    expect(await read('conformance.md')).toMatch(new RegExp(`^\\| js \\| node \\| ${cells} \\|`, 'm'));
     const page = await read('conformance.html');
     expect(page).not.toMatch(requested);
-    for (const group of ['golden', 'exact', 'adversarial', 'behaviour']) expect(page).toContain(`${group}</`);
+    for (const group of groups) expect(page).toContain(`${group}</`);
   });
 
   it('exits with 2 before anything runs when the folder can not be made', async () => {

@@ -21,7 +21,9 @@ const passed: CaseResult = {
   source: 'pytorch.json',
   name: 'case',
   dtype: 'float32',
+  cell: null,
   status: 'passed',
+  code: null,
   worst: 0.25,
   ulps: 1.5,
   where: 'y',
@@ -33,7 +35,13 @@ function works(name: BackendName, seconds: readonly number[], changed: Partial<B
   return {
     name,
     available: {
-      execution: { engine: 'E|1', device: 'cpu', threads: 2, accumulation: 'float64', fallbackReason: null },
+      execution: {
+        engine: 'E|1',
+        device: 'cpu',
+        threads: 2,
+        accumulation: { float32: 'float64' },
+        fallbackReason: null,
+      },
       capabilities: { dtypes: ['float32'], deviceTensors: false, deterministic: true, limits: { elements: 1e6 } },
     },
     plan: [],
@@ -125,7 +133,13 @@ it('adds rounds to the timing that they belong to', () => {
 
 describe('reports', () => {
   const visit = visitOf(
-    works('js', [2, 2, 2]),
+    works('js', [2, 2, 2], {
+      results: [
+        passed,
+        { ...passed, status: 'refused', code: 'DTYPE_MISMATCH' },
+        { ...passed, status: 'skipped', messages: ['no need'] },
+      ],
+    }),
     works('gpujs-cpu', [1, 1, 1], {
       available: null,
       results: [],
@@ -136,7 +150,8 @@ describe('reports', () => {
 
   it('JSON has all rounds, and what is recommended for each shape and operation', () => {
     const report = JSON.parse(jsonReport(visit));
-    expect(report).toMatchObject({ formatVersion: 1, complete: true, device: { browser: 'Firefox 150', cores: 4 } });
+    expect(report).toMatchObject({ formatVersion: 2, complete: true, device: { browser: 'Firefox 150', cores: 4 } });
+    expect(report.backends[0].counts).toEqual({ passed: 1, failed: 0, refused: 1, skipped: 1 });
     expect(report.backends[0].timings[0]).toMatchObject({
       seconds: [2, 2, 2],
       time: { median: 2 },
@@ -152,6 +167,7 @@ describe('reports', () => {
     const rows = summary.split('\n').filter((line) => line.startsWith('|'));
     expect(rows).toHaveLength(4);
     for (const line of rows) expect(line.match(/(?<!\\)\|/g), line).toHaveLength(6);
+    expect(rows[2]).toContain('| 1 pass, 1 refused DTYPE\\_MISMATCH, 1 skip |');
     expect(rows[2]).toContain('E\\|1 on cpu, 2 threads');
   });
 });

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { chromiumMissing, chromiumPath, launchChromium, withoutGpu } from '@batchnorm/browser';
 import { describeMissing, isRequired } from '@batchnorm/browser/describe-backend';
 import { dtypes, suite } from '@batchnorm/conformance';
+import type { Locator } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backendNames } from '../src/backends.js';
 import { served } from './served.js';
@@ -50,8 +51,7 @@ describe('the page, measuring', () => {
 
       const kit = kitOf(page, name);
       expect(await kit.getAttribute('data-done')).toBe('true');
-      expect(await kit.locator('h3').textContent()).toMatch(new RegExp(`✓ ${kitSize} pass\\s*$`));
-      expect(await kit.locator('.cells i').count()).toBe(kitSize);
+      await expectConforming(kit);
       expect(await kit.locator('.accuracy').textContent()).toMatch(/^at most 0\.\d{3} × bound, float32 \S+ ulp/);
 
       for (const operation of ['forward-training', 'forward-inference', 'backward', 'training-step']) {
@@ -96,7 +96,9 @@ describe('the page, measuring', () => {
       await page.getByText('copied').waitFor();
       const summary = await page.evaluate(() => navigator.clipboard.readText());
       for (const name of visited) expect(summary).toContain(`| ${name} |`);
-      expect(summary).toContain(`${kitSize} pass`);
+      expect(summary).toMatch(/\| js \| \d+ pass/);
+      expect(summary).toMatch(/\| gpujs-cpu \| \d+ pass, \d+ refused [^|]*DTYPE\\_MISMATCH/);
+      expect(summary).not.toContain('FAIL');
       expect(summary).not.toMatch(/https?:|\]\(|<a /);
     });
   });
@@ -115,7 +117,7 @@ describe('the page, measuring', () => {
       expect(await row.locator('.trouble').count()).toBe(0);
     }
     for (const name of ['js', 'wasm', 'gpujs-cpu', 'gpujs-webasm']) {
-      expect(await kitOf(page, name).locator('h3').textContent()).toMatch(new RegExp(`✓ ${kitSize} pass\\s*$`));
+      await expectConforming(kitOf(page, name));
     }
     expect(await page.locator('.facts').first().textContent()).toContain('cross-origin isolatedno');
     expect(await page.locator('.answer').getAttribute('data-backend')).toMatch(/^(js|wasm|gpujs-cpu|gpujs-webasm)$/);
@@ -179,6 +181,21 @@ describe('the page, measuring', () => {
     await page.close();
   });
 });
+
+/** A cell for each case, none of them failed; and above them how many passed, were refused and skipped. */
+async function expectConforming(kit: Locator): Promise<void> {
+  const numberOf = (selector: string) => kit.locator(`.cells ${selector}`).count();
+  expect(await numberOf('i')).toBe(kitSize);
+  const counts = { passed: 0, refused: 0, skipped: 0 };
+  for (const status of ['passed', 'refused', 'skipped'] as const) counts[status] = await numberOf(`.${status}`);
+  expect(counts.passed + counts.refused + counts.skipped).toBe(kitSize);
+  const title = await kit.locator('h3').textContent();
+  expect(title).toContain(`✓ ${counts.passed} pass`);
+  expect(title!.includes('⊘')).toBe(counts.refused > 0);
+  if (counts.refused > 0) expect(title).toMatch(new RegExp(`⊘ ${counts.refused} refused .*[A-Z]_[A-Z]`));
+  if (counts.skipped > 0) expect(title).toContain(`– ${counts.skipped} skip`);
+  expect(title).not.toContain('✗');
+}
 
 interface Report {
   readonly complete: boolean;

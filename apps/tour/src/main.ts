@@ -1,16 +1,16 @@
 // `pnpm start`: what this machine can run, whether it is right, how fast, what is chosen, and a network that learns on it.
-// Exits with 1 when a case of the kit fails or BatchNorm does not win.
+// Exits with 1 when a case of the kit fails, its matrix has a hole or BatchNorm does not win.
 import { arch, cpus, platform } from 'node:os';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { styleText } from 'node:util';
 import {
   type BackendReport,
-  count,
   makeReportFolder,
   messageLines,
   ProgressLine,
   summaryTable,
+  verdictOf,
   writeReport,
 } from '@batchnorm/conformance-cli';
 import { experiment } from '@batchnorm/example-train-digits';
@@ -43,16 +43,16 @@ const here = found.filter(({ reason }) => reason === null).map(({ candidate }) =
 const reports: BackendReport[] = [];
 for (const { name } of here) {
   const line = new ProgressLine(name);
-  reports.push(await runKit(name, line.onStatus));
-  line.end(false);
+  const report = await runKit(name, line.onStatus);
+  line.end(report);
+  reports.push(report);
 }
 console.log(summaryTable(reports));
 for (const line of messageLines(reports)) console.error(line);
-const conforming = here.filter((_, index) => {
-  const { error, results } = reports[index]!;
-  return error === null && count(results, 'failed') === 0;
-});
-if (conforming.length < here.length) process.exitCode = 1;
+const { ok, lines } = verdictOf(reports);
+for (const line of lines) console.error(line);
+if (!ok) process.exitCode = 1;
+const conforming = here.filter((_, index) => verdictOf([reports[index]!]).ok);
 
 title('How fast are they?');
 const comparison = await compare(conforming, shapes);

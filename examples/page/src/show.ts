@@ -15,7 +15,9 @@ function description({ engine, device, threads, accumulation, fallbackReason }: 
     engine,
     device,
     threads: String(threads),
-    'sums in': accumulation,
+    'sums in': Object.entries(accumulation)
+      .map(([dtype, sums]) => `${sums} (${dtype})`)
+      .join(', '),
     ...(fallbackReason !== null && { 'fell back': fallbackReason }),
   };
   const terms = Object.entries(facts).flatMap(([term, fact]) => [

@@ -1,5 +1,5 @@
 // One `GPU` of gpu.js in one mode: compiles kernels, runs them, and makes sure that this mode is what ran.
-import { BatchNormError, type Execution } from '@batchnorm/core-api';
+import { type Accumulation, BatchNormError, type Execution } from '@batchnorm/core-api';
 import { GPU } from 'gpu.js';
 import { type GpuJsMode, type ModeTraits, traitsOf } from './modes.js';
 import { type Handle, Resident } from './resident.js';
@@ -79,13 +79,13 @@ export class Engine {
   }
 
   /** What runs. Known when a kernel has run. */
-  execution(accumulation: Execution['accumulation']): Execution {
+  execution(accumulation: Accumulation): Execution {
     const engine = this;
     return {
       engine: this.traits.engine,
       device: this.#deviceName(),
       threads: this.mode === 'webasm' ? availableThreads() : 1,
-      accumulation,
+      accumulation: { float32: accumulation },
       get fallbackReason() {
         return engine.#fallbackReason;
       },

@@ -47,18 +47,18 @@ class DeviceArithmetic {
 
   /** The table of moments of a batch. */
   async moments(x: Resident): Promise<Resident> {
-    const { partialMoments, moments } = this.#programs;
-    const sums = await partialMoments.run(x, 1);
-    const result = await moments.run(sums, 1);
-    sums.release();
+    const { partialOffsets, pivots, partialMoments, moments } = this.#programs;
+    const offsets = await partialOffsets.run(x, 1);
+    const around = await pivots.run(offsets, x, 1);
+    offsets.release();
+    const sums = await partialMoments.run(x, around, 1);
+    const result = await moments.run(sums, around, 1);
+    for (const resident of [sums, around]) resident.release();
     return result;
   }
 
   /** The table of coefficients by which a batch's own moments normalise it. */
-  coefficientsOf(moments: Resident, { gamma, beta, epsilon }: ForwardInput<Memory>): Promise<Resident> {
-    const parameters = new Float32Array(gamma.length + beta.length);
-    parameters.set(gamma);
-    parameters.set(beta, gamma.length);
+  coefficientsOf(moments: Resident, parameters: Float32Array, epsilon: number): Promise<Resident> {
     return this.#programs.coefficients.run(moments, parameters, epsilon, 1);
   }
 
@@ -111,9 +111,10 @@ export class GpuJsKernels implements Kernels {
   }
 
   async forwardTraining(input: ForwardTrainingInput<HostMemory>): Promise<ForwardTrainingOutput<HostMemory>> {
+    const parameters = parametersOf(input);
     const x = await this.#upload(input.x);
     const moments = await this.#arithmetic.moments(x);
-    const saved = new SavedForward(x, await this.#arithmetic.coefficientsOf(moments, input));
+    const saved = new SavedForward(x, await this.#arithmetic.coefficientsOf(moments, parameters, input.epsilon));
     const y = await this.#arithmetic.normalize(x, saved.coefficients);
     const statistics = statisticsOf(await moments.read(), this.#arithmetic.extent);
     moments.release();
@@ -179,9 +180,9 @@ class DeviceOperations implements Operations<DeviceMemory> {
 
   async forwardTraining(input: ForwardTrainingInput<DeviceMemory>): Promise<ForwardTrainingOutput<DeviceMemory>> {
     const { extent } = this.#arithmetic;
-    const x = residentOf(input.x);
-    const moments = await this.#arithmetic.moments(x);
-    const coefficients = await this.#arithmetic.coefficientsOf(moments, input);
+    const parameters = parametersOf(input);
+    const moments = await this.#arithmetic.moments(residentOf(input.x));
+    const coefficients = await this.#arithmetic.coefficientsOf(moments, parameters, input.epsilon);
     const statistics = onDevice([moments], (table) => statisticsOf(table, extent));
     return { ...(await this.#normalize(input, coefficients)), statistics };
   }
@@ -232,6 +233,14 @@ class DeviceOperations implements Operations<DeviceMemory> {
     (out as GpuJsTensor).adopt(result);
     return out;
   }
+}
+
+/** gamma, then beta, as they are now: whose they are may change them while the device computes. */
+function parametersOf({ gamma, beta }: ForwardInput<Memory>): Float32Array {
+  const parameters = new Float32Array(gamma.length + beta.length);
+  parameters.set(gamma);
+  parameters.set(beta, gamma.length);
+  return parameters;
 }
 
 function residentOf(tensor: DeviceMemory['activation']): Resident {

@@ -1,5 +1,5 @@
 // Whether a mode really works here, found out with a tiny kernel.
-import { BatchNormError, type Execution } from '@batchnorm/core-api';
+import { type Accumulation, BatchNormError } from '@batchnorm/core-api';
 import { Engine } from './engine.js';
 import { type GpuJsMode, traitsOf } from './modes.js';
 import { coefficientRows, sourcesFor } from './sources.js';
@@ -11,7 +11,7 @@ const compensatedSum = 1 + 2 ** -22;
 export interface Opened {
   readonly engine: Engine;
   /** How sums are accumulated: compensation works where arithmetic is IEEE float32 and the compiler leaves it alone. */
-  readonly accumulation: Execution['accumulation'];
+  readonly accumulation: Accumulation;
 }
 
 /** Opens a mode. Errors: `BACKEND_UNAVAILABLE` with the reason, `BACKEND_FELL_BACK`. */

@@ -15,11 +15,13 @@ export interface Source {
 }
 
 /** Tables hold vectors of [C], row by row: row r of channel c lies at r·C + c. */
-export const momentRows: readonly string[] = ['sumHigh', 'sumLow', 'squaresHigh', 'squaresLow', 'pivot'];
+export const momentRows: readonly string[] = ['pivot', 'sumHigh', 'sumLow', 'squaresHigh', 'squaresLow'];
 export const coefficientRows: readonly string[] = ['meanHigh', 'meanLow', 'invStd', 'scale', 'shift'];
 export const gradientRows: readonly string[] = ['dbetaHigh', 'dbetaLow', 'dgamma', 'dyMean', 'slope'];
 
 export interface Sources {
+  readonly partialOffsets: Source;
+  readonly pivots: Source;
   readonly partialMoments: Source;
   readonly moments: Source;
   readonly coefficients: Source;
@@ -32,6 +34,9 @@ export interface Sources {
 
 /** Declares the constant `name`: what element `k` adds to a sum. */
 type Term = (name: string) => string;
+
+/** Adds the constants of these names to the sum `high` + `low`. */
+type Addition = (names: readonly string[]) => string;
 
 /** So many terms a turn, where the blocks of a sum can be cut so: loops and index arithmetic are half the time of a sum. */
 const turn = 4;
@@ -65,8 +70,10 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
   const [outer, inner] = C === 1 ? [1, M] : [extent.outer, extent.inner];
   const blocks = blocksOf(M);
   const blockLength = Math.ceil(M / blocks);
-  // Of an activation, of the blocks of both sums and the pivots, or of a table.
-  const mostThreads = Math.max(M, 2 * blocks + 1, coefficientRows.length) * C;
+  // Of an activation, of the blocks of two sums, or of a table.
+  const mostThreads = Math.max(M, 2 * blocks, coefficientRows.length) * C;
+  /** Times 1/M: two roundings, where a GPU's division may be off by some units. */
+  const overM = (value: string) => `(${value} * ${1 / M})`;
 
   /** Declares `quotient` = ⌊dividend / divisor⌋ of integers, exactly, though a GPU's division is not exact. */
   const divide = (quotient: string, dividend: string, divisor: number) => {
@@ -123,15 +130,18 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
          i = i + 1;
          if (i >= ${inner}) { i = 0; k = k + ${(C - 1) * inner}; }`;
 
+  const compensated: Addition = (names) => names.map((name, n) => add('high', 'low', name, String(n))).join('');
+  const plain: Addition = (names) => `high = high + (${names.join(' + ')});`;
+
   /**
-   * First stage: sums over the blocks of a channel's values, a row of threads for each block of `first`, then of `second`, and
-   * below them, where there is a `last`, a row of its values. `head` declares what does not change with the element.
+   * First stage: sums of each term over the blocks of a channel's values, a row of threads for each block of the first term, then
+   * of the second, if there is one. `head` declares what does not change with the element.
    */
-  const partialSums = (args: string, head: string, first: Term, second: Term, last?: string): Source =>
+  const partialSums = (args: string, head: string, terms: readonly [Term, Term?], addition: Addition): Source =>
     kernel(
       `${args}, one`,
       C,
-      2 * blocks + (last === undefined ? 0 : 1),
+      terms.length * blocks,
       `const c = column;
       let block = row;
       if (row >= ${blocks}) block = row - ${blocks};
@@ -142,53 +152,43 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       let k = (o * ${C} + c) * ${inner} + i;
       let high = 0;
       let low = 0;
-      if (row < ${blocks}) {
-        ${sumOfBlock(first)}
-      } else {
-        ${last === undefined ? sumOfBlock(second) : `if (row < ${2 * blocks}) { ${sumOfBlock(second)} } else { high = ${last}; }`}
-      }
+      ${terms.length === 1 ? '' : `if (row < ${blocks})`} { ${sumOfBlock(terms[0], addition)} }
+      ${terms[1] === undefined ? '' : `else { ${sumOfBlock(terms[1], addition)} }`}
       return high + low;`,
     );
 
   /** Adds up a term over a block. */
-  const sumOfBlock = (term: Term): string => {
+  const sumOfBlock = (term: Term, addition: Addition): string => {
     if (blocks * blockLength === M && blockLength % turn === 0) {
-      const terms = Array.from(
-        { length: turn },
-        (_, n) => `
-          ${term(`term${n}`)}
-          ${add('high', 'low', `term${n}`, String(n))}
-          ${advance}`,
-      );
-      return `for (let n = 0; n < ${blockLength / turn}; n++) { ${terms.join('')} }`;
+      const names = Array.from({ length: turn }, (_, n) => `term${n}`);
+      const terms = names.map((name) => `${term(name)} ${advance}`).join('');
+      return `for (let n = 0; n < ${blockLength / turn}; n++) { ${terms} ${addition(names)} }`;
     }
     return `for (let n = 0; n < ${blockLength}; n++) {
-      if (begin + n < ${M}) {
-        ${term('term')}
-        ${add('high', 'low', 'term')}
-      }
+      if (begin + n < ${M}) { ${term('term')} ${addition(['term'])} }
       ${advance}
     }`;
   };
 
-  /** Second stage: adds up the blocks of both sums, a and b, for a table whose row `results` puts into `result`. */
-  const merge = (args: string, rows: readonly string[], results: string): Source =>
+  /** Second stage: adds up the blocks of each sum that is named, for a table whose row `results` puts into `result`. */
+  const merge = (args: string, names: readonly string[], rows: readonly string[], results: string): Source =>
     kernel(
-      `sums, ${args}one`,
+      `sums, ${args}, one`,
       C,
       rows.length,
       `const c = column;
-      let aHigh = 0;
-      let aLow = 0;
-      let bHigh = 0;
-      let bLow = 0;
+      ${names.map((name) => `let ${name}High = 0; let ${name}Low = 0;`).join('\n')}
       for (let block = 0; block < ${blocks}; block++) {
-        const a = sums[block * ${C} + c];
-        const b = sums[(${blocks} + block) * ${C} + c];
-        ${add('aHigh', 'aLow', 'a', 'A')}
-        ${add('bHigh', 'bLow', 'b', 'B')}
+        ${names
+          .map(
+            (name, index) => `
+            const ${name} = sums[(${index * blocks} + block) * ${C} + c];
+            ${add(`${name}High`, `${name}Low`, name, name)}`,
+          )
+          .join('')}
       }
-      ${results}`,
+      ${results}
+      ${rowOf(rows)}`,
     );
 
   /** Returns the value that is named like the row of the table. */
@@ -200,53 +200,54 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       .join('\n')}
     return result;`;
 
-  const valueAt = (o: number, i: number) => `x[(${o * C} + c) * ${inner} + ${i}]`;
+  const firstOfChannel = `x[c * ${inner}]`;
   const coefficient = (name: string) => `coefficients[${coefficientRows.indexOf(name) * C} + c]`;
   const gradient = (name: string) => `gradients[${gradientRows.indexOf(name) * C} + c]`;
   const moment = (name: string) => `moments[${momentRows.indexOf(name) * C} + c]`;
 
   return {
-    // Σ d and Σ d², d = x − pivot, and below them the pivots: the median of three values of a channel, so that one outlier
-    // does no harm.
-    partialMoments: partialSums(
+    // A pivot is the mean, rounded. No value of the channel is nearer to the mean than that, so whatever the values are, their
+    // pivot is within one deviation (docs/numerics.md). It is found from any value, here the first, and need not be exact.
+    partialOffsets: partialSums(
       'x',
-      `const first = ${valueAt(0, 0)};
-      const middle = ${valueAt(Math.floor(outer / 2), Math.floor(inner / 2))};
-      const last = ${valueAt(outer - 1, inner - 1)};
-      const pivot = Math.max(Math.min(first, middle), Math.min(Math.max(first, middle), last));`,
-      (term) => `const ${term} = Math.fround(x[k] - pivot);`,
-      (term) =>
-        `const ${term}Root = Math.fround(x[k] - pivot); const ${term} = Math.fround(${term}Root * ${term}Root);`,
-      'pivot',
+      `const first = ${firstOfChannel};`,
+      [(term) => `const ${term} = Math.fround(x[k] - first);`],
+      plain,
     ),
 
-    moments: merge(
-      '',
-      momentRows,
-      `const sumHigh = aHigh;
-      const sumLow = aLow;
-      const squaresHigh = bHigh;
-      const squaresLow = bLow;
-      const pivot = sums[${2 * blocks * C} + c];
-      ${rowOf(momentRows)}`,
+    pivots: merge(
+      'x',
+      ['offset'],
+      ['pivot'],
+      `const pivot = Math.fround(${firstOfChannel} + Math.fround(${overM('(offsetHigh + offsetLow)')}));`,
     ),
 
-    // y = (x − meanHigh) · scale + shift, where shift has the rest of the mean: meanLow · scale is small beside beta or y.
+    // Σ d and Σ d², d = x − pivot.
+    partialMoments: partialSums(
+      'x, pivots',
+      'const pivot = pivots[c];',
+      [
+        (term) => `const ${term} = Math.fround(x[k] - pivot);`,
+        (term) =>
+          `const ${term}Root = Math.fround(x[k] - pivot); const ${term} = Math.fround(${term}Root * ${term}Root);`,
+      ],
+      compensated,
+    ),
+
+    moments: merge('pivots', ['sum', 'squares'], momentRows, 'const pivot = pivots[c];'),
+
+    // y = (x − meanHigh) · scale + shift, where shift has the rest of the mean: meanLow is at most a deviation.
     // 1/√ is refined by a Newton step, because a GPU's square root and division may be some units off.
     coefficients: kernel(
       'moments, parameters, epsilon, one',
       C,
       coefficientRows.length,
       `const c = column;
-      const pivot = ${moment('pivot')};
+      const meanHigh = ${moment('pivot')};
       const total = ${moment('sumHigh')} + ${moment('sumLow')};
-      const delta = Math.fround(total / ${M});
-      const meanHigh = Math.fround(pivot + delta) * one;
-      const taken = Math.fround(meanHigh - pivot) * one;
-      const rest = Math.fround(pivot - Math.fround(meanHigh - taken) * one) * one;
-      const meanLow = Math.fround(rest + Math.fround(delta - taken));
-      const squares = ${moment('squaresHigh')} - total * delta + ${moment('squaresLow')};
-      const variance = Math.max(0, squares / ${M}) + epsilon;
+      const meanLow = Math.fround(${overM('total')});
+      const squares = ${moment('squaresHigh')} - total * meanLow + ${moment('squaresLow')};
+      const variance = Math.max(0, ${overM('squares')}) + epsilon;
       const rough = 1 / Math.sqrt(variance);
       const invStd = rough * (1.5 - 0.5 * variance * rough * rough);
       const scale = parameters[c] * invStd;
@@ -263,22 +264,23 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
     partialGradients: partialSums(
       'x, dy, coefficients',
       `const meanHigh = ${coefficient('meanHigh')};`,
-      (term) => `const ${term} = dy[k];`,
-      (term) => `const ${term} = Math.fround(dy[k] * Math.fround(x[k] - meanHigh));`,
+      [
+        (term) => `const ${term} = dy[k];`,
+        (term) => `const ${term} = Math.fround(dy[k] * Math.fround(x[k] - meanHigh));`,
+      ],
+      compensated,
     ),
 
     // dx = scale · (dy − dyMean − (x − meanHigh) · slope), where dyMean has the rest of the mean.
     gradients: merge(
-      'coefficients, ',
+      'coefficients',
+      ['dbeta', 'product'],
       gradientRows,
-      `const dbetaHigh = aHigh;
-      const dbetaLow = aLow;
-      const meanLow = ${coefficient('meanLow')};
+      `const meanLow = ${coefficient('meanLow')};
       const invStd = ${coefficient('invStd')};
-      const dgamma = (bHigh - meanLow * aHigh + bLow) * invStd;
-      const slope = (dgamma * invStd) / ${M};
-      const dyMean = (aHigh + aLow) / ${M} - meanLow * slope;
-      ${rowOf(gradientRows)}`,
+      const dgamma = (productHigh - meanLow * dbetaHigh + productLow) * invStd;
+      const slope = ${overM('(dgamma * invStd)')};
+      const dyMean = ${overM('(dbetaHigh + dbetaLow)')} - meanLow * slope;`,
     ),
 
     inputGradient: elementwise(

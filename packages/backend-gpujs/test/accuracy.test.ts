@@ -18,7 +18,7 @@ await describeModes(modesHere, (mode, create) => {
 
   it('sums are compensated: the shader compiler has left TwoSum alone', async () => {
     const backend = await create();
-    expect(backend.execution.accumulation).toBe('compensated-float32');
+    expect(backend.execution.accumulation).toEqual({ float32: 'compensated-float32' });
     await backend.dispose();
     // 16,384 values: plain float32 sums would lose several of these units.
     const { dbeta, exact } = await trained([16384, 3]);

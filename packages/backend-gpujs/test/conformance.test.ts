@@ -1,7 +1,8 @@
 // The golden cases in every mode, in Node and in Chromium.
 import { describeBackend } from '@batchnorm/browser/describe-backend';
 import { describeConformance } from '@batchnorm/conformance';
-import { describe, expect, it } from 'vitest';
+import * as vitest from 'vitest';
+import { expect, it } from 'vitest';
 import { createGpuJsBackend } from '../src/index.js';
 
 const inBrowser = 'document' in globalThis;
@@ -17,5 +18,5 @@ if (inBrowser) {
 
 for (const mode of modes) {
   const create = () => createGpuJsBackend({ mode });
-  await describeBackend(`gpujs-${mode}`, create, (name) => describeConformance(name, create, { describe, it, expect }));
+  await describeBackend(`gpujs-${mode}`, create, (name) => describeConformance(name, create, vitest));
 }

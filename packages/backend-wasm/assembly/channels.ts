@@ -7,8 +7,8 @@ import {
 } from './tables';
 import { addTo, pairAt, rounded, storePair } from './vectors';
 
-/** Values of a channel whose mean is its pivot. */
-const samples: i32 = 16;
+/** Values of a channel whose mean is its pivot: so many that chance leads the pivots of some thousand channels no deviation astray. */
+const samples: i32 = 20;
 
 @inline
 function at(table: usize, c: i32): usize {
@@ -24,14 +24,15 @@ export function clearSums(job: Job, from: i32, to: i32): void {
 }
 
 /**
- * The mean of some values, far apart: one outlier among them can't spoil it, nor can values that drift. Computed around the
- * first one, so that a constant is its own pivot to the bit.
+ * The mean of some values, far apart: as near to the mean of all as it needs to be, unless values conspire (see
+ * `batchStatistics`). They are not a whole part of all apart, so that those of images are not all from their corners. Computed
+ * around the first one, so that a constant is its own pivot to the bit.
  */
 export function choosePivots<T>(job: Job, from: i32, to: i32): void {
   const inner = job.inner;
   const M = job.outer * inner;
   const count = min(samples, M);
-  const step = M / count;
+  const step = max(1, M / (count + 1));
   const pivot = centerOf<T>(job);
   for (let c = from; c < to; c++) {
     store<T>(pivot + <usize>c * sizeof<T>(), load<T>(job.x + <usize>c * inner * sizeof<T>()));
@@ -81,13 +82,13 @@ function mergeSections(job: Job, from: i32, to: i32): void {
 }
 
 /**
- * Batch mean p + s/M and population variance (q − s²/M)/M, of s = Σ (x − p) and q = Σ (x − p)². Whether a pivot was so far
- * from its mean, by more than four deviations, that q − s²/M has lost digits: then the mean is the pivot, and there are no sums.
+ * Batch mean p + s/M and population variance (q − s²/M)/M, of s = Σ (x − p) and q = Σ (x − p)². Whether a pivot was farther from
+ * its mean than a deviation, so that q − s²/M may have lost digits: then the mean is the pivot, which no value is nearer to the
+ * mean than, and there are no sums (docs/numerics.md).
  */
 export function batchStatistics<T>(job: Job, from: i32, to: i32): bool {
   mergeSections(job, from, to);
   const M = f64x2.splat(<f64>job.outer * <f64>job.inner);
-  const far = f64x2.splat(16);
   let anyFar = v128.splat<i64>(0);
   for (let c = from; c < to; c += 2) {
     const pivot = centerOf<T>(job) + <usize>c * sizeof<T>();
@@ -97,7 +98,7 @@ export function batchStatistics<T>(job: Job, from: i32, to: i32): bool {
     const p = pairAt<T>(pivot);
     const mean = f64x2.add(p, offset);
     const next = rounded<T>(mean);
-    const isFar = v128.and(f64x2.gt(f64x2.mul(offset, offset), f64x2.mul(far, variance)), f64x2.ne(next, p));
+    const isFar = v128.and(f64x2.gt(f64x2.mul(offset, offset), variance), f64x2.ne(next, p));
     anyFar = v128.or(anyFar, c + 1 < to ? isFar : i64x2.replace_lane(isFar, 1, 0));
     storePair<T>(pivot, next);
     v128.store(at(meanOf(job), c), mean);

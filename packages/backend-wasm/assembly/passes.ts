@@ -10,8 +10,11 @@ import {
 
 /** Channels of fewer values than this are added up in float64 from the first addition. */
 const manyValues: i32 = 64;
-/** Rows of float64 whose sums are a block, and elements of a run: no chain of additions is longer than the bound knows. */
-const rowsOfBlock: i32 = 256;
+/**
+ * Values of a float64 channel whose sum is a block, rows or short runs, and elements of a run: no chain of additions is longer than
+ * the bound knows.
+ */
+const valuesOfBlock: i32 = 256;
 const runOfBlock: i32 = 1024;
 
 /** Bytes that no cache holds, as far as a pass can hope. */
@@ -46,7 +49,13 @@ export function gradientSums<T>(job: Job, from: i32, to: i32, first: i32, last: 
 
 function addUp<T>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
   if (isRows(job)) addUpRows<T>(job, from, to, first, last, ofGradient);
-  else for (let o = first; o < last; o++) addUpRuns<T>(job, from, to, o, ofGradient);
+  else {
+    const runsOfBlock = (valuesOfBlock + job.inner - 1) / job.inner;
+    for (let o = first; o < last; o++) {
+      addUpRuns<T>(job, from, to, o, ofGradient);
+      if (sizeof<T>() == 8 && ((o + 1) % runsOfBlock == 0 || o + 1 == job.outer)) closeBlock(job, o / job.section, from, to);
+    }
+  }
 }
 
 /** Sections and blocks end at fixed rows. */
@@ -58,7 +67,7 @@ function addUpRows<T>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGra
     const section = r / job.section;
     const begin = section * job.section;
     let end = min(begin + job.section, job.outer);
-    if (sizeof<T>() == 8) end = min(end, begin + ((r - begin) / rowsOfBlock + 1) * rowsOfBlock);
+    if (sizeof<T>() == 8) end = min(end, begin + ((r - begin) / valuesOfBlock + 1) * valuesOfBlock);
     const stop = min(end, last);
     const sum = sizeof<T>() == 8 ? blockSumOf(job, section) : sumOf(job, section);
     const products = sizeof<T>() == 8 ? blockProductsOf(job, section) : productsOf(job, section);
@@ -77,7 +86,8 @@ function addUpRuns<T>(job: Job, from: i32, to: i32, o: i32, ofGradient: bool): v
   let skip = offsetAt<T>(job, o, from);
   for (let c = from; c < to; c++) {
     const p = load<T>(centerOf<T>(job) + <usize>c * sizeof<T>());
-    const sum = sumOf(job, section) + (<usize>c << 3), products = productsOf(job, section) + (<usize>c << 3);
+    const sum = (sizeof<T>() == 8 ? blockSumOf(job, section) : sumOf(job, section)) + (<usize>c << 3);
+    const products = (sizeof<T>() == 8 ? blockProductsOf(job, section) : productsOf(job, section)) + (<usize>c << 3);
     for (let i = 0; i < inner; ) {
       const count = sizeof<T>() == 8 ? min(inner - i, runOfBlock) : inner;
       if (ofGradient) runs.gradientSums<T>(job.x + skip, job.dy + skip, count, exact, p, sum, products);

@@ -101,7 +101,7 @@ class WasmBackend implements Backend {
       engine: hasRelaxedSimd() ? 'WebAssembly relaxed SIMD' : 'WebAssembly SIMD',
       device: 'cpu',
       threads,
-      accumulation: 'blocked-float32',
+      accumulation: { float32: 'blocked-float32', float64: 'float64' },
       fallbackReason,
     };
     this.#engines = { backend: this, host, device, assertUsable: () => this.#assertUsable() };

@@ -9,7 +9,7 @@ import { pitchOf, type SavedForward } from './saved-forward.js';
 /** What a part should have at most: a quarter of a usual L2 cache. */
 const partBytes = 256 << 10;
 /** Values of a channel that make its pivot (assembly/channels.ts). */
-const samples = 16;
+const samples = 20;
 
 export class HostParts {
   readonly #memory: KernelMemory;
@@ -141,8 +141,9 @@ export class HostParts {
   #copySamples(x: FloatArray, copy: number): void {
     const { outer, channels, inner } = this.#plan.extent;
     const room = this.#room.subarray(copy / bytesPerElement[this.#plan.dtype]);
-    const count = Math.min(samples, outer * inner);
-    const step = Math.floor((outer * inner) / count);
+    const M = outer * inner;
+    const count = Math.min(samples, M);
+    const step = Math.max(1, Math.floor(M / (count + 1)));
     for (let j = 0; j < count * step; j += step) {
       const first = Math.floor(j / inner) * channels * inner + (j % inner);
       for (let k = first, n = 0; n < channels; n++, k += inner) room[k] = x[k]!;

@@ -1,12 +1,13 @@
 // The kit at one and at two threads, in Node and in Chromium.
 import { nameHere } from '@batchnorm/browser/describe-backend';
 import { describeConformance } from '@batchnorm/conformance';
-import { describe, expect, it } from 'vitest';
+import * as vitest from 'vitest';
+import { expect, it } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
 
 for (const threads of [1, 2]) {
   const create = () => createWasmBackend({ threads });
-  describeConformance(nameHere(`wasm, ${threads} threads`), create, { describe, it, expect });
+  describeConformance(nameHere(`wasm, ${threads} threads`), create, vitest);
 
   it(`${threads} threads are what really runs`, async () => {
     const backend = await create();

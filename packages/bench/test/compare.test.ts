@@ -4,7 +4,13 @@ import { type CompareOptions, compareTrees } from '../src/compare/compare.js';
 import type { Preparation, Request, Runner } from '../src/runners/runner.js';
 import { comparisonMarkdown, summaryOf } from '../src/terminal/comparison-table.js';
 
-const description = { engine: 'test', threads: 1, accumulation: 'float64' as const, creation: 0, preparation: 0 };
+const description = {
+  engine: 'test',
+  threads: 1,
+  accumulation: { float32: 'float64', float64: 'float64' } as const,
+  creation: 0,
+  preparation: 0,
+};
 const right = { overBound: 0.1, ulps: 0.5, wrong: null };
 
 /** A side that says what its calls take. */

@@ -20,7 +20,13 @@ export function forwardOnly(name: string, spoil: (y: Float32Array) => void = () 
         spoil(y);
       };
       return {
-        description: { engine: 'test', threads: 1, accumulation: 'float64' as const, creation: 0, preparation: 0 },
+        description: {
+          engine: 'test',
+          threads: 1,
+          accumulation: { float32: 'float64', float64: 'float64' } as const,
+          creation: 0,
+          preparation: 0,
+        },
         tasks: [{ operation: 'forward-training' as const, memory: 'host' as const, run, results: () => ({ y }) }],
         dispose: () => {},
       };

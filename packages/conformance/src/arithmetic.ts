@@ -1,6 +1,33 @@
 // What roundings do to sums and to the statistics that are made of them, by the arithmetic that a backend declares: worst
 // cases to first order, derived in docs/numerics.md.
-import type { Accumulation, Dtype } from '@batchnorm/core-api';
+import type { Accumulation, Backend, Dtype, Execution } from '@batchnorm/core-api';
+
+/** What the backend declares for `dtype`. Errors: when it has the dtype and declares nothing. */
+export function accumulationOf({ name, execution }: Backend, dtype: Dtype): Accumulation {
+  const declared = byDtype(execution.accumulation)[dtype];
+  if (declared === undefined || !accumulations.includes(declared)) {
+    throw new Error(
+      `execution.accumulation.${dtype} of backend '${name}': received ${declared}, expected ${accumulations.join(', ')}`,
+    );
+  }
+  return declared;
+}
+
+/** One word, as backends said before there was one for each dtype, was about float32: float64 was added up in float64. */
+function byDtype(accumulation: Execution['accumulation'] | Accumulation): Execution['accumulation'] {
+  return typeof accumulation === 'string' ? { float32: accumulation, float64: 'float64' } : accumulation;
+}
+
+/** As reports show it: `float64`, or `blocked-float32 (float32), float64 (float64)` where dtypes differ. */
+export function describeAccumulation(accumulation: Execution['accumulation']): string {
+  const [one, ...others] = new Set(Object.values(byDtype(accumulation)));
+  if (one !== undefined && others.length === 0) return one;
+  return Object.entries(byDtype(accumulation))
+    .map(([dtype, sums]) => `${sums} (${dtype})`)
+    .join(', ');
+}
+
+const accumulations: readonly Accumulation[] = ['float64', 'blocked-float32', 'compensated-float32', 'float32'];
 
 /** Unit roundoff: half the distance from 1 to the next number. */
 export const unitRoundoff: Readonly<Record<Dtype, number>> = { float32: 2 ** -24, float64: 2 ** -53 };
@@ -8,12 +35,17 @@ export const unitRoundoff: Readonly<Record<Dtype, number>> = { float32: 2 ** -24
 /** What a term may lose that is too small for its dtype: some processors know no numbers below the normal ones. */
 const smallestNormal: Readonly<Record<Dtype, number>> = { float32: 2 ** -126, float64: 2 ** -1022 };
 
-/** A pivot's distance from the mean of what is summed around it: squared, at most so many variances. */
-const pivotDistance = 1;
+/**
+ * A pivot's distance from the mean of what is summed around it, in deviations, at most. Numbers of a dtype are no nearer to their
+ * mean than the mean rounded to that dtype is; and a float32 sum that finds it errs by M roundings.
+ */
+function pivotDistance(terms: Dtype, valuesPerChannel: number): number {
+  return 1 + 4 * valuesPerChannel * unitRoundoff[terms];
+}
 
-/** S: the longest chain of additions in a sum of M terms, with blocks of at most 256 terms merged one by one. */
+/** S: the longest chain of additions in a sum of M terms, with blocks of 64 to 1024 terms merged one by one. */
 function longestChain(valuesPerChannel: number): number {
-  return Math.min(valuesPerChannel, 256 + Math.ceil(valuesPerChannel / 256));
+  return Math.min(valuesPerChannel, 1024 + Math.ceil(valuesPerChannel / 64));
 }
 
 /** The dtype of the terms: what is added up has been rounded to it. */
@@ -35,9 +67,23 @@ export function errorOfSum(accumulation: Accumulation, valuesPerChannel: number)
 
 /** Absolute errors of a channel's mean and variance. */
 export interface StatisticsErrors {
-  readonly mean: number;
-  readonly variance: number;
+  mean: number;
+  variance: number;
 }
+
+/**
+ * Of the mean in deviations, and of the variance relative to it, when deviations from a pivot are summed: `sum` is the error of a
+ * sum, `u` the unit roundoff of its terms, `distance` the pivot's in deviations.
+ */
+function errorsAroundPivot(sum: number, u: number, distance: number): StatisticsErrors {
+  /** The root of the mean of the terms' squares, which is at least the mean of their sizes. */
+  const size = Math.hypot(1, distance);
+  const [ofDeviations, ofSquares] = [sum + u, sum + 3 * u];
+  return { mean: ofDeviations * size, variance: ofSquares * size ** 2 + 2 * ofDeviations * size * distance };
+}
+
+/** Values of a first block that float64 sums may take around one of them. */
+const firstBlock = 8;
 
 /** The largest errors of the statistics of a batch, in one arithmetic. */
 function errorsOfBatch(
@@ -48,16 +94,28 @@ function errorsOfBatch(
 ): StatisticsErrors {
   const terms = termsOf(accumulation);
   const u = unitRoundoff[terms];
-  const K = pivotDistance;
   const sum = errorOfSum(accumulation, valuesPerChannel);
-  const [ofDeviations, ofSquares] = [sum + u, sum + 3 * u];
-  // Plain sums of values have the mean in their terms; those that take care of their roundings are of deviations from a pivot.
+  const distance = pivotDistance(terms, valuesPerChannel);
+  const relative = errorsAroundPivot(sum, u, distance);
+  if (accumulation === 'float64') {
+    const n = Math.min(firstBlock, valuesPerChannel);
+    const first = errorsAroundPivot(n * u, u, Math.sqrt(n - 1));
+    relative.mean += first.mean;
+    relative.variance += first.variance;
+  }
+  if (accumulation === 'compensated-float32' || accumulation === 'float32') {
+    // There is nothing but float32: what is made of the sums is rounded to it, too.
+    relative.mean += 3 * u * distance;
+    relative.variance += 5 * u * (1 + distance ** 2);
+  }
+  // Sums that take no care of their roundings may be of values, which have the mean in them. A mean is rounded in any case.
   const isPlain = accumulation === 'float64' || accumulation === 'float32';
-  const absolute = Math.abs(mean);
-  const meanError =
-    ofDeviations * Math.sqrt((1 + K) * variance) + (isPlain ? ofDeviations : unitRoundoff.float64) * absolute;
-  const varianceError = (ofSquares * (1 + K) + 2 * ofDeviations * Math.sqrt(K * (1 + K))) * variance + meanError ** 2;
-  return { mean: meanError + smallestNormal[terms], variance: varianceError + smallestNormal[terms] };
+  const ofMean = isPlain ? sum + u : unitRoundoff.float64;
+  const meanError = relative.mean * Math.sqrt(variance) + ofMean * Math.abs(mean);
+  return {
+    mean: meanError + smallestNormal[terms],
+    variance: relative.variance * variance + meanError ** 2 + smallestNormal[terms],
+  };
 }
 
 /** How far a backend's statistics of a batch may lie from the golden ones, which have float64 roundings of their own. */

@@ -2,6 +2,18 @@
 import type { FixtureFile } from './fixtures/fixture-case.js';
 import { parseFixtureFile } from './fixtures/parse-fixture-file.js';
 
+let files: Promise<readonly FixtureFile[]> | undefined;
+
+/** Reads the golden files, once: when somebody first asks for them. Errors: those of reading. */
+export function builtInFixtures(): Promise<readonly FixtureFile[]> {
+  // Bundlers find the files by these literal URLs.
+  files ??= Promise.all([
+    load('seed-numpy.json', new URL('../fixtures/seed-numpy.json', import.meta.url)),
+    load('pytorch.json', new URL('../fixtures/pytorch.json', import.meta.url)),
+  ]);
+  return files;
+}
+
 async function load(name: string, url: URL): Promise<FixtureFile> {
   return parseFixtureFile(name, JSON.parse(await readText(url)));
 }
@@ -11,9 +23,3 @@ async function readText(url: URL): Promise<string> {
   // Not an import, so that bundlers of pages do not look for it.
   return process.getBuiltinModule('node:fs/promises').readFile(url, 'utf8');
 }
-
-// Bundlers find the files by these literal URLs. Awaited here, so that suites can be described synchronously.
-export const builtInFixtures: readonly FixtureFile[] = await Promise.all([
-  load('seed-numpy.json', new URL('../fixtures/seed-numpy.json', import.meta.url)),
-  load('pytorch.json', new URL('../fixtures/pytorch.json', import.meta.url)),
-]);

@@ -2,11 +2,14 @@
 import type { Backend, Dtype, ErrorCode, MaybePromise } from '@batchnorm/core-api';
 import type { Comparison } from './compare.js';
 
+/** In the order of reports. */
+export const groups = ['golden', 'exact', 'adversarial', 'behaviour', 'kernels', 'programs'] as const;
+
 /**
  * `golden` results of others; inputs with `exact` results; `adversarial` inputs; `behaviour` of buffers, calls and errors; the
  * contract of `kernels` by itself; random `programs`.
  */
-export type Group = 'golden' | 'exact' | 'adversarial' | 'behaviour' | 'kernels' | 'programs';
+export type Group = (typeof groups)[number];
 
 /** Where activations lie. */
 export type MemoryKind = 'host' | 'device';

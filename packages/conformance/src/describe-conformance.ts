@@ -1,40 +1,71 @@
-// The suite for a test runner: vitest, node:test and Jest-like ones, with ES modules.
+// The suite for a test runner: vitest, node:test and Jest as they are, and what is like one of them.
 import type { Backend, MaybePromise } from '@batchnorm/core-api';
-import { dtypes, runCase } from './conformance.js';
+import { type CaseResult, dtypes, runCase } from './conformance.js';
+import { countsLine, explanations, reasonOf } from './counts.js';
 import { suite } from './suite.js';
 
-/** What the suite needs of a test runner. */
+/** A test runner: `import * as vitest from 'vitest'`, `* as test from 'node:test'` or `* as jest from '@jest/globals'`; or its functions. */
 export interface TestApi {
   describe(name: string, body: () => void): unknown;
-  it(name: string, body: () => Promise<void>): unknown;
+  it(name: string, body: (...context: unknown[]) => Promise<void>): unknown;
+  /** What runs after the tests of a `describe`: vitest's and Jest's name, or */
+  afterAll?: (hook: () => Promise<void>) => unknown;
+  /** that of node:test and Mocha. One of them is needed. */
+  after?: (hook: () => Promise<void>) => unknown;
   /** Where the runner has one, failures are shown as a diff of its own. */
   expect?: (value: unknown) => { toEqual(expected: unknown): unknown };
 }
 
+/** What runners hand to a test, as its argument or as `this`, to skip itself. */
+interface TestContext {
+  skip?(reason: string): void;
+}
+
 /**
  * Describes one test for each case and dtype; call it at the top of a test file. `factory` makes one backend for all of
- * them, which the last one disposes, and another for cases that dispose theirs.
+ * them, when the first of them needs it; a hook after the last disposes it and prints how many passed, failed, were
+ * refused and skipped. For cases that dispose theirs it makes another.
+ *
+ * A refused case is a passing test. A skipped one is skipped with its reason, where the runner lets a running test do so.
+ * A factory that fails is asked once, and every test fails for its reason. Errors: `TypeError` for a runner without hooks.
  */
 export function describeConformance(name: string, factory: () => MaybePromise<Backend>, api: TestApi): void {
   const { describe, it } = api;
+  const after = api.afterAll ?? api.after;
+  if (!after) {
+    throw new TypeError('describeConformance: received a test runner without hooks, expected its afterAll or after');
+  }
+  const runs = dtypes.flatMap((dtype) => suite.map((one) => ({ one, dtype })));
+  const results = new Map<object, CaseResult>();
   let shared: Promise<Backend> | undefined;
-  let left = dtypes.length * suite.length;
+  let skipsAreShown = true;
+
+  const test = (run: (typeof runs)[number]) =>
+    // Runners take a function with a declared parameter for one that calls back.
+    async function (this: unknown, ...[context = this]: unknown[]) {
+      shared ??= (async () => factory())();
+      const result = await runCase(run.one, { backend: await shared, dtype: run.dtype, create: factory });
+      results.set(run, result);
+      if (result.status === 'failed') fail(result.messages, api);
+      if (result.status !== 'skipped') return;
+      const { skip } = Object(context) as TestContext;
+      if (skip) skip.call(context, reasonOf(result));
+      else skipsAreShown = false;
+    };
+
   describe(`${name} conforms`, () => {
+    after(async () => {
+      if (!shared) return;
+      if (results.size > 0) console.info(summary(name, [...results.values()], runs.length, skipsAreShown));
+      // One that could not be made has failed every test.
+      const backend = await shared.catch(() => undefined);
+      await backend?.dispose();
+    });
     for (const dtype of dtypes) {
       for (const source of new Set(suite.map((one) => one.source))) {
         describe(`${dtype} ${source}`, () => {
-          for (const one of suite.filter((other) => other.source === source)) {
-            it(`${one.name}: ${one.why}`, async () => {
-              shared ??= Promise.resolve(factory());
-              const backend = await shared;
-              try {
-                const { status, messages } = await runCase(one, { backend, dtype, create: factory });
-                expectNone(status === 'passed' ? [] : messages, api);
-              } finally {
-                left--;
-                if (left === 0) await backend.dispose();
-              }
-            });
+          for (const run of runs.filter((other) => other.dtype === dtype && other.one.source === source)) {
+            it(`${run.one.name}: ${run.one.why}`, test(run));
           }
         });
       }
@@ -42,7 +73,14 @@ export function describeConformance(name: string, factory: () => MaybePromise<Ba
   });
 }
 
-function expectNone(failures: readonly string[], { expect }: TestApi): void {
-  if (expect) expect(failures).toEqual([]);
-  else if (failures.length > 0) throw new Error(failures.join('\n'));
+function fail(messages: readonly string[], { expect }: TestApi): void {
+  expect?.(messages).toEqual([]);
+  throw new Error(messages.join('\n'));
+}
+
+/** Such as 'mine: 612 passed, 0 failed, 4 refused (DTYPE_MISMATCH), 1 skipped', and why those of the last two were so. */
+function summary(name: string, results: readonly CaseResult[], cases: number, skipsAreShown: boolean): string {
+  const part = results.length < cases ? `, ${results.length} of ${cases} cases` : '';
+  const note = skipsAreShown ? [] : ['skipped cases show as passed: this runner has no skip for a test that runs'];
+  return [`${name}${part}: ${countsLine(results)}`, ...explanations(results), ...note].join('\n  ');
 }

@@ -1,20 +1,34 @@
 // The public names of @batchnorm/conformance.
 export { adversarialProblems } from './adversarial-cases.js';
+export { accumulationOf, describeAccumulation } from './arithmetic.js';
 export { type Bound, boundsOf, RunningErrors, type Step, type TrackedBatch } from './bounds.js';
 export { builtInFixtures } from './built-in-fixtures.js';
 export { type Comparison, compare, type Expected } from './compare.js';
 export { type CaseResult, type ConformanceOptions, dtypes, runConformance } from './conformance.js';
-export type {
-  Cell,
-  Check,
-  ConformanceCase,
-  Group,
-  Layout,
-  MemoryKind,
-  Refusal,
-  SizeClass,
-  Subject,
+export {
+  type Cell,
+  type Check,
+  type ConformanceCase,
+  type Group,
+  groups,
+  type Layout,
+  type MemoryKind,
+  type Refusal,
+  type SizeClass,
+  type Subject,
 } from './conformance-case.js';
+export {
+  type CountText,
+  caseName,
+  countsLine,
+  countsOf,
+  countTexts,
+  explanations,
+  reasonOf,
+  type Status,
+  signs,
+  statuses,
+} from './counts.js';
 export { describeConformance, type TestApi } from './describe-conformance.js';
 export type { FixtureCase, FixtureFile, Golden, GoldenStep, Rounding } from './fixtures/fixture-case.js';
 export { FixtureFormatError } from './fixtures/format-error.js';

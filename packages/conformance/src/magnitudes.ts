@@ -1,7 +1,7 @@
 // What relative errors are relative to: for each result, the sizes of the terms that it is computed from. A sum that
 // cancels can't be more accurate than its terms.
 import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
-import { channelOf, meanOver } from './channels.js';
+import { mapElements, meanOver } from './channels.js';
 
 /** The statistics that normalise one channel, and the parameters of the layer. */
 export interface Normalization {
@@ -34,29 +34,28 @@ export function magnitudes(
   throughStatistics: boolean,
 ): Magnitudes {
   const M = valuesPerChannel(extent);
-  const invStd = (c: number) => 1 / Math.sqrt(at(variance, c) + epsilon);
-  const spread = (i: number) => {
-    const c = channelOf(i, extent);
-    return 1 + Math.abs(at(x, i) - at(mean, c)) * invStd(c);
-  };
-  const size = (i: number) => Math.abs(dy === undefined ? 0 : at(dy, i));
-  const channels = Array.from({ length: extent.channels }, (_, c) => ({
-    dy: meanOver(c, extent, size),
-    dyXHat: meanOver(c, extent, (i) => size(i) * spread(i)),
-  }));
-  const means = (c: number) => channels[c] as (typeof channels)[number];
+  const invStd = Float64Array.from({ length: extent.channels }, (_, c) => 1 / Math.sqrt(at(variance, c) + epsilon));
+  const spread = (k: number, c: number) => 1 + Math.abs(at(x, k) - at(mean, c)) * invStd[c]!;
+  const size = (k: number) => (dy === undefined ? 0 : Math.abs(at(dy, k)));
+  const means = (term: (k: number, c: number) => number) =>
+    lazily(() => Float64Array.from(invStd, (_, c) => meanOver(c, extent, (k) => term(k, c))));
+  const dyMean = means(size);
+  const dyXHatMean = means((k, c) => size(k) * spread(k, c));
+  const through = (k: number, c: number) => (throughStatistics ? dyMean(c) + spread(k, c) * dyXHatMean(c) : 0);
   return {
-    y: (i) => {
-      const c = channelOf(i, extent);
-      return Math.abs(at(gamma, c)) * spread(i) + Math.abs(at(beta, c));
-    },
-    dx: (i) => {
-      const c = channelOf(i, extent);
-      const terms = throughStatistics ? means(c).dy + spread(i) * means(c).dyXHat : 0;
-      return Math.abs(at(gamma, c)) * invStd(c) * (size(i) + terms);
-    },
-    dgamma: (c) => M * means(c).dyXHat,
-    dbeta: (c) => M * means(c).dy,
+    y: lazily(() => mapElements(extent, (k, c) => Math.abs(at(gamma, c)) * spread(k, c) + Math.abs(at(beta, c)))),
+    dx: lazily(() => mapElements(extent, (k, c) => Math.abs(at(gamma, c)) * invStd[c]! * (size(k) + through(k, c)))),
+    dgamma: (c) => M * dyXHatMean(c),
+    dbeta: (c) => M * dyMean(c),
+  };
+}
+
+/** Computed when one of them is asked for. */
+function lazily(compute: () => Float64Array): Magnitude {
+  let values: Float64Array | undefined;
+  return (index) => {
+    values ??= compute();
+    return values[index]!;
   };
 }
 

@@ -1,5 +1,5 @@
-// Inputs of generated cases: seeded, and float32 numbers, so that every dtype sees the same.
-import { type Extent, extentOf, valuesPerChannel } from '@batchnorm/core-api';
+// Inputs of generated cases: seeded, and float32 numbers unless a problem is about others, so that every dtype sees the same.
+import { allocate, type Dtype, type Extent, extentOf, type FloatArray, valuesPerChannel } from '@batchnorm/core-api';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import type { FixtureCase, Golden, GoldenStep } from './fixtures/fixture-case.js';
@@ -25,6 +25,8 @@ export interface Problem {
   };
   /** Training steps, before inference. Default 1. */
   readonly steps?: number;
+  /** In float64 the inputs have all of its digits. Default false: they are float32 numbers. */
+  readonly wide?: boolean;
 }
 
 /** Uniform in [0, 1). */
@@ -37,8 +39,10 @@ export function normal(random: Random): number {
   return sum;
 }
 
-/** The problem with the oracle's results: training steps, then inference, forward and backward each. */
-export function solve(problem: Problem): FixtureCase {
+/**
+ * The problem with the oracle's results: training steps, then inference, forward and backward each. Inputs are numbers of `dtype`.
+ */
+export function solve(problem: Problem, dtype: Dtype = 'float32'): FixtureCase {
   const { name, why, shape, steps: count = 1 } = problem;
   const random = generator(name);
   const axis = problem.options?.axis ?? 1;
@@ -61,7 +65,7 @@ export function solve(problem: Problem): FixtureCase {
     gamma: vector(options.affine ? (problem.gamma ?? ((r) => 0.5 + r())) : () => 1),
     beta: vector(options.affine ? (problem.beta ?? normal) : () => 0),
   };
-  const activation = (make: Problem['x'], step: number) => fill(extent, (j, c) => make(random, j, c, step));
+  const activation = (make: Problem['x'], step: number) => fill(dtype, extent, (j, c) => make(random, j, c, step));
   const golden = (data: ArrayLike<number>, of: readonly number[] = shape): Golden => ({ shape: of, data });
 
   const running = {
@@ -113,8 +117,8 @@ function average(
   running.batchesTracked++;
 }
 
-function fill({ outer, channels, inner }: Extent, make: (j: number, c: number) => number): Float32Array {
-  const data = new Float32Array(outer * channels * inner);
+function fill(dtype: Dtype, { outer, channels, inner }: Extent, make: (j: number, c: number) => number): FloatArray {
+  const data = allocate(dtype, outer * channels * inner);
   for (let o = 0, k = 0; o < outer; o++) {
     for (let c = 0; c < channels; c++) {
       for (let i = 0; i < inner; i++, k++) data[k] = make(o * inner + i, c);

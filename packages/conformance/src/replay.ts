@@ -1,19 +1,22 @@
-// Replays a golden case on a backend, through the layer, and compares every result.
+// Replays a golden case on a backend, through the layer, on host arrays and on device tensors, and compares every result.
 import {
   type Backend,
   BatchNorm,
   type Dtype,
   type ErrorCode,
   extentOf,
+  type FloatArray,
   type Tensor,
   valuesPerChannel,
 } from '@batchnorm/core-api';
+import { accumulationOf } from './arithmetic.js';
 import { boundsOf, RunningErrors } from './bounds.js';
 import { compare, outcome } from './compare.js';
-import type { Check } from './conformance-case.js';
+import type { Check, MemoryKind } from './conformance-case.js';
 import { refuses } from './expect-refusal.js';
 import type { FixtureCase, Golden, GoldenStep } from './fixtures/fixture-case.js';
 import type { Normalization } from './magnitudes.js';
+import { type ActivationMemory, activationMemory } from './memory/activation-memory.js';
 import { batchStatistics } from './oracle.js';
 import type { Quantity } from './tolerance.js';
 
@@ -28,16 +31,21 @@ const isFloat32 = (value: number) => Object.is(Math.fround(value), value);
 
 /** Runs a case and returns its checks, in order. Errors: whatever the backend fails with. */
 export async function replay(fixture: FixtureCase, backend: Backend, dtype: Dtype): Promise<Check[]> {
+  // One layer for both kinds of memory, so that kernels are compiled once.
   const layer = new BatchNorm({ ...fixture.options, backend, dtype });
+  const kinds: readonly MemoryKind[] = backend.capabilities.deviceTensors ? ['host', 'device'] : ['host'];
+  const checks: Check[] = [];
   try {
-    await start(layer, fixture);
-    const running = new RunningErrors(fixture.options.numFeatures);
-    running.reset({ mean: layer.runningMean, variance: layer.runningVariance });
-    const checks: Check[] = [];
-    for (const [index, step] of fixture.steps.entries()) {
-      const name = `${step.training ? 'step' : 'inference step'} ${index + 1}`;
-      if (step.error) checks.push(...(await replayRefusal(name, step.error, step, layer)));
-      else checks.push(...(await replayStep(name, step, layer, fixture, running)));
+    for (const kind of kinds) {
+      const memory = activationMemory(kind, backend);
+      try {
+        const where = kind === 'host' ? '' : 'on the device, ';
+        for (const check of await new Replay(fixture, layer, memory).run()) {
+          checks.push({ ...check, what: `${where}${check.what}` });
+        }
+      } finally {
+        memory.dispose();
+      }
     }
     return checks;
   } finally {
@@ -45,102 +53,134 @@ export async function replay(fixture: FixtureCase, backend: Backend, dtype: Dtyp
   }
 }
 
-/** Gives a new layer the state that the case starts from. */
-async function start(layer: BatchNorm, fixture: FixtureCase): Promise<void> {
-  const { gamma, beta, runningMean, runningVariance, batchesTracked } = fixture;
-  const own = await layer.state();
-  await layer.loadState({
-    ...own,
-    ...(gamma && { gamma: Array.from(gamma.data) }),
-    ...(beta && { beta: Array.from(beta.data) }),
-    ...(runningMean && { runningMean: Array.from(runningMean.data) }),
-    ...(runningVariance && { runningVariance: Array.from(runningVariance.data) }),
-    batchesTracked: batchesTracked ?? own.batchesTracked,
-  });
-}
+class Replay {
+  readonly #fixture: FixtureCase;
+  readonly #layer: BatchNorm;
+  readonly #memory: ActivationMemory;
+  readonly #errors: RunningErrors;
 
-/** A forward that must be refused, and changes nothing. */
-async function replayRefusal(
-  name: string,
-  code: ErrorCode,
-  { x, training }: GoldenStep,
-  layer: BatchNorm,
-): Promise<Check[]> {
-  const before = JSON.stringify(await layer.state());
-  const refusal = await refuses(`${name} forward`, code, () =>
-    layer.forward(tensorOf(x, layer.options.dtype), { training }),
-  );
-  const unchanged = JSON.stringify(await layer.state()) === before;
-  return [refusal, outcome(`${name} state`, unchanged, ': received another than before, expected the same')];
-}
-
-async function replayStep(
-  name: string,
-  golden: GoldenStep,
-  layer: BatchNorm,
-  fixture: FixtureCase,
-  running: RunningErrors,
-): Promise<Check[]> {
-  const { training } = golden;
-  const { dtype, axis, epsilon, trackRunningStatistics, numFeatures, backend } = layer.options;
-  const { momentum, runningVariance } = layer.options;
-  // What `execution` declares is of float32 activations: nobody adds up float64 in less.
-  const accumulation = dtype === 'float64' ? 'float64' : backend.execution.accumulation;
-  const extent = extentOf(golden.x.shape, axis);
-  const batch = batchStatistics(golden.x.data, extent);
-  if (training && trackRunningStatistics) {
-    const n = layer.batchesTracked;
-    const kept = momentum === 'cumulative' ? n / (n + 1) : momentum;
-    running.track(batch, { accumulation, valuesPerChannel: valuesPerChannel(extent), kept, runningVariance });
+  constructor(fixture: FixtureCase, layer: BatchNorm, memory: ActivationMemory) {
+    this.#fixture = fixture;
+    this.#layer = layer;
+    this.#memory = memory;
+    this.#errors = new RunningErrors(fixture.options.numFeatures);
   }
 
-  const throughStatistics = training || !trackRunningStatistics;
-  const normalization: Normalization = {
-    ...(throughStatistics ? batch : { mean: layer.runningMean.slice(), variance: layer.runningVariance.slice() }),
-    epsilon,
-    gamma: fixture.gamma?.data ?? new Float64Array(numFeatures).fill(1),
-    beta: fixture.beta?.data ?? new Float64Array(numFeatures),
-  };
-  const y = await layer.forward(tensorOf(golden.x, dtype), { training });
-  const gradients = golden.dy ? await layer.backward(tensorOf(golden.dy, dtype)) : undefined;
+  async run(): Promise<Check[]> {
+    await this.#start();
+    const checks: Check[] = [];
+    for (const [index, step] of this.#fixture.steps.entries()) {
+      const name = `${step.training ? 'step' : 'inference step'} ${index + 1}`;
+      checks.push(...(step.error ? await this.#refusal(name, step.error, step) : await this.#step(name, step)));
+    }
+    return checks;
+  }
 
-  const bounds = boundsOf({
-    dtype,
-    accumulation,
-    extent,
-    x: golden.x.data,
-    dy: golden.dy?.data,
-    normalization,
-    throughStatistics,
-    running,
-  });
-  const checks: Check[] = [];
-  const check = (quantity: Quantity, got: Tensor | undefined, want: Golden | null | undefined) => {
-    if (!got || !want) return;
-    const isActivation = quantity === 'y' || quantity === 'dx';
-    const rounding = golden.tolerance ?? {};
-    const expected = { ...want, dtype: isActivation ? dtype : 'float64', ...bounds[quantity], rounding } as const;
-    checks.push({ what: `${name} ${quantity}`, ...compare(got, expected) });
-  };
-  check('y', y, golden.y);
-  check('dx', gradients?.dx, golden.dx);
-  check('dgamma', vectorOf(gradients?.dgamma), golden.dgamma);
-  check('dbeta', vectorOf(gradients?.dbeta), golden.dbeta);
-  check('runningMean', vectorOf(layer.runningMean), golden.runningMean);
-  check('runningVariance', vectorOf(layer.runningVariance), golden.runningVariance);
-  checks.push(...countCheck(name, layer.batchesTracked, golden.batchesTracked));
-  return checks;
+  /** Gives the layer the state that the case starts from: what is absent is as in any new layer. */
+  async #start(): Promise<void> {
+    const { gamma, beta, runningMean, runningVariance, batchesTracked, options } = this.#fixture;
+    const { affine, trackRunningStatistics, numFeatures } = options;
+    const vector = (given: Golden | null | undefined, has: boolean, initial: number) =>
+      given ? Array.from(given.data) : new Array<number>(has ? numFeatures : 0).fill(initial);
+    await this.#layer.loadState({
+      formatVersion: 1,
+      numFeatures,
+      gamma: vector(gamma, affine, 1),
+      beta: vector(beta, affine, 0),
+      runningMean: vector(runningMean, trackRunningStatistics, 0),
+      runningVariance: vector(runningVariance, trackRunningStatistics, 1),
+      batchesTracked: batchesTracked ?? 0,
+    });
+    if (trackRunningStatistics) {
+      this.#errors.reset({ mean: this.#layer.runningMean, variance: this.#layer.runningVariance });
+    }
+  }
+
+  /** A forward that must be refused, and changes nothing. On the device a batch that is not finite is refused when it settles. */
+  async #refusal(name: string, code: ErrorCode, { x, training }: GoldenStep): Promise<Check[]> {
+    const before = JSON.stringify(await this.#layer.state());
+    const refusal = await refuses(`${name} forward`, code, async () => {
+      await this.#layer.forward((await this.#put(x)) as Tensor, { training });
+      await this.#layer.settle();
+    });
+    const unchanged = JSON.stringify(await this.#layer.state()) === before;
+    return [refusal, outcome(`${name} state`, unchanged, ': received another than before, expected the same')];
+  }
+
+  async #step(name: string, golden: GoldenStep): Promise<Check[]> {
+    const { training } = golden;
+    const layer = this.#layer;
+    const { dtype, axis, epsilon, trackRunningStatistics, backend, momentum, runningVariance } = layer.options;
+    const accumulation = accumulationOf(backend, dtype);
+    const extent = extentOf(golden.x.shape, axis);
+    const batch = batchStatistics(golden.x.data, extent);
+    if (training && trackRunningStatistics) {
+      const n = layer.batchesTracked;
+      const kept = momentum === 'cumulative' ? n / (n + 1) : momentum;
+      this.#errors.track(batch, { accumulation, valuesPerChannel: valuesPerChannel(extent), kept, runningVariance });
+    }
+    const throughStatistics = training || !trackRunningStatistics;
+    const normalization: Normalization = {
+      ...(throughStatistics ? batch : { mean: layer.runningMean.slice(), variance: layer.runningVariance.slice() }),
+      epsilon,
+      ...this.#parameters(),
+    };
+    const received: Partial<Record<Quantity, Tensor>> = {};
+    const y = await layer.forward((await this.#put(golden.x)) as Tensor, { training });
+    received.y = await this.#read(y);
+    if (golden.dy) {
+      const gradients = await layer.backward((await this.#put(golden.dy)) as Tensor);
+      received.dx = await this.#read(gradients.dx);
+      for (const quantity of ['dgamma', 'dbeta'] as const) {
+        received[quantity] = vectorOf(await this.#memory.read(gradients[quantity]));
+      }
+    }
+    await layer.settle();
+    received.runningMean = vectorOf(layer.runningMean);
+    received.runningVariance = vectorOf(layer.runningVariance);
+
+    const bounds = boundsOf({
+      ...{ dtype, accumulation, extent, x: golden.x.data, dy: golden.dy?.data },
+      ...{ normalization, throughStatistics, running: this.#errors },
+    });
+    const checks = quantities.flatMap((quantity) => {
+      const [got, want] = [received[quantity], golden[quantity]];
+      if (!got || !want) return [];
+      const expected = {
+        ...want,
+        ...bounds[quantity],
+        dtype: quantity === 'y' || quantity === 'dx' ? dtype : ('float64' as const),
+        rounding: golden.tolerance ?? {},
+      };
+      return [{ what: `${name} ${quantity}`, ...compare(got, expected) }];
+    });
+    return [...checks, ...countCheck(name, layer.batchesTracked, golden.batchesTracked)];
+  }
+
+  /** As the case has them; ones and zeros where it has none. */
+  #parameters(): { readonly gamma: ArrayLike<number>; readonly beta: ArrayLike<number> } {
+    const { gamma, beta, options } = this.#fixture;
+    const { numFeatures: C } = options;
+    return { gamma: gamma?.data ?? new Float64Array(C).fill(1), beta: beta?.data ?? new Float64Array(C) };
+  }
+
+  #put({ data, shape }: Golden) {
+    const { dtype } = this.#layer.options;
+    return this.#memory.put(dtype === 'float64' ? Float64Array.from(data) : Float32Array.from(data), shape);
+  }
+
+  async #read(tensor: Tensor): Promise<Tensor> {
+    return { data: await this.#memory.read(tensor), shape: tensor.shape };
+  }
 }
+
+const quantities: readonly Quantity[] = ['y', 'dx', 'dgamma', 'dbeta', 'runningMean', 'runningVariance'];
 
 function countCheck(name: string, got: number, want: number | null | undefined): Check[] {
   if (want === undefined || want === null) return [];
   return [outcome(`${name} batchesTracked`, got === want, `: received ${got}, expected ${want}`)];
 }
 
-function tensorOf({ data, shape }: Golden, dtype: Dtype): Tensor {
-  return { data: dtype === 'float64' ? Float64Array.from(data) : Float32Array.from(data), shape };
-}
-
-function vectorOf(data: Float64Array | undefined): Tensor | undefined {
-  return data && { data, shape: [data.length] };
+function vectorOf(data: FloatArray): Tensor {
+  return { data, shape: [data.length] };
 }

@@ -28,14 +28,15 @@ export interface Circumstances {
  */
 export function tolerance(
   quantity: Exclude<Quantity, 'runningMean' | 'runningVariance'>,
-  { dtype, accumulation, valuesPerChannel, ...errors }: Circumstances,
+  circumstances: Circumstances,
 ): number {
-  const { meanError, deviationError, centerDistance, throughStatistics } = errors;
+  const { dtype, accumulation, valuesPerChannel } = circumstances;
+  const { meanError, deviationError, centerDistance, throughStatistics } = circumstances;
   // Roundings of either side, and errors of either side's sums.
   const u = unitRoundoff[dtype] + unitRoundoff.float64;
   const e = errorOfSum(accumulation, valuesPerChannel) + errorOfSum('float64', valuesPerChannel);
   /** Of xHat, relative to 1 + |xHat|. */
-  const delta = 7 * u * centerDistance + Math.max(meanError, deviationError);
+  const delta = 5 * u * centerDistance + Math.max(meanError, deviationError);
   switch (quantity) {
     case 'y':
       return delta + 3 * u;

@@ -1,6 +1,7 @@
 // Running the kit without a test runner: progress, abortion, and what is asked of a backend that is given, not made.
 import * as core from '@batchnorm/core-api';
-import { expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { runCase } from '../src/conformance.js';
 import { runConformance, suite } from '../src/index.js';
 import { createPlainBackend } from './plain-backend.js';
 
@@ -41,4 +42,36 @@ it('has a case of each group fail when a backend answers nothing', async () => {
       worst: Number.POSITIVE_INFINITY,
     });
   }
+});
+
+describe('a backend of float32 sums', () => {
+  /** What comes of an adversarial case, if training always fails with this code. */
+  async function outcomeOf(name: string, dtype: core.Dtype, code: core.ErrorCode): Promise<object> {
+    const backend = create();
+    const forwardTraining = () => Promise.reject(new core.BatchNormError(code, 'received 1e30, expected less'));
+    const failing: core.Backend = {
+      ...backend,
+      execution: { ...backend.execution, accumulation: { float32: 'float32', float64: 'float64' } },
+      prepare: async (plan) => ({ ...(await backend.prepare(plan)), forwardTraining }),
+    };
+    const one = suite.find((other) => other.name === name)!;
+    return runCase(one, { backend: failing, dtype, create: undefined });
+  }
+
+  it('may refuse values whose squares are no float32', async () => {
+    expect(await outcomeOf('values around ±1e+30', 'float32', 'NON_FINITE_STATISTICS')).toMatchObject({
+      status: 'refused',
+      code: 'NON_FINITE_STATISTICS',
+    });
+  });
+
+  it.each([
+    ['values around ±1e+30', 'float64', 'NON_FINITE_STATISTICS'],
+    ['values around ±1e-30', 'float32', 'NON_FINITE_STATISTICS'],
+    ['100,000 rows', 'float32', 'NON_FINITE_STATISTICS'],
+    ['values around ±1e+30', 'float32', 'LIMIT_EXCEEDED'],
+  ] as const)('may not refuse %s in %s with %s', async (name, dtype, code) => {
+    const messages = [expect.stringMatching(`^${code}: `)];
+    expect(await outcomeOf(name, dtype, code)).toMatchObject({ status: 'failed', code: null, messages });
+  });
 });

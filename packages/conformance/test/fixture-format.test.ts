@@ -1,6 +1,6 @@
 // Golden files of both formats are read; what is wrong with others is said with file, case, key, received and expected.
 import { describe, expect, it } from 'vitest';
-import { builtInFixtures, FixtureFormatError, parseFixtureFile } from '../src/index.js';
+import { FixtureFormatError, parseFixtureFile } from '../src/index.js';
 
 const array = (shape: readonly number[], value: unknown = 1) => ({
   shape,
@@ -23,15 +23,6 @@ const step = { training: true, x: activation, y: activation };
 const layer = { name: 'a', options: { numFeatures: 3 }, steps: [step] };
 
 const parse = (format: number, ...cases: unknown[]) => parseFixtureFile('mine.json', { format, cases }).cases;
-
-describe('the built-in golden files', () => {
-  it('are the seed class and PyTorch, all cases of both', () => {
-    expect(builtInFixtures.map(({ name, cases }) => [name, cases.length])).toEqual([
-      ['seed-numpy.json', 8],
-      ['pytorch.json', 7],
-    ]);
-  });
-});
 
 describe('format 1', () => {
   it('is what a file has that names none', () => {

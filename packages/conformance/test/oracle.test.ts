@@ -24,7 +24,7 @@ function expectGolden(what: string, got: Float64Array, want: Golden, magnitude: 
   expect(passed ? '' : `${what}${message}`).toBe('');
 }
 
-for (const { name: file, cases } of builtInFixtures) {
+for (const { name: file, cases } of await builtInFixtures()) {
   describe(`the oracle agrees to 1e-13 with ${file}`, () => {
     for (const { name, options, gamma, beta, steps } of cases) {
       it(name, () => {

@@ -15,7 +15,13 @@ export function createPlainBackend(core) {
       deterministic: true,
       limits: { elements: 2 ** 28 },
     },
-    execution: { engine: 'JavaScript', device: 'cpu', threads: 1, accumulation: 'float64', fallbackReason: null },
+    execution: {
+      engine: 'JavaScript',
+      device: 'cpu',
+      threads: 1,
+      accumulation: { float32: 'float64', float64: 'float64' },
+      fallbackReason: null,
+    },
     prepare: (plan) => {
       assertUsable();
       return kernelsFor(plan);

@@ -3,21 +3,25 @@
 import type { Backend } from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
 import { dtypes, runCase } from '../src/conformance.js';
+import type { ConformanceCase } from '../src/conformance-case.js';
 import { suite } from '../src/suite.js';
 import { wrongBackends } from './wrong-backends/index.js';
 import { difference } from './wrong-backends/programs.js';
 import { createRightBackend, type RightBackend } from './wrong-backends/right-backend.js';
 import type { WrongBackend } from './wrong-backends/wrong-backend.js';
 
-/** Where failures come soonest, first. */
+/** Where failures come soonest, first; large activations last. */
 const order = ['behaviour', 'kernels', 'exact', 'programs', 'golden', 'adversarial'];
-const cases = suite.toSorted((a, b) => order.indexOf(a.group) - order.indexOf(b.group));
+const sizes = ['small', 'blocks', 'elements', 'rows or channels'];
+const rank = ({ group, cell }: ConformanceCase) =>
+  order.indexOf(group) + order.length * (cell ? sizes.indexOf(cell.size) : 0);
+const cases = suite.toSorted((a, b) => rank(a) - rank(b));
 
 /** The first case that fails, and its first failed check. */
 async function caughtBy(create: () => Backend): Promise<string | undefined> {
   const backend = create();
-  for (const dtype of dtypes) {
-    for (const one of cases) {
+  for (const one of cases) {
+    for (const dtype of dtypes) {
       const { status, source, name, messages } = await runCase(one, { backend, dtype, create });
       if (status === 'failed') return `${dtype} ${source}, ${name}: ${messages[0]}`;
     }

@@ -56,8 +56,8 @@ export interface Execution {
   /** 'cpu', or the renderer's own name. */
   readonly device: string;
   readonly threads: number;
-  /** The arithmetic in which statistics and gradient sums of float32 activations are accumulated; of float64 it is float64. */
-  readonly accumulation: Accumulation;
+  /** How statistics and gradient sums are accumulated: an entry for each dtype of the capabilities, and for no other. */
+  readonly accumulation: Readonly<Partial<Record<Dtype, Accumulation>>>;
   /** Why this is not what was asked for, or null. */
   readonly fallbackReason: string | null;
 }

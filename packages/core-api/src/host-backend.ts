@@ -43,9 +43,12 @@ class HostBackend implements Backend {
       engine: 'JavaScript',
       device: 'cpu',
       threads: 1,
-      accumulation: 'float64',
       fallbackReason: null,
       ...execution,
+      accumulation: {
+        ...Object.fromEntries(this.capabilities.dtypes.map((dtype) => [dtype, 'float64'])),
+        ...execution?.accumulation,
+      },
     };
   }
 

@@ -35,16 +35,21 @@ it('says what a backend in host memory can do, unless told otherwise', () => {
     contractVersion: 1,
     name: 'mine',
     capabilities: { dtypes: ['float32', 'float64'], deviceTensors: false, deterministic: true },
-    execution: { engine: 'JavaScript', threads: 1, accumulation: 'float64', fallbackReason: null },
+    execution: {
+      engine: 'JavaScript',
+      threads: 1,
+      accumulation: { float32: 'float64', float64: 'float64' },
+      fallbackReason: null,
+    },
   });
   const other = hostBackend({
     name: 'other',
     passesFor,
     capabilities: { dtypes: ['float32'], limits: { elements: 3 } },
-    execution: { accumulation: 'float32' },
+    execution: { accumulation: { float32: 'float32' } },
   });
   expect(other.capabilities).toMatchObject({ dtypes: ['float32'], deterministic: true, limits: { elements: 3 } });
-  expect(other.execution).toMatchObject({ engine: 'JavaScript', accumulation: 'float32' });
+  expect(other.execution).toMatchObject({ engine: 'JavaScript', accumulation: { float32: 'float32' } });
 });
 
 it('calls the passes in order; the gradient with constant statistics is scale · dy, a normalize without mean and beta', async () => {

@@ -41,7 +41,7 @@ export class ReferenceBackend implements Backend {
     engine: 'JavaScript',
     device: 'cpu',
     threads: 1,
-    accumulation: 'float64',
+    accumulation: { float32: 'float64', float64: 'float64' },
     fallbackReason: null,
   } as const;
   /** Kernels, saved forwards and values on the device that have not been disposed. */

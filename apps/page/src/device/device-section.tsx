@@ -1,4 +1,5 @@
 // Every backend, and whether it works on this device.
+import { describeAccumulation } from '@batchnorm/conformance';
 import type { ComponentChildren } from 'preact';
 import { backends } from '../backends.js';
 import { TroubleBadges } from '../visit/trouble-badge.js';
@@ -87,7 +88,7 @@ function BackendRow({ findings }: { readonly findings: BackendFindings }) {
         {fallbackReason !== null && <strong class="note"> fell back: {fallbackReason}</strong>}
       </td>
       <td data-head="threads">{threads}</td>
-      <td data-head="sums in">{accumulation}</td>
+      <td data-head="sums in">{describeAccumulation(accumulation)}</td>
     </tr>
   );
 }

@@ -1,10 +1,9 @@
 // Every case of one backend as a table, made when somebody opens it.
-import type { CaseResult } from '@batchnorm/conformance';
+import { type CaseResult, type Status, signs } from '@batchnorm/conformance';
 import { useState } from 'preact/hooks';
 import { boundText, ulpText } from '../number-text.js';
-import { type Status, signs } from './summary.js';
 
-const order: readonly Status[] = ['failed', 'skipped', 'passed'];
+const order: readonly Status[] = ['failed', 'skipped', 'refused', 'passed'];
 const mostMessages = 3;
 
 interface Properties {
@@ -46,12 +45,13 @@ export function CaseTable({ name, results }: Properties) {
 }
 
 function CaseRow({ result }: { readonly result: CaseResult }) {
-  const { status, source, name, where, dtype, worst, ulps, messages } = result;
+  const { status, code, source, name, where, dtype, worst, ulps, messages } = result;
+  const measured = status === 'passed' || status === 'failed';
   return (
     <tr class={status}>
       <th scope="row">
         <span class={`badge ${status}`}>{signs[status]}</span> {name}{' '}
-        <span class="quiet">{[source, where].filter(Boolean).join(', ')}</span>
+        <span class="quiet">{[source, where, code].filter(Boolean).join(', ')}</span>
         {messages.length > 0 && (
           <ul class="messages">
             {messages.slice(0, mostMessages).map((message) => (
@@ -61,8 +61,8 @@ function CaseRow({ result }: { readonly result: CaseResult }) {
         )}
       </th>
       <td>{dtype}</td>
-      <td class="number">{status === 'skipped' ? 'skip' : boundText(worst)}</td>
-      <td class="number">{status === 'skipped' ? '' : ulpText(ulps)}</td>
+      <td class="number">{measured ? boundText(worst) : status === 'refused' ? 'refused' : 'skip'}</td>
+      <td class="number">{measured ? ulpText(ulps) : ''}</td>
     </tr>
   );
 }

@@ -1,19 +1,20 @@
 // The conformance kit live: a cell for each case, as dark as its error is close to its bound.
-import type { CaseResult, Group } from '@batchnorm/conformance';
+import { type CaseResult, countsLine, countTexts, type Group, groups, signs } from '@batchnorm/conformance';
 import { memo } from 'preact/compat';
 import { TroubleBadges } from '../visit/trouble-badge.js';
 import type { BackendFindings, Visit } from '../visit/visit.js';
+import { accuracyText } from './accuracy.js';
 import { CaseTable } from './case-table.js';
-import { accuracyText, count, countTexts, groups, signs } from './summary.js';
 
 export function KitSection({ visit }: { readonly visit: Visit }) {
   return (
     <section aria-labelledby="kit-title">
       <h2 id="kit-title">Is it right?</h2>
       <p class="quiet">
-        Golden results of NumPy and PyTorch, inputs with exact results, adversarial inputs, and the behaviour of
-        buffers, calls and errors. Each cell is a case: the darker, the larger its error as a share of what is derived
-        as its bound. Above the bound, it fails.
+        Golden results of NumPy and PyTorch, inputs with exact results, adversarial inputs, the behaviour of buffers,
+        calls and errors, the kernels by themselves, and random programs. Each cell is a case: the darker, the larger
+        its error as a share of what is derived as its bound. Above the bound, it fails. What a backend says it can’t do
+        it must refuse, with the right code.
       </p>
       {visit.settings.kit ? (
         visit.backends.map((findings) => <BackendKit key={findings.name} findings={findings} />)
@@ -48,9 +49,9 @@ const BackendKit = memo(function BackendKit({ findings }: { readonly findings: B
 function Counts({ results }: { readonly results: readonly CaseResult[] }) {
   return (
     <>
-      {countTexts(results).map(({ status, text }) => (
+      {countTexts(results).map(({ status, text, codes }) => (
         <span key={status} class={`badge ${status}`}>
-          {signs[status]} {text}{' '}
+          {signs[status]} {text} {codes && <span class="codes">{codes} </span>}
         </span>
       ))}
     </>
@@ -67,13 +68,12 @@ interface StripProperties {
 function Strip({ group, size, results }: StripProperties) {
   if (size === 0) return null;
   const done = results.filter((result) => result.group === group);
-  const [passed, failed] = [count(done, 'passed'), count(done, 'failed')];
   return (
-    <div class="group">
+    <div class="group" style={{ '--size': size }}>
       <p>
         {group} <span class="quiet">{size}</span>
       </p>
-      <div class="cells" role="img" aria-label={`${group}: ${passed} passed and ${failed} failed of ${size}`}>
+      <div class="cells" role="img" aria-label={`${group}, ${done.length} of ${size}: ${countsLine(done)}`}>
         {Array.from({ length: size }, (_, index) => (
           <Cell key={index} result={done[index]} />
         ))}

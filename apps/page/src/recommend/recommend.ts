@@ -1,8 +1,8 @@
 // The rule: of the backends that passed every check, the one with the smallest median time for the shape and operation in question.
+import { countsOf } from '@batchnorm/conformance';
 import type { Operation } from '@batchnorm/core-api';
 import type { BackendName } from '../backends.js';
 import { type Spread, shareOfLimit, spreadOf } from '../bench/spread.js';
-import { count } from '../kit/summary.js';
 import type { Shape } from '../shape.js';
 import { type BackendFindings, type Timing, timingOf, troubleText, type Visit } from '../visit/visit.js';
 
@@ -46,7 +46,7 @@ function reasonAgainst(findings: BackendFindings, kit: boolean): string | undefi
   const trouble = troubles.find(({ stage }) => stage !== 'speed');
   if (trouble) return troubleText(trouble);
   if (available === null) return 'not probed';
-  const failed = count(results, 'failed');
+  const { failed } = countsOf(results);
   if (failed > 0) return `${failed} of ${results.length} cases failed`;
   return kit && !kitDone ? 'not checked to the end' : undefined;
 }

@@ -1,20 +1,22 @@
 // What a visit found, for programs.
+import { countsOf } from '@batchnorm/conformance';
 import { operations } from '@batchnorm/core-api';
 import { shareOfLimit, spreadOf } from '../bench/spread.js';
 import { recommend } from '../recommend/recommend.js';
 import type { Visit } from '../visit/visit.js';
 
-/** Seconds everywhere. An error without a finite measure has `"worst": null` and `"ulps": null`. */
+/** Seconds everywhere. `counts` are of the kit's cases. An error without a finite measure has `"worst": null` and `"ulps": null`. */
 export function jsonReport(visit: Visit): string {
   const { state, date, device, settings, backends } = visit;
   const document = {
-    formatVersion: 1,
+    formatVersion: 2,
     date,
     complete: state === 'done',
     device,
     settings,
     backends: backends.map(({ plan: _, timings, ...findings }) => ({
       ...findings,
+      counts: countsOf(findings.results),
       timings: timings.map((timing) => ({
         ...timing,
         time: spreadOf(timing.seconds),

@@ -1,6 +1,7 @@
 // What a visit found, as Markdown without links, to paste where people talk.
+import { countTexts } from '@batchnorm/conformance';
 import { shareOfLimit, spreadOf } from '../bench/spread.js';
-import { accuracyText, countTexts } from '../kit/summary.js';
+import { accuracyText } from '../kit/accuracy.js';
 import { percentText, timeText } from '../number-text.js';
 import type { Choice } from '../recommend/choice.js';
 import { codeFor } from '../recommend/code.js';
@@ -22,7 +23,7 @@ export function markdownSummary(visit: Visit, { operation, shape }: Choice): str
   const rows = backends.map((findings) => [
     findings.name,
     countTexts(findings.results)
-      .map(({ text }) => text)
+      .map(({ text, codes }) => `${text} ${codes}`.trim())
       .join(', '),
     accuracyText(findings.results),
     ...settings.shapes.map((one) => timeOf(findings, one, operation)),

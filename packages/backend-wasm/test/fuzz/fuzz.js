@@ -1,6 +1,6 @@
 // Random extents, alignments, dtypes and values: results against the kit's oracle within its bounds, the same bits on the
 // device, and guard zones around every buffer. Plain JavaScript, so that `pnpm fuzz` runs it with Node alone.
-import { boundsOf, oracle, RunningErrors } from '@batchnorm/conformance';
+import { accumulationOf, boundsOf, oracle, RunningErrors } from '@batchnorm/conformance';
 import fc from 'fast-check';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
@@ -108,7 +108,7 @@ export async function mismatches(backend, { extent, dtype, training, offsets, me
   const batch = oracle.batchStatistics(x, extent);
   const normalization = { ...(statistics ?? batch), epsilon, gamma, beta };
   const exact = { y: oracle.forward(input), ...oracle.backward(input, dy) };
-  const accumulation = dtype === 'float64' ? 'float64' : backend.execution.accumulation;
+  const accumulation = accumulationOf(backend, dtype);
   const running = new RunningErrors(channels);
   // What a layer of momentum 0 keeps: the batch's own.
   running.track(batch, { accumulation, valuesPerChannel: outer * inner, kept: 0, runningVariance: 'population' });

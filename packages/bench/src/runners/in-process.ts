@@ -40,7 +40,7 @@ export class InProcessRunner implements Runner {
         if (!operations.includes(operation) || !memories.includes(memory)) continue;
         await task.before?.();
         const [, first] = await timed(() => task.run());
-        const verdict = expected.verify(operation, await task.results(), description.accumulation);
+        const verdict = expected.verify(operation, await task.results(), description.accumulation?.[setting.dtype]);
         const id = `${name} ${operation} ${memory}`;
         this.#tasks.set(id, task);
         tasks.push({ id, operation, memory, first: description.preparation + first, verdict });

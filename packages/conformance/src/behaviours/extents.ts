@@ -42,7 +42,7 @@ export const straddling: Readonly<Record<Layout, Readonly<Record<SizeClass, read
       [n, 2],
       [2, n],
     ]),
-    elements: [...around(2 ** 12), 2 ** 13, 2 ** 14, 2 ** 15, 2 ** 16, 2 ** 16 + 1].map((n) => [n, 16]),
+    elements: [...around(2 ** 12), 2 ** 13, 2 ** 14, 2 ** 15, 2 ** 16].map((n) => [n, 16]),
     'rows or channels': around(2 ** 16).flatMap((n) => [
       [n, 2],
       [2, n],
@@ -52,14 +52,14 @@ export const straddling: Readonly<Record<Layout, Readonly<Record<SizeClass, read
     small: [],
     blocks: [...around(2 ** 14), ...around(2 ** 15)].flatMap((n) => [
       [n, 2, 2],
-      [2, n, 2],
-      [2, 2, n],
+      [1, n, 2],
+      [1, 2, n],
     ]),
-    elements: [...around(2 ** 12), 2 ** 14, 2 ** 16].map((n) => [4, 4, n]),
+    elements: [...around(2 ** 12), 2 ** 16 + 1].map((n) => [4, 4, n]),
     'rows or channels': around(2 ** 16).flatMap((n) => [
       [n, 2, 2],
-      [2, n, 2],
-      [2, 2, n],
+      [1, n, 2],
+      [1, 2, n],
     ]),
   },
 };

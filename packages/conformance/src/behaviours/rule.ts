@@ -1,7 +1,7 @@
 // A rule of behaviour: tried in every kind of memory, layout and size class, each of them a case of the kit.
-import type { Cell, Check, ConformanceCase, MemoryKind, Refusal, SizeClass, Subject } from '../conformance-case.js';
-import { codeOf } from '../expect-refusal.js';
+import type { Cell, Check, ConformanceCase, MemoryKind, SizeClass, Subject } from '../conformance-case.js';
 import { layouts, shapesOf, sizeClasses } from './extents.js';
+import { refusedUpload } from './refused-upload.js';
 import { Scene } from './scene.js';
 
 export interface Rule {
@@ -51,18 +51,4 @@ function caseOf(rule: Rule, cell: Cell): ConformanceCase {
       return checks;
     },
   };
-}
-
-/** A backend that says it has no device tensors refuses to upload one. */
-async function refusedUpload({ backend, dtype }: Subject): Promise<Refusal> {
-  const data = dtype === 'float64' ? new Float64Array(2) : new Float32Array(2);
-  let code = 'no error';
-  try {
-    (await backend.upload({ data, shape: [2, 1] })).dispose();
-  } catch (error) {
-    code = codeOf(error);
-  }
-  if (code !== 'UNSUPPORTED')
-    throw new Error(`upload: received ${code}, expected UNSUPPORTED, as the capabilities say`);
-  return { refused: 'UNSUPPORTED' };
 }

@@ -11,6 +11,7 @@ import {
   type Statistics,
   valuesPerChannel,
 } from '@batchnorm/core-api';
+import { accumulationOf } from '../arithmetic.js';
 import { type Bound, boundsOf, RunningErrors } from '../bounds.js';
 import type { MemoryKind } from '../conformance-case.js';
 import { backward, batchStatistics, forward, type OracleInput } from '../oracle.js';
@@ -174,7 +175,7 @@ export class LayerModel {
   }
 
   get #accumulation(): Accumulation {
-    return this.options.dtype === 'float64' ? 'float64' : this.#backend.execution.accumulation;
+    return accumulationOf(this.#backend, this.options.dtype);
   }
 }
 

@@ -1,5 +1,6 @@
 // Random programs as cases: the same seeds for every backend, and the shortest program that goes wrong.
 import fc from 'fast-check';
+import { refusedUpload } from '../behaviours/refused-upload.js';
 import { outcome } from '../compare.js';
 import type { ConformanceCase, MemoryKind, Subject } from '../conformance-case.js';
 import { arbitraryProgram } from './arbitrary-program.js';
@@ -33,8 +34,9 @@ export const programCases: readonly ConformanceCase[] = families.map(({ name, me
   source: 'programs',
   name,
   why: `${programsOfFamily} random programs of several layers, against an oracle that runs them too`,
-  run: async ({ backend, dtype }: Subject) => {
-    if (memories.includes('device') && !backend.capabilities.deviceTensors) return { refused: 'UNSUPPORTED' };
+  run: async (subject: Subject) => {
+    const { backend, dtype } = subject;
+    if (memories.includes('device') && !backend.capabilities.deviceTensors) return refusedUpload(subject);
     const others = backend.capabilities.dtypes.filter((other) => other !== dtype);
     const programs = arbitraryProgram({ dtypes: [dtype, ...others], memories, overlapping });
     return [outcome(name, ...(await check(programs, (program) => runProgram(backend, program), seed)))];

@@ -16,7 +16,8 @@ import {
   Stored,
   type StoredTensor,
 } from './right-backend.js';
-import { adapt, onDevice, type WrongBackend } from './wrong-backend.js';
+import { adapt, changed, everyTensor, onDevice } from './wrap.js';
+import type { WrongBackend } from './wrong-backend.js';
 
 const shape = [6, 4];
 const [x, dy] = [tensor(shape), tensor(shape, 2)];
@@ -40,26 +41,6 @@ async function training(backend: Backend): Promise<unknown> {
   const seen = [await deviceStep(layer, x), await deviceStep(layer, dy)];
   await layer.settle();
   return [...seen, running(layer)];
-}
-
-/** The same tensor, some of whose members are others. */
-const changed = <T extends object>(value: T, members: object): T =>
-  Object.defineProperties(value, Object.getOwnPropertyDescriptors(members));
-
-/** Every tensor that the backend makes, uploaded or computed, is changed. */
-function everyTensor(right: RightBackend, change: (tensor: StoredTensor) => DeviceTensor): Backend {
-  const { upload } = right;
-  onDevice(right, () => ({
-    async forward(input, next) {
-      const output = await next(input);
-      return input.y ? output : { ...output, y: change(output.y as StoredTensor) };
-    },
-    async backward(input, next) {
-      const output = await next(input);
-      return input.dx ? output : { ...output, dx: change(output.dx as StoredTensor) };
-    },
-  }));
-  return adapt(right, { upload: async (given) => change(await upload(given)) });
 }
 
 /** Every y on the device that is new is changed. */

@@ -2,7 +2,8 @@
 import { type Backend, BatchNormError, type ErrorCode } from '@batchnorm/core-api';
 import { codeOf, layerOf, step, tensor, upload } from './programs.js';
 import { createRightBackend, type RightBackend } from './right-backend.js';
-import { adapt, onDevice, onHost, type WrongBackend, withKernels } from './wrong-backend.js';
+import { adapt, onDevice, onHost, withKernels } from './wrap.js';
+import type { WrongBackend } from './wrong-backend.js';
 
 const shape = [8, 4];
 const x = tensor(shape);

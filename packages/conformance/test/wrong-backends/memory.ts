@@ -2,7 +2,8 @@
 import type { Backend, DeviceTensor, Statistics } from '@batchnorm/core-api';
 import { codeOf, deviceStep, layerOf, leaks, step, tensor, upload } from './programs.js';
 import type { RightSaved, Stored } from './right-backend.js';
-import { adapt, onDevice, onHost, type WrongBackend, withKernels } from './wrong-backend.js';
+import { adapt, onDevice, onHost, withKernels } from './wrap.js';
+import type { WrongBackend } from './wrong-backend.js';
 
 /** 32 KB in float32. */
 const shape = [64, 128];

@@ -2,7 +2,8 @@
 import type { Backend, FloatArray, Kernels, Plan, Saved } from '@batchnorm/core-api';
 import { codeOf, layerOf, running, step, tensor } from './programs.js';
 import type { RightKernels, RightSaved } from './right-backend.js';
-import { adapt, onHost, type WrongBackend, withKernels } from './wrong-backend.js';
+import { adapt, onHost, withKernels } from './wrap.js';
+import type { WrongBackend } from './wrong-backend.js';
 
 const shape = [6, 4];
 const [x, dy] = [tensor(shape), tensor(shape, 2)];

@@ -2,7 +2,8 @@
 import type { Backend, BatchNorm, Statistics } from '@batchnorm/core-api';
 import { layerOf, running, step, tensor } from './programs.js';
 import type { RightSaved } from './right-backend.js';
-import { onHost, type WrongBackend } from './wrong-backend.js';
+import { onHost } from './wrap.js';
+import type { WrongBackend } from './wrong-backend.js';
 
 const shape = [6, 4];
 const [x, dy] = [tensor(shape), tensor(shape, 2)];

@@ -146,7 +146,13 @@ export function createRightBackend({ limit = 2 ** 28, views = false }: RightOpti
       deterministic: true,
       limits: { elements: limit },
     },
-    execution: { engine: 'JavaScript', device: 'cpu', threads: 1, accumulation: 'float64', fallbackReason: null },
+    execution: {
+      engine: 'JavaScript',
+      device: 'cpu',
+      threads: 1,
+      accumulation: { float32: 'float64', float64: 'float64' },
+      fallbackReason: null,
+    },
     prepare(plan) {
       assertUsable();
       const { outer, channels, inner } = plan.extent;

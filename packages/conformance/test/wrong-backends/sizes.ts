@@ -1,7 +1,8 @@
 // Wrong at some sizes: at block ends, at powers of two, beyond what an index, a dispatch or a thread holds.
 import type { Backend, Extent, FloatArray } from '@batchnorm/core-api';
 import { layerOf, running, step, tensor } from './programs.js';
-import { onHost, type WrongBackend } from './wrong-backend.js';
+import { onHost } from './wrap.js';
+import type { WrongBackend } from './wrong-backend.js';
 
 /** y is changed where `matches`. */
 const elementsWrong =

@@ -1,7 +1,8 @@
 // Wrong because kernels answer later: what they read after their first suspension, and what they share meanwhile.
 import type { Backend, FloatArray, HostMemory, Kernels, Operations, Statistics } from '@batchnorm/core-api';
 import { layerOf, running, step, tensor } from './programs.js';
-import { onHost, type WrongBackend } from './wrong-backend.js';
+import { onHost } from './wrap.js';
+import type { WrongBackend } from './wrong-backend.js';
 
 const shape = [6, 4];
 const [x, dy] = [tensor(shape), tensor(shape, 2)];

@@ -2,7 +2,8 @@
 import type { Backend, FloatArray, Statistics } from '@batchnorm/core-api';
 import { codeOf, layerOf, running, step, tensor } from './programs.js';
 import type { RightBackend, RightSaved } from './right-backend.js';
-import { onHost, type WrongBackend, withKernels } from './wrong-backend.js';
+import { onHost, withKernels } from './wrap.js';
+import type { WrongBackend } from './wrong-backend.js';
 
 const shape = [8, 4];
 const [x, dy] = [tensor(shape), tensor(shape, 2)];

@@ -2,7 +2,8 @@
 import { BatchNorm, type FloatArray } from '@batchnorm/core-api';
 import { buffer, embedded, layerOf, step, tensor } from './programs.js';
 import type { RightSaved } from './right-backend.js';
-import { onHost, type WrongBackend } from './wrong-backend.js';
+import { onHost } from './wrap.js';
+import type { WrongBackend } from './wrong-backend.js';
 
 type ArrayClass<A> = new (buffer: ArrayBufferLike, byteOffset?: number, length?: number) => A;
 const classOf = <A extends FloatArray>(array: A) => array.constructor as ArrayClass<A>;

@@ -66,9 +66,9 @@ async function againstOracle(scene: Scene, shape: readonly number[]): Promise<Ch
         { data: values, shape: of, dtype: of === shape ? scene.dtype : 'float64', tolerance, magnitude },
       ),
     });
+  const { x, dy } = scene.batch(1, shape);
   for (const training of [true, false]) {
     const mode = training ? 'training' : 'inference';
-    const { x, dy } = scene.batch(training ? 1 : 2, shape);
     const y = model.forward(x, shape, training, scene.memory.kind) as Expectation;
     const expected = model.backward(dy);
     const received = await scene.step(layer, { x, dy }, { training, shape });

@@ -1,0 +1,47 @@
+// The matrices of behaviours as Markdown: closed, because they are long.
+import { html } from './html.js';
+import { escapeMarkdown, row } from './markdown.js';
+import { axes, columns, entriesOf, entryCounts, entrySigns, footnotesOf, type Matrix } from './matrix.js';
+import type { BackendReport } from './run-backend.js';
+import { matrixIn } from './run-summary.js';
+
+/** Lines; none where no behaviours ran. */
+export function markdownMatrices(reports: readonly BackendReport[]): string[] {
+  const matrices = reports.flatMap((report) => {
+    const matrix = matrixIn(reports, report);
+    return matrix ? details(report, matrix) : [];
+  });
+  return matrices.length === 0 ? [] : ['', '## Behaviours', '', ...legend, ...matrices];
+}
+
+const legend = Object.entries(axes).map(([axis, values]) => {
+  const meanings = Object.entries(values).map(([value, meaning]) => `${value} (${meaning})`);
+  return `- ${escapeMarkdown(`${axis}: ${meanings.join(', ')}`)}`;
+});
+
+function details({ backend, platform }: BackendReport, matrix: Matrix): string[] {
+  const { texts, numbersOf } = footnotesOf(matrix);
+  const counts = entryCounts(matrix.entries).map(({ text }) => text);
+  const head = ['rule', 'dtype', ...columns.map(({ memory, layout, size }) => `${memory} ${layout} ${size}`)];
+  const rows = matrix.rules.flatMap((rule) =>
+    matrix.dtypes.map((dtype) => [
+      escapeMarkdown(rule),
+      dtype,
+      ...entriesOf(matrix, rule, dtype).map((entry) =>
+        [entrySigns[entry.status], ...numbersOf(entry).map((number) => `<sup>${number}</sup>`)].join(' '),
+      ),
+    ]),
+  );
+  return [
+    '',
+    html`<details><summary>${backend} ${platform}: ${counts.join(', ')}</summary>`.text,
+    '',
+    row(head),
+    row(head.map(() => '---')),
+    ...rows.map(row),
+    '',
+    ...texts.map((text, index) => `${index + 1}. ${escapeMarkdown(text)}`),
+    '',
+    '</details>',
+  ];
+}

@@ -1,0 +1,29 @@
+// Whether a run is in order. What a backend refuses as the contract has it, and what is skipped with a reason, is no failure.
+import { countsOf } from '@batchnorm/conformance';
+import type { BackendReport } from './run-backend.js';
+import { holesIn } from './run-summary.js';
+
+export interface Verdict {
+  readonly ok: boolean;
+  /** What is wrong beside failed cases and errors, which have lines of their own. */
+  readonly lines: readonly string[];
+}
+
+export function verdictOf(
+  reports: readonly BackendReport[],
+  isRequired: (report: BackendReport) => boolean = () => false,
+): Verdict {
+  const missing = reports.filter((report) => report.unavailable !== null && isRequired(report));
+  const holes = holesIn(reports).length;
+  const lines = [
+    ...missing.map((report) => `${nameOf(report)} is required, and could not run here`),
+    ...(holes > 0 ? [`HOLES in the matrix of behaviours: ${holes}; no case covers them, and nothing says why`] : []),
+  ];
+  const { failed } = countsOf(reports.flatMap(({ results }) => results));
+  return { ok: lines.length === 0 && failed === 0 && reports.every(({ error }) => error === null), lines };
+}
+
+/** As REQUIRE_BACKENDS has it. */
+export function nameOf({ backend, platform }: BackendReport): string {
+  return platform === 'node' ? backend : `${backend}@${platform}`;
+}

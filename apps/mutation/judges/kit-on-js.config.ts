@@ -1,0 +1,3 @@
+import { judgedBy } from './judged-by.js';
+
+export default judgedBy('apps/mutation/judges/kit-on-js.test.ts');

@@ -1,0 +1,26 @@
+// The conformance kit as a judge of mutants.
+import { dtypes, type Group, suite } from '@batchnorm/conformance';
+import type { Backend } from '@batchnorm/core-api';
+import { expect, it } from 'vitest';
+import { runCase } from '../../../packages/conformance/src/conformance.js';
+
+/** Quick ones first: most mutants do not live to see the others. */
+const order: readonly Group[] = ['exact', 'golden', 'behaviour', 'kernels', 'programs', 'adversarial'];
+const cases = suite.toSorted((a, b) => order.indexOf(a.group) - order.indexOf(b.group));
+
+/**
+ * One test for each case and dtype. Each makes a backend of its own, because Stryker notes by test what code it reached, and
+ * tries a mutant on those tests alone: what a constructor does must count for all.
+ */
+export function kitOn(create: () => Backend): void {
+  for (const dtype of dtypes) {
+    for (const one of cases) {
+      it(`${dtype} ${one.source}, ${one.name}`, async () => {
+        const backend = create();
+        const { status, messages } = await runCase(one, { backend, dtype, create });
+        await backend.dispose();
+        expect(status === 'failed' ? messages : []).toEqual([]);
+      });
+    }
+  }
+}

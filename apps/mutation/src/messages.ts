@@ -1,0 +1,24 @@
+// A plugin of Stryker: what an error says is left as it is, its code is not.
+import type { Ignorer, NodePath } from '@stryker-mutator/api/ignore';
+import { declareValuePlugin, PluginKind, type ValuePlugin } from '@stryker-mutator/api/plugin';
+
+/** What is looked at of Babel's `NodePath`. */
+interface Path extends NodePath {
+  readonly listKey?: string;
+  readonly node: { readonly type: string; readonly value?: unknown };
+  readonly parent?: { readonly callee?: { readonly name?: string } };
+}
+
+const isCode = ({ type, value }: Path['node']) => type === 'StringLiteral' && /^[A-Z_]+$/.test(String(value));
+
+const ignorer: Ignorer = {
+  shouldIgnore(path) {
+    const { listKey, node, parent } = path as Path;
+    const fails = ['fail', 'BatchNormError'].includes(parent?.callee?.name ?? '');
+    return fails && listKey === 'arguments' && !isCode(node) ? 'the text of a message' : undefined;
+  },
+};
+
+export const strykerPlugins: readonly ValuePlugin<PluginKind.Ignore>[] = [
+  declareValuePlugin(PluginKind.Ignore, 'messages', ignorer),
+];

@@ -1,0 +1,74 @@
+// How many mutants were noticed, of those that anybody could notice.
+import type { Equivalents } from './equivalents.js';
+import type { Mutant } from './mutant.js';
+
+/** The fraction that must be caught of the mutants that are not equivalent. */
+export const required = 0.95;
+
+export interface Score {
+  /** A test failed, or did not end. */
+  readonly caught: number;
+  readonly survived: number;
+  /** Survived, and is listed. */
+  readonly equivalent: number;
+}
+
+/** caught ÷ (caught + survived); 1 where there is nothing to catch. */
+export function fractionOf({ caught, survived }: Score): number {
+  return caught + survived === 0 ? 1 : caught / (caught + survived);
+}
+
+export function total(scores: Iterable<Score>): Score {
+  let [caught, survived, equivalent] = [0, 0, 0];
+  for (const score of scores) {
+    caught += score.caught;
+    survived += score.survived;
+    equivalent += score.equivalent;
+  }
+  return { caught, survived, equivalent };
+}
+
+export interface Verdict {
+  readonly scores: ReadonlyMap<string, Score>;
+  /** Neither caught nor listed. */
+  readonly survivors: readonly Mutant[];
+  /** Listed, but caught. */
+  readonly notEquivalent: readonly Mutant[];
+}
+
+/** Judges mutants, file by file. Those that could not run are left out. */
+export function judge(mutants: readonly Mutant[], list: readonly Equivalents[]): Verdict {
+  const listed = (mutant: Mutant) => list.some((one) => one.mutants.some((change) => isChange(mutant, one, change)));
+  const caught = mutants.filter(({ status }) => status === 'Killed' || status === 'Timeout');
+  const survived = mutants.filter(({ status }) => status === 'Survived' || status === 'NoCoverage');
+  const [equivalent, survivors] = [survived.filter(listed), survived.filter((mutant) => !listed(mutant))];
+  const scoreOf = (name: string): Score => {
+    const count = (some: readonly Mutant[]) => some.filter(({ file }) => file === name).length;
+    return { caught: count(caught), survived: count(survivors), equivalent: count(equivalent) };
+  };
+  const files = new Set(mutants.map(({ file }) => file));
+  return {
+    scores: new Map([...files].map((file) => [file, scoreOf(file)])),
+    survivors,
+    notEquivalent: caught.filter(listed),
+  };
+}
+
+/** What is listed for a file of these mutants and is none of them: one line for each. */
+export function unknownChanges(mutants: readonly Mutant[], list: readonly Equivalents[]): string[] {
+  const present = new Set(mutants.map(({ file }) => file));
+  return list.flatMap((one) =>
+    one.files
+      .filter((file) => present.has(file))
+      .flatMap((file) => {
+        const here = mutants.filter((mutant) => mutant.file === file);
+        return one.mutants
+          .filter((change) => !here.some((mutant) => isChange(mutant, one, change)))
+          .map(([from, to]) => `${file}: ${from} → ${to}`);
+      }),
+  );
+}
+
+function isChange(mutant: Mutant, { files }: Equivalents, [from, to]: Equivalents['mutants'][number]): boolean {
+  return files.includes(mutant.file) && mutant.from === from && mutant.to === to;
+}

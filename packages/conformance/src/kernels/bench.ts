@@ -1,0 +1,117 @@
+// Kernels without a layer: one plan, activations in one kind of memory, and calls as a layer makes them.
+import {
+  type Backend,
+  type BackwardOutput,
+  type Dtype,
+  type Extent,
+  extentOf,
+  type FloatArray,
+  type ForwardOutput,
+  type ForwardTrainingOutput,
+  type Kernels,
+  type Memory,
+  type Operations,
+  type Saved,
+  type Tensor,
+} from '@batchnorm/core-api';
+import type { MemoryKind, Subject } from '../conformance-case.js';
+import { type ActivationMemory, activationMemory } from '../memory/activation-memory.js';
+import { draw, parametersOf, randomOf } from '../programs/values.js';
+
+/** What a forward is given beside x, [C] each; the arrays are its own. */
+export interface Parameters {
+  readonly gamma: Float64Array;
+  readonly beta: Float64Array;
+  readonly epsilon: number;
+  readonly mean: Float64Array;
+  readonly variance: Float64Array;
+}
+
+export type Forwarded = ForwardOutput<Memory> & Partial<ForwardTrainingOutput<Memory>>;
+export type Gradients = Readonly<Record<'dx' | 'dgamma' | 'dbeta', FloatArray>>;
+
+export class KernelBench {
+  readonly backend: Backend;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly extent: Extent;
+  readonly memory: ActivationMemory;
+  readonly #prepared: Kernels[] = [];
+
+  constructor({ backend, dtype }: Subject, kind: MemoryKind, shape: readonly number[]) {
+    this.backend = backend;
+    this.dtype = dtype;
+    this.shape = shape;
+    this.extent = extentOf(shape, 1);
+    this.memory = activationMemory(kind, backend);
+  }
+
+  /** Kernels for this extent, or another one; freed in the end. */
+  async prepare(extent: Extent = this.extent): Promise<Kernels> {
+    const kernels = await this.backend.prepare({ extent, dtype: this.dtype });
+    this.#prepared.push(kernels);
+    return kernels;
+  }
+
+  /** Seeded activations. */
+  values(seed: number): FloatArray {
+    return draw({ seed, kind: 'usual' }, this.extent, this.dtype);
+  }
+
+  parameters(seed: number): Parameters {
+    const random = randomOf(seed);
+    const vector = () => parametersOf(random, this.extent.channels);
+    const variance = Float64Array.from({ length: this.extent.channels }, () => random() + 0.1);
+    return { gamma: vector(), beta: vector(), epsilon: 1e-3, mean: vector(), variance };
+  }
+
+  /** Calls at once, and answers later: what is read after the first suspension can be changed in between. */
+  forward(kernels: Kernels, x: Memory['activation'], parameters: Parameters, training: boolean): Promise<Forwarded> {
+    const { gamma, beta, epsilon, mean, variance } = parameters;
+    const input = { x, y: undefined, gamma, beta, epsilon };
+    const operations = this.#operations(kernels);
+    const answer = training
+      ? operations.forwardTraining({ ...input, requireFinite: false })
+      : operations.forwardInference({ ...input, mean, variance });
+    return Promise.resolve(answer);
+  }
+
+  async backward(kernels: Kernels, saved: Saved, dy: FloatArray, training: boolean): Promise<Gradients> {
+    const operations = this.#operations(kernels);
+    const none = { dx: undefined, dgamma: undefined, dbeta: undefined };
+    const input = { saved, dy: await this.put(dy), ...none };
+    const output = await (training ? operations.backwardTraining(input) : operations.backwardInference(input));
+    return this.read(output);
+  }
+
+  async put(values: FloatArray): Promise<Memory['activation']> {
+    const activation = await this.memory.put(values, this.shape);
+    return 'data' in activation ? activation.data : activation;
+  }
+
+  async read({ dx, dgamma, dbeta }: BackwardOutput<Memory>): Promise<Gradients> {
+    return {
+      dx: await this.elements(dx),
+      dgamma: await this.memory.read(dgamma),
+      dbeta: await this.memory.read(dbeta),
+    };
+  }
+
+  elements(activation: Memory['activation']): Promise<FloatArray> {
+    const isHost = ArrayBuffer.isView(activation);
+    return this.memory.read(isHost ? ({ data: activation, shape: this.shape } as Tensor) : activation);
+  }
+
+  dispose(): void {
+    for (const kernels of this.#prepared) kernels.dispose();
+    this.memory.dispose();
+  }
+
+  #operations(kernels: Kernels): Operations<Memory> {
+    if (this.memory.kind === 'host') return kernels;
+    if (kernels.device === undefined) {
+      throw new Error('kernels.device: received none, expected operations, as the capabilities say');
+    }
+    return kernels.device;
+  }
+}
