@@ -5,7 +5,9 @@ import type { Dtype, FloatArray } from '@batchnorm/core-api';
 const guard = 0xff;
 /** Bytes between neighbours: a vector of any engine, and more. */
 const guardBytes = 64;
-const chunkBytes = 1 << 16;
+const chunkBytes = 1 << 17;
+/** Nothing begins before: an offset in 16 bits is too short. */
+const firstByte = 1 << 16;
 
 interface Region {
   readonly begin: number;
@@ -55,13 +57,13 @@ export class GuardedBuffer {
   }
 
   #end(regions: readonly Region[]): number {
-    return regions.at(-1)?.end ?? 0;
+    return regions.at(-1)?.end ?? firstByte;
   }
 
   #chunkFor(size: number): Chunk {
     const last = this.#chunks.at(-1);
     if (last && this.#end(last.regions) + size <= last.bytes.length) return last;
-    const chunk = { bytes: new Uint8Array(Math.max(chunkBytes, size)).fill(guard), regions: [] };
+    const chunk = { bytes: new Uint8Array(Math.max(chunkBytes, firstByte + size)).fill(guard), regions: [] };
     this.#chunks.push(chunk);
     return chunk;
   }

@@ -23,7 +23,7 @@ const families: readonly Family[] = [
   { name: 'both kinds of memory', memories: ['host', 'device'], overlapping: true, seed: 5 },
 ];
 
-const programsOfFamily = 60;
+const programsOfFamily = 80;
 /** How long a program that goes wrong is made shorter. */
 const shrinkingMs = 5000;
 /** More lines than this say nothing new. */

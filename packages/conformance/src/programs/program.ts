@@ -17,11 +17,14 @@ export interface LayerSpec {
 /** What is drawn for an activation: see values.ts. */
 export interface Draw {
   readonly seed: number;
-  readonly kind: 'usual' | 'far from zero' | 'mixed' | 'NaN in a channel';
+  readonly kind: 'usual' | 'far from zero' | 'mixed' | 'rows of zeros' | 'NaN in a channel';
 }
 
 /** Where a result goes: a new array, an array of the caller's, one that received a result before, or the input itself. */
 export type Target = 'new' | 'given' | 'used' | 'input';
+
+/** Where an input comes from: an array of its own, or one that was an input before and is written anew. */
+export type Source = 'new' | 'rewritten';
 
 /**
  * `layer` counts modulo the layers. A step that is not `awaited` overlaps those after it, until one of its layer is awaited.
@@ -34,21 +37,26 @@ export type Step = { readonly layer: number; readonly awaited: boolean } & (
       /** Of its layer's, modulo. */
       readonly shape: number;
       readonly x: Draw;
+      readonly from: Source;
       readonly training: boolean;
       readonly y: Target;
     }
   | {
       readonly does: 'backward';
       readonly dy: Draw;
+      readonly from: Source;
       readonly dx: Target;
       readonly dgamma: 'new' | 'given';
       readonly dbeta: 'new' | 'given';
     }
   | { readonly does: 'state' | 'dispose' }
-  | { readonly does: 'loadState'; readonly seed: number }
-  | { readonly does: 'setParameters'; readonly seed: number }
+  | { readonly does: 'loadState'; readonly seed: number; readonly changes: 'all' | 'variance' }
+  | { readonly does: 'setParameters'; readonly seed: number; readonly changes: Change }
   | { readonly does: 'fail'; readonly how: Failure; readonly memory: MemoryKind }
 );
+
+/** Which parameters are others afterwards: all of them, those of one channel, or all, to be ones and zeros or zeros alone. */
+export type Change = 'all' | 'one channel' | 'to ones and zeros' | 'to zeros';
 
 /** Calls that must be refused, and change nothing. */
 export type Failure = 'wrong channels' | 'wrong dtype' | 'no values' | 'dy of another shape' | 'bad state';

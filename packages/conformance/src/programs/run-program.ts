@@ -156,7 +156,7 @@ class ProgramRun {
     const memory = this.#memories[step.memory];
     const shape = spec.shapes[step.shape % spec.shapes.length]!;
     const values = draw(step.x, extentOf(shape, model.options.axis), dtype);
-    const x = await memory.put(values, shape);
+    const x = await this.#input(step.from, memory, values, shape);
     // Training never writes over x.
     const target = step.training && step.y === 'input' ? 'given' : step.y;
     const out = await this.#target(target, memory, x, dtype, shape);
@@ -181,7 +181,7 @@ class ProgramRun {
     const { memory: kind, shape } = model.latest ?? { memory: 'host', shape: spec.shapes[0]! };
     const memory = this.#memories[kind];
     const values = draw(step.dy, extentOf(shape, model.options.axis), dtype);
-    const dy = await memory.put(values, shape);
+    const dy = await this.#input(step.from, memory, values, shape);
     const dx = await this.#target(step.dx, memory, dy, dtype, shape);
     const C = model.gamma.length;
     const [dgamma, dbeta] = [step.dgamma, step.dbeta].map((target) =>
@@ -204,6 +204,21 @@ class ProgramRun {
       this.#reusable(memory, gradients.dx, dtype);
     };
     return { judged: this.#judged(what, judge) };
+  }
+
+  /** An array of the caller's: a new one, or one that was an input before and belongs to no forward any more. */
+  async #input(
+    source: Source,
+    memory: ActivationMemory,
+    values: FloatArray,
+    shape: readonly number[],
+  ): Promise<Activation> {
+    const key = `${memory.kind} ${dtypeOf(values)} ${shape}`;
+    const old = source === 'rewritten' ? this.#inputs.get(key)?.pop() : undefined;
+    if (old === undefined || !('data' in old)) return memory.put(values, shape);
+    this.#kept.delete(old);
+    old.data.set(values);
+    return old;
   }
 
   #state(what: string, { layer, model }: Subject): Call {

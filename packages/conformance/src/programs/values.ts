@@ -24,6 +24,10 @@ export function draw({ seed, kind }: Draw, extent: Extent, dtype: Dtype): FloatA
       for (let i = 0; i < extent.inner; i++, k++) values[k] = mean + deviation * bell(random);
     }
   }
+  if (kind === 'rows of zeros') {
+    const row = channels * extent.inner;
+    for (let o = 0; o < extent.outer; o++) if (random() < 0.5) values.fill(0, o * row, (o + 1) * row);
+  }
   if (kind === 'NaN in a channel') values[sick * extent.inner] = Number.NaN;
   return values;
 }

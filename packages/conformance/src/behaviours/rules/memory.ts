@@ -6,11 +6,10 @@ import { memoryInUse } from '../../memory/memory-use.js';
 import { notLarge, type Rule } from '../rule.js';
 import type { Scene } from '../scene.js';
 
-const steps = 1000;
-/** Windows in which memory is measured: what is kept of every step grows in each of them, what is made once in one. */
-const windows = 8;
-/** Bytes for each step that garbage collection may be late with. An object takes 16 at least, and what it is kept in 8. */
-const allowedPerStep = 12;
+/** Steps before anything is measured, then windows of steps, 1,000 in all: what is kept of every step grows in each window. */
+const [first, window, windows] = [200, 100, 8];
+/** Bytes for each step that garbage collection may be late with. An object takes 24 at least, and what it is kept in 8. */
+const allowedPerStep = 24;
 
 /** Without a garbage collector to ask, what is measured would be luck. */
 const exempt: Rule['exempt'] = (cell) =>
@@ -74,7 +73,7 @@ export const memoryRules: readonly Rule[] = [
         release(await scene.backward(layer, putDy, { dx }), scene);
         await layer.dispose();
       };
-      return [await leavesNothing(scene, 'a layer and its step', life, 50)];
+      return [await leavesNothing(scene, 'a layer and its step', life, 0.1)];
     },
   },
 ];
@@ -85,26 +84,23 @@ function release({ dgamma, dbeta }: { readonly dgamma: unknown; readonly dbeta: 
   for (const vector of [dgamma, dbeta]) (vector as { dispose(): void }).dispose();
 }
 
-/** Does `work` many times, and looks at memory in between: the least growth of some windows counts. */
-async function leavesNothing(scene: Scene, what: string, work: () => Promise<unknown>, times = steps): Promise<Check> {
-  const several = async () => {
+/** Does `work` again and again, and looks at memory in between: the least growth counts, so that no window's luck does. */
+async function leavesNothing(scene: Scene, what: string, work: () => Promise<unknown>, share = 1): Promise<Check> {
+  const several = async (times: number) => {
     for (let n = 0; n < times; n++) await work();
   };
-  await several();
+  await several(first * share);
+  const times = window * share;
   let before = await usedBy(scene);
   let least = Number.POSITIVE_INFINITY;
-  for (let window = 0; window < windows && least > allowedPerStep * times; window++) {
-    await several();
+  for (let n = 0; n < windows && least > allowedPerStep * times; n++) {
+    await several(times);
     const now = await usedBy(scene);
     least = Math.min(least, now - before);
     before = now;
   }
   const perStep = (least / times).toFixed(0);
-  return outcome(
-    what,
-    least <= allowedPerStep * times,
-    `: received ${perStep} bytes more in use after each, expected 0`,
-  );
+  return outcome(what, least <= allowedPerStep * times, `: received ${perStep} bytes more in use after each, expected 0`);
 }
 
 /** Bytes: of this program, and of the backend's own memory where it says how much that is. */
