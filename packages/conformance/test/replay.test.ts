@@ -43,11 +43,11 @@ it('and wrong values in it fail, each where it is', async () => {
   const { inference } = inferenceOnly;
   const wrong = { ...inference, dgamma: { shape: [2], data: [-5 * scale, -2 * scale * (1 + 1e-5)] } };
   expect(await failures({ ...inferenceOnly, inference: wrong })).toEqual([
-    expect.stringMatching(/^inference dgamma\[1\]: received -1.99.* × the bound$/),
-    expect.stringMatching(/^inference dgamma\[1\]: received -1.99.* × the bound$/),
+    expect.stringMatching(/^inference step 1 dgamma\[1\]: received -1.99.* × the bound$/),
+    expect.stringMatching(/^inference step 1 dgamma\[1\]: received -1.99.* × the bound$/),
   ]);
   const moved = { ...inference, runningMean: { shape: [2], data: [1e-30, 0] } };
   expect(await failures({ ...inferenceOnly, inference: moved })).toEqual(
-    new Array(2).fill('inference runningMean[0]: received 0, expected 1e-30, Infinity × the bound'),
+    new Array(2).fill('inference step 1 runningMean[0]: received 0, expected 1e-30, Infinity × the bound'),
   );
 });
