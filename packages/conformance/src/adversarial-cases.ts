@@ -5,6 +5,7 @@ import type { Check, ConformanceCase, Refusal } from './conformance-case.js';
 import type { FixtureCase } from './fixtures/fixture-case.js';
 import { pivotProblems } from './pivot-problems.js';
 import { normal, type Problem, type Random, solve } from './problem.js';
+import { refusedByLimit } from './refused-by-limit.js';
 import { replay } from './replay.js';
 
 const around = (mean: number, deviation: number) => (random: Random) => mean + deviation * normal(random);
@@ -209,6 +210,8 @@ async function run(
   backend: Backend,
   dtype: Dtype,
 ): Promise<readonly Check[] | Refusal> {
+  const refusal = await refusedByLimit({ backend, dtype }, [problem.shape]);
+  if (refusal) return refusal;
   try {
     return await replay(solved, backend, dtype);
   } catch (error) {

@@ -36,6 +36,8 @@ export interface Refusal {
 /** One compared result: `what` it is, such as 'step 2 dx'. */
 export interface Check extends Comparison {
   readonly what: string;
+  /** Of what should be the same to the bit, and is not: how much it differs, relative to the largest number. */
+  readonly difference?: number;
 }
 
 export interface Subject {

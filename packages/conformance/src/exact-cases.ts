@@ -3,6 +3,7 @@
 import { BatchNorm, type FloatArray, type Tensor } from '@batchnorm/core-api';
 import { outcome } from './compare.js';
 import type { Check, ConformanceCase } from './conformance-case.js';
+import { refusedByLimit } from './refused-by-limit.js';
 
 /** In units of the last place of `dtype`, at the size of the number that is expected. */
 const allowedUlps = 2;
@@ -32,6 +33,8 @@ export const exactCases: readonly ConformanceCase[] = problems.map((problem) => 
   why: 'mean and variance to the bit; y, dx, dgamma and dbeta within 2 units in the last place',
   run: async ({ backend, dtype }) => {
     const { shape, axis } = problem;
+    const refusal = await refusedByLimit({ backend, dtype }, [shape]);
+    if (refusal) return refusal;
     const C = shape.at(axis)!;
     const layer = new BatchNorm({ backend, dtype, numFeatures: C, axis, momentum: 0, epsilon: 3 });
     // Deviations are ±1, so that the variance is 1, √(1 + 3) = 2 and xHat = ±1/2.

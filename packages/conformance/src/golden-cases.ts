@@ -4,7 +4,8 @@ import { builtInFixtures } from './built-in-fixtures.js';
 import { builtInNames } from './built-in-names.js';
 import type { ConformanceCase } from './conformance-case.js';
 import type { FixtureCase, FixtureFile } from './fixtures/fixture-case.js';
-import { inapplicable, replay } from './replay.js';
+import { refusedByLimit } from './refused-by-limit.js';
+import { inapplicable, replay, shapesOf } from './replay.js';
 
 export function goldenCases(files: readonly FixtureFile[]): ConformanceCase[] {
   return files.flatMap(({ name: source, cases }) =>
@@ -36,6 +37,10 @@ function goldenCase(
     name,
     why,
     inapplicable: async ({ dtype }) => inapplicable(await fixture(), dtype),
-    run: async ({ backend, dtype }) => replay(await fixture(), backend, dtype),
+    run: async ({ backend, dtype }) => {
+      const golden = await fixture();
+      const refusal = await refusedByLimit({ backend, dtype }, shapesOf(golden));
+      return refusal ?? replay(golden, backend, dtype);
+    },
   };
 }

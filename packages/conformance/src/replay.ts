@@ -29,6 +29,11 @@ export function inapplicable({ steps }: FixtureCase, dtype: Dtype): string | und
 
 const isFloat32 = (value: number) => Object.is(Math.fround(value), value);
 
+/** The shapes of its activations. */
+export function shapesOf({ steps }: FixtureCase): (readonly number[])[] {
+  return steps.map(({ x }) => x.shape);
+}
+
 /** Runs a case and returns its checks, in order. Errors: whatever the backend fails with. */
 export async function replay(fixture: FixtureCase, backend: Backend, dtype: Dtype): Promise<Check[]> {
   // One layer for both kinds of memory, so that kernels are compiled once.

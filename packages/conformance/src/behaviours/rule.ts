@@ -1,6 +1,9 @@
 // A rule of behaviour: tried in every kind of memory, layout and size class, each of them a case of the kit.
+
+import { repeated } from '../compare.js';
 import type { Cell, Check, ConformanceCase, MemoryKind, SizeClass, Subject } from '../conformance-case.js';
-import { layouts, shapesOf, sizeClasses } from './extents.js';
+import { refusedByLimit } from '../refused-by-limit.js';
+import { layouts, shapesOf, sizeClasses, straddling } from './extents.js';
 import { refusedUpload } from './refused-upload.js';
 import { Scene } from './scene.js';
 
@@ -37,12 +40,15 @@ function caseOf(rule: Rule, cell: Cell): ConformanceCase {
     inapplicable: (subject) => rule.exempt?.(cell, subject),
     run: async (subject) => {
       if (memory === 'device' && !subject.backend.capabilities.deviceTensors) return refusedUpload(subject);
+      const all = shapesOf[layout][size].flatMap(({ shape, other }) => [shape, other]);
+      const refusal = await refusedByLimit(subject, [...all, ...straddling[layout][size]]);
+      if (refusal) return refusal;
       const checks: Check[] = [];
       for (const shapes of shapesOf[layout][size]) {
         const scene = new Scene(subject, memory, shapes);
         try {
           for (const one of [...(await rule.check(scene, cell, subject)), scene.surroundings()]) {
-            checks.push({ ...one, what: `[${shapes.shape}] ${one.what}` });
+            checks.push({ ...repeated(one, subject), what: `[${shapes.shape}] ${one.what}` });
           }
         } finally {
           await scene.dispose();

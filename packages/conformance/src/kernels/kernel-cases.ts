@@ -1,8 +1,9 @@
 // The contract of kernels by itself: what a layer relies on, tried without one.
 import type { Extent, Statistics } from '@batchnorm/core-api';
 import { refusedUpload } from '../behaviours/refused-upload.js';
-import { identical } from '../compare.js';
+import { identical, repeated } from '../compare.js';
 import type { Check, ConformanceCase, MemoryKind } from '../conformance-case.js';
+import { refusedByLimit } from '../refused-by-limit.js';
 import { type Forwarded, type Gradients, KernelBench } from './bench.js';
 
 interface Rule {
@@ -167,13 +168,18 @@ function caseOf({ name, why, check }: Rule, memory: MemoryKind): ConformanceCase
     why,
     run: async (subject) => {
       if (memory === 'device' && !subject.backend.capabilities.deviceTensors) return refusedUpload(subject);
+      const refusal = await refusedByLimit(subject, shapes);
+      if (refusal) return refusal;
       const checks: Check[] = [];
       for (const shape of shapes) {
         for (const training of [true, false]) {
           const bench = new KernelBench(subject, memory, shape);
           try {
             for (const one of await check(bench, training)) {
-              checks.push({ ...one, what: `[${shape}] ${training ? 'training' : 'inference'}, ${one.what}` });
+              checks.push({
+                ...repeated(one, subject),
+                what: `[${shape}] ${training ? 'training' : 'inference'}, ${one.what}`,
+              });
             }
           } finally {
             bench.dispose();

@@ -105,7 +105,14 @@ function arbitraryStep(memory: fc.Arbitrary<MemoryKind>, awaited: fc.Arbitrary<b
       }),
     },
     { weight: 2, arbitrary: fc.record({ ...does('setParameters'), seed, changes }) },
-    { weight: 2, arbitrary: fc.record({ ...does('loadState'), seed, changes: fc.constantFrom('all' as const, 'variance' as const) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        ...does('loadState'),
+        seed,
+        changes: fc.constantFrom('all' as const, 'variance' as const),
+      }),
+    },
     { weight: 2, arbitrary: fc.record(does('state')) },
     { weight: 1, arbitrary: fc.record(does('dispose')) },
     { weight: 2, arbitrary: fc.record({ ...does('fail'), how: fc.constantFrom(...failures), memory }) },

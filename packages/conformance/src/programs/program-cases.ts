@@ -24,6 +24,8 @@ const families: readonly Family[] = [
 ];
 
 const programsOfFamily = 80;
+/** Of an activation: see arbitrary-program.ts. */
+const mostElements = 6 * 40 * 40;
 /** How long a program that goes wrong is made shorter. */
 const shrinkingMs = 5000;
 /** More lines than this say nothing new. */
@@ -34,6 +36,10 @@ export const programCases: readonly ConformanceCase[] = families.map(({ name, me
   source: 'programs',
   name,
   why: `${programsOfFamily} random programs of several layers, against an oracle that runs them too`,
+  inapplicable: ({ backend }) =>
+    backend.capabilities.limits.elements < mostElements
+      ? `it has activations of up to ${mostElements} elements`
+      : undefined,
   run: async (subject: Subject) => {
     const { backend, dtype } = subject;
     if (memories.includes('device') && !backend.capabilities.deviceTensors) return refusedUpload(subject);

@@ -18,7 +18,7 @@ import type { MemoryKind } from '../conformance-case.js';
 import { codeOf } from '../expect-refusal.js';
 import { type Activation, type ActivationMemory, activationMemory, type Vector } from '../memory/activation-memory.js';
 import { type Expectation, LayerModel } from './layer-model.js';
-import type { LayerSpec, Program, Step, Target } from './program.js';
+import type { LayerSpec, Program, Source, Step, Target } from './program.js';
 import { draw, parametersOf, randomOf } from './values.js';
 
 type StepThat<Does extends Step['does']> = Extract<Step, { readonly does: Does }>;
@@ -40,12 +40,17 @@ export async function runProgram(backend: Backend, program: Program): Promise<st
   return run.found;
 }
 
+/** What a buffer for results may hold before. */
+const junkValues = [Number.NaN, 0, 7];
+
 /** A layer, its model, and the calls that nobody has awaited. */
 class Subject {
   readonly spec: LayerSpec;
   readonly #backend: Backend;
   layer: BatchNorm;
   model: LayerModel;
+  /** Of the forward that the next backward differentiates. */
+  latestX: Activation | undefined;
   readonly #pending: Promise<void>[] = [];
 
   constructor(spec: LayerSpec, backend: Backend) {
@@ -59,7 +64,13 @@ class Subject {
     return this.model.options.dtype;
   }
 
+  /** Whether nobody waits for a call. */
+  get isIdle(): boolean {
+    return this.#pending.length === 0;
+  }
+
   renew(): void {
+    this.latestX = undefined;
     this.layer = this.#newLayer();
     this.model = new LayerModel(this.spec.options, this.#backend);
   }
@@ -91,6 +102,8 @@ class ProgramRun {
   readonly #kept = new Map<Activation | Vector, Kept>();
   /** Results whose memory may receive another one, by memory, dtype and shape. */
   readonly #used = new Map<string, Activation[]>();
+  readonly #inputs: Activation[] = [];
+  #given = 0;
 
   constructor(backend: Backend, layers: readonly LayerSpec[]) {
     this.#subjects = layers.map((spec) => new Subject(spec, backend));
@@ -156,14 +169,20 @@ class ProgramRun {
     const memory = this.#memories[step.memory];
     const shape = spec.shapes[step.shape % spec.shapes.length]!;
     const values = draw(step.x, extentOf(shape, model.options.axis), dtype);
-    const x = await this.#input(step.from, memory, values, shape);
+    const expected = model.forward(values, shape, step.training, step.memory);
+    const isRefused = typeof expected === 'string';
+    const x = await this.#input(step.from, memory, values, shape, isRefused ? undefined : subject);
     // Training never writes over x.
     const target = step.training && step.y === 'input' ? 'given' : step.y;
     const out = await this.#target(target, memory, x, dtype, shape);
-    const expected = model.forward(values, shape, step.training, step.memory);
-    const isOverX = out === x && typeof expected === 'object';
-    if (isOverX) model.latest = undefined;
-    else this.#keep(`x of ${what}`, memory, x, values);
+    if (out === x && !isRefused) {
+      model.latest = undefined;
+      subject.latestX = undefined;
+    } else {
+      this.#keep(`x of ${what}`, memory, x, values);
+      this.#inputs.push(x);
+      if (!isRefused) subject.latestX = x;
+    }
     // Typed for either kind of memory; both are the same kind here.
     const answer = layer.forward(x as Tensor, { training: step.training, ...(out && { out: out as Tensor }) });
     const judge = async () => {
@@ -189,7 +208,10 @@ class ProgramRun {
     );
     const out = { ...(dx && { dx }), ...(dgamma && { dgamma }), ...(dbeta && { dbeta }) } as Partial<Gradients>;
     const expected = model.latest ? model.backward(values) : 'FORWARD_REQUIRED';
-    if (dx !== dy || typeof expected === 'string') this.#keep(`dy of ${what}`, memory, dy, values);
+    if (dx !== dy || typeof expected === 'string') {
+      this.#keep(`dy of ${what}`, memory, dy, values);
+      this.#inputs.push(dy);
+    }
     const answer = layer.backward(dy as Tensor, { out });
     const judge = async () => {
       const gradients = await this.#answer(what, answer, expected);
@@ -206,16 +228,22 @@ class ProgramRun {
     return { judged: this.#judged(what, judge) };
   }
 
-  /** An array of the caller's: a new one, or one that was an input before and belongs to no forward any more. */
+  /** An array of the caller's: a new one, or one that was an input before and is needed by no backward but one of `latest`. */
   async #input(
     source: Source,
-    memory: ActivationMemory,
+    { kind }: ActivationMemory,
     values: FloatArray,
     shape: readonly number[],
+    latest?: Subject,
   ): Promise<Activation> {
-    const key = `${memory.kind} ${dtypeOf(values)} ${shape}`;
-    const old = source === 'rewritten' ? this.#inputs.get(key)?.pop() : undefined;
-    if (old === undefined || !('data' in old)) return memory.put(values, shape);
+    const isFree = (input: Activation) =>
+      'data' in input &&
+      dtypeOf(input.data) === dtypeOf(values) &&
+      sameBits(input.shape, shape) &&
+      this.#subjects.every((subject) => subject.isIdle && (subject === latest || subject.latestX !== input));
+    const index = source === 'rewritten' && kind === 'host' ? this.#inputs.findIndex(isFree) : -1;
+    if (index < 0) return this.#memories[kind].put(values, shape);
+    const [old] = this.#inputs.splice(index, 1) as [Tensor];
     this.#kept.delete(old);
     old.data.set(values);
     return old;
@@ -249,7 +277,7 @@ class ProgramRun {
     return { judged: this.#judged(what, judge) };
   }
 
-  #loadState(what: string, { layer, model }: Subject, { seed }: StepThat<'loadState'>): Call {
+  #loadState(what: string, { layer, model }: Subject, { seed, changes }: StepThat<'loadState'>): Call {
     const random = randomOf(seed);
     const { numFeatures: C, affine, trackRunningStatistics } = model.options;
     const [parameters, statistics] = [affine ? C : 0, trackRunningStatistics ? C : 0];
@@ -258,7 +286,8 @@ class ProgramRun {
       numFeatures: C,
       gamma: [...parametersOf(random, parameters)],
       beta: [...parametersOf(random, parameters)],
-      runningMean: [...parametersOf(random, statistics)],
+      runningMean:
+        changes === 'all' ? [...parametersOf(random, statistics)] : [...model.running.mean].slice(0, statistics),
       runningVariance: Array.from({ length: statistics }, () => random() + 0.01),
       batchesTracked: Math.floor(100 * random()),
     };
@@ -268,12 +297,18 @@ class ProgramRun {
   }
 
   /** Parameters are the user's to change when no call is running. */
-  async #setParameters(subject: Subject, { seed }: StepThat<'setParameters'>): Promise<Call> {
+  async #setParameters(subject: Subject, { seed, changes }: StepThat<'setParameters'>): Promise<Call> {
     await subject.settled();
     const { layer, model } = subject;
     const random = randomOf(seed);
-    model.gamma = parametersOf(random, layer.gamma.length);
-    model.beta = parametersOf(random, layer.beta.length);
+    const C = layer.gamma.length;
+    const channel = Math.floor(random() * C);
+    const changed = (values: Float64Array, constant: number) => {
+      const others = changes.startsWith('to') ? new Float64Array(C).fill(constant) : parametersOf(random, C);
+      return changes === 'one channel' ? values.map((value, c) => (c === channel ? value + 1 : value)) : others;
+    };
+    model.gamma = changed(model.gamma, changes === 'to zeros' ? 0 : 1);
+    model.beta = changed(model.beta, 0);
     layer.gamma.set(model.gamma);
     layer.beta.set(model.beta);
     return { judged: Promise.resolve() };
@@ -382,7 +417,7 @@ class ProgramRun {
     const used = target === 'used' ? this.#used.get(`${memory.kind} ${dtype} ${shape}`)?.pop() : undefined;
     if (used === undefined) {
       const junk = dtype === 'float64' ? new Float64Array(product(shape)) : new Float32Array(product(shape));
-      return memory.put(junk.fill(Number.NaN), shape);
+      return memory.put(junk.fill(junkValues[this.#given++ % junkValues.length]!), shape);
     }
     this.#kept.delete(used);
     return used;
@@ -399,9 +434,4 @@ class ProgramRun {
   #wrong(what: string, message: string): void {
     this.found.push(`${what}: ${message}`);
   }
-}
-
-/** The dtype of an activation in either memory. */
-export function dtypeOfActivation(activation: Activation): Dtype {
-  return 'data' in activation ? dtypeOf(activation.data) : activation.dtype;
 }

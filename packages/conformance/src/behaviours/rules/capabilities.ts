@@ -8,6 +8,7 @@ import {
   product,
   type Tensor,
 } from '@batchnorm/core-api';
+import { describeAccumulation } from '../../arithmetic.js';
 import { identical, outcome } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
 import { refuses } from '../../expect-refusal.js';
@@ -43,6 +44,31 @@ export const capabilityRules: readonly Rule[] = [
         identical('as many as there may be', (await justEnough.forward({ data: x, shape })).data, want.data),
       ];
       return elements < mostElementsToTry ? [...checks, ...(await ownLimit(scene, elements))] : checks;
+    },
+  },
+  {
+    name: 'it describes itself',
+    why: 'reports and choices rely on what a backend says that it is',
+    exempt,
+    check: async ({ backend: { contractVersion, name, capabilities, execution } }) => {
+      const { dtypes, deviceTensors, deterministic } = capabilities;
+      const { engine, device, threads, accumulation, fallbackReason } = execution;
+      const isText = (value: unknown) => typeof value === 'string' && value.trim() !== '';
+      const isFlag = (value: unknown) => typeof value === 'boolean';
+      const says = (what: string, received: unknown, holds: boolean, expected: string) =>
+        outcome(what, holds, `: received ${JSON.stringify(received)}, expected ${expected}`);
+      return [
+        says('contractVersion', contractVersion, contractVersion === 1, '1'),
+        says('name', name, isText(name), 'a name'),
+        says('dtypes', dtypes, new Set(dtypes).size === dtypes.length, 'each once'),
+        says('deviceTensors', deviceTensors, isFlag(deviceTensors), 'true or false'),
+        says('deterministic', deterministic, isFlag(deterministic), 'true or false'),
+        says('engine', engine, isText(engine), 'a name'),
+        says('device', device, isText(device), 'a name'),
+        says('threads', threads, Number.isSafeInteger(threads) && threads > 0, 'a whole number above 0'),
+        says('accumulation', accumulation, isText(describeAccumulation(accumulation)), 'an arithmetic for each dtype'),
+        says('fallbackReason', fallbackReason, fallbackReason === null || isText(fallbackReason), 'null or a reason'),
+      ];
     },
   },
   {

@@ -2,6 +2,7 @@
 import { BatchNorm } from '@batchnorm/core-api';
 import { outcome } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
+import type { Activation } from '../../memory/activation-memory.js';
 import { memoryInUse } from '../../memory/memory-use.js';
 import { notLarge, type Rule } from '../rule.js';
 import type { Scene } from '../scene.js';
@@ -60,6 +61,41 @@ export const memoryRules: readonly Rule[] = [
     },
   },
   {
+    name: 'calls that fail leave nothing behind',
+    why: 'neither what they had begun, nor what they had read',
+    exempt,
+    check: async (scene) => {
+      const layer = scene.layer();
+      const bad = scene.batch(1).x.slice();
+      bad[0] = Number.NaN;
+      const [putBad, y] = [await scene.put(bad), await scene.junk()];
+      const fail = async () => {
+        await scene.forward(layer, putBad, { out: y });
+        await layer.settle();
+      };
+      return [await leavesNothing(scene, 'a batch that is not finite', () => fail().catch(() => undefined))];
+    },
+  },
+  {
+    name: 'kernels that are not used for long leave nothing behind',
+    why: 'a layer lets them go when it has seen more batch sizes than it keeps kernels for',
+    exempt,
+    check: async (scene) => {
+      const layer = scene.layer();
+      const [rows, ...rest] = scene.shape as [number, ...number[]];
+      const sizes = Array.from({ length: 10 }, (_, n) => [rows + n, ...rest]);
+      const batches: Activation[] = [];
+      for (const shape of sizes) batches.push(await scene.put(scene.batch(1, shape).x, shape));
+      const epoch = async () => {
+        for (const x of batches) {
+          const y = await scene.forward(layer, x, { training: false });
+          if ('dispose' in y) y.dispose();
+        }
+      };
+      return [await leavesNothing(scene, 'ten batch sizes', epoch, 0.1)];
+    },
+  },
+  {
     name: 'a layer that is disposed leaves nothing behind',
     why: 'neither kernels nor what its forwards kept',
     exempt,
@@ -100,7 +136,11 @@ async function leavesNothing(scene: Scene, what: string, work: () => Promise<unk
     before = now;
   }
   const perStep = (least / times).toFixed(0);
-  return outcome(what, least <= allowedPerStep * times, `: received ${perStep} bytes more in use after each, expected 0`);
+  return outcome(
+    what,
+    least <= allowedPerStep * times,
+    `: received ${perStep} bytes more in use after each, expected 0`,
+  );
 }
 
 /** Bytes: of this program, and of the backend's own memory where it says how much that is. */

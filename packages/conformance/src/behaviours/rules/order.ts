@@ -51,6 +51,34 @@ export const orderRules: readonly Rule[] = [
     },
   },
   {
+    name: 'more batch sizes than a layer keeps kernels for',
+    why: 'those that it has not used for long go, and what they gave stays: results, and statistics that wait on the device',
+    exempt: ({ size }) => (size === 'small' ? undefined : 'how many kernels there are does not depend on their size'),
+    check: async (scene) => {
+      const [rows, ...rest] = scene.shape as [number, ...number[]];
+      const sizes = Array.from({ length: 12 }, (_, n) => [rows + n, ...rest]);
+      const [layer, settling] = [scene.layer({ momentum: 0.5 }), scene.layer({ momentum: 0.5 })];
+      const checks: Check[] = [];
+      for (const turn of [1, 2]) {
+        for (const [n, shape] of sizes.entries()) {
+          const batch = scene.batch(n, shape);
+          const fresh = scene.layer();
+          const want = await scene.step(fresh, batch, { shape });
+          await fresh.dispose();
+          checks.push(...same(`turn ${turn}, [${shape}]`, await scene.step(layer, batch, { shape }), want));
+          await scene.y(settling, batch.x, { shape });
+          await settling.settle();
+        }
+      }
+      const [state, expected] = [await layer.state(), await settling.state()];
+      return [
+        ...checks,
+        identical('running mean', state.runningMean, expected.runningMean),
+        identical('running variance', state.runningVariance, expected.runningVariance),
+      ];
+    },
+  },
+  {
     name: 'layers of two dtypes take turns',
     why: 'on one backend, with the same sizes',
     exempt: (_cell, { backend }) => (backend.capabilities.dtypes.length > 1 ? undefined : 'the backend has one dtype'),

@@ -1,0 +1,30 @@
+// What is asked of a backend that can't hold as many elements as a case has.
+import { allocate, BatchNorm, product } from '@batchnorm/core-api';
+import type { Refusal, Subject } from './conformance-case.js';
+import { codeOf } from './expect-refusal.js';
+
+/**
+ * Undefined if the backend says that it holds activations of all these shapes; else the refusal of the first that it does not.
+ * Errors: when that is not refused as it must be.
+ */
+export async function refusedByLimit(
+  { backend, dtype }: Pick<Subject, 'backend' | 'dtype'>,
+  shapes: readonly (readonly number[])[],
+): Promise<Refusal | undefined> {
+  const { elements } = backend.capabilities.limits;
+  const shape = shapes.find((one) => product(one) > elements);
+  if (shape === undefined) return undefined;
+  const layer = new BatchNorm({ backend, dtype, numFeatures: shape[1]! });
+  let code = 'no error';
+  try {
+    await layer.forward({ data: allocate(dtype, product(shape)), shape });
+  } catch (error) {
+    code = codeOf(error);
+  } finally {
+    await layer.dispose();
+  }
+  if (code === 'LIMIT_EXCEEDED') return { refused: code };
+  throw new Error(
+    `forward of [${shape}] with a limit of ${elements} elements: received ${code}, expected LIMIT_EXCEEDED`,
+  );
+}
