@@ -124,6 +124,10 @@ export class Engine {
       // bytes go with the context.
       if ('buffer' in kernel.kernel) kernel.kernel.buffer = null;
       kernel.destroy();
+      // gpu.js keeps a list of all kernels that it ever made, with what they hold.
+      const { kernels } = this.#gpu as unknown as { readonly kernels: unknown[] };
+      const index = kernels.indexOf(kernel.kernel);
+      if (index >= 0) kernels.splice(index, 1);
     };
     const onFree = () => {
       results--;

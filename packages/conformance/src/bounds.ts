@@ -142,11 +142,20 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
     const tolerances = byChannel(quantity);
     return { tolerance: (c) => tolerances[c]!, magnitude: magnitude[quantity] };
   };
+  // Each when it is asked for: there may be a million elements, and 65,536 channels.
   return {
-    y: ofElements('y'),
-    dx: ofElements('dx'),
-    dgamma: ofChannels('dgamma'),
-    dbeta: ofChannels('dbeta'),
+    get y() {
+      return ofElements('y');
+    },
+    get dx() {
+      return ofElements('dx');
+    },
+    get dgamma() {
+      return ofChannels('dgamma');
+    },
+    get dbeta() {
+      return ofChannels('dbeta');
+    },
     runningMean: running.mean,
     runningVariance: running.variance,
   };

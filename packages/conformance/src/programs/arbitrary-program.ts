@@ -21,7 +21,7 @@ export function arbitraryProgram({ dtypes, memories, overlapping }: ProgramLimit
   const awaited = overlapping ? fc.boolean() : fc.constant(true);
   const steps = fc.array(arbitraryStep(fc.constantFrom(...memories), awaited), {
     minLength: 2,
-    maxLength: 14,
+    maxLength: 18,
     size: 'max',
   });
   return fc.record({ layers, steps });

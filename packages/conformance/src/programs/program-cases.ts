@@ -23,7 +23,7 @@ const families: readonly Family[] = [
   { name: 'both kinds of memory', memories: ['host', 'device'], overlapping: true, seed: 5 },
 ];
 
-const programsOfFamily = 80;
+const programsOfFamily = 100;
 /** Of an activation: see arbitrary-program.ts. */
 const mostElements = 6 * 40 * 40;
 /** How long a program that goes wrong is made shorter. */

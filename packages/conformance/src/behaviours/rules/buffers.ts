@@ -91,8 +91,11 @@ export const bufferRules: readonly Rule[] = [
       }
       const before = await Promise.all(results.map(([, result]) => scene.memory.read(result)));
       const another = scene.layer();
+      // Several, because memory may take turns.
+      for (const n of [2, 5, 6]) {
+        for (const training of [true, false]) await scene.step(layer, scene.batch(n), { training });
+      }
       for (const training of [true, false]) {
-        await scene.step(layer, scene.batch(2), { training });
         await scene.step(another, scene.batch(3), { training });
         await scene.step(layer, scene.batch(4, scene.other), { training, shape: scene.other });
       }

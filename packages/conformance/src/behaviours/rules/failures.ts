@@ -120,9 +120,11 @@ export const failureRules: readonly Rule[] = [
       await layer.forward(putX);
       await backend.dispose();
       await backend.dispose();
+      const isGone = (x: object) => 'disposed' in x && x.disposed === true;
       return [
         await refuses('forward', 'DISPOSED', () => layer.forward(putX)),
-        await refuses('backward', 'DISPOSED', () => layer.backward(putDy)),
+        // On the device x may have gone with its backend, which is told first.
+        await refuses('backward', isGone(putX) ? 'FORWARD_REQUIRED' : 'DISPOSED', () => layer.backward(putDy)),
         await refuses('upload', 'DISPOSED', () => backend.upload(elements)),
         await refuses('prepare', 'DISPOSED', () =>
           backend.prepare({ extent: { outer: 1, channels: 1, inner: 1 }, dtype }),
