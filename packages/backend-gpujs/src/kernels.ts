@@ -49,7 +49,7 @@ class DeviceArithmetic {
   async moments(x: Resident): Promise<Resident> {
     const { partialOffsets, pivots, partialMoments, moments } = this.#programs;
     const offsets = await partialOffsets.run(x, 1);
-    const around = await pivots.run(offsets, x, 1);
+    const around = await pivots.run(offsets, 1);
     offsets.release();
     const sums = await partialMoments.run(x, around, 1);
     const result = await moments.run(sums, around, 1);

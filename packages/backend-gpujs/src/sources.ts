@@ -134,14 +134,14 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
   const plain: Addition = (names) => `high = high + (${names.join(' + ')});`;
 
   /**
-   * First stage: sums of each term over the blocks of a channel's values, a row of threads for each block of the first term, then
-   * of the second, if there is one. `head` declares what does not change with the element.
+   * First stage: a row of threads for each block of a channel's values, which does `first`, and `others` rows which do `second`,
+   * each for its block. `head` declares what does not change with the element.
    */
-  const partialSums = (args: string, head: string, terms: readonly [Term, Term?], addition: Addition): Source =>
+  const blockwise = (args: string, head: string, first: string, others: number, second: string): Source =>
     kernel(
       `${args}, one`,
       C,
-      terms.length * blocks,
+      blocks + others,
       `const c = column;
       let block = row;
       if (row >= ${blocks}) block = row - ${blocks};
@@ -152,8 +152,7 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       let k = (o * ${C} + c) * ${inner} + i;
       let high = 0;
       let low = 0;
-      ${terms.length === 1 ? '' : `if (row < ${blocks})`} { ${sumOfBlock(terms[0], addition)} }
-      ${terms[1] === undefined ? '' : `else { ${sumOfBlock(terms[1], addition)} }`}
+      if (row < ${blocks}) { ${first} } else { ${second} }
       return high + low;`,
     );
 
@@ -173,7 +172,7 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
   /** Second stage: adds up the blocks of each sum that is named, for a table whose row `results` puts into `result`. */
   const merge = (args: string, names: readonly string[], rows: readonly string[], results: string): Source =>
     kernel(
-      `sums, ${args}, one`,
+      `sums, ${args}one`,
       C,
       rows.length,
       `const c = column;
@@ -200,7 +199,6 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       .join('\n')}
     return result;`;
 
-  const firstOfChannel = `x[c * ${inner}]`;
   const coefficient = (name: string) => `coefficients[${coefficientRows.indexOf(name) * C} + c]`;
   const gradient = (name: string) => `gradients[${gradientRows.indexOf(name) * C} + c]`;
   const moment = (name: string) => `moments[${momentRows.indexOf(name) * C} + c]`;
@@ -208,33 +206,36 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
   return {
     // A pivot is the mean, rounded. No value of the channel is nearer to the mean than that, so whatever the values are, their
     // pivot is within one deviation (docs/numerics.md). It is found from any value, here the first, and need not be exact.
-    partialOffsets: partialSums(
+    partialOffsets: blockwise(
       'x',
-      `const first = ${firstOfChannel};`,
-      [(term) => `const ${term} = Math.fround(x[k] - first);`],
-      plain,
+      `const first = x[c * ${inner}];`,
+      sumOfBlock((term) => `const ${term} = Math.fround(x[k] - first);`, plain),
+      1,
+      'high = first;',
     ),
 
     pivots: merge(
-      'x',
+      '',
       ['offset'],
       ['pivot'],
-      `const pivot = Math.fround(${firstOfChannel} + Math.fround(${overM('(offsetHigh + offsetLow)')}));`,
+      `const first = sums[${blocks * C} + c];
+      const pivot = Math.fround(first + Math.fround(${overM('(offsetHigh + offsetLow)')}));`,
     ),
 
     // Σ d and Σ d², d = x − pivot.
-    partialMoments: partialSums(
+    partialMoments: blockwise(
       'x, pivots',
       'const pivot = pivots[c];',
-      [
-        (term) => `const ${term} = Math.fround(x[k] - pivot);`,
+      sumOfBlock((term) => `const ${term} = Math.fround(x[k] - pivot);`, compensated),
+      blocks,
+      sumOfBlock(
         (term) =>
           `const ${term}Root = Math.fround(x[k] - pivot); const ${term} = Math.fround(${term}Root * ${term}Root);`,
-      ],
-      compensated,
+        compensated,
+      ),
     ),
 
-    moments: merge('pivots', ['sum', 'squares'], momentRows, 'const pivot = pivots[c];'),
+    moments: merge('pivots, ', ['sum', 'squares'], momentRows, 'const pivot = pivots[c];'),
 
     // y = (x − meanHigh) · scale + shift, where shift has the rest of the mean: meanLow is at most a deviation.
     // 1/√ is refined by a Newton step, because a GPU's square root and division may be some units off.
@@ -261,19 +262,17 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
     ),
 
     // Σ dy and Σ dy · (x − meanHigh).
-    partialGradients: partialSums(
+    partialGradients: blockwise(
       'x, dy, coefficients',
       `const meanHigh = ${coefficient('meanHigh')};`,
-      [
-        (term) => `const ${term} = dy[k];`,
-        (term) => `const ${term} = Math.fround(dy[k] * Math.fround(x[k] - meanHigh));`,
-      ],
-      compensated,
+      sumOfBlock((term) => `const ${term} = dy[k];`, compensated),
+      blocks,
+      sumOfBlock((term) => `const ${term} = Math.fround(dy[k] * Math.fround(x[k] - meanHigh));`, compensated),
     ),
 
     // dx = scale · (dy − dyMean − (x − meanHigh) · slope), where dyMean has the rest of the mean.
     gradients: merge(
-      'coefficients',
+      'coefficients, ',
       ['dbeta', 'product'],
       gradientRows,
       `const meanLow = ${coefficient('meanLow')};

@@ -29,6 +29,18 @@ it('float64 is within 1e-12 of every golden result, relative to its terms', asyn
   }
 });
 
+it('float64 sums of many short runs are no longer chains than those of long ones', async () => {
+  const shape = [50_000, 3, 2];
+  const backward = async (dy: FloatArray) => {
+    const layer = new BatchNorm({ backend, numFeatures: 3, dtype: 'float64' });
+    await layer.forward({ data: new Float64Array(dy.length), shape });
+    return layer.backward({ data: dy, shape });
+  };
+  // Adding up like terms is rounded for long in the same direction: one chain of so many additions errs by 1e-12.
+  const { dbeta } = await backward(new Float64Array(300_000).fill(1 / 3));
+  for (const sum of dbeta) expect(Math.abs(sum / (100_000 / 3) - 1)).toBeLessThan(1e-13);
+});
+
 describe.each(extents)('of $outer×$channels×$inner', (extent) => {
   const shape = [extent.outer, extent.channels, extent.inner];
   const channelOf = (k: number) => Math.floor(k / extent.inner) % extent.channels;

@@ -83,9 +83,12 @@ export class RunningErrors {
   }
 }
 
+/** Below this, float32 sums have terms of fewer digits, or none: their errors are not relative to their size. */
+const smallestSize = 2 ** -102;
+
 function boundOf({ error, size }: Tracked): Bound {
-  const magnitude = (c: number) => Math.max(size[c]!, error[c]!);
-  return { tolerance: (c) => (error[c]! > 0 ? error[c]! / magnitude(c) : 0), magnitude };
+  const magnitude = (c: number) => Math.max(size[c]!, error[c]!, smallestSize);
+  return { tolerance: (c) => error[c]! / magnitude(c), magnitude };
 }
 
 /** The average of two errors; and on either side a weight, two products and their sum are rounded. */

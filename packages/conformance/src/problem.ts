@@ -44,7 +44,7 @@ export function normal(random: Random): number {
  */
 export function solve(problem: Problem, dtype: Dtype = 'float32'): FixtureCase {
   const { name, why, shape, steps: count = 1 } = problem;
-  const random = generator(name);
+  const random = randomSeededBy(name);
   const axis = problem.options?.axis ?? 1;
   const extent = extentOf(shape, axis);
   const C = extent.channels;
@@ -127,10 +127,10 @@ function fill(dtype: Dtype, { outer, channels, inner }: Extent, make: (j: number
   return data;
 }
 
-/** Seeded by the case's name: cases don't depend on each other's order. */
-function generator(name: string): Random {
+/** Seeded by a text, such as a case's name: cases don't depend on each other's order. */
+export function randomSeededBy(text: string): Random {
   let hash = 0;
-  for (const character of name) hash = (Math.imul(hash, 31) + character.codePointAt(0)!) | 0;
+  for (const character of text) hash = (Math.imul(hash, 31) + character.codePointAt(0)!) | 0;
   const source = mersenne(hash);
   return () => uniformFloat64(source);
 }

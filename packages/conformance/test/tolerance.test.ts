@@ -80,3 +80,71 @@ describe('the tolerance', () => {
     }
   });
 });
+
+describe('a sum of float32 numbers', () => {
+  const f = Math.fround;
+  const M = 20_000;
+  const inTurn = (terms: Float32Array, round: (value: number) => number) =>
+    terms.reduce((sum, term) => round(sum + term), 0);
+  /** In blocks, whose sums are added in turn. */
+  const inBlocks = (
+    terms: Float32Array,
+    length: number,
+    sumOf: (block: Float32Array) => number,
+    round = (v: number) => v,
+  ) => {
+    let sum = 0;
+    for (let j = 0; j < terms.length; j += length) sum = round(sum + sumOf(terms.subarray(j, j + length)));
+    return sum;
+  };
+  const tree = (terms: Float32Array): number =>
+    terms.length === 1
+      ? terms[0]!
+      : f(tree(terms.subarray(0, terms.length / 2)) + tree(terms.subarray(terms.length / 2)));
+  const compensated = (terms: Float32Array) => {
+    let [sum, lost] = [0, 0];
+    for (const term of terms) {
+      const corrected = f(term - lost);
+      const next = f(sum + corrected);
+      lost = f(f(next - sum) - corrected);
+      sum = next;
+    }
+    return sum;
+  };
+  const right: Readonly<Record<Accumulation, (terms: Float32Array) => number>> = {
+    float64: (terms) => inBlocks(terms, 1024, (block) => inTurn(block, (value) => value)),
+    'blocked-float32': (terms) => inBlocks(terms, 8, tree),
+    'compensated-float32': compensated,
+    float32: (terms) => inBlocks(terms, 1024, (block) => inTurn(block, f), f),
+  };
+  /** The error over the bound that `declared` grants. */
+  const overBound = (sum: (terms: Float32Array) => number, declared: Accumulation, term: (j: number) => number) => {
+    const terms = Float32Array.from({ length: M }, (_, j) => term(j));
+    const exact = inTurn(terms, (value) => value);
+    const granted = tolerance('dbeta', { ...usual, accumulation: declared, valuesPerChannel: M });
+    return Math.abs(sum(terms) / exact - 1) / granted;
+  };
+  /** Eight terms, again and again: their sum is rounded in the same direction each time. */
+  const eights = (j: number) => 1 + (j % 8) * 0.1234567;
+
+  it.each([
+    ['like terms', () => 1 / 3],
+    ['the same eight terms', eights],
+    ['terms that come and go', (j: number) => 2 + Math.sin(j)],
+  ] as const)('of %s is within the bound of its arithmetic', (_name, term) => {
+    for (const arithmetic of Object.keys(right) as Accumulation[]) {
+      expect(overBound(right[arithmetic], arithmetic, term), arithmetic).toBeLessThan(1);
+    }
+  });
+
+  it.each(['float64', 'blocked-float32', 'compensated-float32'] as const)(
+    'in float32 alone does not pass for %s',
+    (declared) => {
+      expect(overBound((terms) => inTurn(terms, f), declared, eights)).toBeGreaterThan(1);
+    },
+  );
+
+  it('in blocks of float32 does not pass for float64', () => {
+    expect(overBound(right['blocked-float32'], 'float64', eights)).toBeGreaterThan(1);
+  });
+});
