@@ -5,7 +5,7 @@ import { Argument, Command, InvalidArgumentError } from 'commander';
 import { equivalents } from './equivalents.js';
 import { mutantsOf } from './mutant.js';
 import { linesOf, scoreTable } from './report-terminal.js';
-import { readReport, run } from './run.js';
+import { NoReport, readReport, run } from './run.js';
 import { fractionOf, judge, required, total, unknownChanges } from './score.js';
 import { type Target, targets } from './targets.js';
 
@@ -32,6 +32,7 @@ const program = new Command('mutation')
 async function tryMutants(name: string, { files, judge: by }: Target, flags: Flags): Promise<boolean> {
   const report = flags.survivors ? `${name}.survivors` : name;
   const wanted = flags.survivors ? judge(mutantsOf(await readReport(name)), equivalents).survivors : undefined;
+  if (wanted?.length === 0) return true;
   if (!flags.score) await run({ files, wanted, judge: by, report, concurrency: flags.concurrency });
 
   const mutants = mutantsOf(await readReport(report));
@@ -47,6 +48,12 @@ async function tryMutants(name: string, { files, judge: by }: Target, flags: Fla
 // Stryker copies the working directory.
 process.chdir(fileURLToPath(new URL('../../..', import.meta.url)));
 const flags = program.parse().opts<Flags>();
-for (const name of program.args.length > 0 ? program.args : Object.keys(targets)) {
-  if (!(await tryMutants(name, targets[name]!, flags))) process.exitCode = 1;
+try {
+  for (const name of program.args.length > 0 ? program.args : Object.keys(targets)) {
+    if (!(await tryMutants(name, targets[name]!, flags))) process.exitCode = 1;
+  }
+} catch (error) {
+  if (!(error instanceof NoReport)) throw error;
+  console.error(`error: ${error.message}`);
+  process.exitCode = 2;
 }

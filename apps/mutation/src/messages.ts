@@ -6,7 +6,13 @@ import { declareValuePlugin, PluginKind, type ValuePlugin } from '@stryker-mutat
 interface Path extends NodePath {
   readonly listKey?: string;
   readonly node: { readonly type: string; readonly value?: unknown };
-  readonly parent?: { readonly callee?: { readonly name?: string } };
+  readonly parent?: { readonly callee?: Callee };
+}
+
+/** `fail` or, as a property, `core.fail`. */
+interface Callee {
+  readonly name?: string;
+  readonly property?: { readonly name?: string };
 }
 
 const isCode = ({ type, value }: Path['node']) => type === 'StringLiteral' && /^[A-Z_]+$/.test(String(value));
@@ -14,7 +20,8 @@ const isCode = ({ type, value }: Path['node']) => type === 'StringLiteral' && /^
 const ignorer: Ignorer = {
   shouldIgnore(path) {
     const { listKey, node, parent } = path as Path;
-    const fails = ['fail', 'BatchNormError'].includes(parent?.callee?.name ?? '');
+    const callee = parent?.callee?.name ?? parent?.callee?.property?.name;
+    const fails = callee === 'fail' || callee === 'BatchNormError';
     return fails && listKey === 'arguments' && !isCode(node) ? 'the text of a message' : undefined;
   },
 };

@@ -4,6 +4,8 @@ import type { MutantResult, MutantStatus, MutationTestResult } from 'mutation-te
 export interface Mutant {
   /** Its path in the repository. */
   readonly file: string;
+  /** The function or method that it is in; empty outside of any. */
+  readonly within: string;
   /** Where the mutated code begins and ends; lines and columns count from 1. */
   readonly location: MutantResult['location'];
   /** The first of its lines, as it is. */
@@ -23,6 +25,7 @@ export function mutantsOf({ files }: MutationTestResult): Mutant[] {
       const after = lines[end.line - 1]!.slice(end.column - 1);
       return {
         file,
+        within: functionAt(lines.slice(0, start.line)),
         location,
         from: inOneLine(lines[start.line - 1]!),
         to: inOneLine(before + replacement + after),
@@ -30,6 +33,13 @@ export function mutantsOf({ files }: MutationTestResult): Mutant[] {
       };
     });
   });
+}
+
+/** The name of the last function or method that begins in these lines: formatted code shows it. */
+function functionAt(lines: readonly string[]): string {
+  const beginning = /function (\w+)|^ {2}(?:async |get )?(#?\w+)(?:<.*>)?\((?:.*\{)?$/;
+  const [, name, method] = beginning.exec(lines.findLast((line) => beginning.test(line)) ?? '') ?? [];
+  return name ?? method ?? '';
 }
 
 function inOneLine(text: string): string {

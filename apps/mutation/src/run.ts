@@ -46,10 +46,17 @@ export async function run({ files, wanted, judge, report, concurrency }: RunOpti
   await new Stryker(options).runMutationTest();
 }
 
-/** What the latest run of this name found. */
+/** What the latest run of this name found. Errors: `NoReport`. */
 export async function readReport(report: string): Promise<MutationTestResult> {
-  return JSON.parse(await readFile(fileOf(report, 'json'), 'utf8')) as MutationTestResult;
+  const file = fileOf(report, 'json');
+  const text = await readFile(file, 'utf8').catch(() => {
+    throw new NoReport(`received no ${file}, expected that of a run: \`pnpm mutation ${report}\` writes it`);
+  });
+  return JSON.parse(text) as MutationTestResult;
 }
+
+/** There has been no run. */
+export class NoReport extends Error {}
 
 /** As Stryker wants it: columns count from 0 here. */
 function rangeOf({ file, location: { start, end } }: Mutant): string {

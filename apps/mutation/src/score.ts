@@ -6,26 +6,28 @@ import type { Mutant } from './mutant.js';
 export const required = 0.95;
 
 export interface Score {
-  /** A test failed, or did not end. */
+  /** A test failed, or did not end: these are `endless`. */
   readonly caught: number;
+  readonly endless: number;
   readonly survived: number;
   /** Survived, and is listed. */
   readonly equivalent: number;
 }
 
 /** caught ÷ (caught + survived); 1 where there is nothing to catch. */
-export function fractionOf({ caught, survived }: Score): number {
+export function fractionOf({ caught, survived }: Pick<Score, 'caught' | 'survived'>): number {
   return caught + survived === 0 ? 1 : caught / (caught + survived);
 }
 
 export function total(scores: Iterable<Score>): Score {
-  let [caught, survived, equivalent] = [0, 0, 0];
+  const all = { caught: 0, endless: 0, survived: 0, equivalent: 0 };
   for (const score of scores) {
-    caught += score.caught;
-    survived += score.survived;
-    equivalent += score.equivalent;
+    all.caught += score.caught;
+    all.endless += score.endless;
+    all.survived += score.survived;
+    all.equivalent += score.equivalent;
   }
-  return { caught, survived, equivalent };
+  return all;
 }
 
 export interface Verdict {
@@ -44,7 +46,12 @@ export function judge(mutants: readonly Mutant[], list: readonly Equivalents[]):
   const [equivalent, survivors] = [survived.filter(listed), survived.filter((mutant) => !listed(mutant))];
   const scoreOf = (name: string): Score => {
     const count = (some: readonly Mutant[]) => some.filter(({ file }) => file === name).length;
-    return { caught: count(caught), survived: count(survivors), equivalent: count(equivalent) };
+    return {
+      caught: count(caught),
+      endless: count(caught.filter(({ status }) => status === 'Timeout')),
+      survived: count(survivors),
+      equivalent: count(equivalent),
+    };
   };
   const files = new Set(mutants.map(({ file }) => file));
   return {
@@ -69,6 +76,7 @@ export function unknownChanges(mutants: readonly Mutant[], list: readonly Equiva
   );
 }
 
-function isChange(mutant: Mutant, { files }: Equivalents, [from, to]: Equivalents['mutants'][number]): boolean {
-  return files.includes(mutant.file) && mutant.from === from && mutant.to === to;
+function isChange(mutant: Mutant, { files, within }: Equivalents, [from, to]: Equivalents['mutants'][number]): boolean {
+  const isThere = files.includes(mutant.file) && (within?.includes(mutant.within) ?? true);
+  return isThere && mutant.from === from && mutant.to === to;
 }

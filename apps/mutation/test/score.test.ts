@@ -7,6 +7,7 @@ import { fractionOf, judge, total, unknownChanges } from '../src/score.js';
 const location = { start: { line: 1, column: 1 }, end: { line: 1, column: 2 } };
 const mutant = (file: string, to: string, status: Mutant['status']): Mutant => ({
   file,
+  within: 'f',
   location,
   from: 'a < b',
   to,
@@ -33,8 +34,8 @@ describe('a mutant', () => {
     const { scores, survivors } = judge(mutants, []);
     expect(scores).toEqual(
       new Map([
-        ['a.ts', { caught: 2, survived: 2, equivalent: 0 }],
-        ['b.ts', { caught: 0, survived: 1, equivalent: 0 }],
+        ['a.ts', { caught: 2, endless: 1, survived: 2, equivalent: 0 }],
+        ['b.ts', { caught: 0, endless: 0, survived: 1, equivalent: 0 }],
       ]),
     );
     expect(survivors.map(({ file, to }) => [file, to])).toEqual([
@@ -46,7 +47,7 @@ describe('a mutant', () => {
 
   it('is left out of the score where it is listed, in the files that are listed with it', () => {
     const { scores, survivors } = judge(mutants, [listed(['a.ts'], 'true')]);
-    expect(scores.get('a.ts')).toEqual({ caught: 2, survived: 1, equivalent: 1 });
+    expect(scores.get('a.ts')).toEqual({ caught: 2, endless: 1, survived: 1, equivalent: 1 });
     expect(survivors.map(({ file, to }) => [file, to])).toEqual([
       ['a.ts', 'false'],
       ['b.ts', 'true'],
@@ -55,6 +56,12 @@ describe('a mutant', () => {
 });
 
 describe('the list of equivalents', () => {
+  it('may speak of some functions alone', () => {
+    const inFunction = (name: string) => ({ ...listed(['a.ts'], 'true'), within: [name] });
+    expect(judge(mutants, [inFunction('f')]).scores.get('a.ts')).toMatchObject({ equivalent: 1 });
+    expect(judge(mutants, [inFunction('g')]).scores.get('a.ts')).toMatchObject({ equivalent: 0 });
+  });
+
   it('may not name a mutant that is caught', () => {
     const { notEquivalent } = judge(mutants, [listed(['a.ts'], 'a <= b', 'true')]);
     expect(notEquivalent).toEqual([mutants[0]]);
