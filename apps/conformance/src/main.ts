@@ -23,11 +23,13 @@ interface Flags {
   dtype: Dtype[];
   fixtures?: string;
   json?: string;
+  quick?: true;
   report?: string;
 }
 
 interface Cases {
   readonly dtypes: readonly Dtype[];
+  readonly quick: boolean;
   readonly fixtures?: readonly FixtureFile[];
 }
 
@@ -55,7 +57,7 @@ const program = new Command('conformance')
 
 async function main(flags: Flags): Promise<number> {
   const fixtures = flags.fixtures === undefined ? undefined : await readFixtureFolder(pathOf(flags.fixtures));
-  const cases = { dtypes: flags.dtype, ...(fixtures && { fixtures }) };
+  const cases = { dtypes: flags.dtype, quick: flags.quick ?? false, ...(fixtures && { fixtures }) };
   if (flags.report !== undefined) await makeReportFolder(pathOf(flags.report));
   const run = await runAll(flags, cases);
   const { reports } = run;

@@ -6,6 +6,7 @@ import { type BackendReport, runBackend } from './run-backend.js';
 export interface PageRequest {
   readonly backend: string;
   readonly dtypes: readonly Dtype[];
+  readonly quick: boolean;
   readonly fixtures?: readonly FixtureFile[];
 }
 

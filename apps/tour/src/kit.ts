@@ -25,7 +25,8 @@ export function runKit(backend: string, onStatus: OnStatus): Promise<BackendRepo
 const send = (message: Message) => new Promise((sent) => process.send!(message, sent));
 
 if (process.argv[1] === thisFile) {
-  const report = await runBackend(process.argv[2]!, 'node', { onProgress: ({ status }) => void send({ status }) });
+  const onProgress = ({ status }: { readonly status: Parameters<OnStatus>[0] }) => void send({ status });
+  const report = await runBackend(process.argv[2]!, 'node', { quick: true, onProgress });
   await send({ report });
   process.disconnect();
 }

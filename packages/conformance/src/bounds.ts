@@ -131,7 +131,7 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
       meanError: errors.mean / sigma,
       deviationError: errors.variance / (2 * ofSquare),
       throughStatistics,
-      centerDistance: throughStatistics ? 1 : Math.max(1, (unitRoundoff[dtype] * Math.abs(mean)) / sigma),
+      conditioning: throughStatistics ? 0 : Math.abs(mean) / sigma,
     };
   });
   const magnitude = magnitudes(x, dy, extent, normalization, throughStatistics);

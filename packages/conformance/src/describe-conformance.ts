@@ -1,6 +1,6 @@
 // The suite for a test runner: vitest, node:test and Jest as they are, and what is like one of them.
 import type { Backend, MaybePromise } from '@batchnorm/core-api';
-import { type CaseResult, dtypes, runCase } from './conformance.js';
+import { type CaseResult, type ConformanceOptions, dtypes, runCase } from './conformance.js';
 import { countsLine, explanations, reasonOf } from './counts.js';
 import { suite } from './suite.js';
 
@@ -29,7 +29,12 @@ interface TestContext {
  * A refused case is a passing test. A skipped one is skipped with its reason, where the runner lets a running test do so.
  * A factory that fails is asked once, and every test fails for its reason. Errors: `TypeError` for a runner without hooks.
  */
-export function describeConformance(name: string, factory: () => MaybePromise<Backend>, api: TestApi): void {
+export function describeConformance(
+  name: string,
+  factory: () => MaybePromise<Backend>,
+  api: TestApi,
+  options: Pick<ConformanceOptions, 'quick'> = {},
+): void {
   const { describe, it } = api;
   const after = api.afterAll ?? api.after;
   if (!after) {
@@ -44,7 +49,7 @@ export function describeConformance(name: string, factory: () => MaybePromise<Ba
     // Runners take a function with a declared parameter for one that calls back.
     async function (this: unknown, ...[context = this]: unknown[]) {
       shared ??= (async () => factory())();
-      const result = await runCase(run.one, { backend: await shared, dtype: run.dtype, create: factory });
+      const result = await runCase(run.one, { backend: await shared, dtype: run.dtype, create: factory }, options);
       results.set(run, result);
       if (result.status === 'failed') fail(result.messages, api);
       if (result.status !== 'skipped') return;

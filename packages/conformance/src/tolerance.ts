@@ -1,6 +1,6 @@
 // How far a result may lie from the exact one: the bound that docs/numerics.md derives, never a constant that fits.
 import type { Accumulation, Dtype } from '@batchnorm/core-api';
-import { errorOfSum, unitRoundoff } from './arithmetic.js';
+import { errorOfSum, termsOf, unitRoundoff } from './arithmetic.js';
 
 /** What a layer computes and a check compares. */
 export type Quantity = 'y' | 'dx' | 'dgamma' | 'dbeta' | 'runningMean' | 'runningVariance';
@@ -18,8 +18,8 @@ export interface Circumstances {
   readonly deviationError: number;
   /** Whether dx passes through batch statistics. */
   readonly throughStatistics: boolean;
-  /** How far the mean is from the nearest number of the dtype, in units of σ, where that is more than 1. */
-  readonly centerDistance: number;
+  /** |mean| in units of σ where the mean was given, 0 where it is the batch's own: then it is within σ of a rounded mean. */
+  readonly conditioning: number;
 }
 
 /**
@@ -30,21 +30,31 @@ export function tolerance(
   quantity: Exclude<Quantity, 'runningMean' | 'runningVariance'>,
   circumstances: Circumstances,
 ): number {
+<<<<<<< HEAD
   const { dtype, accumulation, valuesPerChannel } = circumstances;
   const { meanError, deviationError, centerDistance, throughStatistics } = circumstances;
   // Roundings of either side, and errors of either side's sums.
   const u = unitRoundoff[dtype] + unitRoundoff.float64;
+=======
+  const { meanError, deviationError, conditioning, throughStatistics } = errors;
+  // Of either side: roundings of activations and of the terms of sums, and errors of sums.
+  const w = unitRoundoff.float64;
+  const u = unitRoundoff[dtype] + w;
+  const t = unitRoundoff[termsOf(accumulation)] + w;
+>>>>>>> numerics
   const e = errorOfSum(accumulation, valuesPerChannel) + errorOfSum('float64', valuesPerChannel);
+  /** How far a rounded mean may be from the mean, in units of σ, where that is more than 1. */
+  const lambda = (roundoff: number) => Math.max(1, roundoff * conditioning);
   /** Of xHat, relative to 1 + |xHat|. */
-  const delta = 5 * u * centerDistance + Math.max(meanError, deviationError);
+  const delta = (roundoff: number) => 5 * lambda(roundoff) * roundoff + Math.max(meanError, deviationError);
   switch (quantity) {
     case 'y':
-      return delta + 3 * u;
+      return delta(u) + 3 * u;
     case 'dx':
-      return throughStatistics ? 3 * delta + 9 * u + 2 * e : deviationError + 9 * u;
+      return throughStatistics ? 3 * delta(u) + 9 * u + 2 * e : deviationError + 9 * u;
     case 'dgamma':
-      return delta + (3 * u + 2 * e) * centerDistance;
+      return delta(t) + lambda(t) * (3 * t + 2 * e);
     case 'dbeta':
-      return e + 4 * unitRoundoff.float64;
+      return e + 4 * w;
   }
 }

@@ -42,7 +42,11 @@ async function caughtBy(change: LayerMutant['change']): Promise<string | undefin
   const { createPlainBackend } = await import('./plain-backend.js');
   const create = () => createPlainBackend(core);
   for (const one of suite) {
-    const { status, source, name, messages } = await runCase(one, { backend: create(), dtype: 'float64', create });
+    const { status, source, name, messages } = await runCase(
+      one,
+      { backend: create(), dtype: 'float64', create },
+      { quick: true },
+    );
     if (status === 'failed') return `${source}, ${name}: ${messages[0]}`;
   }
   return undefined;

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import * as core from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
 import { dtypes, runCase } from '../src/conformance.js';
+import type { ConformanceCase } from '../src/conformance-case.js';
 import { suite } from '../src/suite.js';
 import { mutants } from './mutants.js';
 import { createPlainBackend } from './plain-backend.js';
@@ -19,14 +20,17 @@ function mutate(from: string, to: string): () => core.Backend {
 }
 
 /** Quick cases first: most mutants do not live to see the others. */
-const order = ['exact', 'behaviour', 'golden', 'adversarial'];
-const cases = suite.toSorted((a, b) => order.indexOf(a.group) - order.indexOf(b.group));
+const order = ['exact', 'kernels', 'programs', 'behaviour', 'golden', 'adversarial'];
+const isLarge = ({ cell }: ConformanceCase) => cell !== undefined && cell.size !== 'small';
+const cases = suite
+  .toSorted((a, b) => order.indexOf(a.group) - order.indexOf(b.group))
+  .toSorted((a, b) => Number(isLarge(a)) - Number(isLarge(b)));
 
 /** The first case that fails, and its first failed check. */
 async function caughtBy(create: () => core.Backend): Promise<string | undefined> {
   const backend = create();
-  for (const dtype of dtypes) {
-    for (const one of cases) {
+  for (const one of cases) {
+    for (const dtype of dtypes) {
       const { status, source, name, messages } = await runCase(one, { backend, dtype, create });
       if (status === 'failed') return `${dtype} ${source}, ${name}: ${messages[0]}`;
     }

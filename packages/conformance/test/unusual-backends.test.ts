@@ -6,7 +6,7 @@ import { suite } from '../src/suite.js';
 import { type UnusualBackend, unusualBackends } from './wrong-backends/unusual-backends.js';
 
 /** What is about values alone can be told of the right backend once, and need not be of each of these. */
-const isAboutValues = ({ group, cell }: ConformanceCase) =>
+const isAboutValues = ({ group, cell }: ConformanceCase): boolean =>
   group === 'golden' || group === 'adversarial' || cell?.size === 'elements' || cell?.size === 'rows or channels';
 
 /** One line for each case that fails. */

@@ -14,6 +14,8 @@ export async function runKit(
   const controller = new AbortController();
   await runConformance(() => createBackend(backend), {
     signal: controller.signal,
+    // Visitors wait for it.
+    quick: true,
     onProgress: (result) => {
       const loss = lostDevice(result);
       if (loss) controller.abort(loss);

@@ -51,8 +51,8 @@ export class Expected {
     for (let c = 0; c < C; c++) {
       const channel = this.#channel(operation === 'forward-inference' ? 'inference' : 'training', c);
       const bounds = boundsOf({ ...channel.step, accumulation: accumulation ?? dtype });
-      // The bound counts on chains of 256 additions; M of them, one after the other, err by M/256 times as much.
-      const looser = accumulation === undefined ? Math.max(1, M / 256) : 1;
+      // The bound counts on chains of 1024 additions; M of them, one after the other, err by M/1024 times as much.
+      const looser = accumulation === undefined ? Math.max(1, M / 1024) : 1;
       for (const quantity of quantitiesOf[operation]) {
         const isActivation = quantity === 'y' || quantity === 'dx';
         const length = isActivation ? M : 1;
