@@ -30,18 +30,12 @@ export function tolerance(
   quantity: Exclude<Quantity, 'runningMean' | 'runningVariance'>,
   circumstances: Circumstances,
 ): number {
-<<<<<<< HEAD
   const { dtype, accumulation, valuesPerChannel } = circumstances;
-  const { meanError, deviationError, centerDistance, throughStatistics } = circumstances;
-  // Roundings of either side, and errors of either side's sums.
-  const u = unitRoundoff[dtype] + unitRoundoff.float64;
-=======
-  const { meanError, deviationError, conditioning, throughStatistics } = errors;
+  const { meanError, deviationError, conditioning, throughStatistics } = circumstances;
   // Of either side: roundings of activations and of the terms of sums, and errors of sums.
   const w = unitRoundoff.float64;
   const u = unitRoundoff[dtype] + w;
   const t = unitRoundoff[termsOf(accumulation)] + w;
->>>>>>> numerics
   const e = errorOfSum(accumulation, valuesPerChannel) + errorOfSum('float64', valuesPerChannel);
   /** How far a rounded mean may be from the mean, in units of σ, where that is more than 1. */
   const lambda = (roundoff: number) => Math.max(1, roundoff * conditioning);
