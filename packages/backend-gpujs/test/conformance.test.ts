@@ -1,4 +1,4 @@
-// The golden cases in every mode, in Node and in Chromium.
+// The kit in every mode, in Node; in Chromium without large activations, which software rendering takes minutes for.
 import { describeBackend } from '@batchnorm/browser/describe-backend';
 import { describeConformance } from '@batchnorm/conformance';
 import * as vitest from 'vitest';
@@ -18,5 +18,7 @@ if (inBrowser) {
 
 for (const mode of modes) {
   const create = () => createGpuJsBackend({ mode });
-  await describeBackend(`gpujs-${mode}`, create, (name) => describeConformance(name, create, vitest));
+  await describeBackend(`gpujs-${mode}`, create, (name) =>
+    describeConformance(name, create, vitest, { quick: inBrowser }),
+  );
 }
