@@ -1,4 +1,5 @@
-// The kit in every mode, in Node; in Chromium without large activations, which software rendering takes minutes for.
+// The kit in every mode, in Node and in Chromium; large activations in Node's cpu mode alone, because software rendering takes minutes
+// for them (accuracy.test.ts has large ones in every mode).
 import { describeBackend } from '@batchnorm/browser/describe-backend';
 import { describeConformance } from '@batchnorm/conformance';
 import * as vitest from 'vitest';
@@ -19,6 +20,6 @@ if (inBrowser) {
 for (const mode of modes) {
   const create = () => createGpuJsBackend({ mode });
   await describeBackend(`gpujs-${mode}`, create, (name) =>
-    describeConformance(name, create, vitest, { quick: inBrowser }),
+    describeConformance(name, create, vitest, { quick: inBrowser || mode !== 'cpu' }),
   );
 }

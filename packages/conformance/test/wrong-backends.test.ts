@@ -5,18 +5,26 @@ import { describe, expect, it } from 'vitest';
 import { dtypes, runCase } from '../src/conformance.js';
 import type { ConformanceCase } from '../src/conformance-case.js';
 import { suite } from '../src/suite.js';
-import { wrongBackends } from './wrong-backends/index.js';
+import { kinds, wrongBackends } from './wrong-backends/index.js';
 import { createRightBackend, type RightBackend } from './wrong-backends/right-backend.js';
 
-/** Where failures come soonest, first; large activations last. */
-const order = ['behaviour', 'kernels', 'exact', 'programs', 'golden', 'adversarial'];
+/** Quick cases first: most wrong backends do not live to see the others. */
+const order = ['kernels', 'programs', 'exact', 'behaviour', 'golden', 'adversarial'];
 const sizes = ['small', 'blocks', 'elements', 'rows or channels'];
-const rank = ({ group, cell }: ConformanceCase) =>
-  order.indexOf(group) + order.length * (cell ? sizes.indexOf(cell.size) : 0);
-const cases = suite.toSorted((a, b) => rank(a) - rank(b));
+const isAboutMemory = ({ cell }: ConformanceCase) => cell !== undefined && / nothing behind$/.test(cell.rule);
+const isAboutSizes = ({ cell }: ConformanceCase) =>
+  cell?.rule === 'results are within their bounds' && cell.size !== 'small';
+const rank = (one: ConformanceCase) =>
+  (one.cell ? 10 * sizes.indexOf(one.cell.size) : 0) + (isAboutMemory(one) ? 9 : order.indexOf(one.group));
+
+/** All cases, those first in which such a mistake shows soonest. */
+function casesFor(kind: string): ConformanceCase[] {
+  const isLikely = { memory: isAboutMemory, sizes: isAboutSizes }[kind] ?? (() => false);
+  return suite.toSorted((a, b) => rank(a) - rank(b)).toSorted((a, b) => Number(isLikely(b)) - Number(isLikely(a)));
+}
 
 /** The first case that fails, and its first failed check. */
-async function caughtBy(create: () => Backend): Promise<string | undefined> {
+async function caughtBy(create: () => Backend, cases: readonly ConformanceCase[]): Promise<string | undefined> {
   const backend = create();
   for (const one of cases) {
     for (const dtype of dtypes) {
@@ -35,24 +43,32 @@ it('the right backend conforms, and has nothing left on its device', async () =>
     made.push(backend);
     return backend;
   };
-  expect(await caughtBy(create)).toBeUndefined();
+  expect(await caughtBy(create, suite)).toBeUndefined();
   expect(made[0]!.alive()).toBe(0);
-});
+}, 900_000);
 
 it('there are at least 70, each by another name', () => {
   expect(new Set(wrongBackends.map(({ name }) => name)).size).toBe(wrongBackends.length);
   expect(wrongBackends.length).toBeGreaterThanOrEqual(70);
 });
 
-describe('the kit catches it', () => {
-  const named = wrongBackends.map((one) => [one.name, one] as const);
+for (const [kind, wrong] of Object.entries(kinds)) {
+  const cases = casesFor(kind);
 
-  it.each(named)('%s', async (_, { right = createRightBackend, spoil }) => {
-    const check = await caughtBy(() => spoil(right()));
-    expect(check).toBeDefined();
-    annotate(check!);
+  describe(`the kit catches what is wrong about ${kind}`, () => {
+    it.each(wrong.map((one) => [one.name, one] as const))(
+      '%s',
+      async (_, one) => {
+        const { right = createRightBackend, spoil, beyond } = one;
+        const check = await caughtBy(() => spoil(right()), cases);
+        // What the contract does not promise, the kit does not ask; if it is caught one day, it is no longer beyond the kit.
+        expect(check === undefined).toBe(beyond !== undefined);
+        annotate(check ?? `beyond the kit: ${beyond}`);
+      },
+      600_000,
+    );
   });
-});
+}
 
 /** What it was, for whoever reads the log. */
 function annotate(found: string): void {

@@ -1,4 +1,4 @@
-// All wrong backends.
+// All wrong backends, by what they are wrong about.
 import { combinations } from './combinations.js';
 import { device } from './device.js';
 import { errors } from './errors.js';
@@ -12,16 +12,18 @@ import { values } from './values.js';
 import { views } from './views.js';
 import type { WrongBackend } from './wrong-backend.js';
 
-export const wrongBackends: readonly WrongBackend[] = [
-  ...views,
-  ...results,
-  ...parameters,
-  ...order,
-  ...sizes,
-  ...suspensions,
-  ...device,
-  ...memory,
-  ...values,
-  ...errors,
-  ...combinations,
-];
+export const kinds: Readonly<Record<string, readonly WrongBackend[]>> = {
+  views,
+  results,
+  parameters,
+  order,
+  sizes,
+  suspensions,
+  device,
+  memory,
+  values,
+  errors,
+  combinations,
+};
+
+export const wrongBackends: readonly WrongBackend[] = Object.values(kinds).flat();

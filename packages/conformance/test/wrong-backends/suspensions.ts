@@ -123,7 +123,7 @@ export const suspensions: readonly WrongBackend[] = [
           const output = next(input);
           const end = output.y.slice(-4);
           output.y.fill(0, output.y.length - 4);
-          setTimeout(() => output.y.set(end, output.y.length - 4), 5);
+          setTimeout(() => output.y.set(end, Math.max(0, output.y.length - 4)), 5);
           return output;
         },
       })),

@@ -6,6 +6,8 @@ export interface WrongBackend {
   readonly name: string;
   /** What it does wrong, and when. */
   readonly why: string;
+  /** Why the kit does not catch it. */
+  readonly beyond?: string;
   /** Another right backend than the usual one. */
   readonly right?: () => RightBackend;
   /** Makes a right backend wrong. */
