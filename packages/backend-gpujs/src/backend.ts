@@ -95,7 +95,9 @@ class Implementation implements GpuJsBackend {
       );
     }
     const values = this.#engine.traits.onHost ? data.slice() : data;
-    return new GpuJsTensor(this, await this.#engine.upload(values as Float32Array), shape);
+    // Whoever uploads may change the tensor at once.
+    const shapeNow = [...shape];
+    return new GpuJsTensor(this, await this.#engine.upload(values as Float32Array), shapeNow);
   }
 
   allocatedBytes(): number {

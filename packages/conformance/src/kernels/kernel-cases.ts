@@ -114,9 +114,13 @@ const rules: readonly Rule[] = [
       ofTwin.saved.dispose();
       twin.dispose();
       (await bench.prepare()).dispose();
+      const gradients = await bench.backward(kernels, saved, bench.values(2), training);
+      const again = await bench.forward(kernels, await bench.put(bench.values(1)), bench.parameters(1), training);
       return [
         identical('y', await bench.elements(y), want.y),
-        ...same('gradients', await bench.backward(kernels, saved, bench.values(2), training), want),
+        ...same('gradients', gradients, want),
+        identical('y again', await bench.elements(again.y), want.y),
+        ...same('gradients again', await bench.backward(kernels, again.saved, bench.values(2), training), want),
       ];
     },
   },

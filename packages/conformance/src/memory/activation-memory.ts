@@ -58,10 +58,12 @@ class DeviceActivations implements ActivationMemory {
   }
 
   async put(values: FloatArray, shape: readonly number[]): Promise<DeviceTensor> {
-    const data = this.#buffer.copyOf(values);
-    const tensor = await this.#backend.upload({ data, shape });
-    // It is a copy: what happens to its source is nothing to it.
-    data.fill(Number.NaN);
+    const source = { data: this.#buffer.copyOf(values), shape: [...shape] };
+    const uploading = this.#backend.upload(source);
+    // It is a copy, made at once: what happens to its source is nothing to it.
+    source.data.fill(Number.NaN);
+    source.shape.fill(0);
+    const tensor = await uploading;
     this.#held.add(tensor);
     return tensor;
   }

@@ -1,5 +1,5 @@
 // Device tensors themselves: copies of what was uploaded, alive until they are disposed, and good for any call of their backend.
-import type { DeviceTensor } from '@batchnorm/core-api';
+import type { DeviceTensor, FloatArray } from '@batchnorm/core-api';
 import { identical, outcome } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
 import { refuses } from '../../expect-refusal.js';
@@ -21,9 +21,23 @@ export const deviceTensorRules: readonly Rule[] = [
       const layer = scene.layer();
       const y = (await scene.forward(layer, tensor)) as DeviceTensor;
       const { dx } = (await scene.backward(layer, tensor)) as unknown as { dx: DeviceTensor };
+      const [both, bothDx] = await Promise.all([scene.memory.read(y), scene.memory.read(dx)]);
+      // The same extent in another rank: what comes out has the shape of what went in.
+      const deeper = [...scene.shape, 1];
+      const yDeeper = (await scene.forward(layer, await scene.put(x, deeper))) as DeviceTensor;
+      const view = tensor.view?.();
+      const checks = view ? viewChecks(tensor, view, x) : [];
       return [
         identical('read', first, x),
         identical('read again', second, x),
+        identical('y, read while dx is', both, await scene.memory.read(y)),
+        identical('dx, read while y is', bothDx, await scene.memory.read(dx)),
+        outcome(
+          `y of [${deeper}]`,
+          `${yDeeper.shape}` === `${deeper}`,
+          `: received [${yDeeper.shape}], expected [${deeper}]`,
+        ),
+        ...checks,
         ...Object.entries({ 'what was uploaded': tensor, y, dx }).flatMap(([what, one]) => describes(scene, what, one)),
       ];
     },
@@ -54,8 +68,13 @@ export const deviceTensorRules: readonly Rule[] = [
         identical('x when y is gone', await scene.memory.read(putX), x),
       );
       gradients.dx.dispose();
+      const inference = (await scene.forward(layer, putX, { training: false })) as DeviceTensor;
+      const wantInference = await scene.memory.read(inference);
+      await scene.forward(layer, putX);
       putX.dispose();
       putX.dispose();
+      if (putX.view) checks.push(await refuses('view of what is disposed', 'DISPOSED', () => putX.view!()));
+      checks.push(identical('y of inference when x is gone', await scene.memory.read(inference), wantInference));
       checks.push(
         outcome(
           'disposed',
@@ -91,17 +110,39 @@ export const deviceTensorRules: readonly Rule[] = [
         }
         await settled.settle();
       }
+      // What x holds afterwards is nothing to statistics that wait.
+      const overwriting = scene.layer();
+      for (const [layer, x] of [
+        [waiting, await scene.put(batches[0]!)],
+        [settled, await scene.put(batches[0]!)],
+      ] as const) {
+        (await scene.forward(layer, x)) as DeviceTensor;
+        if (layer === settled) await settled.settle();
+        await scene.forward(overwriting, uploads[1]!, { out: x });
+      }
       const onHost = { data: batches[0]!.slice(), shape: scene.shape };
       for (const layer of [waiting, settled]) await layer.forward(onHost);
       const [state, want] = [await waiting.state(), await settled.state()];
       return [
         identical('running mean', state.runningMean, want.runningMean),
         identical('running variance', state.runningVariance, want.runningVariance),
-        identical('batches tracked', [state.batchesTracked], [count + 1]),
+        identical('batches tracked', [state.batchesTracked], [count + 2]),
       ];
     },
   },
 ];
+
+/** A view is the tensor's own memory. */
+function viewChecks(tensor: DeviceTensor, view: FloatArray, x: FloatArray): Check[] {
+  const isX = identical('view()', view, x);
+  view[0] = 12345;
+  const seen = tensor.view!()[0];
+  view[0] = x[0]!;
+  return [
+    isX,
+    outcome('what is written to view()', seen === 12345, `: received ${seen}, expected 12345 in the tensor`),
+  ];
+}
 
 function describes({ backend, dtype, shape }: Scene, what: string, tensor: DeviceTensor): Check[] {
   const facts = `${tensor.dtype} [${tensor.shape}]${tensor.disposed ? ', disposed' : ''}${tensor.backend === backend ? '' : ', of another backend'}`;

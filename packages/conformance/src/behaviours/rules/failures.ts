@@ -123,6 +123,7 @@ export const failureRules: readonly Rule[] = [
       const isGone = (x: object) => 'disposed' in x && x.disposed === true;
       return [
         await refuses('forward', 'DISPOSED', () => layer.forward(putX)),
+        await refuses('inference', 'DISPOSED', () => layer.forward(putX, { training: false })),
         // On the device x may have gone with its backend, which is told first.
         await refuses('backward', isGone(putX) ? 'FORWARD_REQUIRED' : 'DISPOSED', () => layer.backward(putDy)),
         await refuses('upload', 'DISPOSED', () => backend.upload(elements)),

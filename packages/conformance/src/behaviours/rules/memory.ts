@@ -1,6 +1,6 @@
 // What stays in memory: nothing of a step, of a layer that is disposed, or of a forward that no backward follows.
 import { BatchNorm } from '@batchnorm/core-api';
-import { outcome } from '../../compare.js';
+import { outcome, sameBits } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
 import type { Activation } from '../../memory/activation-memory.js';
 import { memoryInUse } from '../../memory/memory-use.js';
@@ -9,6 +9,8 @@ import type { Scene } from '../scene.js';
 
 /** Steps before anything is measured, then windows of steps, 1,000 in all: what is kept of every step grows in each window. */
 const [first, window, windows] = [200, 100, 8];
+/** Calls that must give the same. */
+const sameSteps = 300;
 /** Bytes for each step that garbage collection may be late with. An object takes 24 at least, and what it is kept in 8. */
 const allowedPerStep = 24;
 
@@ -34,6 +36,7 @@ export const memoryRules: readonly Rule[] = [
             await scene.forward(layer, putX, { training, out: y });
             release(await scene.backward(layer, putDy, { dx }), scene);
           }),
+          ...(await answersAlike(scene, mode, layer, training)),
           await leavesNothing(scene, `${mode}, fresh results`, async () => {
             const fresh = await scene.forward(layer, putX, { training });
             const gradients = await scene.backward(layer, putDy);
@@ -113,6 +116,23 @@ export const memoryRules: readonly Rule[] = [
     },
   },
 ];
+
+/** That no call of many gives another result than the first, on host arrays, which are quick to compare. */
+async function answersAlike(scene: Scene, mode: string, layer: BatchNorm, training: boolean): Promise<Check[]> {
+  if (scene.memory.kind === 'device' || !scene.backend.capabilities.deterministic) return [];
+  // Of a layer whose running statistics stay as they are.
+  const { x } = scene.batch(1);
+  const put = await scene.put(x);
+  const out = await scene.junk();
+  await scene.forward(layer, put, { training, out });
+  const first = await scene.memory.read(out);
+  let other = 0;
+  for (let n = 0; n < sameSteps; n++) {
+    await scene.forward(layer, put, { training, out });
+    if (!sameBits((out as { data: ArrayLike<number> }).data, first)) other++;
+  }
+  return [outcome(`${mode}, again and again`, other === 0, `: received ${other} other results, expected none`)];
+}
 
 /** Vectors on the device are whoever asked for them's to dispose. */
 function release({ dgamma, dbeta }: { readonly dgamma: unknown; readonly dbeta: unknown }, { memory }: Scene): void {
