@@ -56,7 +56,7 @@ export const straddling: Readonly<Record<Layout, Readonly<Record<SizeClass, read
       [1, n, 2],
       [1, 2, n],
     ]),
-    elements: [...around(2 ** 12), 2 ** 14 + 1].map((n) => [4, 4, n]),
+    elements: [...around(2 ** 12), 2 ** 16 + 1].map((n) => [4, 4, n]),
     'rows or channels': [2 ** 16, 2 ** 16 + 1].flatMap((n) => [
       [n, 2, 2],
       [1, n, 2],

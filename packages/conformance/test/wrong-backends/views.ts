@@ -241,6 +241,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'arrays of one class alone',
+    beyond: 'gpu.js itself knows arrays by their class; a class of one’s own is rare',
     why: 'takes an array whose class is derived from Float32Array for something else, and reads zeros',
     spoil: (right) =>
       onHost(right, () => ({
@@ -256,6 +257,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'shared memory is its own',
+    beyond: 'browsers refuse shared memory to WebGL, so that no backend there takes it',
     why: 'normalises x where it lies, too, when it lies in a SharedArrayBuffer',
     spoil: (right) =>
       onHost(right, () => ({
