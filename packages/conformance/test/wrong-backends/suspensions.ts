@@ -97,6 +97,7 @@ export const suspensions: readonly WrongBackend[] = [
   },
   {
     name: 'dy after a suspension',
+    beyond: 'whoever calls backward awaits it before dy changes',
     why: 'backward reads dy in a later turn',
     spoil: (right) =>
       onHost(right, () => ({

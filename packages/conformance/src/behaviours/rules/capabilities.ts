@@ -17,6 +17,8 @@ import { type Scene, same } from '../scene.js';
 
 /** A tensor beyond a backend's own limit is made where it takes no more than 256 MiB. */
 const mostElementsToTry = 2 ** 25;
+/** One of as many elements as a backend's own limit is computed, if they are no more. */
+const largestToCompute = 2 ** 16;
 const exempt = notLarge('capabilities are the same at every size');
 
 export const capabilityRules: readonly Rule[] = [
@@ -50,7 +52,8 @@ export const capabilityRules: readonly Rule[] = [
     name: 'it describes itself',
     why: 'reports and choices rely on what a backend says that it is',
     exempt,
-    check: async ({ backend: { contractVersion, name, capabilities, execution } }) => {
+    check: async ({ backend }) => {
+      const { contractVersion, name, capabilities, execution } = backend;
       const { dtypes, deviceTensors, deterministic } = capabilities;
       const { engine, device, threads, accumulation, fallbackReason } = execution;
       const isText = (value: unknown) => typeof value === 'string' && value.trim() !== '';
@@ -58,6 +61,12 @@ export const capabilityRules: readonly Rule[] = [
       const says = (what: string, received: unknown, holds: boolean, expected: string) =>
         outcome(what, holds, `: received ${JSON.stringify(received)}, expected ${expected}`);
       return [
+        says(
+          'capabilities, asked again',
+          backend.capabilities,
+          sameText(backend.capabilities, capabilities),
+          'the same',
+        ),
         says('contractVersion', contractVersion, contractVersion === 1, '1'),
         says('name', name, isText(name), 'a name'),
         says('dtypes', dtypes, new Set(dtypes).size === dtypes.length, 'each once'),
@@ -101,6 +110,8 @@ export const capabilityRules: readonly Rule[] = [
   },
 ];
 
+const sameText = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+
 /** What the backend itself does beyond its own limit. */
 async function ownLimit(scene: Scene, elements: number): Promise<Check[]> {
   const { backend, dtype, channels } = scene;
@@ -109,7 +120,14 @@ async function ownLimit(scene: Scene, elements: number): Promise<Check[]> {
   const tooLarge: Tensor = { data: allocate(dtype, rows * channels), shape: [rows, channels] };
   const layer = scene.layer();
   const want = await scene.step(layer, { x, dy });
+  const checks: Check[] = [];
+  if (elements <= largestToCompute) {
+    const full = { data: allocate(dtype, elements), shape: [elements, 1] };
+    const y = await scene.layer({ numFeatures: 1 }).forward(full, { training: false });
+    checks.push(outcome('as many as it says', y.data.length === elements, `: received ${y.data.length} elements`));
+  }
   return [
+    ...checks,
     await refuses('forward beyond it', 'LIMIT_EXCEEDED', () => layer.forward(tooLarge)),
     ...(backend.capabilities.deviceTensors
       ? [await refuses('upload beyond it', 'LIMIT_EXCEEDED', () => backend.upload(tooLarge))]

@@ -119,6 +119,7 @@ export const deviceTensorRules: readonly Rule[] = [
         (await scene.forward(layer, x)) as DeviceTensor;
         if (layer === settled) await settled.settle();
         await scene.forward(overwriting, uploads[1]!, { out: x });
+        (x as DeviceTensor).dispose();
       }
       const onHost = { data: batches[0]!.slice(), shape: scene.shape };
       for (const layer of [waiting, settled]) await layer.forward(onHost);

@@ -15,6 +15,7 @@ export const failureRules: readonly Rule[] = [
     check: async (scene) => {
       const checks: Check[] = [];
       checks.push(...(await refusesBatch(scene, Number.NaN, 0)));
+      if (scene.dtype === 'float64') checks.push(...(await refusesOverflow(scene)));
       checks.push(...(await refusesBatch(scene, Number.POSITIVE_INFINITY, scene.batch(2).x.length - 1)));
       return checks;
     },
@@ -174,6 +175,17 @@ async function refusesBatch(scene: Scene, value: number, at: number): Promise<Ch
     identical(`${what}running variance after the next batch`, state.runningVariance, expected.runningVariance),
   );
   return checks;
+}
+
+/** A batch of numbers whose squares are none: its mean is finite, its variance is not. */
+async function refusesOverflow(scene: Scene): Promise<Check[]> {
+  const layer = scene.layer();
+  const large = scene.batch(1).x.map((value: number) => 1e200 * value);
+  const train = async () => {
+    await scene.forward(layer, await scene.put(large));
+    await layer.settle();
+  };
+  return [await refuses('a variance beyond all numbers', 'NON_FINITE_STATISTICS', train)];
 }
 
 /** As many values as `shape` has, of `values` again and again. */

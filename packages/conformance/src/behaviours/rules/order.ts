@@ -2,7 +2,7 @@
 import { identical } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
 import type { Rule } from '../rule.js';
-import { same } from '../scene.js';
+import { type Results, same } from '../scene.js';
 
 export const orderRules: readonly Rule[] = [
   {
@@ -29,6 +29,25 @@ export const orderRules: readonly Rule[] = [
         ...same('gradients of layer 2, after layer 3 is disposed', ofB, want[1]!),
         ...same('gradients of layer 1 again', again, want[0]!),
       ];
+    },
+  },
+  {
+    name: 'a dozen layers on one backend',
+    why: 'a network has many: all forwards, then all backwards, from the last to the first',
+    exempt: ({ size }) => (size === 'small' ? undefined : 'how many layers there are does not depend on their size'),
+    check: async (scene) => {
+      const batches = Array.from({ length: 12 }, (_, n) => scene.batch(n));
+      const want: Results[] = [];
+      for (const batch of batches) want.push(await scene.step(scene.layer(), batch));
+      const layers = batches.map(() => scene.layer());
+      const checks: Check[] = [];
+      for (const [n, layer] of layers.entries()) {
+        checks.push(identical(`y of layer ${n}`, await scene.y(layer, batches[n]!.x), want[n]!.y));
+      }
+      for (const [n, layer] of [...layers.entries()].reverse()) {
+        checks.push(...same(`layer ${n}`, await scene.gradients(layer, batches[n]!.dy), want[n]!));
+      }
+      return checks;
     },
   },
   {
