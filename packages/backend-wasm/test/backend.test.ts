@@ -45,8 +45,8 @@ describe('createWasmBackend', () => {
       const { runConformance } = await import('@batchnorm/conformance');
       const { createWasmBackend } = await import('@batchnorm/backend-wasm');
       const backend = await createWasmBackend({ threads: 2 });
-      const results = await runConformance(() => createWasmBackend({ threads: 2 }));
-      console.log(JSON.stringify([backend.execution.engine, results.filter(({ status }) => status !== 'passed').length]));`;
+      const results = await runConformance(() => createWasmBackend({ threads: 2 }), { quick: true });
+      console.log(JSON.stringify([backend.execution.engine, results.filter(({ status }) => status === 'failed').length]));`;
     const args = ['--input-type=module', '-e', program];
     const known = process.allowedNodeEnvironmentFlags.has(flag) || process.versions.v8.startsWith('11.3');
     const run = await promisify(execFile)(process.execPath, known ? [flag, ...args] : args);

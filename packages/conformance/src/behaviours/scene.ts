@@ -36,6 +36,28 @@ export interface StepOptions {
   readonly shape?: readonly number[];
 }
 
+export interface ForwardRequest {
+  readonly training?: boolean;
+  readonly out?: Activation;
+}
+
+export type BackwardRequest = Partial<Record<keyof Gradients, Activation | Vector | undefined>>;
+
+/** A forward of an activation in either kind of memory, by the same code. */
+export function forward(
+  layer: BatchNorm,
+  x: Activation,
+  { training = true, out }: ForwardRequest,
+): Promise<Activation> {
+  return layer.forward(x as Tensor, { training, ...(out && { out: out as Tensor }) });
+}
+
+/** A backward into those buffers that are there. */
+export function backward(layer: BatchNorm, dy: Activation, out: BackwardRequest): Promise<Gradients> {
+  const given = Object.fromEntries(Object.entries(out).filter(([, value]) => value !== undefined));
+  return layer.backward(dy as Tensor, { out: given as Partial<Gradients> });
+}
+
 export class Scene {
   readonly backend: Backend;
   readonly create: Subject['create'];
@@ -92,22 +114,18 @@ export class Scene {
     return this.put(allocate(this.dtype, product(shape)).fill(value), shape);
   }
 
-  /** Forward of an activation that is there. Host and device tensors go through the same code here. */
-  async forward(
-    layer: BatchNorm,
-    x: Activation,
-    { training = true, out }: { training?: boolean; out?: Activation } = {},
-  ): Promise<Activation> {
-    return layer.forward(x as Tensor, { training, ...(out && { out: out as Tensor }) });
+  /** A forward whose result is freed with the scene. */
+  async forward(layer: BatchNorm, x: Activation, options: ForwardRequest = {}): Promise<Activation> {
+    const y = await forward(layer, x, options);
+    this.memory.own(y);
+    return y;
   }
 
-  async backward(
-    layer: BatchNorm,
-    dy: Activation,
-    out: Partial<Record<keyof Gradients, Activation | Vector | undefined>> = {},
-  ): Promise<Gradients> {
-    const given = Object.fromEntries(Object.entries(out).filter(([, value]) => value !== undefined));
-    return layer.backward(dy as Tensor, { out: given as Partial<Gradients> });
+  /** A backward whose results are freed with the scene. */
+  async backward(layer: BatchNorm, dy: Activation, out: BackwardRequest = {}): Promise<Gradients> {
+    const gradients = await backward(layer, dy, out);
+    for (const result of [gradients.dx, gradients.dgamma, gradients.dbeta]) this.memory.own(result);
+    return gradients;
   }
 
   /** y of a batch, on the host. */

@@ -2,6 +2,7 @@
 import {
   type Backend,
   type BackwardOutput,
+  type DeviceTensor,
   type Dtype,
   type Extent,
   extentOf,
@@ -36,7 +37,7 @@ export class KernelBench {
   readonly shape: readonly number[];
   readonly extent: Extent;
   readonly memory: ActivationMemory;
-  readonly #prepared: Kernels[] = [];
+  readonly #alive = new Set<{ dispose(): void }>();
 
   constructor({ backend, dtype }: Subject, kind: MemoryKind, shape: readonly number[]) {
     this.backend = backend;
@@ -49,7 +50,7 @@ export class KernelBench {
   /** Kernels for this extent, or another one; freed in the end. */
   async prepare(extent: Extent = this.extent): Promise<Kernels> {
     const kernels = await this.backend.prepare({ extent, dtype: this.dtype });
-    this.#prepared.push(kernels);
+    this.#alive.add(kernels);
     return kernels;
   }
 
@@ -73,7 +74,12 @@ export class KernelBench {
     const answer = training
       ? operations.forwardTraining({ ...input, requireFinite: false })
       : operations.forwardInference({ ...input, mean, variance });
-    return Promise.resolve(answer);
+    return Promise.resolve<Forwarded>(answer).then((output) => {
+      const { y, saved, statistics } = output;
+      this.#alive.add(saved);
+      for (const result of [y, statistics]) if (result && 'dispose' in result) this.memory.own(result as DeviceTensor);
+      return output;
+    });
   }
 
   async backward(kernels: Kernels, saved: Saved, dy: FloatArray, training: boolean): Promise<Gradients> {
@@ -102,8 +108,15 @@ export class KernelBench {
     return this.memory.read(isHost ? ({ data: activation, shape: this.shape } as Tensor) : activation);
   }
 
+  /** Disposes kernels, or what a forward has saved, before the end. */
+  free(one: Kernels | Saved): void {
+    this.#alive.delete(one);
+    one.dispose();
+  }
+
   dispose(): void {
-    for (const kernels of this.#prepared) kernels.dispose();
+    // The latest first: what kernels saved, before them.
+    for (const one of [...this.#alive].reverse()) one.dispose();
     this.memory.dispose();
   }
 

@@ -85,7 +85,7 @@ const rules: readonly Rule[] = [
       };
       for (const seed of seeds) await forward(seed);
       const checks = [...(await judge('the second', 3)), ...(await judge('the first', 1))];
-      saved.get(3)!.dispose();
+      bench.free(saved.get(3)!);
       checks.push(
         ...(await judge('the first, when the second is gone', 1)),
         ...(await judge('the third, when the second is gone', 5)),
@@ -111,9 +111,9 @@ const rules: readonly Rule[] = [
       const x = await bench.put(bench.values(1));
       const { y, saved } = await bench.forward(kernels, x, bench.parameters(1), training);
       const ofTwin = await bench.forward(twin, await bench.put(bench.values(3)), bench.parameters(3), training);
-      ofTwin.saved.dispose();
-      twin.dispose();
-      (await bench.prepare()).dispose();
+      bench.free(ofTwin.saved);
+      bench.free(twin);
+      bench.free(await bench.prepare());
       const gradients = await bench.backward(kernels, saved, bench.values(2), training);
       const again = await bench.forward(kernels, await bench.put(bench.values(1)), bench.parameters(1), training);
       return [
@@ -138,7 +138,7 @@ const rules: readonly Rule[] = [
       const { saved, statistics } = await bench.forward(kernels, first, bench.parameters(1), true);
       // On the host they are valid until the next call of these kernels.
       const early = statistics && 'read' in statistics ? undefined : await copyOf(statistics);
-      saved.dispose();
+      bench.free(saved);
       await bench.forward(kernels, second, bench.parameters(3), true);
       const received = early ?? (await copyOf(statistics));
       const expected = await copyOf((await forward(1)).statistics);

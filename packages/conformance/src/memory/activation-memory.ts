@@ -15,6 +15,8 @@ export interface ActivationMemory {
   vector(length: number): Float64Array | undefined;
   /** A copy of the elements of an activation or vector, whoever made it; it is freed with the others. */
   read<T extends FloatArray>(result: Activation | Vector): Promise<T>;
+  /** Frees a result with the others, when this memory is disposed. */
+  own(result: Activation | Vector): void;
   /** How many bytes beside the arrays that it handed out are not what they were. */
   readonly damage: number;
   dispose(): void;
@@ -39,6 +41,8 @@ class HostActivations implements ActivationMemory {
   async read<T extends FloatArray>(result: Activation | Vector): Promise<T> {
     return ('data' in result ? result.data : (result as Float64Array)).slice() as T;
   }
+
+  own(): void {}
 
   get damage(): number {
     return this.#buffer.damage;
@@ -74,7 +78,7 @@ class DeviceActivations implements ActivationMemory {
 
   async read<T extends FloatArray>(result: Activation | Vector): Promise<T> {
     const there = result as OnDevice<FloatArray>;
-    this.#held.add(there);
+    this.own(result);
     const elements = await there.read();
     const copy = elements.slice();
     // So is what was read.
@@ -84,6 +88,10 @@ class DeviceActivations implements ActivationMemory {
 
   get damage(): number {
     return this.#buffer.damage;
+  }
+
+  own(result: Activation | Vector): void {
+    this.#held.add(result as OnDevice<unknown>);
   }
 
   dispose(): void {

@@ -3,6 +3,7 @@ import { BatchNorm, type FloatArray, type Tensor } from '@batchnorm/core-api';
 import { identical, outcome } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
 import { refuses } from '../../expect-refusal.js';
+import type { Activation } from '../../memory/activation-memory.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Scene, same } from '../scene.js';
 
@@ -63,9 +64,10 @@ export const failureRules: readonly Rule[] = [
       );
       if (backend.capabilities.deviceTensors) {
         checks.push(
-          await refuses('dy in other memory than x', 'INVALID_TENSOR', async () =>
-            layer.backward((await elsewhere(scene, dy)) as Tensor),
-          ),
+          await refuses('dy in other memory than x', 'INVALID_TENSOR', async () => {
+            const there = await elsewhere(scene, dy);
+            await layer.backward(there as Tensor).finally(() => 'dispose' in there && there.dispose());
+          }),
         );
       }
       await scene.y(fresh, x);
@@ -201,6 +203,6 @@ function foreignTensor(x: FloatArray, shape: readonly number[]) {
 }
 
 /** The values where the scene's activations are not. */
-async function elsewhere({ backend, memory, shape }: Scene, data: FloatArray): Promise<unknown> {
+async function elsewhere({ backend, memory, shape }: Scene, data: FloatArray): Promise<Activation> {
   return memory.kind === 'device' ? { data, shape } : backend.upload({ data, shape });
 }

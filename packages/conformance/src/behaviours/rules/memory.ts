@@ -5,7 +5,7 @@ import type { Check } from '../../conformance-case.js';
 import type { Activation } from '../../memory/activation-memory.js';
 import { memoryInUse } from '../../memory/memory-use.js';
 import { notLarge, type Rule } from '../rule.js';
-import type { Scene } from '../scene.js';
+import { backward, forward, type Scene } from '../scene.js';
 
 /** Steps before anything is measured, then windows of steps, 1,000 in all: what is kept of every step grows in each window. */
 const [first, window, windows] = [200, 100, 8];
@@ -33,13 +33,13 @@ export const memoryRules: readonly Rule[] = [
         const mode = training ? 'training' : 'inference';
         checks.push(
           await leavesNothing(scene, `${mode}, into out`, async () => {
-            await scene.forward(layer, putX, { training, out: y });
-            release(await scene.backward(layer, putDy, { dx }), scene);
+            await forward(layer, putX, { training, out: y });
+            release(await backward(layer, putDy, { dx }), scene);
           }),
           ...(await answersAlike(scene, mode, layer, training)),
           await leavesNothing(scene, `${mode}, fresh results`, async () => {
-            const fresh = await scene.forward(layer, putX, { training });
-            const gradients = await scene.backward(layer, putDy);
+            const fresh = await forward(layer, putX, { training });
+            const gradients = await backward(layer, putDy, {});
             if ('dispose' in fresh) fresh.dispose();
             if ('dispose' in gradients.dx) (gradients.dx as { dispose(): void }).dispose();
             release(gradients, scene);
@@ -58,8 +58,8 @@ export const memoryRules: readonly Rule[] = [
       const { x } = scene.batch(1);
       const [putX, y] = [await scene.put(x), await scene.junk()];
       return [
-        await leavesNothing(scene, 'into out', () => scene.forward(layer, putX, { training: false, out: y })),
-        await leavesNothing(scene, 'training without backward', () => scene.forward(layer, putX, { out: y })),
+        await leavesNothing(scene, 'into out', () => forward(layer, putX, { training: false, out: y })),
+        await leavesNothing(scene, 'training without backward', () => forward(layer, putX, { out: y })),
       ];
     },
   },
@@ -73,7 +73,7 @@ export const memoryRules: readonly Rule[] = [
       bad[0] = Number.NaN;
       const [putBad, y] = [await scene.put(bad), await scene.junk()];
       const fail = async () => {
-        await scene.forward(layer, putBad, { out: y });
+        await forward(layer, putBad, { out: y });
         await layer.settle();
       };
       return [await leavesNothing(scene, 'a batch that is not finite', () => fail().catch(() => undefined))];
@@ -91,7 +91,7 @@ export const memoryRules: readonly Rule[] = [
       for (const shape of sizes) batches.push(await scene.put(scene.batch(1, shape).x, shape));
       const epoch = async () => {
         for (const x of batches) {
-          const y = await scene.forward(layer, x, { training: false });
+          const y = await forward(layer, x, { training: false });
           if ('dispose' in y) y.dispose();
         }
       };
@@ -108,8 +108,8 @@ export const memoryRules: readonly Rule[] = [
       const [putX, putDy, y, dx] = [await scene.put(x), await scene.put(dy), await scene.junk(), await scene.junk()];
       const life = async () => {
         const layer = new BatchNorm({ backend, dtype, numFeatures });
-        await scene.forward(layer, putX, { out: y });
-        release(await scene.backward(layer, putDy, { dx }), scene);
+        await forward(layer, putX, { out: y });
+        release(await backward(layer, putDy, { dx }), scene);
         await layer.dispose();
       };
       return [await leavesNothing(scene, 'a layer and its step', life, 0.1)];
@@ -124,11 +124,11 @@ async function answersAlike(scene: Scene, mode: string, layer: BatchNorm, traini
   const { x } = scene.batch(1);
   const put = await scene.put(x);
   const out = await scene.junk();
-  await scene.forward(layer, put, { training, out });
+  await forward(layer, put, { training, out });
   const first = await scene.memory.read(out);
   let other = 0;
   for (let n = 0; n < sameSteps; n++) {
-    await scene.forward(layer, put, { training, out });
+    await forward(layer, put, { training, out });
     if (!sameBits((out as { data: ArrayLike<number> }).data, first)) other++;
   }
   return [outcome(`${mode}, again and again`, other === 0, `: received ${other} other results, expected none`)];
