@@ -89,6 +89,7 @@ const rules: readonly Rule[] = [
       checks.push(
         ...(await judge('the first, when the second is gone', 1)),
         ...(await judge('the third, when the second is gone', 5)),
+        ...(await judge('the fourth, when the second is gone', 7)),
       );
       await forward(3);
       checks.push(...(await judge('the first, when another is there', 1)), ...(await judge('the other', 3)));

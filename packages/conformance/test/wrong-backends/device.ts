@@ -648,6 +648,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'all of the buffer is uploaded',
+    beyond: 'not caught yet: it shows only where a buffer ends with the tensor',
     why: 'read() answers as many elements as the buffer of the uploaded array had',
     spoil(right) {
       const { upload } = right;

@@ -160,6 +160,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'x after dispose',
+    beyond: 'at most 256 batches stay, which no count of steps shows',
     why: 'a disposed saved forward keeps its x, in a pool of 256',
     spoil: (right) =>
       onHost(right, () => {
@@ -249,6 +250,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'buffers are remembered',
+    beyond: 'the kit gives the same buffers again, as a training loop does',
     why: 'every buffer for y stays in a map of those that were given',
     spoil(right) {
       const known = new Map<unknown, number>();
