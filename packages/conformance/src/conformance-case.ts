@@ -45,6 +45,8 @@ export interface Subject {
   readonly dtype: Dtype;
   /** Another backend of the same kind, which the case disposes; absent when the kit was given a backend, not a factory. */
   readonly create: (() => MaybePromise<Backend>) | undefined;
+  /** Whether somebody waits: then there are fewer random programs. Default false. */
+  readonly quick?: boolean;
 }
 
 export interface ConformanceCase {

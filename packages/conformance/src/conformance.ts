@@ -42,7 +42,7 @@ export interface ConformanceOptions {
   readonly fixtures?: readonly FixtureFile[];
   /** Default: both. One that the backend lacks must be refused with `DTYPE_MISMATCH`. */
   readonly dtypes?: readonly Dtype[];
-  /** Skips behaviours of all but small activations, which take most of the time. Default false. */
+  /** Skips behaviours of all but small activations, and runs fewer random programs: what takes most of the time. Default false. */
   readonly quick?: boolean;
   readonly onProgress?: (result: CaseResult, done: number, total: number) => void;
   /** Stops after the case that is running; the promise then rejects with the signal's reason. */
@@ -86,7 +86,7 @@ export async function runCase(
 ): Promise<CaseResult> {
   const { group, source, name, cell = null } = one;
   const isLeftOut = quick && cell !== null && cell.size !== 'small';
-  const outcome = isLeftOut ? leftOut : await judge(one, subject);
+  const outcome = isLeftOut ? leftOut : await judge(one, { ...subject, quick });
   return { group, source, name, dtype: subject.dtype, cell, ...outcome };
 }
 

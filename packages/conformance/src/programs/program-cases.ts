@@ -23,7 +23,7 @@ const families: readonly Family[] = [
   { name: 'both kinds of memory', memories: ['host', 'device'], overlapping: true, seed: 5 },
 ];
 
-const programsOfFamily = 100;
+const [programsOfFamily, programsOfQuickRun] = [100, 8];
 /** Of an activation: see arbitrary-program.ts. */
 const mostElements = 6 * 40 * 40;
 /** How long a program that goes wrong is made shorter. */
@@ -35,7 +35,7 @@ export const programCases: readonly ConformanceCase[] = families.map(({ name, me
   group: 'programs',
   source: 'programs',
   name,
-  why: `${programsOfFamily} random programs of several layers, against an oracle that runs them too`,
+  why: `random programs of several layers, against an oracle that runs them too`,
   inapplicable: ({ backend }) =>
     backend.capabilities.limits.elements < mostElements
       ? `it has activations of up to ${mostElements} elements`
@@ -43,9 +43,10 @@ export const programCases: readonly ConformanceCase[] = families.map(({ name, me
   run: async (subject: Subject) => {
     const { backend, dtype } = subject;
     if (memories.includes('device') && !backend.capabilities.deviceTensors) return refusedUpload(subject);
+    const count = subject.quick ? programsOfQuickRun : programsOfFamily;
     const others = backend.capabilities.dtypes.filter((other) => other !== dtype);
     const programs = arbitraryProgram({ dtypes: [dtype, ...others], memories, overlapping });
-    return [outcome(name, ...(await check(programs, (program) => runProgram(backend, program), seed)))];
+    return [outcome(name, ...(await check(programs, (program) => runProgram(backend, program), seed, count)))];
   },
 }));
 
@@ -54,6 +55,7 @@ async function check(
   programs: fc.Arbitrary<Program>,
   run: (program: Program) => Promise<string[]>,
   seed: number,
+  count: number,
 ): Promise<[holds: boolean, message: string]> {
   let shortest: { readonly program: Program; readonly found: readonly string[] } | undefined;
   let deadline = Number.POSITIVE_INFINITY;
@@ -65,7 +67,7 @@ async function check(
     deadline = Math.min(deadline, performance.now() + shrinkingMs);
     return false;
   };
-  await fc.check(fc.asyncProperty(programs, isRight), { seed, numRuns: programsOfFamily });
+  await fc.check(fc.asyncProperty(programs, isRight), { seed, numRuns: count });
   if (shortest === undefined) return [true, ''];
   const { found, program } = shortest;
   return [false, [`, seed ${seed}:`, ...found.slice(0, mostLines), printProgram(program)].join('\n')];

@@ -481,6 +481,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'other capabilities each time',
+    beyond: 'what a backend says of itself is read once',
     why: 'the limit that it says shrinks as it is asked',
     spoil(right) {
       let elements = 2 ** 28;

@@ -323,6 +323,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'gradients on the device are never let go',
+    beyond: 'not asked yet: what stays is seen late, or is less than engines grow by',
     why: 'dispose() of dgamma on the device does not free its memory',
     spoil(right) {
       const all: unknown[] = [];
@@ -341,6 +342,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'statistics on the device are never let go',
+    beyond: 'not asked yet: what stays is seen late, or is less than engines grow by',
     why: 'batch statistics stay on the device when they have been read and disposed',
     spoil(right) {
       const all: unknown[] = [];
@@ -362,6 +364,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'statistics that nobody reads',
+    beyond: 'not asked yet: what stays is seen late, or is less than engines grow by',
     why: 'batch statistics on the device are freed when they are read, not when they are disposed',
     spoil(right) {
       const unread = new Set<unknown>();
@@ -410,6 +413,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'staging of uploads',
+    beyond: 'not asked yet: what stays is seen late, or is less than engines grow by',
     why: 'every upload leaves a plain array behind',
     spoil(right) {
       const { upload } = right;

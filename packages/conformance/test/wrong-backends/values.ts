@@ -149,6 +149,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'NaN in gamma reaches all channels',
+    beyond: 'not asked yet',
     why: 'with NaN in gamma every y is NaN',
     spoil: (right) =>
       onHost(right, () => ({
@@ -184,6 +185,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'denormals are zero',
+    beyond: 'not asked yet',
     why: 'elements of y of float64 that are not normal numbers are 0',
     spoil: (right) =>
       onHost(right, () => ({
@@ -393,6 +395,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'a variance that overflows is taken in',
+    beyond: 'not asked yet',
     why: 'requireFinite looks at the mean alone: y is written though the variance is infinite',
     spoil: (right) =>
       onHost(right, () => ({
