@@ -1,8 +1,14 @@
 // Calls in any order: of one layer, of several on one backend, awaited or not.
 import { identical } from '../../compare.js';
-import type { Check } from '../../conformance-case.js';
+import type { Cell, Check } from '../../conformance-case.js';
 import type { Rule } from '../rule.js';
 import { type Results, same } from '../scene.js';
+
+/** gpu.js makes a WebAssembly memory for each of its kernels, and a page gets no more than some dozens. */
+function needsManyKernels({ size }: Pick<Cell, 'size'>): string | undefined {
+  if (size !== 'small') return 'how many kernels there are does not depend on their size';
+  return 'process' in globalThis ? undefined : 'browsers give a page few memories for kernels: Node tries it';
+}
 
 export const orderRules: readonly Rule[] = [
   {
@@ -34,7 +40,7 @@ export const orderRules: readonly Rule[] = [
   {
     name: 'a dozen layers on one backend',
     why: 'a network has many: all forwards, then all backwards, from the last to the first',
-    exempt: ({ size }) => (size === 'small' ? undefined : 'how many layers there are does not depend on their size'),
+    exempt: (cell) => needsManyKernels(cell),
     check: async (scene) => {
       const batches = Array.from({ length: 12 }, (_, n) => scene.batch(n));
       const want: Results[] = [];
@@ -72,7 +78,7 @@ export const orderRules: readonly Rule[] = [
   {
     name: 'more batch sizes than a layer keeps kernels for',
     why: 'those that it has not used for long go, and what they gave stays: results, and statistics that wait on the device',
-    exempt: ({ size }) => (size === 'small' ? undefined : 'how many kernels there are does not depend on their size'),
+    exempt: (cell) => needsManyKernels(cell),
     check: async (scene) => {
       const [rows, ...rest] = scene.shape as [number, ...number[]];
       const sizes = Array.from({ length: 12 }, (_, n) => [rows + n, ...rest]);
