@@ -10,7 +10,7 @@ import { repeatedKeys } from './repeated-keys.js';
  */
 export async function readFixtureFolder(folder: string): Promise<FixtureFile[]> {
   const entries = await readdir(folder).catch((error: Error) => malformed(folder, error.message, 'a folder of *.json'));
-  const names = entries.filter((name) => name.endsWith('.json')).sort();
+  const names = entries.filter((name) => /\.json$/i.test(name)).sort();
   if (names.length === 0) malformed(folder, 'no *.json', 'at least one');
   const problems: string[] = [];
   const files: FixtureFile[] = [];
@@ -27,10 +27,19 @@ export async function readFixtureFolder(folder: string): Promise<FixtureFile[]> 
 }
 
 async function readFixtureFile(folder: string, name: string): Promise<FixtureFile> {
-  const text = await readFile(join(folder, name), 'utf8').catch((error: Error) =>
+  const bytes = await readFile(join(folder, name)).catch((error: Error) =>
     malformed(name, error.message, 'a file that can be read'),
   );
-  return parseFixtureFile(name, parseJson(name, text));
+  return parseFixtureFile(name, parseJson(name, textOf(name, bytes)));
+}
+
+/** Without the mark that some editors begin a file with. */
+function textOf(name: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return malformed(name, 'bytes that are no UTF-8', 'JSON');
+  }
 }
 
 function parseJson(name: string, text: string): unknown {
@@ -40,9 +49,19 @@ function parseJson(name: string, text: string): unknown {
   } catch (error) {
     malformed(name, (error as Error).message, 'JSON');
   }
-  const repeated = repeatedKeys(text);
+  const repeated = repeatedKeysOf(name, text);
   if (repeated.length === 0) return json;
   throw new FixtureFormatError(repeated.map((path) => `${name}: ${path}: received a key again, expected it once`));
+}
+
+function repeatedKeysOf(name: string, text: string): string[] {
+  try {
+    return repeatedKeys(text);
+  } catch (error) {
+    // It calls itself for each level.
+    if (error instanceof RangeError) malformed(name, 'values within values, too many', 'cases, steps and arrays');
+    throw error;
+  }
 }
 
 function malformed(place: string, received: string, expected: string): never {

@@ -28,6 +28,16 @@ const line = (problem: string) => `malformed fixtures: ${problem}`;
 describe('--fixtures exits with 2 and names', () => {
   const changed = (change: object) => ({ ...right, cases: [{ ...rightCase, ...change }] });
   const step = (change: object) => changed({ steps: [{ ...rightCase!.steps[0], ...change }] });
+  const errorOf = (change: object) => ({
+    format: 2,
+    cases: [
+      {
+        name: 'one',
+        options: { numFeatures: 1 },
+        steps: [{ training: true, x: { shape: [2, 1], data: [1, 2] }, ...change }],
+      },
+    ],
+  });
   const files: Record<string, readonly [content: unknown, problem: RegExp]> = {
     'text that is no JSON': ['{ "format": 1, ', /^bad\.json: received \S.*, expected JSON$/],
     'NaN, as Python writes it': ['{ "format": 2, "cases": NaN }', /^bad\.json: received \S.*NaN.*, expected JSON$/],
@@ -40,8 +50,21 @@ describe('--fixtures exits with 2 and names', () => {
     ],
     'a key twice': [
       JSON.stringify(right).replace('"epsilon":3', '"epsilon":1,"epsilon":3'),
-      /^bad\.json: cases\[0\]\.epsilon: received a key again, expected it once$/,
+      /^bad\.json: case 'by hand' \(cases\[0\]\)\.epsilon: received a key again, expected it once$/,
     ],
+    'values within values': [
+      `{ "format": 2, "cases": ${'['.repeat(100_000)}${']'.repeat(100_000)} }`,
+      /^bad\.json: received values within values, too many, expected cases, steps and arrays$/,
+    ],
+    'a number that is none': [
+      JSON.stringify(right).replace('[4,6,4,6]', '[1e400,6,4,6]'),
+      /^bad\.json: case 'by hand' \(cases\[0\]\)\.steps\[0\]\.y\.data\[0\]: received Infinity, expected a finite number, /,
+    ],
+    'an error that can not be': [
+      errorOf({ error: 'SINGLE_VALUE' }),
+      /^bad\.json: case 'one' \(cases\[0\]\)\.steps\[0\]\.error: received 'SINGLE_VALUE', expected none: the layer takes this x$/,
+    ],
+    'a name of spaces': [changed({ name: '  ' }), /name: received ' {2}', expected a name$/],
     'a case without steps': [
       changed({ steps: [] }),
       /^bad\.json: case 'by hand' \(cases\[0\]\)\.steps: received no steps, expected at least one$/,
@@ -94,6 +117,18 @@ describe('--fixtures exits with 2 and names', () => {
       );
     }
   });
+});
+
+it('--fixtures takes a file that begins with a byte order mark, and one whose name ends with .JSON', async () => {
+  await write('a.json', `\uFEFF${JSON.stringify(right)}`);
+  await write('B.JSON', { ...right, cases: [{ ...rightCase, why: null }] });
+  const { code, output } = await runCommand(folder, ['--backend', 'js', '--fixtures', '.']);
+  expect({ code, output }).toMatchObject({ code: 0, output: expect.stringContaining('4 passed, 0 failed') });
+});
+
+it('--fixtures exits with 2 for bytes that are no text', async () => {
+  await writeFile(join(folder, 'bad.json'), Uint8Array.of(0x7b, 0xff, 0x7d));
+  expect(await refusal('--fixtures', '.')).toEqual([line('bad.json: received bytes that are no UTF-8, expected JSON')]);
 });
 
 it('--fixtures takes the same name in two files', async () => {

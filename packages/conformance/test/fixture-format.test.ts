@@ -286,7 +286,7 @@ describeCases('a case of format 1 that is malformed', 1, {
   ],
   'null, as JSON writes NaN': [
     { ...seed, gamma: { shape: [3], data: [1, null, 3] } },
-    ".gamma.data[1]: received null, expected a number, 'NaN', 'Infinity' or '-Infinity'",
+    ".gamma.data[1]: received null, expected a finite number, 'NaN', 'Infinity' or '-Infinity'",
   ],
   'gradients without dy': [
     seedStep({ dy: undefined }),
@@ -429,7 +429,7 @@ describeCases('a case of format 2 that is malformed', 2, {
   ],
   'a number that is a text': [
     withStep({ y: { shape: [2, 3], data: [1, 2, 3, 4, 5, '6'] } }),
-    ".steps[1].y.data[5]: received '6', expected a number, 'NaN', 'Infinity' or '-Infinity'",
+    ".steps[1].y.data[5]: received '6', expected a finite number, 'NaN', 'Infinity' or '-Infinity'",
   ],
   'a negative extent': [
     withStep({ x: { shape: [-2, 3], data: [] } }),
