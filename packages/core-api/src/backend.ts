@@ -74,7 +74,7 @@ export interface Statistics {
   readonly variance: Float64Array;
 }
 
-/** What a forward keeps for its backward; opaque to the layer, which disposes it when the next forward has succeeded. */
+/** What a forward keeps for its backward; opaque to the layer, which disposes it, once, when the next forward has succeeded. */
 export interface Saved {
   dispose(): void;
 }
@@ -163,6 +163,6 @@ export interface Operations<M extends Memory> {
 export interface Kernels extends Operations<HostMemory> {
   /** The same on device tensors, where `capabilities.deviceTensors`. */
   readonly device?: Operations<DeviceMemory>;
-  /** Frees what `prepare` made. */
+  /** Frees what `prepare` made. A layer calls it once, when what its forwards saved is disposed. */
   dispose(): void;
 }

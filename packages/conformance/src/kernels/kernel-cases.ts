@@ -17,6 +17,8 @@ const shapes = [
   [3, 6, 7],
   [1031, 5],
   [2, 5, 523],
+  [5, 300],
+  [2, 130, 3],
 ];
 
 const names = ['dx', 'dgamma', 'dbeta'] as const;

@@ -1,11 +1,13 @@
 // How much memory this program holds after garbage collection. Known in Node only.
 
-/** Bytes in use. */
+/** What is alive. */
 export interface MemoryUse {
-  /** JavaScript objects. */
-  readonly heap: number;
-  /** What objects hold outside of the heap: typed arrays, WebAssembly memory. */
+  /** How many objects: functions, arrays and typed arrays among them. Exact. */
+  readonly objects: number;
+  /** Bytes that objects hold outside of the heap: typed arrays, WebAssembly memory. Nearly exact. */
   readonly external: number;
+  /** Bytes of the heap, with what the engine keeps there of its own: some hundred kilobytes more or less. */
+  readonly heap: number;
 }
 
 interface NodeProcess {
@@ -17,7 +19,7 @@ interface NodeProcess {
 export async function memoryInUse(): Promise<MemoryUse | undefined> {
   const { process } = globalThis as { process?: NodeProcess };
   const [v8, vm] = ['node:v8', 'node:vm'].map((name) => process?.getBuiltinModule?.(name));
-  if (!v8 || !vm || !process?.memoryUsage) return undefined;
+  if (!v8?.queryObjects || !vm || !process?.memoryUsage) return undefined;
   v8.setFlagsFromString!('--expose-gc' as never);
   const collect = vm.runInNewContext!('gc' as never) as () => void;
   // Memory outside the heap is freed by finalizers, which run in a later turn.
@@ -25,6 +27,7 @@ export async function memoryInUse(): Promise<MemoryUse | undefined> {
     collect();
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
+  const objects = v8.queryObjects(...([Object, { format: 'count' }] as never[])) as number;
   const { heapUsed, external } = process.memoryUsage();
-  return { heap: heapUsed, external };
+  return { objects, external, heap: heapUsed };
 }

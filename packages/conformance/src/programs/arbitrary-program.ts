@@ -67,13 +67,13 @@ const arbitraryDraw: fc.Arbitrary<Draw> = fc.record({
     { weight: 5, arbitrary: fc.constant('usual' as const) },
     { weight: 1, arbitrary: fc.constant('far from zero' as const) },
     { weight: 1, arbitrary: fc.constant('mixed' as const) },
-    { weight: 1, arbitrary: fc.constant('rows of zeros' as const) },
+    { weight: 1, arbitrary: fc.constantFrom('rows of zeros' as const, 'one value' as const) },
     { weight: 1, arbitrary: fc.constant('NaN in a channel' as const) },
   ),
 });
 const target: fc.Arbitrary<Target> = fc.constantFrom('new', 'given', 'used', 'input');
 const source = fc.constantFrom('new' as const, 'rewritten' as const);
-const changes = fc.constantFrom<Change>('all', 'one channel', 'to ones and zeros', 'to zeros');
+const changes = fc.constantFrom<Change>('all', 'one channel', 'to ones', 'to ones and zeros', 'to zeros');
 const vectorTarget = fc.constantFrom('new' as const, 'given' as const);
 const failures: readonly Failure[] = ['wrong channels', 'dy of another shape', 'bad state', 'wrong dtype', 'no values'];
 

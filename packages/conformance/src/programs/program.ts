@@ -17,7 +17,7 @@ export interface LayerSpec {
 /** What is drawn for an activation: see values.ts. */
 export interface Draw {
   readonly seed: number;
-  readonly kind: 'usual' | 'far from zero' | 'mixed' | 'rows of zeros' | 'NaN in a channel';
+  readonly kind: 'usual' | 'far from zero' | 'mixed' | 'rows of zeros' | 'one value' | 'NaN in a channel';
 }
 
 /** Where a result goes: a new array, an array of the caller's, one that received a result before, or the input itself. */
@@ -55,8 +55,8 @@ export type Step = { readonly layer: number; readonly awaited: boolean } & (
   | { readonly does: 'fail'; readonly how: Failure; readonly memory: MemoryKind }
 );
 
-/** Which parameters are others afterwards: all of them, those of one channel, or all, to be ones and zeros or zeros alone. */
-export type Change = 'all' | 'one channel' | 'to ones and zeros' | 'to zeros';
+/** Which parameters are others afterwards: all of them, those of one channel, or gamma or both to be ones or zeros. */
+export type Change = 'all' | 'one channel' | 'to ones' | 'to ones and zeros' | 'to zeros';
 
 /** Calls that must be refused, and change nothing. */
 export type Failure = 'wrong channels' | 'wrong dtype' | 'no values' | 'dy of another shape' | 'bad state';

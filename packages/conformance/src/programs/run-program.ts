@@ -288,7 +288,7 @@ class ProgramRun {
       beta: [...parametersOf(random, parameters)],
       runningMean:
         changes === 'all' ? [...parametersOf(random, statistics)] : [...model.running.mean].slice(0, statistics),
-      runningVariance: Array.from({ length: statistics }, () => random() + 0.01),
+      runningVariance: Array.from({ length: statistics }, () => (random() < 0.2 ? 0 : random() + 0.01)),
       batchesTracked: Math.floor(100 * random()),
     };
     model.loadState(state);
@@ -303,12 +303,13 @@ class ProgramRun {
     const random = randomOf(seed);
     const C = layer.gamma.length;
     const channel = Math.floor(random() * C);
-    const changed = (values: Float64Array, constant: number) => {
-      const others = changes.startsWith('to') ? new Float64Array(C).fill(constant) : parametersOf(random, C);
-      return changes === 'one channel' ? values.map((value, c) => (c === channel ? value + 1 : value)) : others;
+    const constants = { 'to ones': [1], 'to ones and zeros': [1, 0], 'to zeros': [0, 0], all: [], 'one channel': [] };
+    const changed = (values: Float64Array, constant: number | undefined) => {
+      if (changes === 'one channel') return values.map((value, c) => (c === channel ? value + 1 : value));
+      return constant === undefined ? parametersOf(random, C) : new Float64Array(C).fill(constant);
     };
-    model.gamma = changed(model.gamma, changes === 'to zeros' ? 0 : 1);
-    model.beta = changed(model.beta, 0);
+    model.gamma = changed(model.gamma, constants[changes][0]);
+    model.beta = changed(model.beta, constants[changes][1]);
     layer.gamma.set(model.gamma);
     layer.beta.set(model.beta);
     return { judged: Promise.resolve() };

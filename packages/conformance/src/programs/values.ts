@@ -28,6 +28,7 @@ export function draw({ seed, kind }: Draw, extent: Extent, dtype: Dtype): FloatA
     const row = channels * extent.inner;
     for (let o = 0; o < extent.outer; o++) if (random() < 0.5) values.fill(0, o * row, (o + 1) * row);
   }
+  if (kind === 'one value') values.fill(0).fill(1, Math.floor(length / 2), Math.floor(length / 2) + 1);
   if (kind === 'NaN in a channel') values[sick * extent.inner] = Number.NaN;
   return values;
 }

@@ -77,6 +77,23 @@ export const bufferRules: readonly Rule[] = [
     },
   },
   {
+    name: 'one array may be both inputs',
+    why: 'dy is x itself, as in the gradient of Σ y²/2 where y is x',
+    check: async (scene) => {
+      const { x } = scene.batch(1);
+      const checks: Check[] = [];
+      for (const training of [true, false]) {
+        const layer = scene.layer();
+        const want = await scene.step(layer, { x, dy: x }, { training });
+        const both = await scene.put(x);
+        await scene.forward(layer, both, { training });
+        const got = await scene.read(await scene.backward(layer, both));
+        checks.push(...same(training ? 'training' : 'inference', got, without(want)));
+      }
+      return checks;
+    },
+  },
+  {
     name: 'results are the caller’s',
     why: 'no later call changes them: of the same layer, of another one, of another size; nor does dispose()',
     check: async (scene) => {

@@ -18,7 +18,7 @@ import { type Scene, same } from '../scene.js';
 /** A tensor beyond a backend's own limit is made where it takes no more than 256 MiB. */
 const mostElementsToTry = 2 ** 25;
 /** One of as many elements as a backend's own limit is computed, if they are no more. */
-const largestToCompute = 2 ** 16;
+const largestToCompute = 2 ** 22;
 const exempt = notLarge('capabilities are the same at every size');
 
 export const capabilityRules: readonly Rule[] = [

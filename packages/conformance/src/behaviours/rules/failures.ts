@@ -121,7 +121,7 @@ export const failureRules: readonly Rule[] = [
       const layer = new BatchNorm({ backend, dtype, numFeatures });
       const [putX, putDy] = [await put(x), await put(dy)];
       await layer.forward(putX);
-      await backend.dispose();
+      await Promise.all([backend.dispose(), backend.dispose()]);
       await backend.dispose();
       const isGone = (x: object) => 'disposed' in x && x.disposed === true;
       return [

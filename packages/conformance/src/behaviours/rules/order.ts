@@ -44,7 +44,11 @@ export const orderRules: readonly Rule[] = [
     check: async (scene) => {
       const batches = Array.from({ length: 12 }, (_, n) => scene.batch(n));
       const want: Results[] = [];
-      for (const batch of batches) want.push(await scene.step(scene.layer(), batch));
+      for (const batch of batches) {
+        const alone = scene.layer();
+        want.push(await scene.step(alone, batch));
+        await alone.dispose();
+      }
       const layers = batches.map(() => scene.layer());
       const checks: Check[] = [];
       for (const [n, layer] of layers.entries()) {
@@ -52,6 +56,15 @@ export const orderRules: readonly Rule[] = [
       }
       for (const [n, layer] of [...layers.entries()].reverse()) {
         checks.push(...same(`layer ${n}`, await scene.gradients(layer, batches[n]!.dy), want[n]!));
+      }
+      for (const [n, layer] of layers.entries()) {
+        const fresh = scene.layer();
+        await scene.y(fresh, batches[n]!.x);
+        const inference = await scene.y(fresh, batches[n]!.x, { training: false });
+        await fresh.dispose();
+        checks.push(
+          identical(`inference of layer ${n}`, await scene.y(layer, batches[n]!.x, { training: false }), inference),
+        );
       }
       return checks;
     },

@@ -81,7 +81,14 @@ async function againstOracle(scene: Scene, shape: readonly number[]): Promise<Ch
     for (const name of ['dx', 'dgamma', 'dbeta'] as const) {
       judge(`${mode} ${name}`, received[name], name === 'dx' ? shape : [shape[1]!], expected[name]);
     }
+    const over = await scene.put(dy, shape);
+    const { dx } = await scene.backward(layer, over, { dx: over });
+    checks.push(identical(`${mode}: dx over dy`, await scene.memory.read(dx), received.dx));
   }
+  const over = await scene.put(x, shape);
+  const want = await scene.y(layer, x, { training: false, shape });
+  await scene.forward(layer, over, { training: false, out: over });
+  checks.push(identical('y over x', await scene.memory.read(over), want));
   const { runningMean, runningVariance } = model.statistics();
   judge('runningMean', layer.runningMean, [shape[1]!], runningMean);
   judge('runningVariance', layer.runningVariance, [shape[1]!], runningVariance);
