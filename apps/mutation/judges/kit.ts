@@ -4,10 +4,12 @@ import type { Backend } from '@batchnorm/core-api';
 import { expect, it } from 'vitest';
 import { runCase } from '../../../packages/conformance/src/conformance.js';
 
-/** Quick ones first: most mutants do not live to see the others. Large activations take minutes, and are left out. */
-const order: readonly Group[] = ['exact', 'kernels', 'programs', 'golden', 'behaviour', 'adversarial'];
-const isLarge = ({ cell }: ConformanceCase) => cell?.size === 'elements' || cell?.size === 'rows or channels';
-const cases = suite.filter((one) => !isLarge(one)).toSorted((a, b) => order.indexOf(a.group) - order.indexOf(b.group));
+/** Quick ones first: most mutants do not live to see the others. Large activations and garbage collection take minutes, and are left out. */
+const order: readonly Group[] = ['exact', 'kernels', 'behaviour', 'programs', 'golden', 'adversarial'];
+const takesMinutes = ({ slow = false, cell }: ConformanceCase) => slow && cell?.size !== 'blocks';
+const cases = suite
+  .filter((one) => !takesMinutes(one))
+  .toSorted((a, b) => order.indexOf(a.group) - order.indexOf(b.group));
 
 /**
  * One test for each case and dtype. Each makes a backend of its own, because Stryker notes by test what code it reached, and

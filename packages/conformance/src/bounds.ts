@@ -2,7 +2,7 @@
 // errors are propagated along with them, from batch to batch.
 import { type Accumulation, type Dtype, type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import { errorsOfStatistics, type StatisticsErrors, unitRoundoff } from './arithmetic.js';
-import { mapElements } from './channels.js';
+import { channelOf } from './channels.js';
 import { type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
 import { type Quantity, tolerance } from './tolerance.js';
 
@@ -138,8 +138,7 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
   const byChannel = (quantity: keyof typeof magnitude) => circumstances.map((each) => tolerance(quantity, each));
   const ofElements = (quantity: 'y' | 'dx'): Bound => {
     const tolerances = byChannel(quantity);
-    const ofElement = mapElements(extent, (_, c) => tolerances[c]!);
-    return { tolerance: (index) => ofElement[index]!, magnitude: magnitude[quantity] };
+    return { tolerance: (index) => tolerances[channelOf(index, extent)]!, magnitude: magnitude[quantity] };
   };
   const ofChannels = (quantity: 'dgamma' | 'dbeta'): Bound => {
     const tolerances = byChannel(quantity);

@@ -56,6 +56,8 @@ export interface ConformanceCase {
   readonly name: string;
   readonly why: string;
   readonly cell?: Cell;
+  /** Whether it takes so long that a quick run leaves it out. Default false. */
+  readonly slow?: boolean;
   /** Why it says nothing about this subject, or undefined. */
   inapplicable?(subject: Subject): MaybePromise<string | undefined>;
   /** Errors: whatever the backend fails with. */

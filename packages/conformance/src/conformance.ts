@@ -42,7 +42,10 @@ export interface ConformanceOptions {
   readonly fixtures?: readonly FixtureFile[];
   /** Default: both. One that the backend lacks must be refused with `DTYPE_MISMATCH`. */
   readonly dtypes?: readonly Dtype[];
-  /** Skips behaviours of all but small activations, and runs fewer random programs: what takes most of the time. Default false. */
+  /**
+   * Skips what takes most of the time: behaviours of all but small activations, what stays in memory, and most random
+   * programs. Default false.
+   */
   readonly quick?: boolean;
   readonly onProgress?: (result: CaseResult, done: number, total: number) => void;
   /** Stops after the case that is running; the promise then rejects with the signal's reason. */
@@ -84,9 +87,8 @@ export async function runCase(
   subject: Subject,
   { quick = false }: Pick<ConformanceOptions, 'quick'> = {},
 ): Promise<CaseResult> {
-  const { group, source, name, cell = null } = one;
-  const isLeftOut = quick && cell !== null && cell.size !== 'small';
-  const outcome = isLeftOut ? leftOut : await judge(one, { ...subject, quick });
+  const { group, source, name, cell = null, slow = false } = one;
+  const outcome = quick && slow ? leftOut : await judge(one, { ...subject, quick });
   return { group, source, name, dtype: subject.dtype, cell, ...outcome };
 }
 
@@ -108,7 +110,7 @@ const nothingMeasured = { code: null, worst: 0, ulps: 0, where: '', messages: []
 const leftOut: Outcome = {
   ...nothingMeasured,
   status: 'skipped',
-  messages: ['a quick run tries small activations alone'],
+  messages: ['a quick run leaves out what takes long'],
 };
 
 function refused(code: ErrorCode): Outcome {

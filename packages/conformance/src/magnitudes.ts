@@ -1,7 +1,7 @@
 // What relative errors are relative to: for each result, the sizes of the terms that it is computed from. A sum that
 // cancels can't be more accurate than its terms.
 import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
-import { mapElements, meanOver } from './channels.js';
+import { channelOf, meanOver } from './channels.js';
 
 /** The statistics that normalise one channel, and the parameters of the layer. */
 export interface Normalization {
@@ -42,9 +42,12 @@ export function magnitudes(
   const dyMean = means(size);
   const dyXHatMean = means((k, c) => size(k) * spread(k, c));
   const through = (k: number, c: number) => (throughStatistics ? dyMean(c) + spread(k, c) * dyXHatMean(c) : 0);
+  const ofElement = (of: (k: number, c: number) => number): Magnitude => {
+    return (k) => of(k, channelOf(k, extent));
+  };
   return {
-    y: lazily(() => mapElements(extent, (k, c) => Math.abs(at(gamma, c)) * spread(k, c) + Math.abs(at(beta, c)))),
-    dx: lazily(() => mapElements(extent, (k, c) => Math.abs(at(gamma, c)) * invStd[c]! * (size(k) + through(k, c)))),
+    y: ofElement((k, c) => Math.abs(at(gamma, c)) * spread(k, c) + Math.abs(at(beta, c))),
+    dx: ofElement((k, c) => Math.abs(at(gamma, c)) * invStd[c]! * (size(k) + through(k, c))),
     dgamma: (c) => M * dyXHatMean(c),
     dbeta: (c) => M * dyMean(c),
   };

@@ -65,5 +65,6 @@ export function backward(input: OracleInput, dy: ArrayLike<number>): OracleGradi
 function xHatOf(input: OracleInput): (k: number, c: number) => number {
   const { x, extent, epsilon, statistics = batchStatistics(x, extent) } = input;
   const { mean, variance } = statistics;
-  return (k, c) => (x[k]! - mean[c]!) / Math.sqrt(variance[c]! + epsilon);
+  const deviation = Float64Array.from(variance, (value) => Math.sqrt(value + epsilon));
+  return (k, c) => (x[k]! - mean[c]!) / deviation[c]!;
 }

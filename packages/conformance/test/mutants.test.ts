@@ -2,9 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import * as core from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
-import { dtypes, runCase } from '../src/conformance.js';
-import type { ConformanceCase } from '../src/conformance-case.js';
-import { suite } from '../src/suite.js';
+import { annotate, caughtBy } from './caught-by.js';
 import { mutants } from './mutants.js';
 import { createPlainBackend } from './plain-backend.js';
 
@@ -17,25 +15,6 @@ function mutate(from: string, to: string): () => core.Backend {
   const body = parts.join(to).replace('export function', 'return function');
   const create = new Function(body)() as (own: object) => core.Backend;
   return () => create({ ...core });
-}
-
-/** Quick cases first: most mutants do not live to see the others. */
-const order = ['exact', 'kernels', 'programs', 'behaviour', 'golden', 'adversarial'];
-const isLarge = ({ cell }: ConformanceCase) => cell !== undefined && cell.size !== 'small';
-const cases = suite
-  .toSorted((a, b) => order.indexOf(a.group) - order.indexOf(b.group))
-  .toSorted((a, b) => Number(isLarge(a)) - Number(isLarge(b)));
-
-/** The first case that fails, and its first failed check. */
-async function caughtBy(create: () => core.Backend): Promise<string | undefined> {
-  const backend = create();
-  for (const one of cases) {
-    for (const dtype of dtypes) {
-      const { status, source, name, messages } = await runCase(one, { backend, dtype, create });
-      if (status === 'failed') return `${dtype} ${source}, ${name}: ${messages[0]}`;
-    }
-  }
-  return undefined;
 }
 
 it('the plain backend conforms', async () => {
@@ -51,8 +30,3 @@ describe('mutant', () => {
     annotate(check!);
   });
 });
-
-/** Which check it was, for whoever reads the log. */
-function annotate(check: string): void {
-  console.info(`${expect.getState().currentTestName}: ${check}`);
-}

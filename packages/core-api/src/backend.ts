@@ -96,7 +96,10 @@ export interface DeviceMemory {
 /** Either of the two. */
 export type Memory = HostMemory | DeviceMemory;
 
-/** What every forward gets. Arrays are the caller's: read before the first suspension, never written, except `y`. */
+/**
+ * What every forward gets. Arrays are the caller's, and never written, except `y`. Vectors are read before the first suspension; x
+ * stays as it is until its backward, because what is saved holds it by reference.
+ */
 export interface ForwardInput<M extends Memory> {
   readonly x: M['activation'];
   /** [C]; ones in a layer without affine parameters. */

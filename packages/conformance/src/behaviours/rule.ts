@@ -10,6 +10,8 @@ import { Scene } from './scene.js';
 export interface Rule {
   readonly name: string;
   readonly why: string;
+  /** Whether it takes long at any size. Default: with activations that are not small. */
+  readonly slow?: boolean;
   /** Where it is not tried, and the reason that the report shows; undefined where it is. */
   readonly exempt?: (cell: Omit<Cell, 'rule'>, subject: Subject) => string | undefined;
   readonly check: (scene: Scene, cell: Cell, subject: Subject) => Promise<readonly Check[]>;
@@ -37,6 +39,7 @@ function caseOf(rule: Rule, cell: Cell): ConformanceCase {
     name: `${rule.name} [${memory}, ${layout}, ${size}]`,
     why: rule.why,
     cell,
+    slow: rule.slow ?? size !== 'small',
     inapplicable: (subject) => rule.exempt?.(cell, subject),
     run: async (subject) => {
       if (memory === 'device' && !subject.backend.capabilities.deviceTensors) return refusedUpload(subject);

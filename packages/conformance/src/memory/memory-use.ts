@@ -18,16 +18,25 @@ interface NodeProcess {
 /** What garbage collection leaves, or undefined where nobody can say. */
 export async function memoryInUse(): Promise<MemoryUse | undefined> {
   const { process } = globalThis as { process?: NodeProcess };
-  const [v8, vm] = ['node:v8', 'node:vm'].map((name) => process?.getBuiltinModule?.(name));
-  if (!v8?.queryObjects || !vm || !process?.memoryUsage) return undefined;
-  v8.setFlagsFromString!('--expose-gc' as never);
-  const collect = vm.runInNewContext!('gc' as never) as () => void;
+  const queryObjects = process?.getBuiltinModule?.('node:v8')?.queryObjects;
+  const collect = garbageCollector();
+  if (!queryObjects || !collect || !process?.memoryUsage) return undefined;
+  collect();
   // Memory outside the heap is freed by finalizers, which run in a later turn.
-  for (let turn = 0; turn < 3; turn++) {
-    collect();
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-  const objects = v8.queryObjects(...([Object, { format: 'count' }] as never[])) as number;
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  // It collects garbage, too: what the finalizers let go.
+  const objects = queryObjects(...([Object, { format: 'count' }] as never[])) as number;
   const { heapUsed, external } = process.memoryUsage();
   return { objects, external, heap: heapUsed };
+}
+
+let known: (() => void) | undefined;
+
+function garbageCollector(): (() => void) | undefined {
+  const { process } = globalThis as { process?: NodeProcess };
+  const [v8, vm] = ['node:v8', 'node:vm'].map((name) => process?.getBuiltinModule?.(name));
+  if (!v8 || !vm) return undefined;
+  v8.setFlagsFromString!('--expose-gc' as never);
+  known ??= vm.runInNewContext!('gc' as never) as () => void;
+  return known;
 }

@@ -24,6 +24,7 @@ async function afterBackward(backend: Backend): Promise<unknown> {
 export const combinations: readonly WrongBackend[] = [
   {
     name: 'the buffer of the call before',
+    caughtBy: 'host arrays, every call awaited',
     why: 'a forward without a buffer writes to the one that was given to the forward before',
     spoil: (right) =>
       onHost(right, () => {
@@ -45,6 +46,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'the dx of the call before',
+    caughtBy: 'host arrays, every call awaited',
     why: 'a backward without a buffer writes to the one that was given to the backward before',
     spoil: (right) =>
       onHost(right, () => {
@@ -67,6 +69,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'dx is added to',
+    caughtBy: 'host arrays, every call awaited',
     why: 'dx into the buffer of the backward before is added to what that left there',
     spoil: (right) =>
       onHost(right, () => {
@@ -93,6 +96,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'y as scratch memory',
+    caughtBy: 'vectors are read before the first suspension [host]',
     why: 'a backward uses the y of its forward as scratch memory',
     spoil: (right) =>
       onHost(right, () => {
@@ -114,6 +118,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'x as scratch memory',
+    caughtBy: 'several saved forwards are alive at once [host]',
     why: 'a backward leaves xHat in x, whose forward is over',
     spoil: (right) =>
       onHost(right, () => ({
@@ -128,6 +133,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'a view into a buffer',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'the last element of y is 0 when neither x nor y begins where its buffer does',
     spoil: (right) =>
       onHost(right, () => ({
@@ -145,6 +151,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'dx over dy again',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'the second backward of a forward is wrong when its dx is dy',
     spoil: (right) =>
       onHost(right, () => {
@@ -168,6 +175,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'dx of inference in a buffer',
+    caughtBy: 'out receives the results [host, rows, small]',
     why: 'the backward of inference goes through batch statistics when dx has a buffer',
     spoil: (right) =>
       withKernels(right, (kernels) => ({
@@ -183,6 +191,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'plain xHat in a buffer',
+    caughtBy: 'host arrays, every call awaited',
     why: 'where gamma is 1 and beta is 0 throughout, y goes into a new array',
     spoil: (right) =>
       onHost(right, () => ({
@@ -199,6 +208,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'nothing to write',
+    caughtBy: 'host arrays, every call awaited',
     why: 'where gamma and beta are 0 throughout, y is not written: the buffer stays as it was',
     spoil: (right) =>
       onHost(right, () => ({
@@ -218,6 +228,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'the sample variance without tracking',
+    caughtBy: 'host arrays, every call awaited',
     why: 'a layer without running statistics is normalised by the sample variance',
     spoil: (right) =>
       withKernels(right, (kernels, { extent: { outer, inner } }) => ({
@@ -235,6 +246,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'float64 in runs',
+    caughtBy: 'results are within their bounds [host, runs, small]',
     why: 'dx of float64 is rounded to float32 when inner > 1',
     spoil: (right) =>
       onHost(right, ({ extent: { inner }, dtype }) => ({
@@ -249,6 +261,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'another extent between forward and backward',
+    caughtBy: 'kernels know their own plan alone [host]',
     why: 'a backward is wrong when the same layer failed on a batch of another size after its forward',
     spoil(right) {
       let latest: unknown;
@@ -273,6 +286,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'float64 on the device in a buffer',
+    caughtBy: 'results are within their bounds [device, rows, small]',
     why: 'the last element of y of float64 on the device is 0 when y has a buffer',
     spoil: (right) =>
       onDevice(right, ({ dtype }) => ({
@@ -291,6 +305,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'the buffer of the call before, on the device',
+    caughtBy: 'device tensors, every call awaited',
     why: 'a forward on the device without a buffer writes to the one that was given to the forward before',
     spoil: (right) =>
       onDevice(right, () => {
@@ -314,6 +329,7 @@ export const combinations: readonly WrongBackend[] = [
   },
   {
     name: 'a backward after inference elsewhere',
+    caughtBy: 'what is saved does not change [host]',
     why: 'inference of another layer of the same extent makes the next backward one with constant statistics',
     spoil(right) {
       let inferred = '';

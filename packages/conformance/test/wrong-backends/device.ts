@@ -70,12 +70,14 @@ const everyBatch = (
 export const device: readonly WrongBackend[] = [
   {
     name: 'out on the device is ignored',
+    caughtBy: 'results are within their bounds [device, rows, small]',
     why: 'y on the device is always a new tensor',
     spoil: (right) => onDevice(right, () => ({ forward: (input, next) => next({ ...input, y: undefined }) })),
     program: intoBuffers,
   },
   {
     name: 'out of inference on the device is ignored',
+    caughtBy: 'out receives the results [device, rows, small]',
     why: 'y of inference on the device is a new tensor, unless it is x',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -85,12 +87,14 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'dx on the device is ignored',
+    caughtBy: 'results are within their bounds [device, rows, small]',
     why: 'dx on the device is always a new tensor',
     spoil: (right) => onDevice(right, () => ({ backward: (input, next) => next({ ...input, dx: undefined }) })),
     program: intoBuffers,
   },
   {
     name: 'dx over dy on the device',
+    caughtBy: 'results are within their bounds [device, rows, small]',
     why: 'the last row of dx is 0 on the device when dx is dy',
     spoil: (right) =>
       onDevice(right, ({ extent: { channels } }) => ({
@@ -104,6 +108,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'in place on the device',
+    caughtBy: 'results are within their bounds [device, rows, small]',
     why: 'inference in place on the device leaves the first element of x',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -118,6 +123,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'the device from 65,536 elements on',
+    caughtBy: '100,000 rows',
     why: 'elements of y from 65,536 on are 0 on the device',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -131,6 +137,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'dx on the device from 2^18 elements on',
+    caughtBy: 'results are within their bounds [device, runs, elements]',
     why: 'elements of dx from 262,144 on are 0 on the device, where runs are at least two long',
     spoil: (right) =>
       onDevice(right, ({ extent: { inner } }) => ({
@@ -144,6 +151,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'gamma of the first forward on the device',
+    caughtBy: 'several saved forwards are alive at once [device]',
     why: 'gamma and beta are uploaded once',
     spoil: (right) =>
       onDevice(right, () => {
@@ -164,6 +172,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'gamma when backward comes, on the device',
+    caughtBy: 'vectors are read before the first suspension [device]',
     why: 'keeps gamma by reference on the device',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -182,6 +191,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'a batch that is not finite passes',
+    caughtBy: 'a batch that is not finite changes nothing [device, rows, small]',
     why: 'statistics that are read from the device have 0 in the place of NaN: such a batch is folded in, and nobody knows',
     spoil: (right) =>
       everyBatch(right, (statistics) => {
@@ -202,6 +212,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'a batch that is not finite ends it',
+    caughtBy: 'NaN stays in its channel [device, rows, small]',
     why: 'a training forward on the device fails when its batch is not finite, which only settle() may say',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -220,6 +231,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'disposed tensors are readable',
+    caughtBy: 'a tensor lives until it is disposed, and no other with it [device, rows, small]',
     why: 'read() of a disposed tensor answers what was in it',
     spoil: (right) =>
       everyTensor(right, (one) => {
@@ -234,6 +246,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'a disposed dgamma is readable',
+    caughtBy: 'a tensor lives until it is disposed, and no other with it [device, rows, small]',
     why: 'read() of a disposed gradient answers what was in it',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -254,6 +267,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'disposed is not said',
+    caughtBy: 'a tensor lives until it is disposed, and no other with it [device, rows, small]',
     why: 'disposed stays false, so that a disposed x is taken and fails elsewhere',
     spoil: (right) => everyTensor(right, (one) => changed(one, { disposed: false })),
     async program(backend) {
@@ -264,6 +278,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'read() without a copy',
+    caughtBy: 'results are the caller’s [device, rows, small]',
     why: 'read() answers the memory of the tensor: who writes to it, changes the tensor',
     spoil: (right) => everyTensor(right, (one) => changed(one, { read: async () => contentsOf(one) })),
     async program(backend) {
@@ -274,6 +289,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'read() of dgamma without a copy',
+    caughtBy: 'results are the caller’s [device, rows, small]',
     why: 'read() of a gradient answers its memory: the next backward into it changes what was read',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -293,6 +309,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'one staging buffer',
+    caughtBy: 'a device tensor is a copy with a shape and a dtype [device, rows, small]',
     why: 'read() answers a staging buffer that the next read() of as many elements overwrites',
     spoil(right) {
       const staging = new Map<string, FloatArray>();
@@ -317,6 +334,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'read() once',
+    caughtBy: 'results are the caller’s [device, rows, small]',
     why: 'the second read() of a tensor answers zeros',
     spoil: (right) =>
       everyTensor(right, (one) => {
@@ -332,6 +350,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'two reads at a time',
+    caughtBy: 'a device tensor is a copy with a shape and a dtype [device, rows, small]',
     why: 'of two reads that overlap, the first is answered with what the second is of',
     spoil(right) {
       let latest: FloatArray;
@@ -350,6 +369,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'y is flat',
+    caughtBy: 'a device tensor is a copy with a shape and a dtype [device, rows, small]',
     why: 'the shape of y is [elements]',
     spoil: (right) => everyY(right, (y) => ({ shape: [contentsOf(y).length] })),
     async program(backend) {
@@ -359,6 +379,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'y has the shape of the first x of its extent',
+    caughtBy: 'a device tensor is a copy with a shape and a dtype [device, rows, small]',
     why: 'the shape of y is that of the first x of the kernels: [2, 4, 6] for [2, 4, 3, 2]',
     spoil: (right) =>
       onDevice(right, () => {
@@ -382,6 +403,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'dx has the shape of the extent',
+    caughtBy: 'a device tensor is a copy with a shape and a dtype [device, rows, small]',
     why: 'the shape of dx is [outer, channels, inner]',
     spoil: (right) =>
       onDevice(right, ({ extent: { outer, channels, inner } }) => ({
@@ -399,6 +421,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'all is float32',
+    caughtBy: 'a device tensor is a copy with a shape and a dtype [device, rows, small]',
     why: 'the dtype of y is float32 in float64 layers, too',
     spoil: (right) => everyY(right, () => ({ dtype: 'float32' })),
     async program(backend) {
@@ -409,6 +432,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'float64 is uploaded as float32',
+    caughtBy: 'results are within their bounds [device, rows, small]',
     why: 'elements of a float64 tensor are rounded to float32 when they are uploaded',
     spoil: (right) =>
       everyTensor(right, (one) => {
@@ -424,6 +448,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: "y is another backend's",
+    caughtBy: 'a device tensor is a copy with a shape and a dtype [device, rows, small]',
     why: 'y says that another object made it: the next layer refuses it',
     spoil: (right) => everyY(right, () => ({ backend: { ...right } })),
     async program(backend) {
@@ -435,6 +460,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'dispose of y frees x',
+    caughtBy: 'backward takes gamma as its forward had it [device, rows, small]',
     why: 'whoever disposes y has no x any more',
     spoil: (right) =>
       everyY(right, (y, input) => ({
@@ -451,6 +477,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'dispose of x frees y',
+    caughtBy: 'a tensor lives until it is disposed, and no other with it [device, rows, small]',
     why: 'y of inference is gone when x is disposed',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -476,6 +503,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'a saved forward frees x',
+    caughtBy: 'results are within their bounds [device, rows, small]',
     why: "the next forward disposes the x of the forward before, which is the user's",
     spoil: (right) =>
       onDevice(right, () => ({
@@ -503,6 +531,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'backward frees dy',
+    caughtBy: 'inputs are never written [device, rows, small]',
     why: "a backward disposes its dy, which is the user's",
     spoil: (right) =>
       onDevice(right, () => ({
@@ -522,6 +551,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'results die with their layer',
+    caughtBy: 'results are the caller’s [device, rows, small]',
     why: 'when a layer is disposed, its y and gradients are',
     spoil(right) {
       const { prepare } = right;
@@ -558,6 +588,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'statistics die with their kernels',
+    caughtBy: 'more batch sizes than a layer keeps kernels for [device, rows, small]',
     why: 'batch statistics that wait on the device are zeros when their extent has been evicted meanwhile',
     spoil(right) {
       const { prepare } = right;
@@ -592,6 +623,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'upload by reference',
+    caughtBy: 'results are within their bounds [device, rows, small]',
     why: "the device has the caller's array: who changes it after upload, changes the tensor",
     spoil(right) {
       const { upload } = right;
@@ -612,6 +644,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'upload after a suspension',
+    caughtBy: 'vectors are read before the first suspension [device]',
     why: 'copies the elements in a later turn: who writes to the array at once, changes the tensor',
     spoil(right) {
       const { upload } = right;
@@ -631,6 +664,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'byteOffset of an upload ignored',
+    caughtBy: 'results are within their bounds [device, rows, small]',
     why: 'uploads from the beginning of the buffer',
     spoil(right) {
       const { upload } = right;
@@ -648,7 +682,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'all of the buffer is uploaded',
-    beyond: 'not caught yet: it shows only where a buffer ends with the tensor',
+    caughtBy: 'a device tensor is a copy with a shape and a dtype [device, rows, small]',
     why: 'read() answers as many elements as the buffer of the uploaded array had',
     spoil(right) {
       const { upload } = right;
@@ -670,6 +704,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'shape by reference',
+    caughtBy: 'results are within their bounds [device, rows, small]',
     why: "a tensor has the caller's shape array: who changes it after upload, changes the tensor",
     spoil(right) {
       const { upload } = right;
@@ -684,6 +719,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'tensors of the pool have their old shape',
+    caughtBy: 'device tensors, overlapping calls',
     why: 'a new tensor takes the place, and the shape, of a disposed one with as many elements',
     spoil(right) {
       const pool = new Map<number, readonly number[]>();
@@ -709,6 +745,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'dispose twice',
+    caughtBy: 'a tensor lives until it is disposed, and no other with it [device, rows, small]',
     why: 'a tensor that is disposed twice leaves its memory to two others',
     spoil(right) {
       const pool = new Map<string, FloatArray[]>();
@@ -737,6 +774,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'dispose twice fails',
+    caughtBy: 'what is saved does not change [device]',
     why: 'the second dispose() of a tensor throws',
     spoil: (right) =>
       everyTensor(right, (one) =>
@@ -755,6 +793,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'dispose of dbeta twice fails',
+    caughtBy: 'a tensor lives until it is disposed, and no other with it [device, rows, small]',
     why: 'the second dispose() of a gradient throws',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -783,6 +822,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'y when it is read',
+    caughtBy: 'vectors are read before the first suspension [device]',
     why: 'y of inference is computed at its first read(), of what x holds then',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -816,6 +856,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'statistics when they are read',
+    caughtBy: 'statistics that wait on the device settle in order [device, rows, small]',
     why: 'batch statistics are computed when they are read, of what x holds then',
     spoil: (right) =>
       everyBatch(right, (statistics, input) => ({
@@ -836,6 +877,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'dbeta when it is read',
+    caughtBy: 'a tensor lives until it is disposed, and no other with it [device, rows, small]',
     why: 'dbeta is computed when it is read, of what dy holds then',
     spoil: (right) =>
       onDevice(right, ({ extent: { channels, inner } }) => ({
@@ -868,6 +910,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'statistics of 32 batches',
+    caughtBy: 'more batch sizes than a layer keeps kernels for [device, rows, small]',
     why: 'batch statistics lie in a ring of 32: of more that wait, the first are those of others',
     spoil(right) {
       const ring: Statistics[] = [];
@@ -890,6 +933,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'statistics of the latest batch',
+    caughtBy: 'statistics are those of the batch [device]',
     why: 'read() of batch statistics answers those of the latest forward of the backend',
     spoil(right) {
       let latest: Statistics;
@@ -910,6 +954,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'the host after the device',
+    caughtBy: 'both kinds of memory',
     why: 'once kernels have trained on the device, y on the host is that of the device',
     spoil(right) {
       let y: FloatArray | undefined;
@@ -944,6 +989,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'a backward on the device once',
+    caughtBy: 'several saved forwards are alive at once [device]',
     why: 'the second backward of a forward on the device has lost its mean',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -963,6 +1009,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'one saved forward on the device',
+    caughtBy: 'what is saved does not change [device]',
     why: 'a backward on the device differentiates the latest forward of any layer with as many elements',
     spoil(right) {
       const latest = new Map<number, unknown>();
@@ -985,6 +1032,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'dgamma in float32',
+    caughtBy: 'results are within their bounds [device, rows, small]',
     why: 'read() of dgamma answers a Float32Array',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -1000,6 +1048,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'dgamma without affine parameters',
+    caughtBy: 'device tensors, every call awaited',
     why: 'a layer without affine parameters fails on the device: its dgamma is an array',
     spoil: (right) =>
       onDevice(right, () => ({
@@ -1016,6 +1065,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'view() is a copy',
+    caughtBy: 'a device tensor is a copy with a shape and a dtype [device, rows, small]',
     why: 'what is written to view() does not reach the tensor',
     right: () => createRightBackend({ views: true }),
     spoil: (right) => everyTensor(right, (one) => changed(one, { view: () => contentsOf(one).slice() })),
@@ -1027,6 +1077,7 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'view() of a disposed tensor',
+    caughtBy: 'a tensor lives until it is disposed, and no other with it [device, rows, small]',
     why: 'view() of a disposed tensor answers what was in it',
     right: () => createRightBackend({ views: true }),
     spoil: (right) =>

@@ -62,12 +62,14 @@ const survives =
 export const errors: readonly WrongBackend[] = [
   {
     name: 'prepare after dispose',
+    caughtBy: 'a disposed backend [host, rows, small]',
     why: 'a disposed backend goes on preparing kernels',
     spoil: survives('prepare'),
     program: disposed,
   },
   {
     name: 'upload after dispose',
+    caughtBy: 'a disposed backend [host, rows, small]',
     why: 'a disposed backend goes on uploading',
     spoil(right) {
       const { dispose, upload } = right;
@@ -84,6 +86,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'kernels after dispose',
+    caughtBy: 'a disposed backend [host, rows, small]',
     why: 'kernels that are there go on when their backend has been disposed',
     spoil(right) {
       const { prepare, upload } = right;
@@ -104,6 +107,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'backward after dispose',
+    caughtBy: 'a disposed backend [host, rows, small]',
     why: 'kernels refuse forwards of a disposed backend, but not backwards',
     spoil(right) {
       return withKernels(right, (kernels, plan) => {
@@ -116,6 +120,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'inference after dispose',
+    caughtBy: 'a disposed backend [host, rows, small]',
     why: 'kernels refuse training of a disposed backend, but not inference',
     spoil(right) {
       return withKernels(right, (kernels, plan) => {
@@ -127,6 +132,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'dispose without a code',
+    caughtBy: 'a disposed backend [host, rows, small]',
     why: 'a disposed backend fails with errors that have no code',
     spoil(right) {
       const { prepare, dispose } = right;
@@ -146,6 +152,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'UNSUPPORTED after dispose',
+    caughtBy: 'a disposed backend [host, rows, small]',
     why: 'upload of a disposed backend fails with UNSUPPORTED',
     spoil(right) {
       const { upload, dispose } = right;
@@ -165,6 +172,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'dispose once',
+    caughtBy: 'a disposed backend [host, rows, small]',
     why: 'the second dispose fails with DISPOSED',
     spoil(right) {
       const { prepare, dispose } = right;
@@ -179,6 +187,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'not finite without a code',
+    caughtBy: 'a batch that is not finite changes nothing [host, rows, small]',
     why: 'a batch that is not finite is refused with an error without a code',
     spoil: (right) =>
       onHost(right, () => ({
@@ -194,6 +203,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'not finite with another code',
+    caughtBy: 'a batch that is not finite changes nothing [host, rows, small]',
     why: 'a batch that is not finite is refused with INVALID_TENSOR',
     spoil: (right) =>
       onHost(right, () => ({
@@ -209,6 +219,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'a failure that has written',
+    caughtBy: 'a batch that is not finite changes nothing [host, rows, small]',
     why: 'a batch that is not finite is refused when y has been written',
     spoil: (right) =>
       onHost(right, () => ({
@@ -221,6 +232,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'a failure that has begun',
+    caughtBy: 'a batch that is not finite changes nothing [host, rows, small]',
     why: 'before a batch is refused, the last element of y has been set to 0',
     spoil: (right) =>
       onHost(right, () => ({
@@ -233,6 +245,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'not finite is always refused',
+    caughtBy: 'NaN stays in its channel [host, rows, small]',
     why: 'requireFinite counts as true: a layer without running statistics refuses NaN',
     spoil: (right) => onHost(right, () => ({ training: (input, next) => next({ ...input, requireFinite: true }) })),
     program: async (backend) => {
@@ -242,6 +255,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'inference refuses NaN',
+    caughtBy: 'NaN stays in its channel [host, rows, small]',
     why: 'inference fails when x is not finite',
     spoil: (right) =>
       onHost(right, () => ({
@@ -254,6 +268,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'more than the limit is uploaded',
+    caughtBy: 'limits.elements [host, rows, small]',
     why: 'upload does not refuse more elements than the limit',
     right: small,
     spoil(right) {
@@ -267,6 +282,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'more than the limit is prepared',
+    caughtBy: 'a disposed backend [host, rows, small]',
     why: 'prepare does not refuse an extent beyond the limit',
     right: small,
     spoil: survives('prepare'),
@@ -274,6 +290,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'the limit is refused',
+    caughtBy: 'limits.elements [host, rows, small]',
     why: 'as many elements as the limit says are refused, too',
     right: small,
     spoil(right) {
@@ -290,6 +307,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'less than the limit is refused',
+    caughtBy: '100,000 rows',
     why: 'says 2^28 elements, and refuses more than 65,536',
     spoil(right) {
       const { prepare } = right;
@@ -304,7 +322,25 @@ export const errors: readonly WrongBackend[] = [
     program: (backend) => codeOf(() => layerOf(backend, 4).forward(tensor([16385, 4]))),
   },
   {
+    name: 'a large limit is refused',
+    caughtBy: 'limits.elements [host, rows, small]',
+    why: 'says 300,000 elements, and refuses exactly as many',
+    right: () => createRightBackend({ limit: 300_000 }),
+    spoil(right) {
+      const { prepare } = right;
+      return adapt(right, {
+        prepare(plan) {
+          const { outer, channels, inner } = plan.extent;
+          if (outer * channels * inner >= 300_000) throw new BatchNormError('LIMIT_EXCEEDED', 'received too much');
+          return prepare(plan);
+        },
+      });
+    },
+    program: (backend) => codeOf(() => layerOf(backend, 4).forward(tensor([75_000, 4]))),
+  },
+  {
     name: 'the limit without a code',
+    caughtBy: 'limits.elements [host, rows, small]',
     why: 'an upload beyond the limit fails with a RangeError',
     right: small,
     spoil(right) {
@@ -320,6 +356,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'other bits each time',
+    caughtBy: 'kernels know their own plan alone [host]',
     why: 'says that it is deterministic, but y differs in its last place from call to call',
     spoil: (right) =>
       onHost(right, () => {
@@ -341,6 +378,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'other bits of dgamma each time',
+    caughtBy: 'several saved forwards are alive at once [host]',
     why: 'says that it is deterministic, but dgamma differs in its last place from call to call',
     spoil: (right) =>
       onHost(right, () => {
@@ -365,6 +403,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'other bits on the device each time',
+    caughtBy: 'several saved forwards are alive at once [device]',
     why: 'says that it is deterministic, but y on the device differs in its last place from call to call',
     spoil: (right) =>
       onDevice(right, () => {
@@ -383,6 +422,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'float64 in name alone',
+    caughtBy: 'vectors are read before the first suspension [host]',
     why: 'says that it has float64, and refuses it when kernels are prepared',
     spoil(right) {
       const { prepare } = right;
@@ -397,6 +437,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'float64 on the host alone',
+    caughtBy: 'vectors are read before the first suspension [device]',
     why: 'says that it has float64 and device tensors, and refuses to upload float64',
     spoil(right) {
       const { upload } = right;
@@ -411,6 +452,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'device tensors without kernels',
+    caughtBy: 'vectors are read before the first suspension [device]',
     why: 'says that it has device tensors, but its kernels have no device form',
     spoil: (right) =>
       withKernels(right, ({ forwardTraining, forwardInference, backwardTraining, backwardInference, dispose }) => ({
@@ -427,6 +469,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'no device tensors, yet upload',
+    caughtBy: 'vectors are read before the first suspension [device]',
     why: 'says that it has no device tensors, and uploads all the same',
     right: () => withoutDevice(createRightBackend()),
     spoil: (right) => adapt(right, { upload: createRightBackend().upload }),
@@ -434,6 +477,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'no device tensors, without a code',
+    caughtBy: 'vectors are read before the first suspension [device]',
     why: 'says that it has no device tensors, and refuses to upload without a code',
     right: () => withoutDevice(createRightBackend()),
     spoil: (right) =>
@@ -446,6 +490,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'an array that is too short is uploaded',
+    caughtBy: 'results are within their bounds [device, rows, small]',
     why: 'upload takes a tensor whose data do not fill its shape',
     spoil(right) {
       const { upload } = right;
@@ -460,6 +505,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'the second layer',
+    caughtBy: 'a dozen layers on one backend [host, rows, small]',
     why: 'serves one layer: kernels that are prepared while others are there fail',
     spoil(right) {
       let alive = 0;
@@ -477,6 +523,36 @@ export const errors: readonly WrongBackend[] = [
     async program(backend) {
       const layers = Array.from({ length: 12 }, () => layerOf(backend, 4));
       return Promise.all(layers.map((layer) => codeOf(() => step(layer, x))));
+    },
+  },
+  {
+    name: 'the eleventh forward that is alive',
+    caughtBy: 'a dozen layers on one backend [host, rows, small]',
+    why: 'there is room for ten forwards: y of the eleventh in inference, of as many layers, is that of the tenth',
+    spoil(right) {
+      let alive = 0;
+      return onHost(right, () => ({
+        async inference(input, next) {
+          const output = await next(input);
+          if (++alive > 10) output.y.fill(0);
+          const { saved } = output;
+          return {
+            ...output,
+            saved: Object.assign(Object.create(saved), {
+              dispose() {
+                alive--;
+                saved.dispose();
+              },
+            }),
+          };
+        },
+      }));
+    },
+    async program(backend) {
+      const layers = Array.from({ length: 12 }, () => layerOf(backend, 4));
+      const seen = [];
+      for (const layer of layers) seen.push(await layer.forward(x, { training: false }));
+      return seen;
     },
   },
   {

@@ -39,6 +39,7 @@ const trainingOnDevice = (backend: Backend) => {
 export const memory: readonly WrongBackend[] = [
   {
     name: 'every y is remembered',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
     why: 'each training forward leaves its y behind',
     spoil(right) {
       const kept: unknown[] = [];
@@ -54,6 +55,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'every tenth x is remembered',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
     why: 'every tenth training forward leaves a copy of x behind',
     spoil(right) {
       const kept: unknown[] = [];
@@ -72,6 +74,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'a record of each step',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
     why: 'each training forward leaves a plain object with its mean behind',
     spoil(right) {
       const records: unknown[] = [];
@@ -90,6 +93,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'a line for each backward',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
     why: 'each backward leaves a line of text behind',
     spoil(right) {
       const lines: string[] = [];
@@ -108,6 +112,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'saved forwards are never let go',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
     why: 'dispose() of a saved forward does nothing, and the kernels hold all of them',
     spoil: (right) =>
       onHost(right, () => {
@@ -124,6 +129,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'saved forwards of inference are never let go',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
     why: 'what inference keeps for a backward that never comes stays',
     spoil: (right) =>
       onHost(right, () => {
@@ -140,6 +146,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'saved forwards are let go by backward alone',
+    caughtBy: 'inference without backward leaves nothing behind [host, rows, small]',
     why: 'a forward without a backward leaves what it kept behind',
     spoil: (right) =>
       onHost(right, () => {
@@ -181,6 +188,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'kernels are never let go',
+    caughtBy: 'kernels that are not used for long leave nothing behind [host, rows, small]',
     why: 'the backend holds the scratch memory of all kernels, disposed or not',
     spoil(right) {
       const all: unknown[] = [];
@@ -193,6 +201,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'plain objects of disposed kernels',
+    caughtBy: 'kernels that are not used for long leave nothing behind [host, rows, small]',
     why: 'the backend keeps a list of the plans that were prepared, with the sizes of each channel',
     spoil(right) {
       const plans: unknown[] = [];
@@ -210,6 +219,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'evicted kernels',
+    caughtBy: 'kernels that are not used for long leave nothing behind [host, rows, small]',
     why: 'memory of kernels goes when their layer is disposed, not when their extent is evicted',
     spoil(right) {
       const byChannels = new Map<number, unknown[]>();
@@ -235,6 +245,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'a backward leaves dx',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
     why: 'each backward without a buffer for dx leaves dx behind',
     spoil(right) {
       const kept: unknown[] = [];
@@ -250,7 +261,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'buffers are remembered',
-    beyond: 'the kit gives the same buffers again, as a training loop does',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
     why: 'every buffer for y stays in a map of those that were given',
     spoil(right) {
       const known = new Map<unknown, number>();
@@ -268,6 +279,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'failures leave something',
+    caughtBy: 'calls that fail leave nothing behind [host, rows, small]',
     why: 'a training forward that fails leaves the y that it had begun behind',
     spoil(right) {
       const begun = new Set<unknown>();
@@ -289,6 +301,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'tensors on the device are never let go',
+    caughtBy: 'tensors that are disposed leave nothing behind [device, rows, small]',
     why: 'dispose() of an uploaded tensor does not free its memory',
     spoil(right) {
       const { upload } = right;
@@ -308,6 +321,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'results on the device are never let go',
+    caughtBy: '1,000 steps leave nothing behind [device, rows, small]',
     why: 'dispose() of y on the device does not free its memory',
     spoil(right) {
       const all: unknown[] = [];
@@ -323,7 +337,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'gradients on the device are never let go',
-    beyond: 'not asked yet: what stays is seen late, or is less than engines grow by',
+    caughtBy: '1,000 steps leave nothing behind [device, rows, small]',
     why: 'dispose() of dgamma on the device does not free its memory',
     spoil(right) {
       const all: unknown[] = [];
@@ -342,7 +356,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'statistics on the device are never let go',
-    beyond: 'not asked yet: what stays is seen late, or is less than engines grow by',
+    caughtBy: '1,000 steps leave nothing behind [device, rows, small]',
     why: 'batch statistics stay on the device when they have been read and disposed',
     spoil(right) {
       const all: unknown[] = [];
@@ -364,7 +378,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'statistics that nobody reads',
-    beyond: 'not asked yet: what stays is seen late, or is less than engines grow by',
+    caughtBy: '1,000 steps leave nothing behind [device, rows, small]',
     why: 'batch statistics on the device are freed when they are read, not when they are disposed',
     spoil(right) {
       const unread = new Set<unknown>();
@@ -394,6 +408,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'saved forwards on the device are never let go',
+    caughtBy: '1,000 steps leave nothing behind [device, rows, small]',
     why: 'dispose() of a saved forward on the device does not free its copies',
     spoil(right) {
       const all: unknown[] = [];
@@ -413,7 +428,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'staging of uploads',
-    beyond: 'not asked yet: what stays is seen late, or is less than engines grow by',
+    caughtBy: 'tensors that are disposed leave nothing behind [device, rows, small]',
     why: 'every upload leaves a plain array behind',
     spoil(right) {
       const { upload } = right;

@@ -75,6 +75,7 @@ async function oneIsDisposed(backend: Backend): Promise<unknown> {
 export const order: readonly WrongBackend[] = [
   {
     name: 'sizes of the latest prepare',
+    caughtBy: 'kernels know their own plan alone [host]',
     why: 'one set of sizes for all kernels: those that were prepared last',
     spoil(right) {
       let latest: RightKernels | undefined;
@@ -105,6 +106,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'sizes of the latest prepare, backwards',
+    caughtBy: 'same input, same bits [host, rows, small]',
     why: 'M in dx is that of the kernels that were prepared last',
     spoil(right) {
       let M = 1;
@@ -129,6 +131,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'kernels of the first extent with as many elements',
+    caughtBy: 'host arrays, overlapping calls',
     why: 'kernels are cached by channels and number of elements alone',
     spoil(right) {
       const cache = new Map<string, Kernels>();
@@ -150,6 +153,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'kernels of the first dtype',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'kernels are cached by extent, whatever the dtype: new activations are of the dtype that came first',
     spoil(right) {
       const cache = new Map<string, Kernels>();
@@ -172,6 +176,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'float64 is rounded after float32',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'once a float32 layer has run, y of float64 layers is rounded to float32',
     spoil(right) {
       let rounds = false;
@@ -192,6 +197,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: "one layer's dispose is another's",
+    caughtBy: 'kernels know their own plan alone [host]',
     why: 'equal plans share kernels, and the first dispose breaks them for both',
     spoil(right) {
       const cache = new Map<string, Kernels>();
@@ -224,6 +230,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'dispose of kernels frees all saved forwards',
+    caughtBy: 'kernels know their own plan alone [host]',
     why: 'a backward after another layer has been disposed has lost its x',
     spoil(right) {
       const all = new Set<Saved>();
@@ -248,6 +255,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'an evicted extent comes back broken',
+    caughtBy: 'more batch sizes than a layer keeps kernels for [host, rows, small]',
     why: 'kernels that were disposed are handed out again for their extent: their y is zeros',
     spoil(right) {
       const disposed = new Set<string>();
@@ -269,6 +277,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'one saved forward for all kernels',
+    caughtBy: 'what is saved does not change [host]',
     why: 'a backward differentiates the latest forward of any layer with as many channels',
     spoil(right) {
       const latest = new Map<number, Saved>();
@@ -285,6 +294,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'one saved forward for the kernels',
+    caughtBy: 'what is saved does not change [host]',
     why: 'a forward that fails has already taken the place of the one before',
     spoil: (right) =>
       onHost(right, () => {
@@ -308,6 +318,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'invStd of two forwards',
+    caughtBy: 'what is saved does not change [host]',
     why: 'two saved forwards of the same kernels share invStd: the second one that is alive bends the first',
     spoil: (right) =>
       onHost(right, ({ extent: { channels } }) => {
@@ -337,6 +348,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'a backward once',
+    caughtBy: 'several saved forwards are alive at once [host]',
     why: 'the second backward of a forward has lost its mean',
     spoil: (right) =>
       onHost(right, () => ({
@@ -354,6 +366,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'dy by reference',
+    caughtBy: 'host arrays, every call awaited',
     why: 'a backward with the dy array of the backward before answers what it answered then',
     spoil: (right) =>
       onHost(right, () => {
@@ -379,6 +392,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'x by reference',
+    caughtBy: 'host arrays, every call awaited',
     why: 'a training forward on the x array of the forward before answers the statistics of then',
     spoil: (right) =>
       onHost(right, () => {
@@ -405,6 +419,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'inference after training',
+    caughtBy: 'what is saved does not change [host]',
     why: 'the backward of inference goes through batch statistics once the kernels have trained',
     spoil: (right) =>
       withKernels(right, (kernels) => {
@@ -422,6 +437,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'training after inference',
+    caughtBy: 'what is saved does not change [host]',
     why: 'the backward of training leaves batch statistics out once the kernels have inferred',
     spoil: (right) =>
       withKernels(right, (kernels) => {
@@ -439,6 +455,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'a forward without a backward',
+    caughtBy: 'running statistics average the batches of training [host, rows, small]',
     why: 'a training forward that follows another, no backward between them, has the mean of the first',
     spoil: (right) =>
       onHost(right, () => {
@@ -465,6 +482,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'the first call of all',
+    caughtBy: 'vectors are read before the first suspension [host]',
     why: 'the first training forward of the backend answers zeros, before it is warm',
     spoil(right) {
       let warm = false;
@@ -481,24 +499,35 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'the second call',
+    caughtBy: 'kernels know their own plan alone [host]',
     why: 'y is wrong from the second training forward of the kernels on',
     spoil: wrongFrom(2),
     program: (backend) => steps(backend, 3),
   },
   {
     name: 'the ninth call',
+    caughtBy: '100 steps',
     why: 'y is wrong from the ninth training forward of the kernels on',
     spoil: wrongFrom(9),
     program: (backend) => steps(backend, 10),
   },
   {
     name: 'the 257th call',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
     why: 'y is wrong from the 257th training forward of the kernels on',
     spoil: wrongFrom(257),
     program: (backend) => steps(backend, 258),
   },
   {
+    name: 'the 300th call',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
+    why: 'y is wrong from the 300th training forward of the kernels on',
+    spoil: wrongFrom(300),
+    program: (backend) => steps(backend, 301),
+  },
+  {
     name: 'after a failure',
+    caughtBy: 'host arrays, every call awaited',
     why: 'the forward after one that failed answers zeros',
     spoil: (right) =>
       onHost(right, () => {
@@ -523,6 +552,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'a failure disposes',
+    caughtBy: 'a batch that is not finite changes nothing [host, rows, small]',
     why: 'a training forward that fails has let go of the saved forward before it',
     spoil: (right) =>
       onHost(right, () => {
@@ -549,6 +579,7 @@ export const order: readonly WrongBackend[] = [
   },
   {
     name: 'dispose of a saved forward empties the next',
+    caughtBy: 'several saved forwards are alive at once [host]',
     why: 'when a saved forward is disposed, the one that the same kernels made after it loses its gamma',
     spoil: (right) =>
       onHost(right, () => {

@@ -33,6 +33,7 @@ const doubled = (values: readonly number[]) => values.map((value) => 2 * value);
 export const parameters: readonly WrongBackend[] = [
   {
     name: 'gamma of the first forward',
+    caughtBy: 'several saved forwards are alive at once [host]',
     why: 'gamma is taken when the kernels run first, and never again',
     spoil: (right) =>
       onHost(right, () => {
@@ -48,6 +49,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'beta of the first forward',
+    caughtBy: 'every forward takes gamma and beta as they are [host, rows, small]',
     why: 'beta is taken when the kernels run first, and never again',
     spoil: (right) =>
       onHost(right, () => {
@@ -63,6 +65,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'gamma is new when its first element is',
+    caughtBy: 'several saved forwards are alive at once [host]',
     why: 'gamma is taken again only when gamma[0] has changed',
     spoil: (right) =>
       onHost(right, () => {
@@ -78,6 +81,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'gamma is new when its sum is',
+    caughtBy: 'host arrays, every call awaited',
     why: 'gamma is taken again only when the sum of its elements has changed',
     spoil: (right) =>
       onHost(right, () => {
@@ -98,6 +102,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'gamma of the first forward, backwards',
+    caughtBy: 'several saved forwards are alive at once [host]',
     why: 'y is right, but dx has the gamma of the first forward',
     spoil: (right) =>
       onHost(right, () => {
@@ -114,6 +119,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'gamma when backward comes',
+    caughtBy: 'vectors are read before the first suspension [host]',
     why: 'keeps gamma by reference: dx has the gamma that was set after the forward',
     spoil: (right) =>
       onHost(right, () => ({
@@ -131,6 +137,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'gamma when the backward of inference comes',
+    caughtBy: 'vectors are read before the first suspension [host]',
     why: 'inference keeps gamma by reference, training does not',
     spoil: (right) =>
       onHost(right, () => ({
@@ -148,6 +155,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'running statistics when backward comes',
+    caughtBy: 'vectors are read before the first suspension [host]',
     why: 'inference keeps the running statistics by reference: loadState before backward changes the gradients',
     spoil: (right) =>
       onHost(right, () => ({
@@ -176,6 +184,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'running statistics of the first inference',
+    caughtBy: 'several saved forwards are alive at once [host]',
     why: 'inference takes the running statistics once, as if training were over',
     spoil: (right) =>
       onHost(right, () => {
@@ -191,6 +200,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'loadState is not noticed',
+    caughtBy: 'several saved forwards are alive at once [host]',
     why: 'running statistics are taken again after a training forward, but not after loadState',
     spoil: (right) =>
       onHost(right, () => {
@@ -214,6 +224,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'running variance of the running mean',
+    caughtBy: 'host arrays, overlapping calls',
     why: 'takes both running statistics again only when the mean of channel 0 has changed',
     spoil: (right) =>
       onHost(right, () => {
@@ -235,6 +246,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'epsilon of the first layer',
+    caughtBy: 'host arrays, every call awaited',
     why: 'all layers of the backend have the epsilon that came first',
     spoil(right) {
       let epsilon: number | undefined;
@@ -253,6 +265,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'epsilon of the extent',
+    caughtBy: 'host arrays, every call awaited',
     why: 'layers of one extent have the epsilon of the first of them',
     spoil(right) {
       const known = new Map<string, number>();
@@ -279,6 +292,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'epsilon of at least 1e-5',
+    caughtBy: 'host arrays, every call awaited',
     why: 'a smaller epsilon is replaced by 1e-5, as some libraries do',
     spoil: (right) =>
       onHost(right, () => ({
@@ -292,6 +306,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'epsilon twice',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'the batch variance that is folded in has epsilon in it',
     spoil: (right) =>
       onHost(right, () => ({
@@ -309,6 +324,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'no gamma is one',
+    caughtBy: 'host arrays, every call awaited',
     why: 'gamma[c] || 1: a gamma of 0 counts as 1',
     spoil: (right) =>
       onHost(right, () => ({
@@ -318,6 +334,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'gamma is positive',
+    caughtBy: 'host arrays, every call awaited',
     why: 'a negative gamma counts as its size',
     spoil: (right) =>
       onHost(right, () => ({ forward: (input, next) => next({ ...input, gamma: input.gamma.map(Math.abs) }) })),
@@ -325,6 +342,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'gamma is alike when its ends are',
+    caughtBy: 'host arrays, every call awaited',
     why: 'takes all of gamma for gamma[0] when gamma[0] = gamma[C − 1]',
     spoil: (right) =>
       onHost(right, () => ({
@@ -337,6 +355,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'dgamma needs a gamma',
+    caughtBy: 'host arrays, every call awaited',
     why: 'dgamma of a channel whose gamma is 0 is 0',
     spoil: (right) =>
       onHost(right, () => ({
@@ -352,6 +371,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'momentum of its own',
+    caughtBy: 'out receives the results [host, rows, small]',
     why: 'from the second batch on, the batch statistics have a tenth of the batch before in them',
     spoil: (right) =>
       onHost(right, () => {
@@ -375,6 +395,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'the sample variance is folded in',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'y is right, but the batch variance that is answered has M − 1 in it',
     spoil: (right) =>
       onHost(right, ({ extent: { outer, inner } }) => ({
@@ -393,6 +414,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'running statistics in float32',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'batch statistics are rounded to float32 when they are answered, though execution says float64',
     spoil: (right) =>
       onHost(right, () => ({

@@ -61,6 +61,7 @@ const own = (memory: Map<string, FloatArray>, key: string, like: FloatArray): Fl
 export const results: readonly WrongBackend[] = [
   {
     name: "y is the kernels' own",
+    caughtBy: 'results are the caller’s [host, rows, small]',
     why: 'every y without a buffer is the same array',
     spoil: (right) =>
       onHost(right, () => {
@@ -76,6 +77,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: "y is the backend's own",
+    caughtBy: 'results are the caller’s [host, rows, small]',
     why: 'one y for all layers whose activations are of one size',
     spoil(right) {
       const memory = new Map<string, FloatArray>();
@@ -95,6 +97,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'y of two that take turns',
+    caughtBy: 'results are the caller’s [host, rows, small]',
     why: 'y is overwritten by the next forward but one',
     spoil: (right) =>
       onHost(right, () => {
@@ -111,6 +114,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: "dx is the kernels' own",
+    caughtBy: 'results are the caller’s [host, rows, small]',
     why: 'every dx without a buffer is the same array',
     spoil: (right) =>
       onHost(right, () => {
@@ -126,6 +130,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: "dgamma is the kernels' own",
+    caughtBy: 'results are the caller’s [host, rows, small]',
     why: 'every dgamma without a buffer is the same array',
     spoil: (right) =>
       onHost(right, () => {
@@ -141,6 +146,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'y is taken back',
+    caughtBy: 'kernels know their own plan alone [host]',
     why: 'the memory of y is transferred to the next y of the same kernels',
     spoil: (right) =>
       onHost(right, () => {
@@ -163,6 +169,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'results without room between them',
+    caughtBy: 'vectors are read before the first suspension [host]',
     why: 'the first element of dx is the last but one of y, when sizes are not a multiple of four',
     spoil: (right) =>
       onHost(right, ({ dtype }) => {
@@ -194,6 +201,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'y longer than x',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'a new y has as many elements as whole vectors of four',
     spoil: (right) =>
       onHost(right, ({ dtype }) => ({
@@ -209,6 +217,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'x is centred where it lies',
+    caughtBy: 'inputs are never written [host, rows, small]',
     why: 'a training forward leaves x − mean in x',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -222,6 +231,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'x is rounded on its way',
+    caughtBy: 'inputs are never written [host, rows, small]',
     why: 'subtracts the mean from x and adds it again: most elements come back, some do not',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -237,6 +247,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'inference where x lies',
+    caughtBy: 'inputs are never written [host, rows, small]',
     why: 'without a buffer for y, inference writes over x and answers a copy',
     spoil: (right) =>
       onHost(right, () => ({
@@ -250,6 +261,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'dy as scratch memory',
+    caughtBy: 'inputs are never written [host, rows, small]',
     why: 'backward leaves zeros in dy',
     spoil: (right) =>
       onHost(right, () => ({
@@ -263,6 +275,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'gamma as scratch memory',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: "inference multiplies the layer's own gamma by invStd",
     spoil: (right) =>
       onHost(right, () => ({
@@ -277,6 +290,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'epsilon goes into the running variance',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: "inference adds epsilon to the layer's own running variance",
     spoil: (right) =>
       onHost(right, () => ({
@@ -291,6 +305,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'out is ignored from the second time on',
+    caughtBy: 'host arrays, every call awaited',
     why: 'the second y into the same buffer goes into a new array',
     spoil: (right) =>
       onHost(right, () => {
@@ -313,6 +328,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'dgamma in the buffer alone',
+    caughtBy: 'out receives the results [host, rows, small]',
     why: 'with a buffer for dgamma, the dgamma that is answered is an array of zeros',
     spoil: (right) =>
       onHost(right, () => ({
@@ -325,6 +341,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'dbeta beside dgamma alone',
+    caughtBy: 'out receives the results [host, rows, small]',
     why: 'a buffer for dbeta is written only if there is one for dgamma',
     spoil: (right) =>
       onHost(right, () => ({
@@ -340,6 +357,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'dgamma is added to',
+    caughtBy: 'out receives the results [host, rows, small]',
     why: 'a buffer for dgamma keeps what it held, plus dgamma',
     spoil: (right) =>
       onHost(right, () => ({
@@ -356,6 +374,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'zeros of dx are not written',
+    caughtBy: 'host arrays, every call awaited',
     why: 'where dy is 0 in a whole row, the row of dx stays as it was in the buffer',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -375,6 +394,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'NaN in the buffer',
+    caughtBy: 'out receives the results [host, rows, small]',
     why: 'y = 0 · out + …: NaN that the buffer held before stays',
     spoil: (right) =>
       onHost(right, () => ({
@@ -395,6 +415,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'a buffer of zeros is new',
+    caughtBy: 'host arrays, every call awaited',
     why: 'y into a buffer whose first element is 0 goes elsewhere',
     spoil: (right) =>
       onHost(right, () => ({
@@ -408,6 +429,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'dx over dy, row by row',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'with dx over dy, a row reads the row before it, which is dx by now',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -427,6 +449,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'dx over dy before dbeta',
+    caughtBy: 'works in place [host, rows, small]',
     why: 'with dx over dy, dbeta is the sum of dx',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -450,6 +473,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'in place, inner by inner',
+    caughtBy: 'results are within their bounds [host, runs, small]',
     why: 'inference in place is wrong from the second element of a run on',
     spoil: (right) =>
       onHost(right, ({ extent: { inner } }) => ({
@@ -468,6 +492,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'xHat from y',
+    caughtBy: 'what is saved does not change [host]',
     why: 'keeps y, not x: whoever changes y before backward, changes the gradients',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => {
@@ -498,6 +523,7 @@ export const results: readonly WrongBackend[] = [
   },
   {
     name: 'the copy of x',
+    caughtBy: 'host arrays, every call awaited',
     why: 'backward after a step with the same x array takes the x of the first step',
     spoil: (right) =>
       onHost(right, () => {

@@ -46,32 +46,41 @@ const zerosFrom = (n: number) => (array: FloatArray) => {
   array.fill(0, n);
 };
 
-const beyond = [16, 17, 18, 19, 20].map((bits): WrongBackend => {
+/** By how many bits an index has. */
+const endsIn = (bits: number, caughtBy: string): WrongBackend => {
   const n = 2 ** bits;
   return {
     name: `elements from 2^${bits} on`,
+    caughtBy: `results are within their bounds ${caughtBy}`,
     why: `elements of y from ${n} on are 0`,
     spoil: elementsWrong((extent) => elements(extent) > n, zerosFrom(n)),
     program: stepOf(n / 16 + 1, 16),
   };
-});
+};
 
 export const sizes: readonly WrongBackend[] = [
-  ...beyond,
+  endsIn(16, '[host, rows, blocks]'),
+  endsIn(17, '[host, runs, blocks]'),
+  endsIn(18, '[host, rows, elements]'),
+  endsIn(19, '[host, rows, elements]'),
+  endsIn(20, '[host, runs, elements]'),
   {
     name: 'exactly 2^20 elements',
+    caughtBy: 'results are within their bounds [host, rows, elements]',
     why: 'the last element of y is 0 when there are 2^20 of them, exactly',
     spoil: elementsWrong((extent) => elements(extent) === 2 ** 20, lastIsZero),
     program: stepOf(2 ** 14, 64),
   },
   {
     name: 'a power of two of elements',
+    caughtBy: 'results are within their bounds [host, rows, blocks]',
     why: 'the last element of dx is 0 when there are 64 elements or more, and a power of two of them',
     spoil: gradientsWrong((extent) => elements(extent) >= 64 && Math.log2(elements(extent)) % 1 === 0, lastIsZero),
     program: stepOf(16, 8),
   },
   {
     name: 'outer indices from 65,535 on',
+    caughtBy: 'results are within their bounds [host, rows, elements]',
     why: 'a dispatch has at most 65,535 groups: rows from there on are not written',
     spoil: elementsWrong(
       ({ outer }) => outer > 65535,
@@ -81,6 +90,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'outer indices from 65,535 on, with runs',
+    caughtBy: 'results are within their bounds [host, runs, rows or channels]',
     why: 'outer indices from 65,535 on are not written when inner > 1',
     spoil: elementsWrong(
       ({ outer, inner }) => outer > 65535 && inner > 1,
@@ -90,6 +100,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'rows of dx from 65,536 on',
+    caughtBy: 'results are within their bounds [host, rows, rows or channels]',
     why: 'rows of dx from 65,536 on are 0',
     spoil: gradientsWrong(
       ({ outer }) => outer > 65536,
@@ -99,6 +110,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'channels from 65,536 on',
+    caughtBy: 'results are within their bounds [host, rows, rows or channels]',
     why: 'channels in 16 bits: from channel 65,536 on y is 0',
     spoil: elementsWrong(
       ({ channels }) => channels > 65536,
@@ -110,6 +122,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'dgamma of channels from 65,535 on',
+    caughtBy: 'results are within their bounds [host, rows, rows or channels]',
     why: 'one group for each channel, 65,535 at most: dgamma of the others is 0',
     spoil: (right) =>
       onHost(right, () => ({
@@ -123,6 +136,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'inner indices from 65,536 on',
+    caughtBy: 'results are within their bounds [host, runs, elements]',
     why: 'inner indices in 16 bits: from 65,536 on a run of y is 0',
     spoil: elementsWrong(
       ({ inner }) => inner > 65536,
@@ -134,6 +148,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'runs from 65,536 on',
+    caughtBy: 'results are within their bounds [host, runs, blocks]',
     why: 'runs (outer · channels) in 16 bits: from run 65,536 on y is 0',
     spoil: elementsWrong(
       ({ outer, channels, inner }) => inner > 1 && outer * channels > 65536,
@@ -143,6 +158,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'statistics of 65,536 values',
+    caughtBy: 'results are within their bounds [host, rows, rows or channels]',
     why: 'batch statistics of a channel with more than 65,536 values are those of the first 65,536',
     spoil: (right) =>
       onHost(right, ({ extent: { outer, channels, inner } }) => ({
@@ -162,6 +178,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'dbeta of 2^18 values',
+    caughtBy: 'results are within their bounds [host, runs, elements]',
     why: 'dbeta leaves out the last value of a channel that has more than 2^18',
     spoil: (right) =>
       onHost(right, ({ extent }) => ({
@@ -176,6 +193,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'channels in 8 bits',
+    caughtBy: 'sizes [3,257]',
     why: 'from 257 channels on, channel 256 has the beta of channel 0',
     spoil: (right) =>
       onHost(right, ({ extent: { channels } }) => ({
@@ -189,6 +207,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'channels beyond 1,024 threads',
+    caughtBy: 'results are within their bounds [host, rows, blocks]',
     why: 'from channel 1,024 on gamma is 1',
     spoil: (right) =>
       onHost(right, ({ extent: { channels } }) => ({
@@ -199,6 +218,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: '17 to 31 channels',
+    caughtBy: 'host arrays, every call awaited',
     why: 'the last channel of dgamma is 0 when there are 17 to 31',
     spoil: (right) =>
       onHost(right, ({ extent: { channels } }) => ({
@@ -212,6 +232,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'two channels',
+    caughtBy: 'results are within their bounds [host, rows, blocks]',
     why: 'dgamma and dbeta are swapped when there are two channels',
     spoil: (right) =>
       onHost(right, ({ extent: { channels } }) => ({
@@ -228,18 +249,21 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'one channel',
+    caughtBy: 'host arrays, every call awaited',
     why: 'with one channel and runs, dx is as if statistics were constant',
     spoil: (right) => withOther(right, ({ channels, inner }) => channels === 1 && inner > 1),
     program: stepOf(5, 1, 3),
   },
   {
     name: 'a batch of one',
+    caughtBy: 'results are within their bounds [host, runs, blocks]',
     why: 'with outer = 1 and runs, dx is as if statistics were constant',
     spoil: (right) => withOther(right, ({ outer, inner }) => outer === 1 && inner > 1),
     program: stepOf(1, 3, 5),
   },
   {
     name: 'inner is 2',
+    caughtBy: 'results are within their bounds [host, runs, blocks]',
     why: 'the elements of a pair change places in y when inner = 2',
     spoil: elementsWrong(
       ({ inner }) => inner === 2,
@@ -249,6 +273,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'inner is odd',
+    caughtBy: 'results are within their bounds [host, runs, blocks]',
     why: 'the last element of a run of dx is 0 when inner is odd and at least 9',
     spoil: gradientsWrong(
       ({ inner }) => inner >= 9 && inner % 2 === 1,
@@ -260,6 +285,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'inner is a multiple of 64',
+    caughtBy: 'results are within their bounds [host, runs, blocks]',
     why: 'the last element of each run of y is 0 when inner is a multiple of 64',
     spoil: elementsWrong(
       ({ inner }) => inner % 64 === 0,
@@ -271,6 +297,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'M is a multiple of 256',
+    caughtBy: 'results are within their bounds [host, rows, blocks]',
     why: 'dbeta leaves out the last value when M is a multiple of 256',
     spoil: (right) =>
       onHost(right, ({ extent }) => ({
@@ -285,6 +312,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'M of 1,000 or more',
+    caughtBy: 'results are within their bounds [host, rows, blocks]',
     why: 'the variance that is answered has M − 1 in it when M is at least 1,000, where nobody looks',
     spoil: (right) =>
       onHost(right, ({ extent }) => ({
@@ -301,6 +329,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'sums of float32 from 4,096 values on',
+    caughtBy: 'results are within their bounds [host, rows, blocks]',
     why: 'the mean that is answered is rounded to float32 when M is at least 4,096',
     spoil: (right) =>
       onHost(right, ({ extent }) => ({
@@ -316,6 +345,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'one value',
+    caughtBy: 'host arrays, every call awaited',
     why: 'dx is dy when M is 1',
     spoil: (right) =>
       onHost(right, ({ extent }) => ({
@@ -330,6 +360,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'a square',
+    caughtBy: 'host arrays, every call awaited',
     why: 'as many rows as channels: the first row of y is read as a column',
     spoil: elementsWrong(
       ({ outer, channels, inner }) => outer === channels && inner === 1 && channels > 1,
@@ -341,6 +372,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'as many channels as inner indices',
+    caughtBy: 'results are within their bounds [host, runs, blocks]',
     why: 'channels = inner is taken for channels last: beta is that of the inner index',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -355,6 +387,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'four channels in rows',
+    caughtBy: 'host arrays, overlapping calls',
     why: 'rows of exactly four channels: gamma[3] is used for channel 2 as well',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -368,6 +401,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'an odd number of elements',
+    caughtBy: 'results are within their bounds [host, rows, blocks]',
     why: 'the last element of y of inference is 0 when the number of elements is odd and more than 100',
     spoil: (right) =>
       onHost(right, ({ extent }) => ({
@@ -381,6 +415,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'channels that leave three',
+    caughtBy: 'results are within their bounds [host, rows, blocks]',
     why: 'the last channel of y is that of the channel before it, when channels leave 3 when divided by 4 and are 11 or more',
     spoil: elementsWrong(
       ({ channels, inner }) => channels >= 11 && channels % 4 === 3 && inner === 1,
@@ -392,12 +427,31 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'the last row of a second block',
+    caughtBy: 'sizes [257,3]',
     why: 'the last row of dx is 0 when there are 257 to 511 rows',
     spoil: gradientsWrong(
       ({ outer, inner }) => inner === 1 && outer > 256 && outer < 512,
       (dx, { channels }) => dx.fill(0, dx.length - channels),
     ),
     program: stepOf(300, 3),
+  },
+  {
+    name: 'in place beyond 2^19 elements',
+    caughtBy: 'results are within their bounds [host, rows, elements]',
+    why: 'the last element of y over x is 0 when there are more than 2^19 elements',
+    spoil: (right) =>
+      onHost(right, ({ extent }) => ({
+        inference(input, next) {
+          const isInPlace = input.x === input.y;
+          const output = next(input);
+          if (isInPlace && elements(extent) > 2 ** 19) lastIsZero(output.y);
+          return output;
+        },
+      })),
+    async program(backend) {
+      const x = tensor([2 ** 15 + 1, 16]);
+      return layerOf(backend, 16).forward(x, { training: false, out: x });
+    },
   },
 ];
 

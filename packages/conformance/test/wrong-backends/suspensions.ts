@@ -43,6 +43,7 @@ async function overlapping(backend: Backend): Promise<unknown> {
 export const suspensions: readonly WrongBackend[] = [
   {
     name: 'x after a suspension',
+    caughtBy: 'vectors are read before the first suspension [host]',
     why: 'a training forward reads x in a later turn',
     spoil: (right) =>
       onHost(right, () => ({
@@ -60,6 +61,7 @@ export const suspensions: readonly WrongBackend[] = [
   },
   {
     name: 'gamma after a suspension',
+    caughtBy: 'vectors are read before the first suspension [host]',
     why: 'a training forward takes x at once, but gamma and beta in a later turn',
     spoil: (right) =>
       onHost(right, () => ({
@@ -78,7 +80,28 @@ export const suspensions: readonly WrongBackend[] = [
     },
   },
   {
+    name: 'gamma of many channels after a suspension',
+    caughtBy: 'vectors are read before the first suspension [host]',
+    why: 'from 100 channels on, gamma and beta are taken in a later turn',
+    spoil: (right) =>
+      onHost(right, ({ extent: { channels } }) => ({
+        async training(input, next) {
+          const x = input.x.slice();
+          if (channels >= 100) await turn();
+          const output = next({ ...input, x });
+          return { ...output, saved: Object.assign(output.saved, { x: input.x }) };
+        },
+      })),
+    async program(backend) {
+      const layer = layerOf(backend, 100);
+      const answer = layer.forward(tensor([4, 100]));
+      layer.gamma.fill(0);
+      return (await answer).data;
+    },
+  },
+  {
     name: 'given statistics after a suspension',
+    caughtBy: 'vectors are read before the first suspension [host]',
     why: 'inference takes the running statistics in a later turn',
     spoil: (right) =>
       onHost(right, () => ({
@@ -117,6 +140,7 @@ export const suspensions: readonly WrongBackend[] = [
   },
   {
     name: 'y after the answer',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'answers before y has been written: the end of it comes a turn later',
     spoil: (right) =>
       onHost(right, () => ({
@@ -132,6 +156,7 @@ export const suspensions: readonly WrongBackend[] = [
   },
   {
     name: 'dgamma after the answer',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'answers before dgamma has been written',
     spoil: (right) =>
       onHost(right, () => ({
@@ -151,6 +176,7 @@ export const suspensions: readonly WrongBackend[] = [
   },
   {
     name: 'scratch memory of all layers',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'x waits in memory of the backend for its turn: calls of two layers that overlap mix',
     spoil(right) {
       const scratch = new Map<number, FloatArray>();
@@ -170,6 +196,7 @@ export const suspensions: readonly WrongBackend[] = [
   },
   {
     name: 'statistics of all layers',
+    caughtBy: 'overlapping calls take effect in call order [host, rows, small]',
     why: 'batch statistics are answered in memory of the backend: another layer overwrites them before they are folded in',
     spoil(right) {
       const shared = new Map<number, Statistics>();
@@ -189,6 +216,7 @@ export const suspensions: readonly WrongBackend[] = [
   },
   {
     name: 'dgamma of all layers',
+    caughtBy: 'overlapping calls take effect in call order [host, rows, small]',
     why: 'backwards of two layers that overlap answer the same dgamma',
     spoil(right) {
       let latest: Float64Array | undefined;
@@ -206,6 +234,7 @@ export const suspensions: readonly WrongBackend[] = [
   },
   {
     name: 'kernels that are not ready',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'prepare answers before its kernels are compiled: until a turn later y is zeros',
     spoil(right) {
       const { prepare } = right;
@@ -231,6 +260,7 @@ export const suspensions: readonly WrongBackend[] = [
   },
   {
     name: 'one call at a time',
+    caughtBy: 'overlapping calls take effect in call order [host, rows, small]',
     why: 'a call that comes while another layer waits is refused',
     spoil(right) {
       let busy = false;

@@ -22,8 +22,10 @@ export interface UnusualBackend {
   readonly name: string;
   readonly why: string;
   readonly create: () => Backend;
-  /** Whether golden files and large activations, too, could tell it from the others. */
+  /** Whether golden files and adversarial inputs could tell it from the others. Default false. */
   readonly inValues?: boolean;
+  /** Whether large activations could. Default false. */
+  readonly atAnySize?: boolean;
 }
 
 /** Resolves in the next microtask, in the next turn, or a millisecond later. */
@@ -423,12 +425,14 @@ export const unusualBackends: readonly UnusualBackend[] = [
     name: 'a small limit',
     why: 'holds 5,000 elements, and refuses more wherever it is asked',
     inValues: true,
+    atAnySize: true,
     create: () => createRightBackend({ limit: 5000 }),
   },
   {
     name: 'other bits each time',
     why: 'says that it is not deterministic: last places differ from call to call, as of sums in another order each time',
     inValues: true,
+    atAnySize: true,
     create() {
       const random = generator();
       const right = createRightBackend();

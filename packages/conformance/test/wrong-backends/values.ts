@@ -36,6 +36,7 @@ const inferred = (given: typeof x) => async (backend: Backend) =>
 export const values: readonly WrongBackend[] = [
   {
     name: 'NaN in dy reaches the next channel',
+    caughtBy: 'NaN stays in its channel [host, rows, small]',
     why: 'dbeta of the channel after one with NaN is NaN',
     spoil: (right) =>
       onHost(right, () => ({
@@ -50,6 +51,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'NaN in dy reaches its row',
+    caughtBy: 'NaN stays in its channel [host, rows, small]',
     why: 'dx of a row with NaN in dy is NaN in all channels, as if it were multiplied by a matrix',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -65,6 +67,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'infinity in dy reaches all channels',
+    caughtBy: 'Infinity stays in its channel [host, rows, small]',
     why: 'an infinite dbeta makes every dgamma NaN',
     spoil: (right) =>
       onHost(right, () => ({
@@ -78,6 +81,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'NaN in dy counts as 0',
+    caughtBy: 'NaN stays in its channel [host, rows, small]',
     why: 'sums of dy leave NaN out',
     spoil: (right) =>
       onHost(right, () => ({
@@ -92,6 +96,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'NaN in x reaches the channel before',
+    caughtBy: 'NaN stays in its channel [host, rows, small]',
     why: 'y of the channel before one with NaN is NaN, in training without running statistics',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -107,6 +112,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'NaN in x reaches its channel in inference',
+    caughtBy: 'NaN stays in its channel [host, rows, small]',
     why: 'y of inference is NaN in all of a channel that has one',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -122,6 +128,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'NaN in x is beta',
+    caughtBy: 'NaN stays in its channel [host, rows, small]',
     why: 'y of inference is beta where x is NaN',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -136,6 +143,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'infinity in x is the largest number',
+    caughtBy: 'Infinity stays in its channel [host, rows, small]',
     why: 'y of inference is finite where x is infinite',
     spoil: (right) =>
       onHost(right, () => ({
@@ -149,7 +157,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'NaN in gamma reaches all channels',
-    beyond: 'not asked yet',
+    caughtBy: 'a parameter that is NaN stays in its channel [host, rows, small]',
     why: 'with NaN in gamma every y is NaN',
     spoil: (right) =>
       onHost(right, () => ({
@@ -167,6 +175,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'small numbers are zero',
+    caughtBy: 'values around ±1e+30',
     why: 'elements of dx below 1e-30 are 0',
     spoil: (right) =>
       onHost(right, () => ({
@@ -185,7 +194,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'denormals are zero',
-    beyond: 'not asked yet',
+    beyond: 'what is smaller than the smallest normal number may be lost: docs/numerics.md',
     why: 'elements of y of float64 that are not normal numbers are 0',
     spoil: (right) =>
       onHost(right, () => ({
@@ -205,6 +214,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'y of a constant channel',
+    caughtBy: 'host arrays, every call awaited',
     why: 'y is not exactly beta where the variance is 0',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -222,6 +232,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'the variance as a difference',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'variance = mean(x²) − mean²: wrong where the mean is large',
     spoil: (right) =>
       normalizedBy(right, ({ mean, variance }) => ({
@@ -234,12 +245,14 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'the mean in float32',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'normalises with a mean that was rounded to float32: wrong where the deviation is small beside it',
     spoil: (right) => normalizedBy(right, ({ mean, variance }) => ({ mean: mean.map(Math.fround), variance })),
     program: untracked(mapped((value) => 1000.1 + value / 1000)),
   },
   {
     name: 'a variance below 1e-9 is zero',
+    caughtBy: 'host arrays, every call awaited',
     why: 'a channel whose variance is small counts as constant',
     spoil: (right) =>
       normalizedBy(right, ({ mean, variance }) => ({
@@ -254,6 +267,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'epsilon outside of the root',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: '1 / (√variance + epsilon), which shows where the variance is small',
     spoil: (right) =>
       normalizedBy(right, ({ mean, variance }) => ({
@@ -264,6 +278,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'large squares',
+    caughtBy: 'Infinity stays in its channel [host, rows, small]',
     why: 'a batch with values beyond 2^64 is refused: their squares are infinite in float32',
     spoil: (right) =>
       onHost(right, () => ({
@@ -280,6 +295,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'outliers are cut',
+    caughtBy: 'Infinity stays in its channel [host, rows, small]',
     why: 'xHat is cut at ±4',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -305,6 +321,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'float64 is read as float32',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'x of float64 is rounded to float32 before it is normalised',
     spoil: (right) =>
       onHost(right, () => ({
@@ -322,6 +339,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'x in 16 bits',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'x is kept for backward in 11 bits of precision: dx is wrong in the fourth digit',
     spoil: (right) =>
       onHost(right, () => ({
@@ -337,6 +355,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'dbeta in float32',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'dbeta is rounded to float32, though execution says float64',
     spoil: (right) =>
       onHost(right, () => ({
@@ -351,6 +370,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'a mean of dy that is small',
+    caughtBy: 'host arrays, every call awaited',
     why: 'dx leaves mean(dy) out where it is below a hundredth',
     spoil: (right) =>
       withKernels(right, (kernels, { extent: { outer, channels, inner } }) => ({
@@ -377,6 +397,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'NaN is taken in',
+    caughtBy: 'a batch that is not finite changes nothing [host, rows, small]',
     why: 'requireFinite is ignored: NaN poisons nothing, since it is answered as 0',
     spoil: (right) =>
       onHost(right, () => ({
@@ -395,7 +416,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'a variance that overflows is taken in',
-    beyond: 'not asked yet',
+    caughtBy: 'a batch that is not finite changes nothing [host, rows, small]',
     why: 'requireFinite looks at the mean alone: y is written though the variance is infinite',
     spoil: (right) =>
       onHost(right, () => ({
@@ -411,6 +432,7 @@ export const values: readonly WrongBackend[] = [
   },
   {
     name: 'NaN beyond the first channel is taken in',
+    caughtBy: 'a batch that is not finite changes nothing [host, rows, small]',
     why: 'requireFinite looks at channel 0 alone: y is written though another is NaN',
     spoil: (right) =>
       onHost(right, ({ extent: { channels, inner } }) => ({
@@ -427,5 +449,61 @@ export const values: readonly WrongBackend[] = [
       const out = { data: new Float32Array(32).fill(7), shape };
       return [await codeOf(() => layer.forward(withValue(Number.NaN), { out })), out];
     },
+  },
+  {
+    name: 'epsilon is 1e-5 at least',
+    caughtBy: 'host arrays, every call awaited',
+    why: 'a smaller epsilon is raised to 1e-5',
+    spoil: (right) =>
+      onHost(right, () => ({ forward: (input, next) => next({ ...input, epsilon: Math.max(input.epsilon, 1e-5) }) })),
+    program: (backend) =>
+      step(
+        layerOf(backend, 4, { epsilon: 1e-9 }),
+        mapped((value) => value / 300),
+      ),
+  },
+  {
+    name: 'small running variances are raised',
+    caughtBy: 'host arrays, every call awaited',
+    why: 'inference takes a variance below 1e-4 for 1e-4',
+    spoil: (right) =>
+      onHost(right, () => ({
+        inference: (input, next) => next({ ...input, variance: input.variance.map((value) => Math.max(value, 1e-4)) }),
+      })),
+    async program(backend) {
+      const layer = layerOf(backend, 4, { momentum: 0 });
+      await layer.forward(mapped((value) => value / 1000));
+      return (await layer.forward(x, { training: false })).data;
+    },
+  },
+  {
+    name: 'gamma of ones has no beta',
+    caughtBy: 'host arrays, every call awaited',
+    why: 'gamma of ones is taken for a layer without affine parameters: beta is left out',
+    spoil: (right) =>
+      onHost(right, () => ({
+        forward: (input, next) =>
+          next(input.gamma.every((value) => value === 1) ? { ...input, beta: input.beta.slice().fill(0) } : input),
+      })),
+    async program(backend) {
+      const layer = layerOf(backend, 4);
+      layer.gamma.fill(1);
+      return step(layer, x);
+    },
+  },
+  {
+    name: 'a gradient of one element',
+    caughtBy: 'host arrays, every call awaited',
+    why: 'dgamma is 0 when one element of dy is not 0, and all others are',
+    spoil: (right) =>
+      onHost(right, () => ({
+        backward(input, next) {
+          const isSparse = input.dy.filter((value) => value !== 0).length === 1;
+          const output = next(input);
+          if (isSparse) output.dgamma.fill(0);
+          return output;
+        },
+      })),
+    program: withGradient({ data: x.data.slice().fill(0).fill(1, 5, 6), shape }),
   },
 ];

@@ -43,12 +43,14 @@ async function stepInViews(backend: Parameters<typeof layerOf>[0]): Promise<unkn
 export const views: readonly WrongBackend[] = [
   {
     name: 'byteOffset of x ignored',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'reads x from the beginning of its buffer',
     spoil: (right) => onHost(right, () => ({ forward: (input, next) => next({ ...input, x: fromStart(input.x) }) })),
     program: stepInViews,
   },
   {
     name: 'byteOffset of x ignored by backward',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'the saved forward has the buffer of x, not its place in it',
     spoil: (right) =>
       onHost(right, () => ({
@@ -62,12 +64,14 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'byteOffset of dy ignored',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'reads dy from the beginning of its buffer',
     spoil: (right) => onHost(right, () => ({ backward: (input, next) => next({ ...input, dy: fromStart(input.dy) }) })),
     program: stepInViews,
   },
   {
     name: 'byteOffset of y ignored',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'writes y to the beginning of its buffer',
     spoil: (right) =>
       onHost(right, () => ({ forward: (input, next) => next({ ...input, y: given(input.y, fromStart) }) })),
@@ -75,6 +79,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'byteOffset of dx ignored',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'writes dx to the beginning of its buffer',
     spoil: (right) =>
       onHost(right, () => ({ backward: (input, next) => next({ ...input, dx: given(input.dx, fromStart) }) })),
@@ -82,6 +87,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'byteOffset of dbeta ignored',
+    caughtBy: 'out receives the results [host, rows, small]',
     why: 'writes dbeta to the beginning of its buffer',
     spoil: (right) =>
       onHost(right, () => ({ backward: (input, next) => next({ ...input, dbeta: given(input.dbeta, fromStart) }) })),
@@ -89,6 +95,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'byteOffset in 16 bits',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'x that begins 65,536 bytes or more after its buffer does is read from somewhere else',
     spoil: (right) =>
       onHost(right, () => ({
@@ -98,6 +105,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'y in whole vectors of four',
+    caughtBy: 'out receives the results [host, rows, small]',
     why: 'writes up to three elements past the end of y',
     spoil: (right) =>
       onHost(right, () => ({
@@ -111,6 +119,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'y of inference in whole vectors of two',
+    caughtBy: 'host arrays, every call awaited',
     why: 'writes one element past the end of y, in inference, when it has an odd number of elements',
     spoil: (right) =>
       onHost(right, () => ({
@@ -124,6 +133,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'dx in whole vectors of four',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'writes up to three elements past the end of dx',
     spoil: (right) =>
       onHost(right, () => ({
@@ -137,6 +147,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'dgamma in pairs',
+    caughtBy: 'host arrays, every call awaited',
     why: 'writes one element past the end of dgamma when channels are odd',
     spoil: (right) =>
       onHost(right, () => ({
@@ -150,6 +161,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'an element before y',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'writes the element in front of y, where its buffer has one',
     spoil: (right) =>
       onHost(right, () => ({
@@ -164,6 +176,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'x padded where it lies',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'writes zeros behind x, up to a whole vector of four, before it reads it',
     spoil: (right) =>
       onHost(right, () => ({
@@ -176,6 +189,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'y at an address of whole vectors',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'writes y up to 12 bytes too early when it does not begin at a multiple of 16 bytes',
     spoil: (right) =>
       onHost(right, () => ({
@@ -186,6 +200,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'in place from the beginning',
+    caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'inference in place on a part of a buffer takes its values from the beginning of the buffer',
     spoil: (right) =>
       onHost(right, () => ({
@@ -199,6 +214,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'one buffer is in place',
+    caughtBy: 'out receives the results [host, rows, small]',
     why: 'x and out in one buffer, at different places, are taken for the same array: x is overwritten',
     spoil: (right) =>
       onHost(right, () => ({
@@ -218,6 +234,7 @@ export const views: readonly WrongBackend[] = [
   },
   {
     name: 'dgamma and dbeta side by side',
+    caughtBy: 'out receives the results [host, rows, small]',
     why: 'writes dbeta behind dgamma when both lie in one buffer, wherever it was to go',
     spoil: (right) =>
       onHost(right, () => ({

@@ -6,6 +6,8 @@ export interface WrongBackend {
   readonly name: string;
   /** What it does wrong, and when. */
   readonly why: string;
+  /** The name of a case of the kit that catches it; of one that is not caught, `beyond`. */
+  readonly caughtBy?: string;
   /** Why the kit does not catch it. */
   readonly beyond?: string;
   /** Another right backend than the usual one. */

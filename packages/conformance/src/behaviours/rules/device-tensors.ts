@@ -25,11 +25,16 @@ export const deviceTensorRules: readonly Rule[] = [
       // The same extent in another rank: what comes out has the shape of what went in.
       const deeper = [...scene.shape, 1];
       const yDeeper = (await scene.forward(layer, await scene.put(x, deeper))) as DeviceTensor;
+      const longer = new (x.constructor as Float32ArrayConstructor)(x.length + 8);
+      longer.set(x);
+      const beginning = await scene.backend.upload({ data: longer.subarray(0, x.length), shape: scene.shape });
+      scene.memory.own(beginning);
       const view = tensor.view?.();
       const checks = view ? viewChecks(tensor, view, x) : [];
       return [
         identical('read', first, x),
         identical('read again', second, x),
+        identical('read of the beginning of a longer array', await scene.memory.read(beginning), x),
         identical('y, read while dx is', both, await scene.memory.read(y)),
         identical('dx, read while y is', bothDx, await scene.memory.read(dx)),
         outcome(
@@ -74,6 +79,11 @@ export const deviceTensorRules: readonly Rule[] = [
       putX.dispose();
       putX.dispose();
       if (putX.view) checks.push(await refuses('view of what is disposed', 'DISPOSED', () => putX.view!()));
+      const [first, second] = [(await scene.put(x)) as DeviceTensor, (await scene.put(dy)) as DeviceTensor];
+      checks.push(
+        identical('of two tensors after that, the first', await scene.memory.read(first), x),
+        identical('of two tensors after that, the second', await scene.memory.read(second), dy),
+      );
       checks.push(identical('y of inference when x is gone', await scene.memory.read(inference), wantInference));
       checks.push(
         outcome(
