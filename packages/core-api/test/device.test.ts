@@ -93,6 +93,17 @@ describe('batches that wait on the device', () => {
     await expect(layer.settle()).resolves.toBeUndefined();
   });
 
+  it('are averaged in before a batch on the host that comes after them', async () => {
+    const { layer, backend } = newLayer();
+    const { layer: inTurn } = newLayer();
+    const batches = [filled([4, C], 5), filled([4, C], 6), filled([4, C], 7)] as const;
+    await layer.forward(backend.upload(batches[0]));
+    await layer.forward(batches[1]);
+    await layer.forward(backend.upload(batches[2]));
+    for (const batch of batches) await inTurn.forward(batch);
+    expect(await layer.state()).toEqual(await inTurn.state());
+  });
+
   it('are forgotten by loadState(), which comes after them', async () => {
     const { layer, backend } = newLayer();
     const state = await layer.state();

@@ -160,7 +160,10 @@ describe('a layer without affine parameters', () => {
     const { dgamma, dbeta, dx } = await layer.backward(dy);
     expect([dgamma.length, dbeta.length, dx.data.length]).toEqual([0, 0, 12]);
     const out = { dgamma: new Float64Array(0), dbeta: new Float64Array(0) };
-    expect(await layer.backward(dy, { out })).toMatchObject({ dx });
+    const gradients = await layer.backward(dy, { out });
+    expect(gradients).toMatchObject({ dx });
+    expect(gradients.dgamma).toBe(out.dgamma);
+    expect(gradients.dbeta).toBe(out.dbeta);
   });
 });
 
