@@ -31,6 +31,25 @@ export const shapesOf: Readonly<Record<Layout, Readonly<Record<SizeClass, readon
 /** On either side of powers of two, and exactly. */
 const around = (size: number): number[] => [size - 1, size, size + 1];
 
+/** As networks have them: many channels, round numbers of them, images of 7² and 14² places, one row. */
+const usual: Readonly<Record<Layout, readonly (readonly number[])[]>> = {
+  rows: [
+    [1, 1000],
+    [1, 2048],
+    [2, 768],
+    [33, 1024],
+    [300, 256],
+    [1030, 64],
+  ],
+  runs: [
+    [1, 192, 3],
+    [2, 512, 49],
+    [2, 256, 64],
+    [8, 64, 196],
+    [33, 128, 5],
+  ],
+};
+
 /**
  * More shapes for what is computed: elements around 2^16 to 2^20, rows, channels and runs around 2^14 to 2^16. (Those around smaller
  * powers are adversarial cases.)
@@ -38,11 +57,14 @@ const around = (size: number): number[] => [size - 1, size, size + 1];
 export const straddling: Readonly<Record<Layout, Readonly<Record<SizeClass, readonly (readonly number[])[]>>>> = {
   rows: {
     small: [],
-    blocks: [...around(2 ** 14), ...around(2 ** 15)].flatMap((n) => [
-      [n, 2],
-      [2, n],
-    ]),
-    elements: [...around(2 ** 12), 2 ** 14, 2 ** 16].map((n) => [n, 16]),
+    blocks: [
+      ...usual.rows,
+      ...[...around(2 ** 14), ...around(2 ** 15)].flatMap((n) => [
+        [n, 2],
+        [2, n],
+      ]),
+    ],
+    elements: [...around(2 ** 12), 2 ** 14, 2 ** 16, 2 ** 16 + 1].map((n) => [n, 16]),
     'rows or channels': around(2 ** 16).flatMap((n) => [
       [n, 1],
       [n, 2],
@@ -51,11 +73,14 @@ export const straddling: Readonly<Record<Layout, Readonly<Record<SizeClass, read
   },
   runs: {
     small: [],
-    blocks: [...around(2 ** 14), ...around(2 ** 15)].flatMap((n) => [
-      [n, 2, 2],
-      [1, n, 2],
-      [1, 2, n],
-    ]),
+    blocks: [
+      ...usual.runs,
+      ...[...around(2 ** 14), ...around(2 ** 15)].flatMap((n) => [
+        [n, 2, 2],
+        [1, n, 2],
+        [1, 2, n],
+      ]),
+    ],
     elements: [...around(2 ** 12), 2 ** 16 + 1].map((n) => [4, 4, n]),
     'rows or channels': [2 ** 16, 2 ** 16 + 1].flatMap((n) => [
       [n, 2, 2],

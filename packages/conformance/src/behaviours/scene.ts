@@ -67,6 +67,7 @@ export class Scene {
   readonly other: readonly number[];
   readonly memory: ActivationMemory;
   readonly #layers: BatchNorm[] = [];
+  #identity: BatchNorm | undefined;
   readonly #batches = new Map<string, Batch>();
 
   constructor({ backend, dtype, create }: Subject, kind: MemoryKind, { shape, other }: Shapes) {
@@ -112,6 +113,16 @@ export class Scene {
   /** An activation for results, full of something else. */
   junk(value: number = Number.NaN, shape: readonly number[] = this.shape): Promise<Activation> {
     return this.put(allocate(this.dtype, product(shape)).fill(value), shape);
+  }
+
+  /** Other elements in the same activation. On the device a layer writes them that changes nothing: 1/√(1 + epsilon) is 1. */
+  async refill(activation: Activation, values: FloatArray): Promise<void> {
+    if ('data' in activation) {
+      activation.data.set(values);
+      return;
+    }
+    this.#identity ??= this.layer({ affine: false, epsilon: 1e-30 });
+    await forward(this.#identity, await this.put(values), { training: false, out: activation });
   }
 
   /** A forward whose result is freed with the scene. */

@@ -19,6 +19,7 @@ const shapes = [
   [2, 5, 523],
   [5, 300],
   [2, 130, 3],
+  [1027, 67],
 ];
 
 const names = ['dx', 'dgamma', 'dbeta'] as const;

@@ -19,7 +19,7 @@ interface Chunk {
   readonly regions: Region[];
 }
 
-/** Allocates arrays side by side, never at the beginning of their buffer, at changing alignments. */
+/** Allocates arrays side by side, never at the beginning of their buffer, at changing alignments; now and then the buffer ends with one. */
 export class GuardedBuffer {
   readonly #chunks: Chunk[] = [];
   #allocated = 0;
@@ -34,9 +34,13 @@ export class GuardedBuffer {
   /** `length` elements that are NaN. */
   allocate(dtype: Dtype, length: number): FloatArray {
     const size = dtype === 'float64' ? 8 : 4;
-    const { bytes, regions } = this.#chunkFor(length * size + 2 * guardBytes);
+    const count = this.#allocated++;
     // An odd number of elements behind the neighbour's guard zone: vectors of an engine are not aligned.
-    const skip = ((this.#allocated++ % 4) * 2 + 1) * size;
+    const skip = ((count % 4) * 2 + 1) * size;
+    const { bytes, regions } =
+      count % 5 === 4
+        ? this.#chunkThatEnds(guardBytes - 8 * size + skip + length * size)
+        : this.#chunkFor(length * size + 2 * guardBytes);
     const begin = Math.ceil((this.#end(regions) + guardBytes - 8 * size) / size) * size + skip;
     regions.push({ begin, end: begin + length * size });
     const Elements = dtype === 'float64' ? Float64Array : Float32Array;
@@ -65,6 +69,14 @@ export class GuardedBuffer {
     if (last && this.#end(last.regions) + size <= last.bytes.length) return last;
     const chunk = { bytes: new Uint8Array(Math.max(chunkBytes, firstByte + size)).fill(guard), regions: [] };
     this.#chunks.push(chunk);
+    return chunk;
+  }
+
+  /** A buffer for one array, which ends with it. */
+  #chunkThatEnds(size: number): Chunk {
+    const chunk = { bytes: new Uint8Array(firstByte + size).fill(guard), regions: [] };
+    // The last one stays the one that others go into.
+    this.#chunks.unshift(chunk);
     return chunk;
   }
 }

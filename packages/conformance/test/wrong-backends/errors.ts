@@ -505,7 +505,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'the second layer',
-    caughtBy: 'a dozen layers on one backend [host, rows, small]',
+    caughtBy: 'three dozen layers on one backend [host, rows, small]',
     why: 'serves one layer: kernels that are prepared while others are there fail',
     spoil(right) {
       let alive = 0;
@@ -527,7 +527,7 @@ export const errors: readonly WrongBackend[] = [
   },
   {
     name: 'the eleventh forward that is alive',
-    caughtBy: 'a dozen layers on one backend [host, rows, small]',
+    caughtBy: 'three dozen layers on one backend [host, rows, small]',
     why: 'there is room for ten forwards: y of the eleventh in inference, of as many layers, is that of the tenth',
     spoil(right) {
       let alive = 0;

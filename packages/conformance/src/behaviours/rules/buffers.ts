@@ -94,9 +94,38 @@ export const bufferRules: readonly Rule[] = [
     },
   },
   {
+    name: 'the same buffers hold something else each time',
+    why: 'x and dy are filled with the next batch, and so are the buffers for results; nothing is known by its buffer',
+    check: async (scene) => {
+      const [layer, fresh] = [scene.layer({ momentum: 0 }), scene.layer({ momentum: 0 })];
+      const buffers = [
+        await scene.put(scene.batch(1).x),
+        await scene.put(scene.batch(1).dy),
+        await scene.junk(),
+      ] as const;
+      const [x, dy, y] = buffers;
+      const checks: Check[] = [];
+      for (const [n, training] of [true, true, false, false].entries()) {
+        const batch = scene.batch(n + 1);
+        const what = `${training ? 'training' : 'inference'} ${n + 1}`;
+        await scene.refill(x, batch.x);
+        await scene.refill(dy, batch.dy);
+        const want = await scene.step(fresh, batch, { training });
+        await scene.forward(layer, x, { training, out: y });
+        checks.push(
+          identical(`${what}: y`, await scene.memory.read(y), want.y),
+          ...same(what, await scene.read(await scene.backward(layer, dy)), without(want)),
+        );
+        // What a caller does with results is nothing to the next ones.
+        await scene.refill(y, batch.x);
+      }
+      return checks;
+    },
+  },
+  {
     name: 'results are the caller’s',
     why: 'no later call changes them: of the same layer, of another one, of another size; nor does dispose()',
-    check: async (scene) => {
+    check: async (scene, { size }) => {
       const layer = scene.layer();
       const { x, dy } = scene.batch(1);
       const results: [string, Parameters<Scene['memory']['read']>[0]][] = [];
@@ -109,7 +138,7 @@ export const bufferRules: readonly Rule[] = [
       const before = await Promise.all(results.map(([, result]) => scene.memory.read(result)));
       const another = scene.layer();
       // Several, because memory may take turns.
-      for (const n of [2, 5, 6]) {
+      for (const n of size === 'small' ? Array.from({ length: 20 }, (_, n) => n + 5) : [2, 5, 6]) {
         for (const training of [true, false]) await scene.step(layer, scene.batch(n), { training });
       }
       for (const training of [true, false]) {

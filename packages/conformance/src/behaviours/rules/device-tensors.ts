@@ -48,6 +48,31 @@ export const deviceTensorRules: readonly Rule[] = [
     },
   },
   {
+    name: 'what is on the device is counted',
+    why: 'allocatedBytes() is how a leak on the device is seen: a tensor adds its bytes, and takes them with it',
+    exempt: (cell, { backend }) =>
+      cell.memory === 'host'
+        ? 'it is about device tensors'
+        : backend.allocatedBytes
+          ? undefined
+          : 'the backend does not say how much it has allocated',
+    check: async (scene) => {
+      const { backend, shape } = scene;
+      const { x } = scene.batch(1);
+      const allocated = () => backend.allocatedBytes!();
+      const before = allocated();
+      const tensors = [await backend.upload({ data: x, shape }), await backend.upload({ data: x, shape })];
+      const grown = allocated() - before;
+      for (const tensor of tensors) tensor.dispose();
+      const left = allocated() - before;
+      const least = tensors.length * x.byteLength;
+      return [
+        outcome('two tensors', grown >= least, `: received ${grown} more bytes, expected ${least} or more`),
+        outcome('disposed', left === 0, `: received ${left} more bytes than before, expected none`),
+      ];
+    },
+  },
+  {
     name: 'a tensor lives until it is disposed, and no other with it',
     why: 'inputs and results are freed one by one, in any order',
     exempt,

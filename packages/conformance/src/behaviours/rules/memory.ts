@@ -41,6 +41,9 @@ export const memoryRules: readonly Rule[] = [
         const gradients = await backward(layer, putDy, {});
         for (const result of [fresh, gradients.dx]) if ('dispose' in result) (result as DeviceTensor).dispose();
         release(gradients, scene);
+        release(await backward(layer, dx, { dx }), scene);
+        await forward(layer, y, { training: false, out: y });
+        if ('read' in y) await y.read();
         // Arrays that are the caller's, and that nobody sees again.
         if (scene.memory.kind === 'host') {
           const own = () => ({ data: (y as Tensor).data.slice(), shape: scene.shape });
@@ -76,14 +79,22 @@ export const memoryRules: readonly Rule[] = [
   },
   {
     name: 'tensors that are disposed leave nothing behind',
-    why: 'a batch is uploaded for each step',
+    why: 'a batch is uploaded for each step, and one that is refused is none',
     slow: true,
     exempt: (cell, subject) => (cell.memory === 'host' ? 'it is about device tensors' : exempt(cell, subject)),
     check: async (scene) => {
       const { backend, shape } = scene;
       const data = scene.batch(1).x;
       const upload = async () => (await backend.upload({ data, shape })).dispose();
-      return [await leavesNothing(scene, 'upload', upload)];
+      const tooShort = { data: data.subarray(1), shape };
+      return [
+        await leavesNothing(scene, 'upload', upload),
+        await leavesNothing(scene, 'an upload that is refused', async () => {
+          await Promise.resolve(tooShort)
+            .then((one) => backend.upload(one))
+            .catch(() => undefined);
+        }),
+      ];
     },
   },
   {

@@ -2,7 +2,7 @@
 import type { FloatArray } from '@batchnorm/core-api';
 import { identical } from '../../compare.js';
 import type { Cell, Check } from '../../conformance-case.js';
-import type { Rule } from '../rule.js';
+import { notLarge, type Rule } from '../rule.js';
 import { type Results, same } from '../scene.js';
 
 /** gpu.js makes a WebAssembly memory for each of its kernels, and a page gets no more than some dozens. */
@@ -39,11 +39,11 @@ export const orderRules: readonly Rule[] = [
     },
   },
   {
-    name: 'a dozen layers on one backend',
-    why: 'a network has many: all forwards, then all backwards, from the last to the first',
+    name: 'three dozen layers on one backend',
+    why: 'a network has many: all forwards, then all backwards, from the last to the first; then all of them at once',
     exempt: (cell) => needsManyKernels(cell),
     check: async (scene) => {
-      const batches = Array.from({ length: 12 }, (_, n) => scene.batch(n));
+      const batches = Array.from({ length: 36 }, (_, n) => scene.batch(n));
       const want: (Results & { readonly inference: FloatArray })[] = [];
       for (const batch of batches) {
         const alone = scene.layer();
@@ -62,6 +62,28 @@ export const orderRules: readonly Rule[] = [
       for (const [n, layer] of layers.entries()) {
         const y = await scene.y(layer, batches[n]!.x, { training: false });
         checks.push(identical(`inference of layer ${n}`, y, want[n]!.inference));
+      }
+      const atOnce = await Promise.all(layers.map((layer, n) => scene.step(layer, batches[n]!)));
+      for (const [n, step] of atOnce.entries()) {
+        checks.push(...same(`layer ${n}, all at once`, step, want[n]!));
+      }
+      return checks;
+    },
+  },
+  {
+    name: 'a backward comes long after its forward',
+    why: 'forty steps of another layer lie between them, and what was saved is as it was',
+    exempt: notLarge('other rules have calls between them at these sizes'),
+    check: async (scene) => {
+      const batch = scene.batch(1);
+      const checks: Check[] = [];
+      for (const training of [true, false]) {
+        const [layer, other] = [scene.layer(), scene.layer()];
+        const want = await scene.step(scene.layer(), batch, { training });
+        const y = await scene.y(layer, batch.x, { training });
+        for (let n = 0; n < 40; n++) await scene.step(other, scene.batch(2 + (n % 5)), { training: n % 3 > 0 });
+        const mode = training ? 'training' : 'inference';
+        checks.push(identical(`${mode}: y`, y, want.y), ...same(mode, await scene.gradients(layer, batch.dy), want));
       }
       return checks;
     },
