@@ -108,10 +108,21 @@ const parameters: Problem[] = [
   { name: 'gamma 0', why: 'y is beta, dx is 0, dgamma is not', gamma: () => 0 },
   { name: 'gamma 1e6', why: 'errors scale with gamma, no more', gamma: () => 1e6 },
   { name: 'gamma −2, beta 1e4', why: 'beta takes up digits of y', gamma: () => -2, beta: () => 1e4 },
+  { name: 'gamma 1e-25', why: 'dgamma does not depend on gamma', gamma: () => 1e-25 },
+  { name: 'beta 1e8', why: 'beta is no more than added', beta: () => 1e8 },
+  { name: 'dy around 1e-33', why: 'small gradients are no zeros', dy: (random: Random) => 1e-33 * normal(random) },
+  { name: 'dy around 1e27', why: 'nor are large ones infinite', dy: (random: Random) => 1e27 * normal(random) },
   { name: 'dy 0', why: 'all gradients are 0', dy: () => 0 },
   { name: 'dy constant', why: 'the mean of dy takes all of dx away', dy: () => 3 },
   { name: 'dy = x', why: 'xHat takes all of dx away, but for epsilon', x: wave, dy: wave },
   { name: 'epsilon 1', why: 'epsilon stands inside the root, once', options: { epsilon: 1 } },
+  { name: 'epsilon 16', why: 'it may be larger than the variance', options: { epsilon: 16 } },
+  {
+    name: 'epsilon 1e-13 and deviations of 1e-7',
+    why: 'it may be as small as the variance',
+    options: { epsilon: 1e-13 },
+    x: (random: Random) => 1e-7 * normal(random),
+  },
   { name: 'no affine parameters', why: 'y = xHat', options: { affine: false } },
 ].map((problem) => ({ shape: [33, 5], x: around(2, 3), ...problem }));
 
@@ -145,6 +156,16 @@ const given: Problem[] = [
   x: (random: Random, _j: number, c: number) => c + 2 * normal(random),
   ...problem,
 }));
+
+/** Identifiers and times are numbers of this size. */
+const farGiven: Problem = {
+  name: 'inference alone, around a running mean of 1e12',
+  why: 'the mean is taken away before anything is scaled',
+  shape: [6, 3, 4],
+  steps: 0,
+  running: { mean: () => 1e12, variance: () => 1e20 },
+  x: around(1e12, 1e10),
+};
 
 const long: Problem = {
   name: '100,000 rows',
@@ -188,6 +209,7 @@ export const adversarialProblems: readonly Problem[] = [
   ...parameters,
   ...history,
   ...given,
+  farGiven,
   long,
   ...magnitudes,
 ];

@@ -47,6 +47,7 @@ const usual: Readonly<Record<Layout, readonly (readonly number[])[]>> = {
     [2, 256, 64],
     [8, 64, 196],
     [33, 128, 5],
+    [300, 3, 4],
   ],
 };
 

@@ -34,7 +34,7 @@ function layerOf(dtype: fc.Arbitrary<Dtype>): fc.Arbitrary<LayerSpec> {
       channels: fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 1, max: 9 }) }, fc.integer({ min: 10, max: 40 })),
       shapes: arbitraryShapes,
       momentum: fc.constantFrom(0.9, 0.5, 0, 1, 'cumulative' as const),
-      epsilon: fc.constantFrom(1e-5, 1e-3, 1, 1e-8),
+      epsilon: fc.constantFrom(1e-5, 1e-3, 1, 1e-8, 20),
       affine: usually(true),
       trackRunningStatistics: usually(true),
       runningVariance: fc.constantFrom('population' as const, 'sample' as const),

@@ -1,5 +1,5 @@
 // Who owns which memory: inputs are the caller's, results too, and `out` receives them wherever it begins and whatever it held.
-import type { Gradients } from '@batchnorm/core-api';
+import type { FloatArray, Gradients } from '@batchnorm/core-api';
 import { identical, outcome } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
 import type { Vector } from '../../memory/activation-memory.js';
@@ -78,7 +78,7 @@ export const bufferRules: readonly Rule[] = [
   },
   {
     name: 'one array may be both inputs',
-    why: 'dy is x itself, as in the gradient of Σ y²/2 where y is x',
+    why: 'dy is x itself, or y, as in the gradient of Σ y²/2; and dx may lie over that',
     check: async (scene) => {
       const { x } = scene.batch(1);
       const checks: Check[] = [];
@@ -88,7 +88,14 @@ export const bufferRules: readonly Rule[] = [
         const both = await scene.put(x);
         await scene.forward(layer, both, { training });
         const got = await scene.read(await scene.backward(layer, both));
-        checks.push(...same(training ? 'training' : 'inference', got, without(want)));
+        const mode = training ? 'training' : 'inference';
+        checks.push(...same(`${mode}: dy is x`, got, without(want)));
+        const wantOfY = await scene.gradients(layer, want.y);
+        const y = await scene.forward(layer, await scene.put(x), { training });
+        checks.push(
+          ...same(`${mode}: dy is y`, await scene.read(await scene.backward(layer, y)), wantOfY),
+          ...same(`${mode}: dx over y`, await scene.read(await scene.backward(layer, y, { dx: y })), wantOfY),
+        );
       }
       return checks;
     },
@@ -105,8 +112,14 @@ export const bufferRules: readonly Rule[] = [
       ] as const;
       const [x, dy, y] = buffers;
       const checks: Check[] = [];
+      // The first, the middle and the last element stay: they are no sign of the others.
+      const withEnds = (values: FloatArray) => {
+        const copy = values.slice();
+        for (const k of [0, copy.length >> 1, copy.length - 1]) copy[k] = 1;
+        return copy;
+      };
       for (const [n, training] of [true, true, false, false].entries()) {
-        const batch = scene.batch(n + 1);
+        const batch = { x: withEnds(scene.batch(n + 1).x), dy: withEnds(scene.batch(n + 1).dy) };
         const what = `${training ? 'training' : 'inference'} ${n + 1}`;
         await scene.refill(x, batch.x);
         await scene.refill(dy, batch.dy);
@@ -116,6 +129,10 @@ export const bufferRules: readonly Rule[] = [
           identical(`${what}: y`, await scene.memory.read(y), want.y),
           ...same(what, await scene.read(await scene.backward(layer, dy)), without(want)),
         );
+        const other = withEnds(scene.batch(n + 5).dy);
+        await scene.refill(dy, other);
+        const again = await scene.read(await scene.backward(layer, dy));
+        checks.push(...same(`${what}, another dy`, again, await scene.gradients(fresh, other)));
         // What a caller does with results is nothing to the next ones.
         await scene.refill(y, batch.x);
       }
@@ -147,6 +164,7 @@ export const bufferRules: readonly Rule[] = [
       }
       await another.dispose();
       await layer.dispose();
+      for (const training of [true, false]) await scene.step(scene.layer(), scene.batch(6), { training });
       const after = await Promise.all(results.map(([, result]) => scene.memory.read(result)));
       return results.map(([what], n) => identical(what, after[n]!, before[n]!));
     },

@@ -1,10 +1,10 @@
 // Device tensors themselves: copies of what was uploaded, alive until they are disposed, and good for any call of their backend.
-import type { DeviceTensor, FloatArray } from '@batchnorm/core-api';
+import type { DeviceTensor, Gradients } from '@batchnorm/core-api';
 import { identical, outcome } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
 import { refuses } from '../../expect-refusal.js';
 import type { Rule } from '../rule.js';
-import type { Scene } from '../scene.js';
+import { backward, forward, type Scene, same } from '../scene.js';
 
 const exempt: Rule['exempt'] = ({ memory }) => (memory === 'host' ? 'it is about device tensors' : undefined);
 
@@ -29,20 +29,24 @@ export const deviceTensorRules: readonly Rule[] = [
       longer.set(x);
       const beginning = await scene.backend.upload({ data: longer.subarray(0, x.length), shape: scene.shape });
       scene.memory.own(beginning);
-      const view = tensor.view?.();
-      const checks = view ? viewChecks(tensor, view, x) : [];
+      const views = [tensor, y, dx].flatMap((one, n) => viewChecks(['what was uploaded', 'y', 'dx'][n]!, one));
+      // As it was given: a copy, whatever becomes of the tensor.
+      const kept = await dx.read();
+      const want = kept.slice();
+      await scene.refill(dx as DeviceTensor, x);
       return [
         identical('read', first, x),
         identical('read again', second, x),
         identical('read of the beginning of a longer array', await scene.memory.read(beginning), x),
         identical('y, read while dx is', both, await scene.memory.read(y)),
-        identical('dx, read while y is', bothDx, await scene.memory.read(dx)),
+        identical('dx, read while y is', bothDx, want),
         outcome(
           `y of [${deeper}]`,
           `${yDeeper.shape}` === `${deeper}`,
           `: received [${yDeeper.shape}], expected [${deeper}]`,
         ),
-        ...checks,
+        identical('what was read of dx, when dx is something else', kept, want),
+        ...views,
         ...Object.entries({ 'what was uploaded': tensor, y, dx }).flatMap(([what, one]) => describes(scene, what, one)),
       ];
     },
@@ -66,10 +70,31 @@ export const deviceTensorRules: readonly Rule[] = [
       for (const tensor of tensors) tensor.dispose();
       const left = allocated() - before;
       const least = tensors.length * x.byteLength;
-      return [
+      const checks = [
         outcome('two tensors', grown >= least, `: received ${grown} more bytes, expected ${least} or more`),
         outcome('disposed', left === 0, `: received ${left} more bytes than before, expected none`),
       ];
+      const layer = scene.layer();
+      const put = await scene.put(x);
+      for (const training of [true, false]) {
+        const y = (await forward(layer, put, { training })) as DeviceTensor;
+        const { dx, dgamma, dbeta } = (await backward(layer, put, {})) as unknown as Record<
+          keyof Gradients,
+          DeviceTensor
+        >;
+        for (const [name, result] of Object.entries({ y, dx })) {
+          const held = allocated();
+          result.dispose();
+          const freed = held - allocated();
+          const what = `${training ? 'training' : 'inference'} ${name}`;
+          checks.push(
+            outcome(what, freed >= x.byteLength, `: received ${freed} bytes freed, expected ${x.byteLength} or more`),
+            outcome(`${what} disposed`, result.disposed, ': received false, expected true'),
+          );
+        }
+        for (const vector of [dgamma, dbeta]) vector.dispose();
+      }
+      return checks;
     },
   },
   {
@@ -108,6 +133,8 @@ export const deviceTensorRules: readonly Rule[] = [
       checks.push(
         identical('of two tensors after that, the first', await scene.memory.read(first), x),
         identical('of two tensors after that, the second', await scene.memory.read(second), dy),
+        ...(await inAnyOrder(scene)),
+        ...(await disposedTwice(scene)),
       );
       checks.push(identical('y of inference when x is gone', await scene.memory.read(inference), wantInference));
       checks.push(
@@ -153,6 +180,7 @@ export const deviceTensorRules: readonly Rule[] = [
       ] as const) {
         (await scene.forward(layer, x)) as DeviceTensor;
         if (layer === settled) await settled.settle();
+        (x as DeviceTensor).view?.().fill(7);
         await scene.forward(overwriting, uploads[1]!, { out: x });
         (x as DeviceTensor).dispose();
       }
@@ -168,15 +196,53 @@ export const deviceTensorRules: readonly Rule[] = [
   },
 ];
 
+/** A dozen tensors, of which some are disposed, out of order, and others take their place. */
+async function inAnyOrder(scene: Scene): Promise<Check[]> {
+  const values = Array.from({ length: 12 }, (_, n) => scene.batch(n + 10).x);
+  const tensors: DeviceTensor[] = [];
+  for (const one of values) tensors.push((await scene.put(one)) as DeviceTensor);
+  const checks: Check[] = [];
+  for (const n of [7, 0, 11, 4, 5]) {
+    tensors[n]!.dispose();
+    for (const [k, tensor] of tensors.entries()) {
+      if (tensor.disposed) continue;
+      checks.push(identical(`tensor ${k} of 12, ${n} disposed`, await scene.memory.read(tensor), values[k]!));
+    }
+    tensors[n] = (await scene.put(values[n]!)) as DeviceTensor;
+  }
+  for (const [k, tensor] of tensors.entries()) {
+    checks.push(identical(`tensor ${k} of 12`, await scene.memory.read(tensor), values[k]!));
+  }
+  return checks;
+}
+
+/** Gradients whose dispose() is called again leave the next ones alone. */
+async function disposedTwice(scene: Scene): Promise<Check[]> {
+  const { x, dy } = scene.batch(1);
+  const layer = scene.layer();
+  const want = await scene.step(layer, { x, dy });
+  const all = (gradients: object) => Object.values(gradients) as DeviceTensor[];
+  const first = await scene.backward(layer, await scene.put(dy));
+  for (const one of all(first)) one.dispose();
+  const second = await scene.backward(layer, await scene.put(dy));
+  for (const one of all(first)) one.dispose();
+  const third = await scene.backward(layer, await scene.put(dy));
+  return [
+    ...same('gradients after a second dispose()', await scene.read(second), want),
+    ...same('the next gradients', await scene.read(third), want),
+  ];
+}
+
 /** A view is the tensor's own memory. */
-function viewChecks(tensor: DeviceTensor, view: FloatArray, x: FloatArray): Check[] {
-  const isX = identical('view()', view, x);
+function viewChecks(what: string, tensor: DeviceTensor): Check[] {
+  const view = tensor.view?.();
+  if (view === undefined) return [];
+  const [first] = view;
   view[0] = 12345;
   const seen = tensor.view!()[0];
-  view[0] = x[0]!;
+  view[0] = first!;
   return [
-    isX,
-    outcome('what is written to view()', seen === 12345, `: received ${seen}, expected 12345 in the tensor`),
+    outcome(`view() of ${what}`, seen === 12345, `: received ${seen}, expected 12345, which was written to another`),
   ];
 }
 

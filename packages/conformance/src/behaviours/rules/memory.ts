@@ -34,18 +34,27 @@ export const memoryRules: readonly Rule[] = [
       const layers = [scene.layer(), scene.layer({ trackRunningStatistics: false })];
       const { x, dy } = scene.batch(1);
       const [putX, putDy, y, dx] = [await scene.put(x), await scene.put(dy), await scene.junk(), await scene.junk()];
+      const onHost = scene.memory.kind === 'host';
+      const vectors = onHost && {
+        dgamma: scene.memory.vector(scene.channels),
+        dbeta: scene.memory.vector(scene.channels),
+      };
       const step = async (layer: BatchNorm, training: boolean) => {
         await forward(layer, putX, { training, out: y });
-        release(await backward(layer, putDy, { dx }), scene);
+        // As in a network, another layer comes between the two.
+        await forward(layers.find((other) => other !== layer)!, putX, { training, out: y });
+        release(await backward(layer, putDy, { dx, ...vectors }), scene);
         const fresh = await forward(layer, putX, { training });
         const gradients = await backward(layer, putDy, {});
         for (const result of [fresh, gradients.dx]) if ('dispose' in result) (result as DeviceTensor).dispose();
         release(gradients, scene);
-        release(await backward(layer, dx, { dx }), scene);
+        const more = await backward(layer, dx, { dx });
+        if ('read' in y) await Promise.all([y.read(), (more.dgamma as unknown as DeviceTensor).read()]);
+        if ('view' in y) y.view!();
+        release(more, scene);
         await forward(layer, y, { training: false, out: y });
-        if ('read' in y) await y.read();
         // Arrays that are the caller's, and that nobody sees again.
-        if (scene.memory.kind === 'host') {
+        if (onHost) {
           const own = () => ({ data: (y as Tensor).data.slice(), shape: scene.shape });
           await forward(layer, putX, { training, out: own() });
           await backward(layer, putDy, { dx: own() });
@@ -121,8 +130,8 @@ export const memoryRules: readonly Rule[] = [
     exempt,
     check: async (scene) => {
       const layer = scene.layer();
-      const [rows, ...rest] = scene.shape as [number, ...number[]];
-      const sizes = Array.from({ length: 10 }, (_, n) => [rows + n, ...rest]);
+      const [rows, channels, ...runs] = scene.shape as [number, number, ...number[]];
+      const sizes = Array.from({ length: 10 }, (_, n) => [rows + n, channels, ...runs.map((inner) => inner + (n % 4))]);
       const batches: Activation[] = [];
       for (const shape of sizes) batches.push(await scene.put(scene.batch(1, shape).x, shape));
       const epoch = async () => {

@@ -123,8 +123,11 @@ export const orderRules: readonly Rule[] = [
           const want = await scene.step(fresh, batch, { shape });
           await fresh.dispose();
           checks.push(...same(`turn ${turn}, [${shape}]`, await scene.step(layer, batch, { shape }), want));
-          await scene.y(settling, batch.x, { shape });
-          await settling.settle();
+          for (let again = 0; again < 2; again++) await scene.y(layer, batch.x, { shape });
+          for (let each = 0; each < 3; each++) {
+            await scene.y(settling, batch.x, { shape });
+            await settling.settle();
+          }
         }
       }
       const [state, expected] = [await layer.state(), await settling.state()];
