@@ -65,7 +65,7 @@ export const straddling: Readonly<Record<Layout, Readonly<Record<SizeClass, read
         [2, n],
       ]),
     ],
-    elements: [...around(2 ** 12), 2 ** 14, 2 ** 16, 2 ** 16 + 1].map((n) => [n, 16]),
+    elements: [...[...around(2 ** 12), 2 ** 14, 2 ** 16].map((n) => [n, 16]), [2 ** 16 + 1, 17]],
     'rows or channels': around(2 ** 16).flatMap((n) => [
       [n, 1],
       [n, 2],

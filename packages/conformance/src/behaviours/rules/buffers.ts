@@ -133,8 +133,10 @@ export const bufferRules: readonly Rule[] = [
         await scene.refill(dy, other);
         const again = await scene.read(await scene.backward(layer, dy));
         checks.push(...same(`${what}, another dy`, again, await scene.gradients(fresh, other)));
-        // What a caller does with results is nothing to the next ones.
+        // What a caller does with results is nothing to the next ones, be it the same x.
         await scene.refill(y, batch.x);
+        await scene.forward(layer, x, { training, out: y });
+        checks.push(identical(`${what}: y, written over`, await scene.memory.read(y), want.y));
       }
       return checks;
     },
