@@ -13,7 +13,10 @@ export interface Backend {
   readonly execution: Execution;
   /** Compiles the kernels for one extent and dtype; the layer keeps them. Errors: `DISPOSED`, `LIMIT_EXCEEDED`, `DEVICE_LOST`. */
   prepare(plan: Plan): MaybePromise<Kernels>;
-  /** Copies a tensor to the device. Errors: `UNSUPPORTED` without `capabilities.deviceTensors`, `DISPOSED`, `LIMIT_EXCEEDED`. */
+  /**
+   * Copies a tensor to the device. Errors: `UNSUPPORTED` without `capabilities.deviceTensors`, `INVALID_TENSOR`, `DTYPE_MISMATCH` for
+   * a dtype that is not among the capabilities, `DISPOSED`, `LIMIT_EXCEEDED`, `DEVICE_LOST`.
+   */
   upload(tensor: Tensor): MaybePromise<DeviceTensor>;
   /**
    * Bytes that tensors, kernels and saved forwards take now in memory that JavaScript's garbage collector does not see: a device's,

@@ -4,6 +4,7 @@ import {
   type Backend,
   BatchNormError,
   type Dtype,
+  dtypeOf,
   type FloatArray,
   type HostMemory,
   type Kernels,
@@ -126,6 +127,20 @@ class PrivateBackend implements Backend {
   dispose() {
     this.#right.dispose();
   }
+}
+
+/** Of one dtype alone. */
+function having(dtype: Dtype): Backend {
+  const right = createRightBackend();
+  const { upload } = right;
+  return adapt(right, {
+    capabilities: { ...right.capabilities, dtypes: [dtype] },
+    upload(given) {
+      const received = dtypeOf(given.data);
+      if (received === dtype) return upload(given);
+      throw new BatchNormError('DTYPE_MISMATCH', `received a tensor of ${received}, expected ${dtype}`);
+    },
+  });
 }
 
 export const unusualBackends: readonly UnusualBackend[] = [
@@ -386,19 +401,13 @@ export const unusualBackends: readonly UnusualBackend[] = [
     name: 'without float64',
     why: 'has float32 alone',
     inValues: true,
-    create() {
-      const right = createRightBackend();
-      return adapt(right, { capabilities: { ...right.capabilities, dtypes: ['float32'] } });
-    },
+    create: () => having('float32'),
   },
   {
     name: 'without float32',
     why: 'has float64 alone',
     inValues: true,
-    create() {
-      const right = createRightBackend();
-      return adapt(right, { capabilities: { ...right.capabilities, dtypes: ['float64'] } });
-    },
+    create: () => having('float64'),
   },
   {
     name: 'without a device',
