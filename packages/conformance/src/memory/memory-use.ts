@@ -11,6 +11,7 @@ export interface MemoryUse {
 }
 
 interface NodeProcess {
+  emitWarning?: unknown;
   getBuiltinModule?(name: string): Record<string, (...args: never[]) => unknown> | undefined;
   memoryUsage?(): { readonly heapUsed: number; readonly external: number };
 }
@@ -25,9 +26,20 @@ export async function memoryInUse(): Promise<MemoryUse | undefined> {
   // Memory outside the heap is freed by finalizers, which run in a later turn.
   await new Promise((resolve) => setTimeout(resolve, 1));
   // It collects garbage, too: what the finalizers let go.
-  const objects = queryObjects(...([Object, { format: 'count' }] as never[])) as number;
+  const objects = silently(process, () => queryObjects(...([Object, { format: 'count' }] as never[])) as number);
   const { heapUsed, external } = process.memoryUsage();
   return { objects, external, heap: heapUsed };
+}
+
+/** Node warns of an experiment on stderr: in the middle of a line of progress, and of nothing that its reader could change. */
+function silently<T>(process: NodeProcess, work: () => T): T {
+  const { emitWarning } = process;
+  process.emitWarning = () => undefined;
+  try {
+    return work();
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 let known: (() => void) | undefined;
