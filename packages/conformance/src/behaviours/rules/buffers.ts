@@ -78,9 +78,9 @@ export const bufferRules: readonly Rule[] = [
   },
   {
     name: 'one array may be both inputs',
-    why: 'dy is x itself, or y, as in the gradient of Σ y²/2; and dx may lie over that',
+    why: 'dy is x itself, as in the gradient of Σ x²/2, or lies where y was; and dx may lie over that',
     check: async (scene) => {
-      const { x } = scene.batch(1);
+      const { x, dy } = scene.batch(1);
       const checks: Check[] = [];
       for (const training of [true, false]) {
         const layer = scene.layer();
@@ -90,11 +90,13 @@ export const bufferRules: readonly Rule[] = [
         const got = await scene.read(await scene.backward(layer, both));
         const mode = training ? 'training' : 'inference';
         checks.push(...same(`${mode}: dy is x`, got, without(want)));
-        const wantOfY = await scene.gradients(layer, want.y);
         const y = await scene.forward(layer, await scene.put(x), { training });
+        // A gradient in the place of y.
+        await scene.refill(y, dy);
+        const wantOfDy = await scene.gradients(layer, dy);
         checks.push(
-          ...same(`${mode}: dy is y`, await scene.read(await scene.backward(layer, y)), wantOfY),
-          ...same(`${mode}: dx over y`, await scene.read(await scene.backward(layer, y, { dx: y })), wantOfY),
+          ...same(`${mode}: dy is y`, await scene.read(await scene.backward(layer, y)), wantOfDy),
+          ...same(`${mode}: dx over y`, await scene.read(await scene.backward(layer, y, { dx: y })), wantOfDy),
         );
       }
       return checks;
