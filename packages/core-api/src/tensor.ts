@@ -29,7 +29,10 @@ export interface DeviceTensor extends OnDevice<FloatArray> {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly disposed: boolean;
-  /** The elements themselves, no copy, where memory is shared with the host. Errors: `DISPOSED`. */
+  /**
+   * The elements themselves, no copy, where memory is shared with the host. Good until the next call of the backend, which may move
+   * its memory: ask again then. Errors: `DISPOSED`.
+   */
   view?(): FloatArray;
 }
 
