@@ -41,6 +41,7 @@ export const orderRules: readonly Rule[] = [
   {
     name: 'three dozen layers on one backend',
     why: 'a network has many: all forwards, then all backwards, from the last to the first; then all of them at once',
+    slow: true,
     exempt: (cell) => needsManyKernels(cell),
     check: async (scene) => {
       const batches = Array.from({ length: 36 }, (_, n) => scene.batch(n));
@@ -110,6 +111,7 @@ export const orderRules: readonly Rule[] = [
   {
     name: 'more batch sizes than a layer keeps kernels for',
     why: 'those that it has not used for long go, and what they gave stays: results, and statistics that wait on the device',
+    slow: true,
     exempt: (cell) => needsManyKernels(cell),
     check: async (scene) => {
       const [rows, ...rest] = scene.shape as [number, ...number[]];
