@@ -119,6 +119,9 @@ function refused(code: ErrorCode): Outcome {
 
 /** A dtype that the backend says it lacks has its own form of the check: the coded error. */
 function refusal(backend: Backend, dtype: Dtype): Outcome {
+  if (backend.capabilities.dtypes.length === 0) {
+    return failed('capabilities.dtypes: received none, expected one or more');
+  }
   try {
     new BatchNorm({ backend, dtype, numFeatures: 1 });
   } catch (error) {

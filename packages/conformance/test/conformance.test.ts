@@ -44,6 +44,18 @@ it('has a case of each group fail when a backend answers nothing', async () => {
   }
 });
 
+it('fails a backend that has no dtype at all: every refusal would be right', async () => {
+  const none = () => {
+    const backend = create();
+    return { ...backend, capabilities: { ...backend.capabilities, dtypes: [] } };
+  };
+  const results = await runConformance(none, { dtypes: ['float32'], quick: true });
+  expect(results.find(({ group }) => group === 'exact')).toMatchObject({
+    status: 'failed',
+    messages: ['capabilities.dtypes: received none, expected one or more'],
+  });
+});
+
 describe('a backend of float32 sums', () => {
   /** What comes of an adversarial case, if training always fails with this code. */
   async function outcomeOf(name: string, dtype: core.Dtype, code: core.ErrorCode): Promise<object> {
