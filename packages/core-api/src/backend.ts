@@ -110,7 +110,10 @@ export interface ForwardInput<M extends Memory> {
   /** [C]; zeros in a layer without affine parameters. */
   readonly beta: Float64Array;
   readonly epsilon: number;
-  /** Where y goes, when the caller gave a buffer. In inference it may be `x` itself. */
+  /**
+   * Where y goes, when the caller gave a buffer. It may be `x` itself in a layer's inference, which without running statistics is a
+   * `forwardTraining`.
+   */
   readonly y: M['activation'] | undefined;
 }
 

@@ -52,10 +52,10 @@ const usual: Readonly<Record<Layout, readonly (readonly number[])[]>> = {
 };
 
 /**
- * More shapes for what is computed: elements around 2^16 to 2^20, rows, channels and runs around 2^14 to 2^16. (Those around smaller
- * powers are adversarial cases.)
+ * For what is computed: shapes of networks, and elements around 2^16 to 2^20, rows, channels and runs around 2^14 to 2^16. (Those
+ * around smaller powers are adversarial cases.)
  */
-export const straddling: Readonly<Record<Layout, Readonly<Record<SizeClass, readonly (readonly number[])[]>>>> = {
+export const moreShapes: Readonly<Record<Layout, Readonly<Record<SizeClass, readonly (readonly number[])[]>>>> = {
   rows: {
     small: [],
     blocks: [

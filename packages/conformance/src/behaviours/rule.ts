@@ -3,7 +3,7 @@
 import { repeated } from '../compare.js';
 import type { Cell, Check, ConformanceCase, MemoryKind, SizeClass, Subject } from '../conformance-case.js';
 import { refusedByLimit } from '../refused-by-limit.js';
-import { layouts, shapesOf, sizeClasses, straddling } from './extents.js';
+import { layouts, moreShapes, shapesOf, sizeClasses } from './extents.js';
 import { refusedUpload } from './refused-upload.js';
 import { Scene } from './scene.js';
 
@@ -44,7 +44,7 @@ function caseOf(rule: Rule, cell: Cell): ConformanceCase {
     run: async (subject) => {
       if (memory === 'device' && !subject.backend.capabilities.deviceTensors) return refusedUpload(subject);
       const all = shapesOf[layout][size].flatMap(({ shape, other }) => [shape, other]);
-      const refusal = await refusedByLimit(subject, [...all, ...straddling[layout][size]]);
+      const refusal = await refusedByLimit(subject, [...all, ...moreShapes[layout][size]]);
       if (refusal) return refusal;
       const checks: Check[] = [];
       for (const shapes of shapesOf[layout][size]) {

@@ -107,12 +107,7 @@ export const bufferRules: readonly Rule[] = [
     why: 'x and dy are filled with the next batch, and so are the buffers for results; nothing is known by its buffer',
     check: async (scene) => {
       const [layer, fresh] = [scene.layer({ momentum: 0 }), scene.layer({ momentum: 0 })];
-      const buffers = [
-        await scene.put(scene.batch(1).x),
-        await scene.put(scene.batch(1).dy),
-        await scene.junk(),
-      ] as const;
-      const [x, dy, y] = buffers;
+      const [x, dy, y] = [await scene.junk(), await scene.junk(), await scene.junk()];
       const checks: Check[] = [];
       // The first, the middle and the last element stay: they are no sign of the others.
       const withEnds = (values: FloatArray) => {

@@ -4,21 +4,21 @@ import { channelOf } from '../../channels.js';
 import { compare, identical, outcome } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
 import { type Expectation, LayerModel } from '../../programs/layer-model.js';
-import { shapesOf, straddling } from '../extents.js';
+import { moreShapes, shapesOf } from '../extents.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Batch, Scene, same } from '../scene.js';
 
 export const valueRules: readonly Rule[] = [
   {
     name: 'results are within their bounds',
-    why: 'training, inference and their gradients, on either side of powers of two',
+    why: 'training, inference and their gradients, in shapes of networks and on either side of powers of two',
     check: async (scene, { memory, layout, size }, subject) => {
       const isFirst = scene.shape === shapesOf[layout][size][0]!.shape;
       // All in float32 on the host; else exactly and beyond, which is where indices end.
       const isWanted = (shape: readonly number[]) =>
         (memory === 'host' && subject.dtype === 'float32') || shape.every((n) => !isOneLess(n));
       const checks = await againstOracle(scene);
-      for (const shape of isFirst ? straddling[layout][size].filter(isWanted) : []) {
+      for (const shape of isFirst ? moreShapes[layout][size].filter(isWanted) : []) {
         const another = new Scene(subject, memory, { shape, other: shape });
         try {
           const found = [...(await againstOracle(another)), another.surroundings()];
