@@ -29,13 +29,17 @@ export function mapElements(
 
 /** The mean of `term` over the values of channel `c`, summed with Neumaier's compensation. */
 export function meanOver(c: number, extent: Extent, term: (index: number) => number): number {
+  const { outer, channels, inner } = extent;
   let sum = 0;
   let lost = 0;
-  forEachOf(c, extent, (index) => {
-    const value = term(index);
-    const next = sum + value;
-    lost += Math.abs(sum) >= Math.abs(value) ? sum - next + value : value - next + sum;
-    sum = next;
-  });
+  for (let o = 0; o < outer; o++) {
+    const begin = (o * channels + c) * inner;
+    for (let index = begin; index < begin + inner; index++) {
+      const value = term(index);
+      const next = sum + value;
+      lost += Math.abs(sum) >= Math.abs(value) ? sum - next + value : value - next + sum;
+      sum = next;
+    }
+  }
   return (sum + lost) / valuesPerChannel(extent);
 }

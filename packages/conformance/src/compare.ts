@@ -64,7 +64,21 @@ export function compare(
 /** Equal to the bit: NaN is NaN, and 0 is not −0. */
 export function sameBits(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
   if (a.length !== b.length) return false;
+  const [ofA, ofB] = [wordsOf(a), wordsOf(b)];
+  if (ofA && ofB && ofA.length === ofB.length && sameWords(ofA, ofB)) return true;
   for (let k = 0; k < a.length; k++) if (!Object.is(a[k], b[k])) return false;
+  return true;
+}
+
+function wordsOf(values: ArrayLike<number>): Uint32Array | undefined {
+  return ArrayBuffer.isView(values)
+    ? new Uint32Array(values.buffer, values.byteOffset, values.byteLength / 4)
+    : undefined;
+}
+
+/** Engines are ten times as fast at one kind of array as at several. */
+function sameWords(a: Uint32Array, b: Uint32Array): boolean {
+  for (let k = 0; k < a.length; k++) if (a[k] !== b[k]) return false;
   return true;
 }
 

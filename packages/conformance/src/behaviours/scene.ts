@@ -58,6 +58,29 @@ export function backward(layer: BatchNorm, dy: Activation, out: BackwardRequest)
   return layer.backward(dy as Tensor, { out: given as Partial<Gradients> });
 }
 
+/** Drawn when somebody asks: most rules want one of the two. */
+class DrawnBatch implements Batch {
+  readonly #draw: (seed: number) => FloatArray;
+  readonly #n: number;
+  #x: FloatArray | undefined;
+  #dy: FloatArray | undefined;
+
+  constructor(n: number, shape: readonly number[], dtype: Dtype) {
+    this.#draw = (seed) => draw({ seed, kind: 'usual' }, extentOf(shape, 1), dtype);
+    this.#n = n;
+  }
+
+  get x(): FloatArray {
+    this.#x ??= this.#draw(2 * this.#n);
+    return this.#x;
+  }
+
+  get dy(): FloatArray {
+    this.#dy ??= this.#draw(2 * this.#n + 1);
+    return this.#dy;
+  }
+}
+
 export class Scene {
   readonly backend: Backend;
   readonly create: Subject['create'];
@@ -100,8 +123,7 @@ export class Scene {
   /** The n-th batch: the same for every backend. */
   batch(n: number, shape: readonly number[] = this.shape, dtype: Dtype = this.dtype): Batch {
     const key = `${n} ${shape} ${dtype}`;
-    const values = (seed: number) => draw({ seed, kind: 'usual' }, extentOf(shape, 1), dtype);
-    const batch = this.#batches.get(key) ?? { x: values(2 * n), dy: values(2 * n + 1) };
+    const batch = this.#batches.get(key) ?? new DrawnBatch(n, shape, dtype);
     this.#batches.set(key, batch);
     return batch;
   }

@@ -371,7 +371,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'momentum of its own',
-    caughtBy: 'out receives the results [host, rows, small]',
+    caughtBy: 'out receives the results [host, runs, small]',
     why: 'from the second batch on, the batch statistics have a tenth of the batch before in them',
     spoil: (right) =>
       onHost(right, () => {
