@@ -145,6 +145,11 @@ export interface BackwardInput<M extends Memory> {
   readonly dx: M['activation'] | undefined;
   readonly dgamma: M['vector'] | undefined;
   readonly dbeta: M['vector'] | undefined;
+  /**
+   * Whether anybody asks for dgamma or dbeta. `false`: only what dx needs has to be computed (nothing, with constant statistics), and
+   * the two may hold anything.
+   */
+  readonly parameterGradients: boolean;
 }
 
 export interface BackwardOutput<M extends Memory> {
@@ -155,7 +160,12 @@ export interface BackwardOutput<M extends Memory> {
 
 /**
  * The four operations, over one kind of memory. Inputs have been validated. With xHat = (x − mean) · invStd and
- * invStd = 1/√(variance + epsilon), y = gamma · xHat + beta. A call that fails has written to none of its outputs.
+ * invStd = 1/√(variance + epsilon), y = gamma · xHat + beta. Where variance and epsilon are both 0 (a constant channel), invStd is 0
+ * and y is beta. A call that fails has written to none of its outputs.
+ *
+ * Finite inputs give finite results, or are refused: where an intermediate result is beyond the backend's arithmetic, the call fails
+ * with `NON_FINITE_STATISTICS`, whether the running statistics want the batch or not; on the device, whose results nobody waits for,
+ * y is NaN in every element of the channel and the statistics fail when they are read.
  */
 export interface Operations<M extends Memory> {
   /** Normalises with the statistics of this batch. */
