@@ -89,7 +89,10 @@ export interface HostMemory {
   readonly statistics: Statistics;
 }
 
-/** Activations on the device. Nothing waits for a readback: vectors and statistics are read when somebody needs them. */
+/**
+ * Activations on the device. Nothing waits for a readback: vectors and statistics are read when somebody needs them. Statistics that
+ * have a `view` are averaged in at once.
+ */
 export interface DeviceMemory {
   readonly activation: DeviceTensor;
   readonly vector: OnDevice<Float64Array>;

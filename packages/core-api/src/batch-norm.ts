@@ -1,20 +1,35 @@
 // The layer: what users call. It validates, keeps parameters and running statistics, and leaves arithmetic to a backend.
-import type { ForwardInput, ForwardOutput, Kernels, Memory, Operations, Saved } from './backend.js';
+import { type Activation, activationOf, elementsOf, operationsOn, snapshotOf } from './activation.js';
+import type { ForwardInput, Memory, Operations, Statistics } from './backend.js';
 import { CallQueue } from './call-queue.js';
+import { emptyLike, emptyOperations } from './empty-batch.js';
 import { BatchNormError } from './errors.js';
 import { valuesPerChannel } from './extent.js';
+import { ForwardPass } from './forward-pass.js';
+import { ForwardRecord } from './forward-record.js';
 import { KernelCache } from './kernel-cache.js';
-import type { BatchNormOptions, ResolvedOptions } from './options.js';
+import { LentInput, noteWrite } from './lent-input.js';
+import type { BatchNormOptions, Momentum, ResolvedOptions } from './options.js';
 import { RunningStatistics } from './running-statistics.js';
-import { type BatchNormState, readState, type StateVectors, writeState } from './state.js';
-import type { DeviceTensor, FloatArray, OnDevice, Tensor } from './tensor.js';
+import { sharedByTwo } from './shared-value.js';
+import {
+  assertStateVector,
+  type BatchNormState,
+  readState,
+  type StateVector,
+  type StateVectors,
+  writeState,
+} from './state.js';
+import type { DeviceTensor, OnDevice, Tensor } from './tensor.js';
 import {
   assertBoolean,
   assertEnoughValues,
   assertLike,
+  assertMomentum,
   assertOptionNames,
   assertSeparate,
   assertVector,
+  fail,
   isDeviceTensor,
   resolveOptions,
   sameMemory,
@@ -24,6 +39,8 @@ import {
 export interface ForwardOptions<T extends Tensor | DeviceTensor = Tensor> {
   /** Batch statistics and an update of the running ones (true), or running statistics (false). Default true. */
   readonly training?: boolean;
+  /** Whether a training forward updates the running statistics; with false it only uses the batch's. Default true. */
+  readonly track?: boolean;
   /**
    * Receives y, and is returned: a tensor of x's shape. In inference it may be x itself; then nothing is left for a
    * backward, which answers `FORWARD_REQUIRED`.
@@ -35,9 +52,9 @@ export interface ForwardOptions<T extends Tensor | DeviceTensor = Tensor> {
 export interface Gradients<T extends Tensor | DeviceTensor = Tensor> {
   /** Of x's shape. */
   readonly dx: T;
-  /** [C]; empty without affine parameters. */
+  /** [C]; empty without gamma. */
   readonly dgamma: GradientVector<T>;
-  /** [C]; empty without affine parameters. */
+  /** [C]; empty without beta. */
   readonly dbeta: GradientVector<T>;
 }
 
@@ -49,14 +66,23 @@ export interface BackwardOptions<T extends Tensor | DeviceTensor = Tensor> {
   readonly out?: Partial<Gradients<T>>;
 }
 
-type Activation = Tensor | DeviceTensor;
-
-/** The forward that the next backward differentiates. */
-interface ForwardRecord {
+/** One forward, with everything as it was when it was called. */
+interface ForwardRequest {
   readonly x: Activation;
-  readonly kernels: Kernels;
-  readonly saved: Saved;
-  readonly usesBatchStatistics: boolean;
+  readonly training: boolean;
+  readonly track: boolean;
+  readonly out: Activation | undefined;
+  readonly momentum: Momentum;
+  /** Whether somebody may ask for the statistics afterwards. */
+  readonly keepStatistics: boolean;
+}
+
+interface ForwardResult {
+  readonly y: Activation;
+  /** What the backward needs; undefined in place. */
+  readonly record: ForwardRecord | undefined;
+  /** What normalised x, for those who keep them: a copy, or theirs to dispose. */
+  readonly statistics: Statistics | OnDevice<Statistics> | undefined;
 }
 
 /** So many batches may wait on the device for their turn in the running statistics. */
@@ -70,108 +96,199 @@ const maxDeferredBatches = 64;
  * the forward that backward belongs to, not the caller's buffers. Errors are `BatchNormError`s.
  */
 export class BatchNorm {
-  readonly options: ResolvedOptions;
-  /** [C], ones at first; empty without affine parameters. Await the calls before you change it. */
-  readonly gamma: Float64Array;
-  /** [C], zeros at first; empty without affine parameters. Await the calls before you change it. */
-  readonly beta: Float64Array;
-
+  readonly #options: ResolvedOptions;
   readonly #queue = new CallQueue();
   readonly #kernels: KernelCache;
   readonly #running: RunningStatistics;
-  /** gamma and beta as kernels get them: [C], also without affine parameters. */
+  /** gamma and beta as kernels get them: [C], also where the layer has none. */
   readonly #parameters: { readonly gamma: Float64Array; readonly beta: Float64Array };
+  /** What users see of them. */
+  readonly #gamma: Float64Array;
+  readonly #beta: Float64Array;
   /** Where kernels put the gradients of parameters that nobody has. */
-  readonly #unwanted: { readonly dgamma: Float64Array; readonly dbeta: Float64Array } | undefined;
-  #record: ForwardRecord | undefined;
+  readonly #unwanted: { readonly dgamma?: Float64Array; readonly dbeta?: Float64Array };
+  #momentum: Momentum;
+  /** The forward that `backward` differentiates. */
+  #latest: ForwardRecord | undefined;
+  /** Those of passes that are alive. */
+  readonly #passes = new Set<ForwardRecord>();
   #disposed = false;
 
-  /** Errors: `INVALID_OPTION`, `DTYPE_MISMATCH`. */
+  /** Errors: `INVALID_OPTION`, `DTYPE_MISMATCH`, `LIMIT_EXCEEDED` for more channels than memory can hold. */
   constructor(options: BatchNormOptions) {
-    this.options = resolveOptions(options);
-    const { backend, numFeatures: C, dtype, affine, trackRunningStatistics } = this.options;
+    this.#options = resolveOptions(options);
+    const { backend, numFeatures: C, dtype, scale, center, trackRunningStatistics, runningVariance } = this.#options;
     this.#kernels = new KernelCache((extent) => backend.prepare({ extent, dtype }));
-    this.#running = new RunningStatistics(trackRunningStatistics ? C : 0, this.options);
-    this.#parameters = { gamma: new Float64Array(C).fill(1), beta: new Float64Array(C) };
-    this.#unwanted = affine ? undefined : { dgamma: new Float64Array(C), dbeta: new Float64Array(C) };
-    this.gamma = affine ? this.#parameters.gamma : new Float64Array(0);
-    this.beta = affine ? this.#parameters.beta : new Float64Array(0);
+    this.#running = new RunningStatistics(trackRunningStatistics ? C : 0, runningVariance);
+    this.#parameters = { gamma: vectorOf(C).fill(1), beta: vectorOf(C) };
+    this.#unwanted = { ...(!scale && { dgamma: vectorOf(C) }), ...(!center && { dbeta: vectorOf(C) }) };
+    this.#gamma = scale ? this.#parameters.gamma : new Float64Array(0);
+    this.#beta = center ? this.#parameters.beta : new Float64Array(0);
+    this.#momentum = this.#options.momentum;
   }
 
-  /** [C], zeros at first; empty without running statistics. */
+  /** As they were given, with every default. */
+  get options(): ResolvedOptions {
+    return this.#options;
+  }
+
+  /**
+   * [C], ones at first; empty without `scale`. Its elements may be written, and an array of as many numbers may be assigned, which
+   * are copied. Await the calls before you change it. Errors of an assignment: `INVALID_STATE`, and nothing has changed.
+   */
+  get gamma(): Float64Array {
+    return this.#gamma;
+  }
+
+  set gamma(values: ArrayLike<number>) {
+    assign('gamma', this.#gamma, values);
+  }
+
+  /** [C], zeros at first; empty without `center`. Otherwise as `gamma`. */
+  get beta(): Float64Array {
+    return this.#beta;
+  }
+
+  set beta(values: ArrayLike<number>) {
+    assign('beta', this.#beta, values);
+  }
+
+  /** [C], zeros at first; empty without running statistics. Otherwise as `gamma`. Errors: `UNSETTLED` (see `settle`). */
   get runningMean(): Float64Array {
     return this.#running.mean;
   }
 
-  /** [C], ones at first; empty without running statistics. */
+  set runningMean(values: ArrayLike<number>) {
+    assign('runningMean', this.#running.mean, values);
+  }
+
+  /** [C], ones at first; empty without running statistics. Otherwise as `gamma`. Errors: `UNSETTLED` (see `settle`). */
   get runningVariance(): Float64Array {
     return this.#running.variance;
   }
 
-  /** How many batches the running statistics have seen. */
+  set runningVariance(values: ArrayLike<number>) {
+    assign('runningVariance', this.#running.variance, values);
+  }
+
+  /** How many batches the running statistics have seen. Errors: `UNSETTLED` (see `settle`). */
   get batchesTracked(): number {
     return this.#running.batchesTracked;
   }
 
   /**
+   * How the forwards from now on are averaged in: for schedules. Errors of an assignment: `INVALID_OPTION`, also for a change to or
+   * from 'exact', which has to see every batch.
+   */
+  get momentum(): Momentum {
+    return this.#momentum;
+  }
+
+  set momentum(value: Momentum) {
+    assertMomentum(value);
+    if ((value === 'exact') !== (this.#momentum === 'exact')) {
+      fail(
+        'INVALID_OPTION',
+        `momentum ${value} in a layer of momentum ${this.#momentum}`,
+        "'exact' from the first batch to the last",
+      );
+    }
+    this.#momentum = value;
+  }
+
+  /**
    * Normalises x: [N, C], [N, C, L], [N, C, H, W], …, with C = `numFeatures` channels on `axis`. Host in, host out; device
-   * in, device out. x is kept by reference until the next forward: leave it as it is until its backward is done.
+   * in, device out. x is lent until the next forward: leave it as it is until its backward is done, which else answers
+   * `INPUT_CHANGED`.
    *
    * Errors: `INVALID_OPTION`, `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `EMPTY_BATCH`, `LIMIT_EXCEEDED`,
-   * `SINGLE_VALUE`, `NON_FINITE_STATISTICS` (training with running statistics), `FOREIGN_TENSOR`, `DISPOSED`.
+   * `SINGLE_VALUE`, `NON_FINITE_STATISTICS` (training with running statistics, and where the backend's arithmetic does not reach),
+   * `INVALID_STATE` (inference with a running variance that can't be), `FOREIGN_TENSOR`, `DISPOSED`.
    */
   forward(x: Tensor, options?: ForwardOptions<Tensor>): Promise<Tensor>;
   forward(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<DeviceTensor>;
   async forward(x: Activation, options: ForwardOptions<Activation> = {}): Promise<Activation> {
-    assertOptionNames(options, ['training', 'out']);
-    const { training = true, out } = options;
-    assertBoolean('training', training);
-    return this.#call(() => this.#forward(x, training, out));
+    const request = this.#request(x, options, false);
+    return this.#call(async () => {
+      const { y, record } = await this.#forward(request);
+      this.#setLatest(record);
+      return y;
+    });
   }
 
   /**
-   * The gradients of the latest forward: through the batch statistics after a training forward, with constant statistics
+   * The gradients of the latest `forward`: through the batch statistics after a training forward, with constant statistics
    * after an inference forward. dy has the shape of that forward's x, and lies where x lies.
    *
-   * Errors: `FORWARD_REQUIRED`, `INVALID_OPTION`, `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `FOREIGN_TENSOR`,
-   * `DISPOSED`.
+   * Errors: `FORWARD_REQUIRED`, `INPUT_CHANGED`, `INVALID_OPTION`, `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`,
+   * `FOREIGN_TENSOR`, `DISPOSED`.
    */
   backward(dy: Tensor, options?: BackwardOptions<Tensor>): Promise<Gradients<Tensor>>;
   backward(dy: DeviceTensor, options?: BackwardOptions<DeviceTensor>): Promise<Gradients<DeviceTensor>>;
   async backward(dy: Activation, options: BackwardOptions<never> = {}): Promise<Gradients<never>> {
-    assertOptionNames(options, ['out']);
-    const { out = {} } = options;
-    assertOptionNames(out, ['dx', 'dgamma', 'dbeta']);
-    return this.#call(() => this.#backward(dy, { ...out }));
+    const out = outputsOf(options);
+    return this.#call(() => {
+      if (this.#latest === undefined) {
+        throw new BatchNormError(
+          'FORWARD_REQUIRED',
+          'received backward(), expected a forward() before it, not in place',
+        );
+      }
+      return this.#backward(this.#latest, dy, out);
+    });
   }
 
   /**
-   * Folds the batches that wait on the device into the running statistics, in order. Only training on device tensors
-   * leaves any; inference, `state()` and `dispose()` settle by themselves.
+   * As `forward`, with a handle that has y and its own backward: for several forwards before their backwards, as gradient
+   * accumulation and siamese networks have them, and for reading the batch's statistics. Any number may be alive; the latest
+   * `forward` stays what `backward` differentiates. Dispose it when its backward is done. Errors: those of `forward`.
+   */
+  forwardPass(x: Tensor, options?: ForwardOptions<Tensor>): Promise<ForwardPass<Tensor>>;
+  forwardPass(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<ForwardPass<DeviceTensor>>;
+  async forwardPass(x: Activation, options: ForwardOptions<Activation> = {}): Promise<ForwardPass<never>> {
+    const request = this.#request(x, options, true);
+    return this.#call(async () => this.#pass(await this.#forward(request)));
+  }
+
+  /**
+   * Folds the batches that wait on the device into the running statistics, in order. Training on device tensors may leave some,
+   * and then the running statistics can't be looked at (`UNSETTLED`); inference, `state()` and `dispose()` settle by themselves.
    *
-   * Errors: `NON_FINITE_STATISTICS` when one was not finite: it is left out, and the others are in. `DISPOSED`.
+   * Errors: `NON_FINITE_STATISTICS`, once, when one was not finite: it was left out, and the others are in. `DISPOSED`.
    */
   settle(): Promise<void> {
     return this.#call(() => this.#running.settle());
   }
 
-  /** Parameters and running statistics as plain JSON. Errors: `INVALID_STATE` if a parameter is not finite, `DISPOSED`. */
+  /** Begins the running statistics anew: mean 0, variance 1, no batch. Errors: `DISPOSED`. */
+  resetRunningStatistics(): Promise<void> {
+    return this.#call(async () => {
+      const { mean, variance } = this.#running.vectors;
+      mean.fill(0);
+      variance.fill(1);
+      this.#running.restart({ batchesTracked: 0, valuesTracked: 0 });
+    });
+  }
+
+  /** Parameters and running statistics as plain JSON. Errors: `INVALID_STATE` if they hold what no state may have, `DISPOSED`. */
   state(): Promise<BatchNormState> {
     return this.#call(async () => {
       await this.#running.settle();
-      return writeState(this.options.numFeatures, this.#stateVectors(), this.batchesTracked);
+      const { batchesTracked, valuesTracked } = this.#running;
+      const tracked = { batchesTracked, valuesTracked: this.#momentum === 'exact' ? valuesTracked : undefined };
+      return writeState(this.options.numFeatures, this.#stateVectors(), tracked);
     });
   }
 
   /** Takes over a state that `state()` wrote. Errors: `INVALID_STATE`, and nothing has changed; `DISPOSED`. */
   loadState(state: BatchNormState): Promise<void> {
     return this.#call(async () => {
-      this.#running.batchesTracked = readState(state, this.options.numFeatures, this.#stateVectors());
-      this.#running.discardDeferred();
+      const { numFeatures } = this.options;
+      this.#running.restart(readState(state, numFeatures, this.#stateVectors(), this.#momentum === 'exact'));
     });
   }
 
-  /** Settles, and frees what the layer holds on its backend. Again is allowed and does nothing. */
+  /** Settles, and frees what the layer and its passes hold on its backend. Again is allowed and does nothing. */
   dispose(): Promise<void> {
     return this.#queue.run(async () => {
       if (this.#disposed) return;
@@ -179,7 +296,9 @@ export class BatchNorm {
       try {
         await this.#running.settle();
       } finally {
-        this.#setRecord(undefined);
+        this.#setLatest(undefined);
+        for (const record of this.#passes) record.release();
+        this.#passes.clear();
         this.#kernels.dispose();
       }
     });
@@ -192,144 +311,220 @@ export class BatchNorm {
     });
   }
 
-  async #forward(x: Activation, training: boolean, out: Activation | undefined): Promise<Activation> {
-    const extent = validateInput(x, this.options);
-    const { epsilon, trackRunningStatistics } = this.options;
-    const usesBatchStatistics = training || !trackRunningStatistics;
-    if (usesBatchStatistics) assertEnoughValues(extent, this.options);
-    if (out !== undefined) assertLike(out, 'out', x, this.options);
-    const inPlace = !training && out !== undefined && sameMemory(out, x);
-    if (!inPlace) assertSeparate({ out }, { x });
-
-    const kernels = await this.#kernels.get(extent, this.#record?.kernels);
-    const input = { x: elementsOf(x), y: out && elementsOf(out), ...this.#parameters, epsilon };
-    const { y, saved } = usesBatchStatistics
-      ? await this.#normalizeBatch(operationsOn(x, kernels), input, {
-          track: training && trackRunningStatistics,
-          valuesPerChannel: valuesPerChannel(extent),
-        })
-      : await this.#normalizeByRunning(operationsOn(x, kernels), input);
-
-    this.#setRecord({ x: snapshotOf(x), kernels, saved, usesBatchStatistics });
-    if (inPlace) this.#setRecord(undefined);
-    return out ?? activationOf(y, x.shape);
+  #request(x: Activation, options: ForwardOptions<Activation>, keepStatistics: boolean): ForwardRequest {
+    assertOptionNames(options, ['training', 'track', 'out']);
+    const { training = true, track = true, out } = options;
+    assertBoolean('training', training);
+    assertBoolean('track', track);
+    return { x, training, track, out, momentum: this.#momentum, keepStatistics };
   }
 
-  async #normalizeBatch(
-    operations: Operations<Memory>,
-    input: ForwardInput<Memory>,
-    { track, valuesPerChannel }: { track: boolean; valuesPerChannel: number },
-  ): Promise<ForwardOutput<Memory>> {
-    await this.#settleBefore(input.x);
-    const { y, saved, statistics } = await operations.forwardTraining({ ...input, requireFinite: track });
+  async #forward(request: ForwardRequest): Promise<ForwardResult> {
+    const { x, training, out } = request;
+    const { trackRunningStatistics } = this.options;
+    const extent = validateInput(x, this.options);
+    const isEmpty = valuesPerChannel(extent) === 0;
+    const usesBatchStatistics = training || !trackRunningStatistics;
+    if (usesBatchStatistics && !isEmpty) assertEnoughValues(extent, this.options);
+    const inPlace = this.#checkOutput(request);
+    if (isEmpty) return this.#passEmpty(request);
+
+    const input = await this.#lend(x);
+    const { kernels, release } = await this.#kernels.lease(extent);
     try {
-      if (track) this.#running.track(statistics, valuesPerChannel);
-      else if ('read' in statistics) statistics.dispose();
+      const operations = operationsOn(x, kernels);
+      const { y, saved, statistics } = usesBatchStatistics
+        ? await this.#normalizeByBatch(operations, request, valuesPerChannel(extent))
+        : await this.#normalizeByRunning(operations, request);
+      if (out !== undefined) noteWrite(out);
+      const record = new ForwardRecord(input, operations, saved, usesBatchStatistics, release);
+      if (inPlace) record.release();
+      return { y: out ?? activationOf(y, x.shape), record: inPlace ? undefined : record, statistics };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Whether y is written over x. Errors: those of an `out` that can't be. */
+  #checkOutput({ x, training, out }: ForwardRequest): boolean {
+    if (out === undefined) return false;
+    assertLike(out, 'out', x, this.options);
+    const isInput = sameMemory(out, x);
+    if (isInput && training) {
+      fail(
+        'INVALID_TENSOR',
+        'out that is x in training',
+        'a buffer of its own: the gradient needs x, which y does not tell where gamma is 0',
+      );
+    }
+    if (!isInput) assertSeparate({ out }, { x });
+    return isInput;
+  }
+
+  /** Remembers x until its backward. */
+  #lend(x: Activation): LentInput | Promise<LentInput> {
+    const lent = snapshotOf(x);
+    return this.options.checks ? LentInput.copied(lent) : LentInput.sampled(lent);
+  }
+
+  #input({ x, out }: ForwardRequest): ForwardInput<Memory> {
+    const { epsilon } = this.options;
+    return { x: elementsOf(x), y: out && elementsOf(out), ...this.#parameters, epsilon };
+  }
+
+  /** With the batch's statistics, which the running ones take in if it is to be tracked. */
+  async #normalizeByBatch(operations: Operations<Memory>, request: ForwardRequest, valuesPerChannel: number) {
+    const { x, training, track, momentum, keepStatistics } = request;
+    const tracks = training && track && this.options.trackRunningStatistics;
+    // Batches are averaged in in call order: those that wait on the device before one on the host.
+    const most = isDeviceTensor(x) ? maxDeferredBatches : 1;
+    if (tracks && this.#running.deferred >= most) await this.#running.fold();
+    const { y, saved, statistics } = await operations.forwardTraining({
+      ...this.#input(request),
+      requireFinite: tracks,
+    });
+    const weight = { valuesPerChannel, momentum };
+    try {
+      if ('read' in statistics) {
+        const [tracked, kept] = keepStatistics ? sharedByTwo(statistics) : [statistics, undefined];
+        if (tracks) this.#running.trackOnDevice(tracked, weight);
+        else tracked.dispose();
+        return { y, saved, statistics: kept };
+      }
+      if (tracks) this.#running.track(statistics, weight);
+      return { y, saved, statistics: keepStatistics ? copyOf(statistics) : undefined };
     } catch (error) {
       saved.dispose();
       throw error;
     }
-    return { y, saved };
   }
 
-  /** Batches are averaged in in call order: those that wait on the device before one on the host. */
-  async #settleBefore(x: Memory['activation']): Promise<void> {
-    const most = ArrayBuffer.isView(x) ? 1 : maxDeferredBatches;
-    if (this.#running.deferred >= most) await this.#running.settle();
-  }
-
-  async #normalizeByRunning(
-    operations: Operations<Memory>,
-    input: ForwardInput<Memory>,
-  ): Promise<ForwardOutput<Memory>> {
+  async #normalizeByRunning(operations: Operations<Memory>, request: ForwardRequest) {
     await this.#running.settle();
-    const { mean, variance } = this.#running;
-    return operations.forwardInference({ ...input, mean, variance });
+    const statistics = this.#running.forInference(this.options.epsilon);
+    const { y, saved } = await operations.forwardInference({ ...this.#input(request), ...statistics });
+    return { y, saved, statistics: request.keepStatistics ? copyOf(statistics) : undefined };
   }
 
-  async #backward(dy: Activation, out: Partial<Gradients>): Promise<Gradients<never>> {
-    const { x, kernels, saved, usesBatchStatistics } = this.#latestForward();
+  async #passEmpty({ x, out, training, keepStatistics }: ForwardRequest): Promise<ForwardResult> {
+    const nothing = () => undefined;
+    const input = LentInput.sampled(snapshotOf(x));
+    const record = new ForwardRecord(input, emptyOperations(this.options), { dispose: nothing }, training, nothing);
+    const noMean = () => vectorOf(this.options.numFeatures).fill(Number.NaN);
+    const statistics = keepStatistics ? { mean: noMean(), variance: noMean() } : undefined;
+    return { y: out ?? (await emptyLike(x, this.options)), record, statistics };
+  }
+
+  #pass({ y, record, statistics }: ForwardResult): ForwardPass<never> {
+    if (record) this.#passes.add(record);
+    let isReleased = false;
+    const assertAlive = () => {
+      if (isReleased)
+        throw new BatchNormError('DISPOSED', 'received a call of a pass after its dispose(), expected none');
+    };
+    const release = () => {
+      if (isReleased) return;
+      isReleased = true;
+      record?.release();
+      if (record) this.#passes.delete(record);
+      if (statistics && 'read' in statistics) statistics.dispose();
+    };
+    const required = new BatchNormError(
+      'FORWARD_REQUIRED',
+      'received backward() of a forward in place, expected another out',
+    );
+    return new ForwardPass<never>(y as never, {
+      backward: async (dy, options = {}) => {
+        const out = outputsOf(options);
+        return this.#call(async () => {
+          assertAlive();
+          if (record === undefined) throw required;
+          return this.#backward(record, dy, out);
+        });
+      },
+      statistics: () =>
+        this.#call(async () => {
+          assertAlive();
+          return copyOf('read' in statistics! ? await statistics.read() : statistics!);
+        }),
+      release: () => this.#queue.run(async () => release()),
+    });
+  }
+
+  async #backward(record: ForwardRecord, dy: Activation, out: Partial<Gradients>): Promise<Gradients<never>> {
+    const { input: lent, operations, saved, usesBatchStatistics } = record;
+    const { x } = lent;
+    const { scale, center } = this.options;
+    await lent.assertUnchanged();
     assertLike(dy, 'dy', x, this.options);
     if (out.dx !== undefined) assertLike(out.dx, 'out.dx', x, this.options);
-    if (out.dgamma !== undefined) assertVector(out.dgamma, 'out.dgamma', this.gamma.length, x);
-    if (out.dbeta !== undefined) assertVector(out.dbeta, 'out.dbeta', this.beta.length, x);
+    if (out.dgamma !== undefined) assertVector(out.dgamma, 'out.dgamma', this.#gamma.length, x);
+    if (out.dbeta !== undefined) assertVector(out.dbeta, 'out.dbeta', this.#beta.length, x);
     const inPlace = out.dx !== undefined && sameMemory(out.dx, dy);
     assertSeparate(out, inPlace ? { x } : { x, dy });
 
-    const operations = operationsOn(x, kernels);
-    const input = {
+    const gradients = {
       saved,
       dy: elementsOf(dy),
       dx: out.dx && elementsOf(out.dx),
-      dgamma: out.dgamma,
-      dbeta: out.dbeta,
+      dgamma: scale ? out.dgamma : undefined,
+      dbeta: center ? out.dbeta : undefined,
+      parameterGradients: scale || center,
       ...(isDeviceTensor(x) ? undefined : this.#unwanted),
     };
     const { dx, dgamma, dbeta } = usesBatchStatistics
-      ? await operations.backwardTraining(input)
-      : await operations.backwardInference(input);
+      ? await operations.backwardTraining(gradients)
+      : await operations.backwardInference(gradients);
+    if (out.dx !== undefined) noteWrite(out.dx);
     return {
       dx: out.dx ?? activationOf(dx, dy.shape),
-      dgamma: this.options.affine ? dgamma : emptyLike(dgamma, out.dgamma),
-      dbeta: this.options.affine ? dbeta : emptyLike(dbeta, out.dbeta),
+      dgamma: scale ? dgamma : noneOf(dgamma, out.dgamma),
+      dbeta: center ? dbeta : noneOf(dbeta, out.dbeta),
     } as Gradients<never>;
   }
 
-  #latestForward(): ForwardRecord {
-    const record = this.#record;
-    if (record === undefined) {
-      throw new BatchNormError('FORWARD_REQUIRED', 'received backward(), expected a forward() before it, not in place');
-    }
-    const { x } = record;
-    if (isDeviceTensor(x) ? x.disposed : x.data.length === 0) {
-      throw new BatchNormError(
-        'FORWARD_REQUIRED',
-        'received backward() when the x of its forward() was disposed or transferred, expected x as it was',
-      );
-    }
-    return record;
-  }
-
-  #setRecord(record: ForwardRecord | undefined): void {
-    this.#record?.saved.dispose();
-    this.#record = record;
+  #setLatest(record: ForwardRecord | undefined): void {
+    this.#latest?.release();
+    this.#latest = record;
   }
 
   #stateVectors(): StateVectors {
-    const { gamma, beta, runningMean, runningVariance } = this;
-    return { gamma, beta, runningMean, runningVariance };
+    const { mean, variance } = this.#running.vectors;
+    return { gamma: this.#gamma, beta: this.#beta, runningMean: mean, runningVariance: variance };
   }
 }
 
-/** What kernels work on: a host tensor's elements, or the device tensor. */
-function elementsOf(tensor: Activation): FloatArray | DeviceTensor {
-  return isDeviceTensor(tensor) ? tensor : tensor.data;
-}
-
-/** What callers work on: kernels' elements with their shape. */
-function activationOf(elements: FloatArray | DeviceTensor, shape: readonly number[]): Activation {
-  return ArrayBuffer.isView(elements) ? { data: elements, shape: [...shape] } : elements;
-}
-
-/** The same tensor, though its owner gives the object another shape or other data. */
-function snapshotOf(x: Activation): Activation {
-  return isDeviceTensor(x) ? x : { data: x.data, shape: [...x.shape] };
-}
-
-/** The operations for the memory that x lies in. */
-function operationsOn(x: Activation, kernels: Kernels): Operations<Memory> {
-  if (!isDeviceTensor(x)) return kernels;
-  if (kernels.device === undefined) {
-    throw new BatchNormError(
-      'UNSUPPORTED',
-      'received a device tensor, expected a host tensor: these kernels have no device form',
-    );
+function vectorOf(length: number): Float64Array {
+  try {
+    return new Float64Array(length);
+  } catch (cause) {
+    throw new BatchNormError('LIMIT_EXCEEDED', `received ${length} channels, expected as many as memory can hold`, {
+      cause,
+    });
   }
-  return kernels.device;
+}
+
+/** Errors: `INVALID_STATE`. */
+function assign(name: StateVector, target: Float64Array, values: unknown): void {
+  assertStateVector(name, values, target.length);
+  target.set(values);
+}
+
+function copyOf({ mean, variance }: Statistics): Statistics {
+  return { mean: mean.slice(), variance: variance.slice() };
+}
+
+/** The buffers of a call, as they were when it was called. Errors: `INVALID_OPTION`. */
+function outputsOf(options: BackwardOptions<never>): Partial<Gradients> {
+  assertOptionNames(options, ['out']);
+  const { out = {} } = options;
+  assertOptionNames(out, ['dx', 'dgamma', 'dbeta']);
+  return { ...out };
 }
 
 /** The gradient of parameters that there are none of: what was given for it, or nothing. Frees `unwanted` if it is on the device. */
-function emptyLike(
+function noneOf(
   unwanted: Float64Array | OnDevice<Float64Array>,
   given: Float64Array | undefined,
 ): Float64Array | OnDevice<Float64Array> {

@@ -1,16 +1,26 @@
 // How error messages show what was received.
 
-/** A short text for any value: `NaN`, `'abc'`, `Int32Array(6)`, `array of 3`, `undefined`. */
+/** A short text for any value: `NaN`, `'abc'`, `Int32Array(6)`, `array of 3`, `undefined`. Never throws. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (Array.isArray(value)) return `array of ${value.length}`;
-  if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${(value as Float32Array).length})`;
-  if (typeof value === 'object' && value !== null) return value.constructor?.name ?? 'object';
+  if (ArrayBuffer.isView(value)) return `${nameOf(value)}(${(value as Float32Array).length})`;
+  if (typeof value === 'object' && value !== null) return nameOf(value);
   if (typeof value === 'function') return `function ${value.name}`;
   return String(value);
 }
 
+/** Of its class: an object may have none, or a getter in its place that throws. */
+function nameOf(value: object): string {
+  try {
+    const name: unknown = value.constructor?.name;
+    return typeof name === 'string' && name !== '' ? name : 'object';
+  } catch {
+    return 'object';
+  }
+}
+
 /** `[32, 10]` */
-export function describeShape(shape: readonly number[]): string {
-  return `[${shape.join(', ')}]`;
+export function describeShape(shape: readonly unknown[]): string {
+  return `[${Array.from(shape, (size) => (typeof size === 'number' ? size : describe(size))).join(', ')}]`;
 }

@@ -12,8 +12,10 @@
  * | `EMPTY_BATCH` | no value per channel |
  * | `SINGLE_VALUE` | one value per channel where batch statistics need more |
  * | `FORWARD_REQUIRED` | backward without a forward to differentiate |
- * | `NON_FINITE_STATISTICS` | a batch mean or variance that would poison the running statistics |
- * | `INVALID_STATE` | `loadState` got something that `state()` does not write |
+ * | `INPUT_CHANGED` | backward when x is not what its forward saw |
+ * | `NON_FINITE_STATISTICS` | a batch mean or variance that would poison the running statistics, or that the backend can't compute |
+ * | `UNSETTLED` | running statistics are asked for while batches wait on the device for them: `await settle()` first |
+ * | `INVALID_STATE` | parameters or running statistics that can't be, in a state, in an assignment or in the layer |
  * | `FOREIGN_TENSOR` | a device tensor of another backend |
  * | `DISPOSED` | use after `dispose()` |
  * | `UNSUPPORTED` | a capability that this backend says it lacks |
@@ -30,7 +32,9 @@ export type ErrorCode =
   | 'EMPTY_BATCH'
   | 'SINGLE_VALUE'
   | 'FORWARD_REQUIRED'
+  | 'INPUT_CHANGED'
   | 'NON_FINITE_STATISTICS'
+  | 'UNSETTLED'
   | 'INVALID_STATE'
   | 'FOREIGN_TENSOR'
   | 'DISPOSED'

@@ -74,7 +74,7 @@ export class HostKernels implements Kernels {
   }
 
   backwardInference(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
-    const output = this.#parameterGradients(input);
+    const output = input.parameterGradients ? this.#parameterGradients(input) : this.#outputs(input);
     // dx = scale · dy: no mean to subtract, nothing to add.
     const { scale } = input.saved as SavedForward;
     this.#passes.normalize({ x: input.dy, mean: this.#zeros, scale }, this.#zeros, output.dx);
@@ -95,13 +95,20 @@ export class HostKernels implements Kernels {
   }
 
   #parameterGradients(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
+    const output = this.#outputs(input);
+    this.#passes.parameterGradients(input.saved as SavedForward, input.dy, output.dgamma, output.dbeta);
+    return output;
+  }
+
+  /** The buffers that were given, or new ones. */
+  #outputs({ dx, dy, dgamma, dbeta }: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     this.#assertUsable();
     const { extent, dtype } = this.#plan;
-    const dgamma = input.dgamma ?? new Float64Array(extent.channels);
-    const dbeta = input.dbeta ?? new Float64Array(extent.channels);
-    const dx = input.dx ?? allocate(dtype, input.dy.length);
-    this.#passes.parameterGradients(input.saved as SavedForward, input.dy, dgamma, dbeta);
-    return { dx, dgamma, dbeta };
+    return {
+      dx: dx ?? allocate(dtype, dy.length),
+      dgamma: dgamma ?? new Float64Array(extent.channels),
+      dbeta: dbeta ?? new Float64Array(extent.channels),
+    };
   }
 
   #assertFinite(statistics: SavedForward): void {

@@ -29,10 +29,17 @@ export {
 } from './batch-norm.js';
 export { BatchNormError, type ErrorCode } from './errors.js';
 export { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
+export type { ForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-kernels.js';
 export type { MaybePromise } from './maybe-promise.js';
-export { type BatchNormOptions, defaultOptions, type LayerOptions, type ResolvedOptions } from './options.js';
+export {
+  type BatchNormOptions,
+  defaultOptions,
+  type LayerOptions,
+  type Momentum,
+  type ResolvedOptions,
+} from './options.js';
 export { assertFiniteStatistics } from './running-statistics.js';
 export { selectBackend } from './select/select-backend.js';
 export {

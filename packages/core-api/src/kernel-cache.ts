@@ -1,4 +1,4 @@
-// Compiling kernels is dear on some backends: each layer keeps those of the extents it saw last.
+// Compiling kernels is dear on some backends: each layer keeps those of the extents it saw last, and those that are in use.
 import type { Kernels } from './backend.js';
 import type { Extent } from './extent.js';
 import type { MaybePromise } from './maybe-promise.js';
@@ -6,36 +6,55 @@ import type { MaybePromise } from './maybe-promise.js';
 /** A training set's batches, its last and smaller one, those of its test set, and room to spare. */
 const capacity = 8;
 
+/** Kernels with the number of those who use them. */
+interface Entry {
+  readonly kernels: Kernels;
+  users: number;
+}
+
+/** Kernels that stay until they are released, once. */
+export interface Lease {
+  readonly kernels: Kernels;
+  release(): void;
+}
+
 export class KernelCache {
   readonly #prepare: (extent: Extent) => MaybePromise<Kernels>;
   /** The least recently used first. */
-  readonly #kernels = new Map<string, Kernels>();
+  readonly #entries = new Map<string, Entry>();
 
   constructor(prepare: (extent: Extent) => MaybePromise<Kernels>) {
     this.#prepare = prepare;
   }
 
-  /** The kernels for `extent`; makes room by disposing the least recently used, but never `pinned`. */
-  async get(extent: Extent, pinned: Kernels | undefined): Promise<Kernels> {
+  /** The kernels for `extent`. */
+  async lease(extent: Extent): Promise<Lease> {
     const key = `${extent.outer}×${extent.inner}`;
-    const kernels = this.#kernels.get(key) ?? (await this.#prepare(extent));
-    this.#kernels.delete(key);
-    this.#kernels.set(key, kernels);
-    if (this.#kernels.size > capacity) this.#evict(pinned);
-    return kernels;
+    const entry = this.#entries.get(key) ?? { kernels: await this.#prepare(extent), users: 0 };
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    entry.users++;
+    this.#makeRoom();
+    const release = () => {
+      entry.users--;
+      this.#makeRoom();
+    };
+    return { kernels: entry.kernels, release };
   }
 
+  /** When every lease has been released. */
   dispose(): void {
-    for (const kernels of this.#kernels.values()) kernels.dispose();
-    this.#kernels.clear();
+    for (const { kernels } of this.#entries.values()) kernels.dispose();
+    this.#entries.clear();
   }
 
-  #evict(pinned: Kernels | undefined): void {
-    for (const [key, kernels] of this.#kernels) {
-      if (kernels === pinned) continue;
+  /** Disposes the least recently used, but none that are in use. */
+  #makeRoom(): void {
+    for (const [key, { kernels, users }] of this.#entries) {
+      if (this.#entries.size <= capacity) return;
+      if (users > 0) continue;
       kernels.dispose();
-      this.#kernels.delete(key);
-      return;
+      this.#entries.delete(key);
     }
   }
 }

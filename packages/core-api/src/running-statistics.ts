@@ -1,7 +1,10 @@
 // Running mean and variance: how a sequence of batches is averaged for inference.
 import type { Statistics } from './backend.js';
 import { BatchNormError } from './errors.js';
+import type { Momentum } from './options.js';
+import { assertStateVector, type Tracked } from './state.js';
 import type { OnDevice } from './tensor.js';
+import { fail } from './validate.js';
 
 /** Fails with `NON_FINITE_STATISTICS`, naming the first channel whose batch mean or variance is NaN or infinite. */
 export function assertFiniteStatistics({ mean, variance }: Statistics): void {
@@ -21,79 +24,162 @@ function assertFinite(name: string, values: Float64Array): void {
   }
 }
 
-export interface RunningStatisticsOptions {
-  readonly momentum: number | 'cumulative';
-  readonly runningVariance: 'population' | 'sample';
+/** How one batch is averaged in. */
+export interface BatchWeight {
+  /** M */
+  readonly valuesPerChannel: number;
+  readonly momentum: Momentum;
 }
 
 interface DeferredBatch {
   readonly statistics: OnDevice<Statistics>;
-  readonly valuesPerChannel: number;
+  readonly weight: BatchWeight;
 }
 
 /** The running statistics of one layer: mean 0 and variance 1 until the first batch. */
 export class RunningStatistics {
-  /** [C] */
-  readonly mean: Float64Array;
-  /** [C] */
-  readonly variance: Float64Array;
-  batchesTracked = 0;
-  readonly #options: RunningStatisticsOptions;
+  readonly #mean: Float64Array;
+  readonly #variance: Float64Array;
+  readonly #kind: 'population' | 'sample';
+  #batchesTracked = 0;
+  #valuesTracked = 0;
+  /** What waits on the device, in order; the first is being read while `fold` runs. */
   readonly #deferred: DeferredBatch[] = [];
+  /** Why batches were left out, until somebody is told. */
+  readonly #leftOut: unknown[] = [];
 
-  constructor(channels: number, options: RunningStatisticsOptions) {
-    this.mean = new Float64Array(channels);
-    this.variance = new Float64Array(channels).fill(1);
-    this.#options = options;
+  constructor(channels: number, kind: 'population' | 'sample') {
+    this.#mean = new Float64Array(channels);
+    this.#variance = new Float64Array(channels).fill(1);
+    this.#kind = kind;
   }
 
-  /** How many batches wait on the device for `settle`. */
+  /** [C]. Errors: `UNSETTLED`. */
+  get mean(): Float64Array {
+    this.#assertSettled();
+    return this.#mean;
+  }
+
+  /** [C]. Errors: `UNSETTLED`. */
+  get variance(): Float64Array {
+    this.#assertSettled();
+    return this.#variance;
+  }
+
+  /** Errors: `UNSETTLED`. */
+  get batchesTracked(): number {
+    this.#assertSettled();
+    return this.#batchesTracked;
+  }
+
+  /** How many values per channel were in these batches. Errors: `UNSETTLED`. */
+  get valuesTracked(): number {
+    this.#assertSettled();
+    return this.#valuesTracked;
+  }
+
+  /** How many batches wait on the device for `fold`. */
   get deferred(): number {
     return this.#deferred.length;
   }
 
-  /**
-   * Averages in a batch of `valuesPerChannel` (M) values per channel, or remembers it for `settle` if it is on the device.
-   * Errors: `NON_FINITE_STATISTICS`, and nothing has changed.
-   */
-  track(statistics: Statistics | OnDevice<Statistics>, valuesPerChannel: number): void {
-    if ('read' in statistics) this.#deferred.push({ statistics, valuesPerChannel });
-    else this.#fold(statistics, valuesPerChannel);
+  /** Mean and variance as inference may use them. Errors: `INVALID_STATE`, naming the channel, for what somebody wrote into them. */
+  forInference(epsilon: number): Statistics {
+    const { mean, variance } = this;
+    assertStateVector('runningMean', mean, mean.length);
+    assertStateVector('runningVariance', variance, variance.length);
+    const c = epsilon === 0 ? variance.indexOf(0) : -1;
+    if (c >= 0) fail('INVALID_STATE', `runningVariance[${c}] = 0 with epsilon 0`, 'a sum that is positive');
+    return { mean, variance };
+  }
+
+  /** Averages in a batch. Errors: `NON_FINITE_STATISTICS`, and nothing has changed. */
+  track(batch: Statistics, { valuesPerChannel: M, momentum }: BatchWeight): void {
+    assertFiniteStatistics(batch);
+    if (momentum === 'exact') this.#merge(batch, M);
+    else {
+      const kept = momentum === 'cumulative' ? this.#batchesTracked / (this.#batchesTracked + 1) : momentum;
+      const correction = this.#kind === 'sample' ? M / (M - 1) : 1;
+      average(this.#mean, batch.mean, kept, 1 - kept);
+      average(this.#variance, batch.variance, kept, (1 - kept) * correction);
+    }
+    this.#batchesTracked++;
+    this.#valuesTracked += M;
   }
 
   /**
-   * Reads and averages in what waits on the device, in order.
-   * Errors: that of the first batch which can't be averaged in; it is left out, and the others are in.
+   * Averages in a batch whose statistics are on the device: at once where memory is shared with the host, else with `fold`. One
+   * that can't be averaged in is left out, which `settle` tells. Disposes `statistics`.
    */
-  async settle(): Promise<void> {
-    const errors: unknown[] = [];
-    for (const { statistics, valuesPerChannel } of this.#deferred.splice(0)) {
+  trackOnDevice(statistics: OnDevice<Statistics>, weight: BatchWeight): void {
+    if (statistics.view === undefined || this.#deferred.length > 0) {
+      this.#deferred.push({ statistics, weight });
+      return;
+    }
+    try {
+      this.track(statistics.view(), weight);
+    } catch (error) {
+      this.#leftOut.push(error);
+    } finally {
+      statistics.dispose();
+    }
+  }
+
+  /** Reads and averages in what waits on the device, in order. One that can't be averaged in is left out, which `settle` tells. */
+  async fold(): Promise<void> {
+    for (const { statistics, weight } of this.#deferred) {
       try {
-        this.#fold(await statistics.read(), valuesPerChannel);
+        this.track(await statistics.read(), weight);
       } catch (error) {
-        errors.push(error);
+        this.#leftOut.push(error);
       } finally {
         statistics.dispose();
       }
     }
-    if (errors.length > 0) throw errors[0];
+    this.#deferred.length = 0;
   }
 
-  /** Forgets what waits on the device. */
-  discardDeferred(): void {
+  /** `fold`. Errors: once, that of the first batch that was left out since the last time; the others are in. */
+  async settle(): Promise<void> {
+    await this.fold();
+    const [first] = this.#leftOut.splice(0);
+    if (first !== undefined) throw first;
+  }
+
+  /** Takes over counts, of vectors that were written; what waits on the device is forgotten. */
+  restart({ batchesTracked, valuesTracked = 0 }: Tracked): void {
     for (const { statistics } of this.#deferred.splice(0)) statistics.dispose();
+    this.#leftOut.length = 0;
+    this.#batchesTracked = batchesTracked;
+    this.#valuesTracked = valuesTracked;
   }
 
-  /** running ← momentum · running + (1 − momentum) · batch */
-  #fold(batch: Statistics, valuesPerChannel: number): void {
-    assertFiniteStatistics(batch);
-    const { momentum, runningVariance } = this.#options;
-    const M = valuesPerChannel;
-    const kept = momentum === 'cumulative' ? this.batchesTracked / (this.batchesTracked + 1) : momentum;
-    const correction = runningVariance === 'sample' ? M / (M - 1) : 1;
-    average(this.mean, batch.mean, kept, 1 - kept);
-    average(this.variance, batch.variance, kept, (1 - kept) * correction);
-    this.batchesTracked++;
+  /** The vectors, whether or not batches wait: for those who overwrite them. */
+  get vectors(): Statistics {
+    return { mean: this.#mean, variance: this.#variance };
+  }
+
+  /** Mean and variance of all values, of n before and of M now (Chan, Golub and LeVeque, 1983, The American Statistician 37). */
+  #merge(batch: Statistics, M: number): void {
+    const n = this.#valuesTracked;
+    const lost = this.#kind === 'sample' ? 1 : 0;
+    const [mean, variance] = [this.#mean, this.#variance];
+    for (let c = 0; c < mean.length; c++) {
+      const delta = batch.mean[c]! - mean[c]! * Math.sign(n);
+      const before = n === 0 ? 0 : (n - lost) * variance[c]!;
+      const between = delta ** 2 * n * (M / (n + M));
+      variance[c] = (before + M * batch.variance[c]! + between) / (n + M - lost);
+      mean[c] = mean[c]! * Math.sign(n) + (delta * M) / (n + M);
+    }
+  }
+
+  #assertSettled(): void {
+    if (this.#deferred.length === 0) return;
+    fail(
+      'UNSETTLED',
+      `a question for running statistics while ${this.#deferred.length} batches wait on the device for them`,
+      '`await layer.settle()` before it',
+    );
   }
 }
 

@@ -10,7 +10,7 @@ export class SavedForward implements Saved, Statistics {
   readonly mean: Float64Array;
   /** Population variance. */
   readonly variance: Float64Array;
-  /** 1 / √(variance + epsilon) */
+  /** 1 / √(variance + epsilon), or 0 where that is 1 / 0: then x − mean is 0, too. */
   readonly invStd: Float64Array;
   /** gamma · invStd */
   readonly scale: Float64Array;
@@ -29,7 +29,8 @@ export class SavedForward implements Saved, Statistics {
     const { variance, invStd, scale } = this;
     this.x = x;
     for (let c = 0; c < scale.length; c++) {
-      const r = 1 / Math.sqrt(variance[c]! + epsilon);
+      const square = variance[c]! + epsilon;
+      const r = square === 0 ? 0 : 1 / Math.sqrt(square);
       invStd[c] = r;
       scale[c] = gamma[c]! * r;
     }

@@ -18,6 +18,11 @@ export interface Tensor {
 export interface OnDevice<T> {
   /** Copies the value to the host. Errors: `DISPOSED`, `DEVICE_LOST`. */
   read(): MaybePromise<T>;
+  /**
+   * The value itself, no copy and no waiting, where memory is shared with the host; absent elsewhere. Good until the next call of the
+   * backend, which may move its memory: ask again then. Errors: `DISPOSED`.
+   */
+  view?(): T;
   /** Frees its memory. Again is allowed and does nothing. */
   dispose(): void;
 }
@@ -29,11 +34,6 @@ export interface DeviceTensor extends OnDevice<FloatArray> {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly disposed: boolean;
-  /**
-   * The elements themselves, no copy, where memory is shared with the host. Good until the next call of the backend, which may move
-   * its memory: ask again then. Errors: `DISPOSED`.
-   */
-  view?(): FloatArray;
 }
 
 /** The dtype that a typed array stores. */

@@ -3,7 +3,13 @@ import type { Backend } from './backend.js';
 import { describe, describeShape } from './describe.js';
 import { BatchNormError, type ErrorCode } from './errors.js';
 import { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
-import { type BatchNormOptions, defaultOptions, type LayerOptions, type ResolvedOptions } from './options.js';
+import {
+  type BatchNormOptions,
+  defaultOptions,
+  type LayerOptions,
+  type Momentum,
+  type ResolvedOptions,
+} from './options.js';
 import { type DeviceTensor, type Dtype, dtypeOf, type FloatArray, type OnDevice, type Tensor } from './tensor.js';
 
 export function fail(code: ErrorCode, received: string, expected: string): never {
@@ -21,20 +27,30 @@ export const oneOf = (...values: readonly unknown[]): OptionCheck => [
   values.map(describe).join(' or '),
 ];
 
+/** Of a tensor, at most: a limit that nobody meets, so that what is made by axis is small. */
+const mostAxes = 64;
+
 /** What each option of a layer may be. */
 export const layerOptionChecks: Readonly<Record<keyof LayerOptions, OptionCheck>> = {
   numFeatures: [isPositiveInteger, 'a whole number of at least 1'],
-  epsilon: [(value) => Number.isFinite(value) && (value as number) > 0, 'a finite number greater than 0'],
+  epsilon: [(value) => Number.isFinite(value) && (value as number) >= 0, 'a finite number that is not negative'],
   momentum: [
-    (value) => value === 'cumulative' || (typeof value === 'number' && value >= 0 && value <= 1),
-    "a number from 0 to 1, or 'cumulative'",
+    (value) => value === 'cumulative' || value === 'exact' || (typeof value === 'number' && value >= 0 && value <= 1),
+    "a number from 0 to 1, 'cumulative' or 'exact'",
   ],
-  axis: [Number.isSafeInteger, 'a whole number'],
+  axis: [
+    (value) => Number.isSafeInteger(value) && (value as number) < mostAxes && (value as number) >= -mostAxes,
+    `a whole number from ${-mostAxes} to ${mostAxes - 1}`,
+  ],
   affine: oneOf(true, false),
+  scale: oneOf(true, false),
+  center: oneOf(true, false),
   trackRunningStatistics: oneOf(true, false),
   runningVariance: oneOf('population', 'sample'),
   dtype: oneOf('float32', 'float64'),
   singleValue: oneOf('allow', 'reject'),
+  emptyBatch: oneOf('reject', 'pass'),
+  checks: oneOf(true, false),
 };
 
 export function isBackend(value: unknown): value is Backend {
@@ -49,18 +65,30 @@ export function isBackend(value: unknown): value is Backend {
 export function resolveLayerOptions(options: LayerOptions): Readonly<Required<LayerOptions>> {
   assertOptionNames(options, Object.keys(layerOptionChecks));
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const resolved = { ...defaultOptions, ...Object.fromEntries(given) } as Required<LayerOptions>;
+  const { affine, ...defaults } = { ...defaultOptions, ...(Object.fromEntries(given) as LayerOptions) };
+  const resolved = { scale: affine, center: affine, affine, ...defaults };
   assertOptions(resolved, layerOptionChecks);
-  return resolved;
+  return { ...resolved, affine: resolved.scale || resolved.center };
 }
 
-/** The same with the backend. Errors: `DTYPE_MISMATCH`, too, for a dtype that the backend does not have. */
+/**
+ * The same with the backend. Errors: also `DTYPE_MISMATCH` for a dtype that the backend does not have, `LIMIT_EXCEEDED` for more
+ * channels than it has elements.
+ */
 export function resolveOptions(options: BatchNormOptions): ResolvedOptions {
   assertOptionNames(options, ['backend', ...Object.keys(layerOptionChecks)]);
   const { backend, ...layerOptions } = options;
   assertOptions({ backend }, { backend: [isBackend, 'a backend of contractVersion 1'] });
   const resolved = { backend, ...resolveLayerOptions(layerOptions) };
   assertDtype(backend, resolved.dtype);
+  const { elements } = backend.capabilities.limits;
+  if (resolved.numFeatures > elements) {
+    fail(
+      'LIMIT_EXCEEDED',
+      `numFeatures ${resolved.numFeatures}`,
+      `at most ${elements}, the limit of backend '${backend.name}'`,
+    );
+  }
   return Object.freeze(resolved);
 }
 
@@ -84,6 +112,11 @@ export function assertOptionNames(options: unknown, names: readonly string[]): v
     fail('INVALID_OPTION', describe(options), 'an object of options');
   const unknown = Object.keys(options as object).find((name) => !names.includes(name));
   if (unknown !== undefined) fail('INVALID_OPTION', `an option '${unknown}'`, names.join(', '));
+}
+
+/** Errors: `INVALID_OPTION`. */
+export function assertMomentum(value: unknown): asserts value is Momentum {
+  assertOptions({ momentum: value }, { momentum: layerOptionChecks.momentum });
 }
 
 /** Errors: `INVALID_OPTION`. */
@@ -118,9 +151,17 @@ function isFloatArray(value: unknown): value is FloatArray {
 }
 
 function assertShape(shape: unknown, name: string): asserts shape is readonly number[] {
-  if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
-    const received = Array.isArray(shape) ? describeShape(shape) : describe(shape);
+  const sizes: unknown[] | undefined = Array.isArray(shape) ? Array.from(shape) : undefined; // With its holes.
+  if (!sizes?.every((size) => Number.isSafeInteger(size) && (size as number) >= 0)) {
+    const received = sizes ? describeShape(sizes) : describe(shape);
     fail('INVALID_TENSOR', `${name} of shape ${received}`, 'an array of whole numbers that are not negative');
+  }
+  if (!Number.isSafeInteger(product((sizes as number[]).filter((size) => size > 0)))) {
+    fail(
+      'INVALID_TENSOR',
+      `${name} of shape ${describeShape(sizes)}`,
+      'sizes whose product is a safe integer, zeros aside',
+    );
   }
 }
 
@@ -160,10 +201,14 @@ export function validateInput(x: unknown, options: ResolvedOptions): Extent {
   return extent;
 }
 
-/** The extent of an input of this shape. Errors: `SHAPE_MISMATCH` (rank, channels), `EMPTY_BATCH`. */
+/** The extent of an input of this shape. Errors: `SHAPE_MISMATCH` (rank, channels), `EMPTY_BATCH` unless it may pass. */
 export function validateInputShape(
   shape: readonly number[],
-  { axis, numFeatures }: Pick<ResolvedOptions, 'axis' | 'numFeatures'>,
+  {
+    axis,
+    numFeatures,
+    emptyBatch = 'reject',
+  }: Pick<LayerOptions, 'numFeatures' | 'emptyBatch'> & { readonly axis: number },
 ): Extent {
   const rank = shape.length;
   if (rank < 2 || axis >= rank || axis < -rank) {
@@ -177,7 +222,7 @@ export function validateInputShape(
       `${numFeatures} channels, as numFeatures says`,
     );
   }
-  if (valuesPerChannel(extent) === 0) {
+  if (emptyBatch === 'reject' && valuesPerChannel(extent) === 0) {
     fail('EMPTY_BATCH', `x of shape ${describeShape(shape)}`, 'at least one value per channel');
   }
   return extent;

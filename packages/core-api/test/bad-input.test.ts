@@ -31,7 +31,12 @@ describe('a layer that is constructed with', () => {
     'half a feature': ['INVALID_OPTION', { numFeatures: 1.5 }, /numFeatures 1.5/],
     'features as text': ['INVALID_OPTION', { numFeatures: '3' }, /numFeatures '3'/],
     'NaN epsilon': ['INVALID_OPTION', { epsilon: Number.NaN }, /epsilon NaN/],
-    'zero epsilon': ['INVALID_OPTION', { epsilon: 0 }, /epsilon 0/],
+    'negative epsilon': ['INVALID_OPTION', { epsilon: -1e-9 }, /epsilon -1e-9/],
+    'an axis that no tensor has': ['INVALID_OPTION', { axis: 1e9 }, /axis 1000000000/],
+    'a symbol for a momentum': ['INVALID_OPTION', { momentum: Symbol('m') }, /Symbol\(m\)/],
+    'an object without prototype for an axis': ['INVALID_OPTION', { axis: Object.create(null) }, /axis object/],
+    'more features than the backend has elements': ['LIMIT_EXCEEDED', { numFeatures: 2 ** 33 }, /8589934592/],
+    'scale that is no boolean': ['INVALID_OPTION', { scale: 1 }, /scale 1/],
     'infinite epsilon': ['INVALID_OPTION', { epsilon: Number.POSITIVE_INFINITY }, /epsilon Infinity/],
     'NaN momentum': ['INVALID_OPTION', { momentum: Number.NaN }, /momentum NaN/],
     'a momentum above 1': ['INVALID_OPTION', { momentum: 1.1 }, /momentum 1.1/],
@@ -200,7 +205,7 @@ const badCalls: Record<string, BadCall> = {
   },
   'training in place': {
     code: 'INVALID_TENSOR',
-    message: /out that shares memory with x/,
+    message: /out that is x in training/,
     attempt: (layer, out) => layer.forward(out, { out }),
   },
   'inference into memory that overlaps x': {

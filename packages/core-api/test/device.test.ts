@@ -37,7 +37,14 @@ describe('a step on device tensors', () => {
       await layer.forward(onDevice);
       await layer.backward(dyOnDevice);
     }
-    expect([backend.reads, layer.batchesTracked]).toEqual([0, 0]);
+    expect(backend.reads).toBe(0);
+    // What they are is not known yet: an old number would be a wrong one.
+    for (const name of ['runningMean', 'runningVariance', 'batchesTracked'] as const) {
+      await expectError('UNSETTLED', () => layer[name], /3 batches wait/);
+    }
+    await expectError('UNSETTLED', () => {
+      layer.runningMean = [0, 0, 0];
+    });
     await layer.settle();
     expect([backend.reads, layer.batchesTracked]).toEqual([3, 3]);
   });
@@ -93,6 +100,36 @@ describe('batches that wait on the device', () => {
     await expect(layer.settle()).resolves.toBeUndefined();
   });
 
+  it('never fail a training forward, however many they are', async () => {
+    const { layer, backend } = newLayer();
+    const { layer: good } = newLayer();
+    const bad = tensor([2, C], [1, 2, Number.NaN, 4, 5, 6]);
+    for (let n = 0; n < 70; n++) {
+      const batch = filled([4, C], n + 1);
+      await layer.forward(n === 30 ? backend.upload(bad) : backend.upload(batch));
+      if (n !== 30) await good.forward(batch);
+    }
+    await layer.forward(x);
+    await good.forward(x);
+    await expectError('NON_FINITE_STATISTICS', () => layer.settle(), /channel 2/);
+    expect(await layer.state()).toEqual(await good.state());
+    expect(layer.batchesTracked).toBe(70);
+  });
+
+  it('are averaged in at once where the host sees their statistics', async () => {
+    const { layer, backend } = newLayer();
+    const { layer: onHost } = newLayer();
+    backend.sharesMemory = true;
+    const bad = tensor([2, C], [1, 2, Number.NaN, 4, 5, 6]);
+    for (const batch of [x, bad, x]) await layer.forward(backend.upload(batch));
+    for (const batch of [x, x]) await onHost.forward(batch);
+    expect(backend.reads).toBe(0);
+    expect([...layer.runningMean, layer.batchesTracked]).toEqual([...onHost.runningMean, 2]);
+    layer.runningMean = [0, 0, 0];
+    await expectError('NON_FINITE_STATISTICS', () => layer.settle(), /channel 2/);
+    expect([...layer.runningMean]).toEqual([0, 0, 0]);
+  });
+
   it('are averaged in before a batch on the host that comes after them', async () => {
     const { layer, backend } = newLayer();
     const { layer: inTurn } = newLayer();
@@ -111,6 +148,27 @@ describe('batches that wait on the device', () => {
     await layer.loadState(state);
     expect(await layer.state()).toEqual(state);
     expect(backend.reads).toBe(0);
+  });
+
+  it('are forgotten by resetRunningStatistics(), which comes after them', async () => {
+    const { layer, backend } = newLayer();
+    const state = await layer.state();
+    await layer.forward(backend.upload(x));
+    await layer.resetRunningStatistics();
+    expect(await layer.state()).toEqual(state);
+    expect(backend.reads).toBe(0);
+  });
+
+  it('are averaged in with the momentum of their forward', async () => {
+    const { layer, backend } = newLayer();
+    const { layer: onHost } = newLayer();
+    for (const momentum of [0.5, 'cumulative', 0.1] as const) {
+      layer.momentum = momentum;
+      onHost.momentum = momentum;
+      await layer.forward(backend.upload(x));
+      await onHost.forward(x);
+    }
+    expect(await layer.state()).toEqual(await onHost.state());
   });
 
   it('are not tracked, and freed at once, without running statistics', async () => {

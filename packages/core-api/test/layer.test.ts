@@ -18,10 +18,14 @@ describe('a new layer', () => {
       momentum: 0.9,
       axis: 1,
       affine: true,
+      scale: true,
+      center: true,
       trackRunningStatistics: true,
       runningVariance: 'population',
       dtype: 'float32',
       singleValue: 'allow',
+      emptyBatch: 'reject',
+      checks: false,
     });
   });
 

@@ -50,6 +50,10 @@ export class ReferenceBackend implements Backend {
   readonly prepared: Extent[] = [];
   readonly gate: () => PromiseLike<void>;
   reads = 0;
+  /** What each backward was asked for. */
+  readonly parameterGradients: boolean[] = [];
+  /** Whether values on the device have a view. */
+  sharesMemory = false;
 
   constructor({ dtypes = ['float32', 'float64'], maxElements = 1e6, gate = async () => {} }: ReferenceOptions = {}) {
     this.capabilities = { dtypes, deviceTensors: true, deterministic: true, limits: { elements: maxElements } };
@@ -129,7 +133,7 @@ class ReferenceKernels implements Kernels {
     const std = variance.map((value) => Math.sqrt(value + epsilon));
     const out = y ?? allocate(this.dtype, x.length);
     this.#forEach((k, c) => {
-      out[k] = (gamma[c]! * (x[k]! - mean[c]!)) / std[c]! + beta[c]!;
+      out[k] = (gamma[c]! * (x[k]! - mean[c]!)) / (std[c]! || 1) + beta[c]!;
     });
     return { y: out, saved: new SavedForward(this.backend, x, gamma.slice(), mean, std) };
   }
@@ -139,6 +143,7 @@ class ReferenceKernels implements Kernels {
     meanTerms: (sums: { dgamma: Float64Array; dbeta: Float64Array }, xHat: number, c: number) => number,
   ): BackwardOutput<HostMemory> {
     const saved = input.saved as SavedForward;
+    this.backend.parameterGradients.push(input.parameterGradients);
     if (!this.backend.alive.has(this)) throw new Error('disposed kernels were used');
     if (!this.backend.alive.has(saved)) throw new Error('a disposed saved forward was used');
     const { x, gamma, mean, std } = saved;
@@ -206,8 +211,9 @@ function onHost({ x, y, gamma, beta, epsilon }: ForwardInput<DeviceMemory>): For
   return { x: elementsOf(x), y: y && elementsOf(y), gamma, beta, epsilon };
 }
 
-function gradientsOnHost({ saved, dy, dx }: BackwardInput<DeviceMemory>): BackwardInput<HostMemory> {
-  return { saved, dy: elementsOf(dy), dx: dx && elementsOf(dx), dgamma: undefined, dbeta: undefined };
+function gradientsOnHost(input: BackwardInput<DeviceMemory>): BackwardInput<HostMemory> {
+  const { dy, dx } = input;
+  return { ...input, dy: elementsOf(dy), dx: dx && elementsOf(dx), dgamma: undefined, dbeta: undefined };
 }
 
 function elementsOf(tensor: DeviceTensor): FloatArray {
@@ -215,11 +221,14 @@ function elementsOf(tensor: DeviceTensor): FloatArray {
 }
 
 class Stored<T> implements OnDevice<T> {
+  declare readonly view?: () => T;
+
   constructor(
     readonly backend: ReferenceBackend,
     readonly stored: T,
   ) {
     backend.alive.add(this);
+    if (backend.sharesMemory) this.view = () => stored;
   }
 
   get disposed(): boolean {

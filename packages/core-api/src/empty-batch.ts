@@ -1,0 +1,28 @@
+// A batch without values, in layers that let it pass: nothing to normalise, and gradients of nothing.
+import { type Activation, activationOf, elementsOf } from './activation.js';
+import type { BackwardInput, BackwardOutput, Memory } from './backend.js';
+import type { BackwardOperations } from './forward-record.js';
+import type { ResolvedOptions } from './options.js';
+import { allocate, type DeviceTensor, type FloatArray, type Tensor } from './tensor.js';
+import { isDeviceTensor } from './validate.js';
+
+/** An activation of no elements, of the shape and in the memory of x. */
+export async function emptyLike(x: Activation, { backend, dtype }: ResolvedOptions): Promise<Activation> {
+  const empty = activationOf(allocate(dtype, 0), x.shape) as Tensor;
+  return isDeviceTensor(x) ? backend.upload(empty) : empty;
+}
+
+/** A backward that gives an empty dx, and gradients of parameters that are 0. */
+export function emptyOperations(options: ResolvedOptions): BackwardOperations {
+  const zeros = () => new Float64Array(options.numFeatures);
+  const backward = async ({ dy, dx, dgamma, dbeta }: BackwardInput<Memory>): Promise<BackwardOutput<Memory>> => {
+    if (ArrayBuffer.isView(dy)) {
+      const host = { dgamma: dgamma ?? zeros(), dbeta: dbeta ?? zeros() } as Record<'dgamma' | 'dbeta', Float64Array>;
+      return { dx: dx ?? (dy.slice() as FloatArray), dgamma: host.dgamma.fill(0), dbeta: host.dbeta.fill(0) };
+    }
+    const onDevice = () => ({ read: zeros, dispose: () => undefined });
+    const made = dx ?? elementsOf(await emptyLike(dy, options));
+    return { dx: made as DeviceTensor, dgamma: onDevice(), dbeta: onDevice() };
+  };
+  return { backwardTraining: backward, backwardInference: backward };
+}

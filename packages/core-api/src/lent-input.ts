@@ -1,0 +1,87 @@
+// x is lent to a forward until its backward, which needs it as it was: whether it still is.
+import type { Activation } from './activation.js';
+import { BatchNormError } from './errors.js';
+import type { DeviceTensor, FloatArray } from './tensor.js';
+import { isDeviceTensor } from './validate.js';
+
+/** How many elements are looked at where nobody wants all of them checked. */
+const samples = 8;
+
+/** How often a layer has written to a device tensor. */
+const writes = new WeakMap<DeviceTensor, number>();
+
+/** To be called for every output: a device tensor that was lent is no longer what it was. */
+export function noteWrite(output: Activation): void {
+  if (isDeviceTensor(output)) writes.set(output, (writes.get(output) ?? 0) + 1);
+}
+
+/** What is remembered of x: all of its elements, or a few, which is as good as free and notices that a buffer was used again. */
+export class LentInput {
+  readonly x: Activation;
+  readonly #writes: number | undefined;
+  /** Of x, or of what can be seen of it without waiting for the device. */
+  readonly #remembered: ArrayLike<number>;
+  readonly #isWhole: boolean;
+
+  private constructor(x: Activation, remembered: ArrayLike<number>, isWhole: boolean) {
+    this.x = x;
+    this.#writes = isDeviceTensor(x) ? writes.get(x) : undefined;
+    this.#remembered = remembered;
+    this.#isWhole = isWhole;
+  }
+
+  /** x as it is now. */
+  static sampled(x: Activation): LentInput {
+    return new LentInput(x, sampleOf(visibleElements(x)), false);
+  }
+
+  /** The same with a copy of every element. */
+  static async copied(x: Activation): Promise<LentInput> {
+    return new LentInput(x, (await elements(x)).slice(), true);
+  }
+
+  /** Errors: `INPUT_CHANGED`, `FORWARD_REQUIRED` where x is gone. */
+  async assertUnchanged(): Promise<void> {
+    const { x } = this;
+    if (isDeviceTensor(x) ? x.disposed : x.data.length === 0 && this.#remembered.length > 0) {
+      throw new BatchNormError(
+        'FORWARD_REQUIRED',
+        'received backward() when the x of its forward() was disposed or transferred, expected x as it was',
+      );
+    }
+    if (isDeviceTensor(x) && writes.get(x) !== this.#writes) changed('which has received a result since');
+    const now = this.#isWhole ? await elements(x) : sampleOf(visibleElements(x));
+    for (let k = 0; k < now.length; k++) {
+      if (!Object.is(now[k], this.#remembered[k])) {
+        changed(
+          `of which ${this.#isWhole ? `element ${k}` : 'an element'} was ${this.#remembered[k]} and is ${now[k]}`,
+        );
+      }
+    }
+  }
+}
+
+function changed(how: string): never {
+  throw new BatchNormError(
+    'INPUT_CHANGED',
+    `received backward() after a change of its forward's x, ${how}, expected x as it was: it is lent until then`,
+  );
+}
+
+/** Some elements, the first and the last among them. */
+function sampleOf(values: FloatArray): ArrayLike<number> {
+  const sample: number[] = [];
+  const last = values.length - 1;
+  for (let k = 0; k < samples && last >= 0; k++) sample.push(values[Math.floor((k * last) / (samples - 1))]!);
+  return sample;
+}
+
+const hidden = new Float32Array(0);
+
+function visibleElements(x: Activation): FloatArray {
+  return isDeviceTensor(x) ? (x.view?.() ?? hidden) : x.data;
+}
+
+async function elements(x: Activation): Promise<FloatArray> {
+  return isDeviceTensor(x) ? x.read() : x.data;
+}

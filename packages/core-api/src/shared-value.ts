@@ -1,0 +1,21 @@
+// A value on the device that two want, each for as long as it likes.
+import type { OnDevice } from './tensor.js';
+
+/** The same value twice: its memory is freed when both have been disposed. */
+export function sharedByTwo<T>(value: OnDevice<T>): [OnDevice<T>, OnDevice<T>] {
+  let owners = 2;
+  const owned = (): OnDevice<T> => {
+    let disposed = false;
+    return {
+      read: () => value.read(),
+      ...(value.view && { view: () => value.view!() }),
+      dispose() {
+        if (disposed) return;
+        disposed = true;
+        owners--;
+        if (owners === 0) value.dispose();
+      },
+    };
+  };
+  return [owned(), owned()];
+}
