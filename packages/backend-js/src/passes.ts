@@ -34,9 +34,12 @@ export class Passes implements HostPasses {
   }
 
   /**
-   * Batch mean and population variance. Each block is summed as deviations from the mean p of those before it, and merged
+   * Batch mean and population variance. Each block is summed as deviations d from the mean p of those before it, and merged
    * by Chan's formula (Chan, Golub and LeVeque, 1983): with n of the N elements in the block, its own M2 is Σd² − (Σd)²/n,
    * and the merge adds (Σd/n)² · n(N − n)/N. Together that is Σd² − (Σd)²/N.
+   *
+   * p is rounded: the elements before the block are off it by r in sum, and by r²/(N − n) more than their M2 in squares. Both
+   * sums begin with that, as if it had been summed around p, too.
    */
   statistics(x: FloatArray, { mean, variance: M2 }: Statistics): void {
     const { channels, inner } = this.#extent;
@@ -48,11 +51,12 @@ export class Passes implements HostPasses {
       const N = block.seen + block.length * block.count;
       for (let c = 0; c < channels; c++) {
         const [p, s] = [mean[c]!, sum[c]!];
-        mean[c] = p + s / N;
-        M2[c]! += squares[c]! - (s * s) / N;
-        // The new mean is rounded: deviations from it add up to this, not to 0, and the next sum begins here.
-        sum[c] = s - N * (mean[c]! - p);
-        squares[c] = 0;
+        const shift = s / N;
+        mean[c] = p + shift;
+        M2[c]! += squares[c]! - s * shift;
+        const r = s - N * (mean[c]! - p);
+        sum[c] = r;
+        squares[c] = r * (r / N);
       }
     }
     const M = valuesPerChannel(this.#extent);
