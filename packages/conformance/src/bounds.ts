@@ -128,10 +128,11 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
       dtype,
       accumulation,
       valuesPerChannel: M,
-      meanError: errors.mean / sigma,
-      deviationError: errors.variance / (2 * ofSquare),
+      // Where both are 0, xHat is 0, whatever the mean.
+      meanError: sigma === 0 ? 0 : errors.mean / sigma,
+      deviationError: sigma === 0 ? 0 : errors.variance / (2 * ofSquare),
       throughStatistics,
-      conditioning: throughStatistics ? 0 : Math.abs(mean) / sigma,
+      conditioning: throughStatistics || sigma === 0 ? 0 : Math.abs(mean) / sigma,
     };
   });
   const magnitude = magnitudes(x, dy, extent, normalization, throughStatistics);

@@ -34,7 +34,10 @@ export function magnitudes(
   throughStatistics: boolean,
 ): Magnitudes {
   const M = valuesPerChannel(extent);
-  const invStd = Float64Array.from({ length: extent.channels }, (_, c) => 1 / Math.sqrt(at(variance, c) + epsilon));
+  const invStd = Float64Array.from({ length: extent.channels }, (_, c) => {
+    const square = at(variance, c) + epsilon;
+    return square === 0 ? 0 : 1 / Math.sqrt(square);
+  });
   const spread = (k: number, c: number) => 1 + Math.abs(at(x, k) - at(mean, c)) * invStd[c]!;
   const size = (k: number) => (dy === undefined ? 0 : Math.abs(at(dy, k)));
   const means = (term: (k: number, c: number) => number) =>

@@ -34,7 +34,7 @@ export function batchStatistics(x: ArrayLike<number>, extent: Extent): Statistic
   return { mean, variance };
 }
 
-/** y = gamma · xHat + beta */
+/** y = gamma · xHat + beta, where xHat is 0 in a channel whose variance and epsilon are both 0. */
 export function forward(input: OracleInput): Float64Array {
   const { extent, gamma, beta } = input;
   const xHat = xHatOf(input);
@@ -54,7 +54,8 @@ export function backward(input: OracleInput, dy: ArrayLike<number>): OracleGradi
   const through = (k: number, c: number) => (throughStatistics ? dyMean[c]! + xHat(k, c) * dyXHatMean[c]! : 0);
   return {
     dx: mapElements(extent, (k, c) => {
-      return (gamma[c]! / Math.sqrt(statistics.variance[c]! + epsilon)) * (dy[k]! - through(k, c));
+      const deviation = Math.sqrt(statistics.variance[c]! + epsilon);
+      return deviation === 0 ? 0 : (gamma[c]! / deviation) * (dy[k]! - through(k, c));
     }),
     dgamma: dyXHatMean.map((mean) => M * mean),
     dbeta: dyMean.map((mean) => M * mean),
@@ -66,5 +67,5 @@ function xHatOf(input: OracleInput): (k: number, c: number) => number {
   const { x, extent, epsilon, statistics = batchStatistics(x, extent) } = input;
   const { mean, variance } = statistics;
   const deviation = Float64Array.from(variance, (value) => Math.sqrt(value + epsilon));
-  return (k, c) => (x[k]! - mean[c]!) / deviation[c]!;
+  return (k, c) => (deviation[c] === 0 ? 0 : (x[k]! - mean[c]!) / deviation[c]!);
 }

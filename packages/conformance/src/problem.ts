@@ -2,7 +2,7 @@
 import { allocate, type Dtype, type Extent, extentOf, type FloatArray, valuesPerChannel } from '@batchnorm/core-api';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
-import type { FixtureCase, Golden, GoldenStep } from './fixtures/fixture-case.js';
+import type { FixtureCase, FixtureOptions, Golden, GoldenStep } from './fixtures/fixture-case.js';
 import { backward, batchStatistics, forward } from './oracle.js';
 
 export interface Problem {
@@ -10,7 +10,7 @@ export interface Problem {
   readonly why: string;
   readonly shape: readonly number[];
   /** Default: channels on axis 1, the layer's other defaults. */
-  readonly options?: Partial<FixtureCase['options']>;
+  readonly options?: Partial<FixtureOptions>;
   /** The element at position j of channel c, in step n. */
   readonly x: (random: Random, j: number, c: number, step: number) => number;
   readonly dy?: (random: Random, j: number, c: number, step: number) => number;
@@ -48,22 +48,25 @@ export function solve(problem: Problem, dtype: Dtype = 'float32'): FixtureCase {
   const axis = problem.options?.axis ?? 1;
   const extent = extentOf(shape, axis);
   const C = extent.channels;
-  const options = {
+  const options: FixtureOptions = {
     numFeatures: C,
     epsilon: 1e-5,
     momentum: 0.9,
     axis,
     affine: true,
+    scale: problem.options?.affine ?? true,
+    center: problem.options?.affine ?? true,
     trackRunningStatistics: true,
     runningVariance: 'population',
     singleValue: 'allow',
+    emptyBatch: 'reject',
     ...problem.options,
-  } as const;
+  };
   const vector = (make: (random: Random, c: number) => number) =>
     Float64Array.from({ length: C }, (_, c) => make(random, c));
   const parameters = {
-    gamma: vector(options.affine ? (problem.gamma ?? ((r) => 0.5 + r())) : () => 1),
-    beta: vector(options.affine ? (problem.beta ?? normal) : () => 0),
+    gamma: vector(options.scale ? (problem.gamma ?? ((r) => 0.5 + r())) : () => 1),
+    beta: vector(options.center ? (problem.beta ?? normal) : () => 0),
   };
   const activation = (make: Problem['x'], step: number) => fill(dtype, extent, (j, c) => make(random, j, c, step));
   const golden = (data: ArrayLike<number>, of: readonly number[] = shape): Golden => ({ shape: of, data });
@@ -92,12 +95,16 @@ export function solve(problem: Problem, dtype: Dtype = 'float32'): FixtureCase {
       dy: golden(dy),
       y: golden(forward(input)),
       dx: golden(dx),
-      ...(options.affine && { dgamma: golden(dgamma, [C]), dbeta: golden(dbeta, [C]) }),
+      ...(options.scale && { dgamma: golden(dgamma, [C]) }),
+      ...(options.center && { dbeta: golden(dbeta, [C]) }),
       ...(options.trackRunningStatistics && state()),
     };
   };
   const steps = Array.from({ length: count + 1 }, (_, step) => solveStep(step, step < count));
-  const affine = options.affine && { gamma: golden(parameters.gamma, [C]), beta: golden(parameters.beta, [C]) };
+  const affine = {
+    ...(options.scale && { gamma: golden(parameters.gamma, [C]) }),
+    ...(options.center && { beta: golden(parameters.beta, [C]) }),
+  };
   return { name, why, options, ...affine, ...start, steps };
 }
 
@@ -106,7 +113,7 @@ function average(
   running: { readonly mean: Float64Array; readonly variance: Float64Array; batchesTracked: number },
   batch: { readonly mean: Float64Array; readonly variance: Float64Array },
   M: number,
-  { momentum, runningVariance }: Pick<FixtureCase['options'], 'momentum' | 'runningVariance'>,
+  { momentum, runningVariance }: Pick<FixtureOptions, 'momentum' | 'runningVariance'>,
 ): void {
   const kept = momentum === 'cumulative' ? running.batchesTracked / (running.batchesTracked + 1) : momentum;
   const correction = runningVariance === 'sample' ? M / (M - 1) : 1;

@@ -84,14 +84,14 @@ class Replay {
   /** Gives the layer the state that the case starts from: what is absent is as in any new layer. */
   async #start(): Promise<void> {
     const { gamma, beta, runningMean, runningVariance, batchesTracked, options } = this.#fixture;
-    const { affine, trackRunningStatistics, numFeatures } = options;
+    const { scale, center, trackRunningStatistics, numFeatures } = options;
     const vector = (given: Golden | null | undefined, has: boolean, initial: number) =>
       given ? Array.from(given.data) : new Array<number>(has ? numFeatures : 0).fill(initial);
     await this.#layer.loadState({
       formatVersion: 1,
       numFeatures,
-      gamma: vector(gamma, affine, 1),
-      beta: vector(beta, affine, 0),
+      gamma: vector(gamma, scale, 1),
+      beta: vector(beta, center, 0),
       runningMean: vector(runningMean, trackRunningStatistics, 0),
       runningVariance: vector(runningVariance, trackRunningStatistics, 1),
       batchesTracked: batchesTracked ?? 0,
@@ -115,7 +115,8 @@ class Replay {
   async #step(name: string, golden: GoldenStep): Promise<Check[]> {
     const { training } = golden;
     const layer = this.#layer;
-    const { dtype, axis, epsilon, trackRunningStatistics, backend, momentum, runningVariance } = layer.options;
+    const { dtype, axis, epsilon, trackRunningStatistics, backend, runningVariance } = layer.options;
+    const { momentum } = this.#fixture.options;
     const accumulation = accumulationOf(backend, dtype);
     const extent = extentOf(golden.x.shape, axis);
     const batch = batchStatistics(golden.x.data, extent);

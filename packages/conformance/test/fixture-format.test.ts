@@ -39,6 +39,9 @@ describe('format 1', () => {
       trackRunningStatistics: true,
       runningVariance: 'population',
       singleValue: 'allow',
+      scale: true,
+      center: true,
+      emptyBatch: 'reject',
     });
   });
 
@@ -86,6 +89,9 @@ describe('format 2', () => {
       trackRunningStatistics: true,
       runningVariance: 'population',
       singleValue: 'allow',
+      scale: true,
+      center: true,
+      emptyBatch: 'reject',
     });
     const options = {
       numFeatures: 3,
@@ -156,7 +162,7 @@ const keysOfStep1 = 'x, y, dy, dx, dgamma, dbeta, runningMean, runningVariance, 
 const keysOfStep2 = `training, ${keysOfStep1}, error, tolerance`;
 const keysOfCase = 'name, why, options, gamma, beta, runningMean, runningVariance, batchesTracked, tolerance, steps';
 const keysOfOptions =
-  'numFeatures, epsilon, momentum, axis, affine, trackRunningStatistics, runningVariance, singleValue';
+  'numFeatures, epsilon, momentum, axis, affine, scale, center, trackRunningStatistics, runningVariance, singleValue, emptyBatch';
 
 type Malformed = Readonly<Record<string, readonly [json: unknown, problem: string]>>;
 
@@ -272,7 +278,10 @@ describeCases('a case of format 1 that is malformed', 1, {
     { ...torch, torchMomentum: -0.1 },
     '.torchMomentum: received -0.1, expected a number from 0 to 1, or null',
   ],
-  'a negative epsilon': [{ ...seed, epsilon: -1 }, '.epsilon: received -1, expected a finite number greater than 0'],
+  'a negative epsilon': [
+    { ...seed, epsilon: -1 },
+    '.epsilon: received -1, expected a finite number that is not negative',
+  ],
   'no features': [{ ...seed, numFeatures: 0 }, '.numFeatures: received 0, expected a whole number of at least 1'],
   'another layout': [
     { ...torch, layout: 'NCHW' },
@@ -307,7 +316,7 @@ describeCases('a case of format 1 that is malformed', 1, {
   ],
   'parameters without affine': [
     { ...torch, affine: false, steps: [{ x: activation, y: activation }] },
-    '.gamma: received a value, expected none, as affine is false',
+    '.gamma: received a value, expected none, as affine or scale is false',
   ],
   'one value per channel in a PyTorch case': [
     { ...torch, steps: [{ x: array([1, 3]), y: array([1, 3]) }] },
@@ -348,19 +357,23 @@ describeCases('a case of format 2 that is malformed', 2, {
     { ...layer, options: {} },
     '.options.numFeatures: received nothing, expected a whole number of at least 1',
   ],
-  'an epsilon of 0': [
-    withOptions({ epsilon: 0 }),
-    '.options.epsilon: received 0, expected a finite number greater than 0',
+  'a momentum that is no average of batches': [
+    withOptions({ momentum: 'exact' }),
+    ".options.momentum: received 'exact', expected a number from 0 to 1, or 'cumulative'",
+  ],
+  'an epsilon below 0': [
+    withOptions({ epsilon: -1 }),
+    '.options.epsilon: received -1, expected a finite number that is not negative',
   ],
   'an epsilon that is null': [
     withOptions({ epsilon: null }),
-    '.options.epsilon: received null, expected a finite number greater than 0',
+    '.options.epsilon: received null, expected a finite number that is not negative',
   ],
   'a momentum beyond 1': [
     withOptions({ momentum: 1.5 }),
     ".options.momentum: received 1.5, expected a number from 0 to 1, or 'cumulative'",
   ],
-  'half an axis': [withOptions({ axis: 0.5 }), '.options.axis: received 0.5, expected a whole number'],
+  'half an axis': [withOptions({ axis: 0.5 }), '.options.axis: received 0.5, expected a whole number from -64 to 63'],
   'an axis that x does not have': [
     withOptions({ axis: 5 }),
     '.steps[0].x: received x of shape [2, 3], expected rank 2 or more, with an axis 5 for channels',
@@ -379,7 +392,7 @@ describeCases('a case of format 2 that is malformed', 2, {
   ],
   'a given gamma without affine': [
     withOptions({ affine: false }, { gamma: vector }),
-    '.gamma: received a value, expected none, as affine is false',
+    '.gamma: received a value, expected none, as affine or scale is false',
   ],
   'given statistics without tracking': [
     withOptions({ trackRunningStatistics: false }, { runningMean: vector }),
@@ -445,7 +458,7 @@ describeCases('a case of format 2 that is malformed', 2, {
   ],
   'a dgamma without affine': [
     withStep({ dy: activation, dgamma: vector }, { affine: false }),
-    '.steps[1].dgamma: received a value, expected none, as affine is false',
+    '.steps[1].dgamma: received a value, expected none, as affine or scale is false',
   ],
   'a running mean without tracking': [
     withStep({ runningMean: vector }, { trackRunningStatistics: false }),

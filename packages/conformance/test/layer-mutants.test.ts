@@ -10,7 +10,7 @@ interface LayerMutant {
 const mutants: readonly LayerMutant[] = [
   {
     name: 'momentum reversed',
-    change: ({ momentum = 0.9 }) => ({ momentum: momentum === 'cumulative' ? momentum : 1 - momentum }),
+    change: ({ momentum = 0.9 }) => ({ momentum: typeof momentum === 'number' ? 1 - momentum : momentum }),
   },
   {
     name: 'the cumulative average with a momentum',

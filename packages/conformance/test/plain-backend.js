@@ -77,7 +77,7 @@ export function createPlainBackend(core) {
 
     function normalize({ x, gamma, beta, epsilon, y }, { mean, variance }) {
       const out = y ?? core.allocate(dtype, x.length);
-      const invStd = variance.map((value) => 1 / Math.sqrt(value + epsilon));
+      const invStd = variance.map((value) => (value + epsilon === 0 ? 0 : 1 / Math.sqrt(value + epsilon)));
       forEach((k, c) => {
         out[k] = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];
       });

@@ -83,7 +83,8 @@ function onHost(kernels: Kernels, problem: Problem): Task[] {
   const latest = new Latest();
   const forward = () =>
     after(kernels.forwardTraining({ x, gamma, beta, epsilon, y, requireFinite: true }), latest.keep);
-  const backward = () => after(kernels.backwardTraining({ saved: latest.saved, dy, dx, dgamma, dbeta }), nothing);
+  const backward = () =>
+    after(kernels.backwardTraining({ saved: latest.saved, dy, dx, dgamma, dbeta, parameterGradients: true }), nothing);
   const inference = new Latest();
   const infer = () => after(kernels.forwardInference({ x, gamma, beta, epsilon, ...running, y }), inference.keep);
   const step = () => after(forward(), backward);
@@ -152,7 +153,8 @@ async function onDevice(backend: Backend, kernels: Kernels, problem: Problem): P
   };
   const backward = () => {
     release('dx');
-    const input = { saved: latest.saved, dy, dx: undefined, dgamma: undefined, dbeta: undefined };
+    const none = { dx: undefined, dgamma: undefined, dbeta: undefined };
+    const input = { saved: latest.saved, dy, ...none, parameterGradients: true };
     return after(operations.backwardTraining(input), (output) =>
       after(output.dgamma.read(), (dgamma) =>
         after(output.dbeta.read(), (dbeta) => {

@@ -84,7 +84,7 @@ export class KernelBench {
 
   async backward(kernels: Kernels, saved: Saved, dy: FloatArray, training: boolean): Promise<Gradients> {
     const operations = this.#operations(kernels);
-    const none = { dx: undefined, dgamma: undefined, dbeta: undefined };
+    const none = { dx: undefined, dgamma: undefined, dbeta: undefined, parameterGradients: true };
     const input = { saved, dy: await this.put(dy), ...none };
     const output = await (training ? operations.backwardTraining(input) : operations.backwardInference(input));
     return this.read(output);

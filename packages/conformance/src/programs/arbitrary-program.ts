@@ -2,7 +2,7 @@
 import type { Dtype, LayerOptions } from '@batchnorm/core-api';
 import fc from 'fast-check';
 import type { MemoryKind } from '../conformance-case.js';
-import type { Change, Draw, Failure, LayerSpec, Program, Step, Target } from './program.js';
+import type { Change, Draw, Failure, LayerSpec, Means, Program, Step, Target } from './program.js';
 
 export interface ProgramLimits {
   /** Of the first layer; the others may have any of them. */
@@ -33,9 +33,10 @@ function layerOf(dtype: fc.Arbitrary<Dtype>): fc.Arbitrary<LayerSpec> {
       dtype,
       channels: fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 1, max: 9 }) }, fc.integer({ min: 10, max: 40 })),
       shapes: arbitraryShapes,
-      momentum: fc.constantFrom(0.9, 0.5, 0, 1, 'cumulative' as const),
-      epsilon: fc.constantFrom(1e-5, 1e-3, 1, 1e-8, 20),
-      affine: usually(true),
+      momentum: arbitraryMomentum,
+      epsilon: fc.constantFrom(1e-5, 1e-3, 1, 1e-8, 20, 0),
+      scale: usually(true),
+      center: usually(true),
       trackRunningStatistics: usually(true),
       runningVariance: fc.constantFrom('population' as const, 'sample' as const),
     })
@@ -48,6 +49,7 @@ function layerOf(dtype: fc.Arbitrary<Dtype>): fc.Arbitrary<LayerSpec> {
     });
 }
 
+const arbitraryMomentum = fc.constantFrom(0.9, 0.5, 0, 1, 'cumulative' as const);
 const usually = (value: boolean) => fc.constantFrom(value, value, value, !value);
 
 /** Sizes beside the channels' axis: one or two batches of one rank. */
@@ -74,6 +76,7 @@ const arbitraryDraw: fc.Arbitrary<Draw> = fc.record({
 const target: fc.Arbitrary<Target> = fc.constantFrom('new', 'given', 'used', 'input');
 const source = fc.constantFrom('new' as const, 'rewritten' as const);
 const changes = fc.constantFrom<Change>('all', 'one channel', 'to ones', 'to ones and zeros', 'to zeros');
+const means = fc.constantFrom<Means>('writing', 'assignment');
 const vectorTarget = fc.constantFrom('new' as const, 'given' as const);
 const failures: readonly Failure[] = ['wrong channels', 'dy of another shape', 'bad state', 'wrong dtype', 'no values'];
 
@@ -85,11 +88,13 @@ function arbitraryStep(memory: fc.Arbitrary<MemoryKind>, awaited: fc.Arbitrary<b
       weight: 10,
       arbitrary: fc.record({
         ...does('forward'),
+        as: fc.constantFrom('latest' as const, 'latest' as const, 'pass' as const),
         memory,
         shape: fc.nat(1),
         x: arbitraryDraw,
         from: source,
         training: fc.boolean(),
+        track: usually(true),
         y: target,
       }),
     },
@@ -97,6 +102,7 @@ function arbitraryStep(memory: fc.Arbitrary<MemoryKind>, awaited: fc.Arbitrary<b
       weight: 10,
       arbitrary: fc.record({
         ...does('backward'),
+        of: fc.oneof(fc.constant('latest' as const), fc.nat(3)),
         dy: arbitraryDraw,
         from: source,
         dx: target,
@@ -104,7 +110,10 @@ function arbitraryStep(memory: fc.Arbitrary<MemoryKind>, awaited: fc.Arbitrary<b
         dbeta: vectorTarget,
       }),
     },
-    { weight: 2, arbitrary: fc.record({ ...does('setParameters'), seed, changes }) },
+    { weight: 1, arbitrary: fc.record({ ...does('release'), pass: fc.nat(3) }) },
+    { weight: 2, arbitrary: fc.record({ ...does('setParameters'), seed, changes, by: means }) },
+    { weight: 1, arbitrary: fc.record({ ...does('setMomentum'), momentum: arbitraryMomentum }) },
+    { weight: 1, arbitrary: fc.record(does('resetRunningStatistics')) },
     {
       weight: 2,
       arbitrary: fc.record({

@@ -7,6 +7,7 @@ import {
   extentOf,
   type FloatArray,
   type LayerOptions,
+  type Momentum,
   resolveLayerOptions,
   type Statistics,
   valuesPerChannel,
@@ -22,8 +23,8 @@ export interface Expectation extends Bound {
   readonly values: ArrayLike<number>;
 }
 
-/** The forward that a backward differentiates. */
-interface Latest extends OracleInput {
+/** A forward, as a backward of it needs it. */
+export interface Forwarded extends OracleInput {
   readonly statistics: Statistics;
   readonly throughStatistics: boolean;
   readonly memory: MemoryKind;
@@ -32,8 +33,12 @@ interface Latest extends OracleInput {
   readonly running: RunningErrors;
 }
 
-/** So many batches wait on the device for the running statistics (see BatchNorm): the next one settles them. */
-const mostDeferred = 64;
+/** How a forward is called. */
+export interface ForwardMode {
+  readonly training: boolean;
+  readonly track: boolean;
+  readonly memory: MemoryKind;
+}
 
 export class LayerModel {
   readonly options: ReturnType<typeof resolveLayerOptions>;
@@ -43,70 +48,80 @@ export class LayerModel {
   readonly running: Statistics;
   batchesTracked = 0;
   disposed = false;
-  latest: Latest | undefined;
+  momentum: Exclude<Momentum, 'exact'>;
+  /** The forward that the layer's own backward differentiates. */
+  latest: Forwarded | undefined;
   #errors: RunningErrors;
-  /** On the device: how many batches wait, and whether one of them can't be averaged in, which is told when they settle. */
-  #deferred = 0;
+  /** On the device: whether a batch could not be averaged in, which is told when somebody settles. */
   #hasBadBatch = false;
 
   constructor(options: LayerOptions, backend: Backend) {
     this.options = resolveLayerOptions(options);
     this.#backend = backend;
-    const { numFeatures: C, affine } = this.options;
-    this.gamma = new Float64Array(affine ? C : 0).fill(1);
-    this.beta = new Float64Array(affine ? C : 0);
+    const { numFeatures: C, scale, center } = this.options;
+    this.momentum = this.options.momentum as typeof this.momentum;
+    this.gamma = new Float64Array(scale ? C : 0).fill(1);
+    this.beta = new Float64Array(center ? C : 0);
     this.running = { mean: new Float64Array(C), variance: new Float64Array(C).fill(1) };
     this.#errors = new RunningErrors(C);
   }
 
   /** What waits on the device is averaged in. The code with which the call that asks for that fails, or undefined. */
   settle(): ErrorCode | undefined {
-    this.#deferred = 0;
     const failed = this.#hasBadBatch;
     this.#hasBadBatch = false;
     return failed ? 'NON_FINITE_STATISTICS' : undefined;
   }
 
-  /** y, or the code with which the layer refuses. */
+  /** y, or the code with which the layer refuses; the forward is the latest. */
   forward(x: FloatArray, shape: readonly number[], training: boolean, memory: MemoryKind): Expectation | ErrorCode {
+    const forwarded = this.pass(x, shape, { training, track: true, memory });
+    if (typeof forwarded === 'string') return forwarded;
+    this.latest = forwarded;
+    return this.y(forwarded);
+  }
+
+  /** What a forward leaves, or the code with which the layer refuses. */
+  pass(x: FloatArray, shape: readonly number[], { training, track, memory }: ForwardMode): Forwarded | ErrorCode {
     const { axis, epsilon, trackRunningStatistics: tracks, runningVariance } = this.options;
     const extent = extentOf(shape, axis);
     const M = valuesPerChannel(extent);
     const usesBatch = training || !tracks;
     if (usesBatch && runningVariance === 'sample' && M === 1) return 'SINGLE_VALUE';
-    // Batches are averaged in in order: those on the device come before one on the host, and before they are used.
-    const settles =
-      !usesBatch || (training && tracks && (memory === 'host' ? this.#deferred > 0 : this.#deferred >= mostDeferred));
-    if (settles) {
-      const code = this.settle();
-      if (code !== undefined) return code;
-    }
+    const code = usesBatch ? undefined : this.settle();
+    if (code !== undefined) return code;
+    if (!usesBatch && this.running.variance.some((value) => value + epsilon === 0)) return 'INVALID_STATE';
     const batch = batchStatistics(x, extent);
     const finite = [...batch.mean, ...batch.variance].every(Number.isFinite);
-    if (training && tracks) {
+    if (training && tracks && track) {
       if (memory === 'host' && !finite) return 'NON_FINITE_STATISTICS';
-      if (memory === 'device') this.#deferred++;
       if (finite) this.#track(batch, M);
       else this.#hasBadBatch = true;
     }
     const { mean, variance } = this.running;
-    this.latest = {
+    return {
       ...{ extent, x, ...this.#parameters(), epsilon },
       statistics: usesBatch ? batch : { mean: mean.slice(), variance: variance.slice() },
       throughStatistics: usesBatch,
       ...{ memory, shape, running: this.#errors },
     };
-    return { values: forward(this.latest), ...this.#bounds(this.latest, undefined).y };
   }
 
-  /** Assumes that there was a forward. */
-  backward(dy: FloatArray): Readonly<Record<'dx' | 'dgamma' | 'dbeta', Expectation>> {
-    const { dx, dgamma, dbeta } = backward(this.latest!, dy);
-    const bounds = this.#bounds(this.latest!, dy);
+  y(forwarded: Forwarded): Expectation {
+    return { values: forward(forwarded), ...this.#bounds(forwarded, undefined).y };
+  }
+
+  /** Of a pass, or of the latest forward: then it assumes that there was one. */
+  backward(
+    dy: FloatArray,
+    forwarded: Forwarded = this.latest!,
+  ): Readonly<Record<'dx' | 'dgamma' | 'dbeta', Expectation>> {
+    const { dx, dgamma, dbeta } = backward(forwarded, dy);
+    const bounds = this.#bounds(forwarded, dy);
     return {
       dx: { values: dx, ...bounds.dx },
-      dgamma: { values: this.options.affine ? dgamma : [], ...bounds.dgamma },
-      dbeta: { values: this.options.affine ? dbeta : [], ...bounds.dbeta },
+      dgamma: { values: this.options.scale ? dgamma : [], ...bounds.dgamma },
+      dbeta: { values: this.options.center ? dbeta : [], ...bounds.dbeta },
     };
   }
 
@@ -121,10 +136,8 @@ export class LayerModel {
   }
 
   loadState({ gamma, beta, runningMean, runningVariance, batchesTracked }: BatchNormState): void {
-    if (this.options.affine) {
-      this.gamma.set(gamma);
-      this.beta.set(beta);
-    }
+    this.gamma.set(gamma);
+    this.beta.set(beta);
     if (this.options.trackRunningStatistics) {
       this.running.mean.set(runningMean);
       this.running.variance.set(runningVariance);
@@ -133,12 +146,20 @@ export class LayerModel {
       this.#errors.reset(this.running);
     }
     this.batchesTracked = batchesTracked;
-    this.#deferred = 0;
+    this.#hasBadBatch = false;
+  }
+
+  resetRunningStatistics(): void {
+    this.running.mean.fill(0);
+    this.running.variance.fill(1);
+    this.#errors = new RunningErrors(this.options.numFeatures);
+    this.batchesTracked = 0;
     this.#hasBadBatch = false;
   }
 
   #track(batch: Statistics, M: number): void {
-    const { momentum, runningVariance } = this.options;
+    const { momentum } = this;
+    const { runningVariance } = this.options;
     const kept = momentum === 'cumulative' ? this.batchesTracked / (this.batchesTracked + 1) : momentum;
     const taken = 1 - kept;
     const takenVariance = runningVariance === 'sample' ? (taken * M) / (M - 1) : taken;
@@ -152,7 +173,7 @@ export class LayerModel {
   }
 
   #bounds(
-    { extent, x, gamma, beta, epsilon, statistics, throughStatistics, running }: Latest,
+    { extent, x, gamma, beta, epsilon, statistics, throughStatistics, running }: Forwarded,
     dy: FloatArray | undefined,
   ): Readonly<Record<Quantity, Bound>> {
     return boundsOf({
@@ -169,9 +190,11 @@ export class LayerModel {
 
   /** As they are now; ones and zeros where there are none. */
   #parameters(): { readonly gamma: Float64Array; readonly beta: Float64Array } {
-    const { affine, numFeatures: C } = this.options;
-    if (affine) return { gamma: this.gamma.slice(), beta: this.beta.slice() };
-    return { gamma: new Float64Array(C).fill(1), beta: new Float64Array(C) };
+    const { scale, center, numFeatures: C } = this.options;
+    return {
+      gamma: scale ? this.gamma.slice() : new Float64Array(C).fill(1),
+      beta: center ? this.beta.slice() : new Float64Array(C),
+    };
   }
 
   get #accumulation(): Accumulation {

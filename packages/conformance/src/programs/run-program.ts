@@ -9,6 +9,7 @@ import {
   type ErrorCode,
   extentOf,
   type FloatArray,
+  type ForwardPass,
   type Gradients,
   product,
   type Tensor,
@@ -17,7 +18,7 @@ import { compare, sameBits } from '../compare.js';
 import type { MemoryKind } from '../conformance-case.js';
 import { codeOf } from '../expect-refusal.js';
 import { type Activation, type ActivationMemory, activationMemory, type Vector } from '../memory/activation-memory.js';
-import { type Expectation, LayerModel } from './layer-model.js';
+import { type Expectation, type Forwarded, LayerModel } from './layer-model.js';
 import type { LayerSpec, Program, Source, Step, Target } from './program.js';
 import { draw, parametersOf, randomOf } from './values.js';
 
@@ -43,6 +44,14 @@ export async function runProgram(backend: Backend, program: Program): Promise<st
 /** What a buffer for results may hold before. */
 const junkValues = [Number.NaN, 0, 7];
 
+/** A pass that is alive. */
+interface Pass {
+  readonly handle: ForwardPass;
+  /** Undefined in place: it has no backward. */
+  readonly forwarded: Forwarded | undefined;
+  readonly x: Activation;
+}
+
 /** A layer, its model, and the calls that nobody has awaited. */
 class Subject {
   readonly spec: LayerSpec;
@@ -51,6 +60,7 @@ class Subject {
   model: LayerModel;
   /** Of the forward that the next backward differentiates. */
   latestX: Activation | undefined;
+  passes: Pass[] = [];
   readonly #pending: Promise<void>[] = [];
 
   constructor(spec: LayerSpec, backend: Backend) {
@@ -69,8 +79,14 @@ class Subject {
     return this.#pending.length === 0;
   }
 
+  /** Whether a backward may ask for this x. */
+  needs(x: Activation): boolean {
+    return this.latestX === x || this.passes.some((pass) => pass.x === x);
+  }
+
   renew(): void {
     this.latestX = undefined;
+    this.passes = [];
     this.layer = this.#newLayer();
     this.model = new LayerModel(this.spec.options, this.#backend);
   }
@@ -150,8 +166,19 @@ class ProgramRun {
         return this.#backward(what, subject, step);
       case 'fail':
         return this.#fail(`${what} ${step.how}`, subject, step);
+      case 'release':
+        return this.#release(what, subject, step);
       case 'state':
         return this.#state(what, subject);
+      case 'resetRunningStatistics': {
+        subject.model.resetRunningStatistics();
+        const answer = subject.layer.resetRunningStatistics();
+        return { judged: this.#judged(what, () => answer) };
+      }
+      case 'setMomentum':
+        subject.model.momentum = step.momentum;
+        subject.layer.momentum = step.momentum;
+        return { judged: Promise.resolve() };
       case 'loadState':
         return this.#loadState(what, subject, step);
       case 'setParameters':
@@ -165,29 +192,36 @@ class ProgramRun {
   }
 
   async #forward(what: string, subject: Subject, step: StepThat<'forward'>): Promise<Call> {
-    const { layer, model, spec, dtype } = subject;
+    const { layer, model, spec, dtype, passes } = subject;
     const memory = this.#memories[step.memory];
     const shape = spec.shapes[step.shape % spec.shapes.length]!;
     const values = draw(step.x, extentOf(shape, model.options.axis), dtype);
-    const expected = model.forward(values, shape, step.training, step.memory);
-    const isRefused = typeof expected === 'string';
-    const x = await this.#input(step.from, memory, values, shape, isRefused ? undefined : subject);
+    const forwarded = model.pass(values, shape, step);
+    const isRefused = typeof forwarded === 'string';
+    const expected = isRefused ? forwarded : model.y(forwarded);
+    const isLatest = step.as === 'latest' && !isRefused;
+    const x = await this.#input(step.from, memory, values, shape, isLatest ? subject : undefined);
     // Training never writes over x.
     const target = step.training && step.y === 'input' ? 'given' : step.y;
     const out = await this.#target(target, memory, x, dtype, shape);
-    if (out === x && !isRefused) {
-      model.latest = undefined;
-      subject.latestX = undefined;
-    } else {
+    const inPlace = out === x && !isRefused;
+    if (!inPlace) {
       this.#keep(`x of ${what}`, memory, x, values);
       this.#inputs.push(x);
-      if (!isRefused) subject.latestX = x;
+    }
+    if (isLatest) {
+      model.latest = inPlace ? undefined : forwarded;
+      subject.latestX = inPlace ? undefined : x;
     }
     // Typed for either kind of memory; both are the same kind here.
-    const answer = layer.forward(x as Tensor, { training: step.training, ...(out && { out: out as Tensor }) });
+    const { training, track } = step;
+    const options = { training, track, ...(out && { out: out as Tensor }) };
+    const answer = step.as === 'latest' ? layer.forward(x as Tensor, options) : layer.forwardPass(x as Tensor, options);
     const judge = async () => {
-      const y = await this.#answer(what, answer, expected);
-      if (y === undefined || typeof expected === 'string') return;
+      const result = await this.#answer<Tensor | ForwardPass>(what, answer, expected);
+      if (result === undefined || typeof expected === 'string' || isRefused) return;
+      const y = 'backward' in result ? result.y : result;
+      if ('backward' in result) passes.push({ handle: result, forwarded: inPlace ? undefined : forwarded, x });
       if (out !== undefined && y !== out) this.#wrong(what, 'y is not the out that was given');
       await this.#judge(`y of ${what}`, memory, y, expected, dtype, shape);
       this.#reusable(memory, y, dtype);
@@ -196,23 +230,24 @@ class ProgramRun {
   }
 
   async #backward(what: string, subject: Subject, step: StepThat<'backward'>): Promise<Call> {
-    const { layer, model, spec, dtype } = subject;
-    const { memory: kind, shape } = model.latest ?? { memory: 'host', shape: spec.shapes[0]! };
+    if (step.of !== 'latest') await subject.settled();
+    const { layer, model, spec, dtype, passes } = subject;
+    const pass = step.of === 'latest' ? undefined : passes[step.of % passes.length];
+    const forwarded = pass ? pass.forwarded : model.latest;
+    const { memory: kind, shape } = forwarded ?? { memory: 'host', shape: spec.shapes[0]! };
     const memory = this.#memories[kind];
     const values = draw(step.dy, extentOf(shape, model.options.axis), dtype);
     const dy = await this.#input(step.from, memory, values, shape);
     const dx = await this.#target(step.dx, memory, dy, dtype, shape);
-    const C = model.gamma.length;
-    const [dgamma, dbeta] = [step.dgamma, step.dbeta].map((target) =>
-      target === 'given' ? memory.vector(C) : undefined,
-    );
+    const dgamma = step.dgamma === 'given' ? memory.vector(model.gamma.length) : undefined;
+    const dbeta = step.dbeta === 'given' ? memory.vector(model.beta.length) : undefined;
     const out = { ...(dx && { dx }), ...(dgamma && { dgamma }), ...(dbeta && { dbeta }) } as Partial<Gradients>;
-    const expected = model.latest ? model.backward(values) : 'FORWARD_REQUIRED';
+    const expected = forwarded ? model.backward(values, forwarded) : 'FORWARD_REQUIRED';
     if (dx !== dy || typeof expected === 'string') {
       this.#keep(`dy of ${what}`, memory, dy, values);
       this.#inputs.push(dy);
     }
-    const answer = layer.backward(dy as Tensor, { out });
+    const answer = (pass?.handle ?? layer).backward(dy as Tensor, { out });
     const judge = async () => {
       const gradients = await this.#answer(what, answer, expected);
       if (gradients === undefined || typeof expected === 'string') return;
@@ -228,6 +263,19 @@ class ProgramRun {
     return { judged: this.#judged(what, judge) };
   }
 
+  /** A pass ends: what it answered stays. */
+  async #release(what: string, subject: Subject, { pass: index }: StepThat<'release'>): Promise<Call> {
+    await subject.settled();
+    const [pass] = subject.passes.splice(index % Math.max(1, subject.passes.length), 1);
+    if (pass === undefined) return { judged: Promise.resolve() };
+    const answer = pass.handle.dispose();
+    const judge = async () => {
+      await answer;
+      await this.#answer(`backward() after ${what}`, pass.handle.backward(pass.handle.y), 'DISPOSED');
+    };
+    return { judged: this.#judged(what, judge) };
+  }
+
   /** An array of the caller's: a new one, or one that was an input before and is needed by no backward but one of `latest`. */
   async #input(
     source: Source,
@@ -236,11 +284,14 @@ class ProgramRun {
     shape: readonly number[],
     latest?: Subject,
   ): Promise<Activation> {
+    const isLatest = (input: Activation) => latest?.latestX === input && !latest.passes.some(({ x }) => x === input);
     const isFree = (input: Activation) =>
       'data' in input &&
       dtypeOf(input.data) === dtypeOf(values) &&
       sameBits(input.shape, shape) &&
-      this.#subjects.every((subject) => subject.isIdle && (subject === latest || subject.latestX !== input));
+      this.#subjects.every(
+        (subject) => subject.isIdle && (!subject.needs(input) || (subject === latest && isLatest(input))),
+      );
     const index = source === 'rewritten' && kind === 'host' ? this.#inputs.findIndex(isFree) : -1;
     if (index < 0) return this.#memories[kind].put(values, shape);
     const [old] = this.#inputs.splice(index, 1) as [Tensor];
@@ -279,13 +330,13 @@ class ProgramRun {
 
   #loadState(what: string, { layer, model }: Subject, { seed, changes }: StepThat<'loadState'>): Call {
     const random = randomOf(seed);
-    const { numFeatures: C, affine, trackRunningStatistics } = model.options;
-    const [parameters, statistics] = [affine ? C : 0, trackRunningStatistics ? C : 0];
+    const { numFeatures: C, trackRunningStatistics } = model.options;
+    const statistics = trackRunningStatistics ? C : 0;
     const state: BatchNormState = {
       formatVersion: 1,
       numFeatures: C,
-      gamma: [...parametersOf(random, parameters)],
-      beta: [...parametersOf(random, parameters)],
+      gamma: [...parametersOf(random, model.gamma.length)],
+      beta: [...parametersOf(random, model.beta.length)],
       runningMean:
         changes === 'all' ? [...parametersOf(random, statistics)] : [...model.running.mean].slice(0, statistics),
       runningVariance: Array.from({ length: statistics }, () => (random() < 0.2 ? 0 : random() + 0.01)),
@@ -297,21 +348,25 @@ class ProgramRun {
   }
 
   /** Parameters are the user's to change when no call is running. */
-  async #setParameters(subject: Subject, { seed, changes }: StepThat<'setParameters'>): Promise<Call> {
+  async #setParameters(subject: Subject, { seed, changes, by }: StepThat<'setParameters'>): Promise<Call> {
     await subject.settled();
     const { layer, model } = subject;
     const random = randomOf(seed);
-    const C = layer.gamma.length;
-    const channel = Math.floor(random() * C);
+    const channel = Math.floor(random() * model.options.numFeatures);
     const constants = { 'to ones': [1], 'to ones and zeros': [1, 0], 'to zeros': [0, 0], all: [], 'one channel': [] };
     const changed = (values: Float64Array, constant: number | undefined) => {
       if (changes === 'one channel') return values.map((value, c) => (c === channel ? value + 1 : value));
-      return constant === undefined ? parametersOf(random, C) : new Float64Array(C).fill(constant);
+      return constant === undefined ? parametersOf(random, values.length) : values.map(() => constant);
     };
     model.gamma = changed(model.gamma, constants[changes][0]);
     model.beta = changed(model.beta, constants[changes][1]);
-    layer.gamma.set(model.gamma);
-    layer.beta.set(model.beta);
+    if (by === 'writing') {
+      layer.gamma.set(model.gamma);
+      layer.beta.set(model.beta);
+    } else {
+      layer.gamma = model.gamma;
+      layer.beta = model.beta;
+    }
     return { judged: Promise.resolve() };
   }
 

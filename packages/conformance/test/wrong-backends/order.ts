@@ -343,6 +343,7 @@ export const order: readonly WrongBackend[] = [
         dx: undefined,
         dgamma: undefined,
         dbeta: undefined,
+        parameterGradients: true,
       });
     },
   },
@@ -615,7 +616,7 @@ export const order: readonly WrongBackend[] = [
         saved.push((await kernels.forwardTraining({ ...input, x: x.data, requireFinite: true })).saved);
       }
       saved[0]!.dispose();
-      const none = { dx: undefined, dgamma: undefined, dbeta: undefined };
+      const none = { dx: undefined, dgamma: undefined, dbeta: undefined, parameterGradients: true };
       return kernels.backwardTraining({ saved: saved[2]!, dy: dy.data, ...none });
     },
   },

@@ -239,7 +239,7 @@ function hostOperations({ extent: { outer, channels, inner }, dtype }: Plan): Ho
 
   function normalize(input: ForwardInput<HostMemory>, { mean, variance }: Statistics): ForwardOutput<HostMemory> {
     const { x, gamma, beta, epsilon, y = allocate(dtype, x.length) } = input;
-    const invStd = variance.map((value) => 1 / Math.sqrt(value + epsilon));
+    const invStd = variance.map((value) => (value + epsilon === 0 ? 0 : 1 / Math.sqrt(value + epsilon)));
     fill(y, (k, c) => gamma[c]! * ((x[k]! - mean[c]!) * invStd[c]!) + beta[c]!);
     const saved: RightSaved = {
       x,
@@ -294,6 +294,7 @@ function deviceOperations(host: HostOperations, tensor: NewTensor, alive: Set<un
     const given = (value: OnDevice<FloatArray> | undefined) => value && contentsOf(value);
     const results = run({
       saved: input.saved,
+      parameterGradients: input.parameterGradients,
       dy: contentsOf(input.dy),
       dx: given(input.dx),
       dgamma: given(input.dgamma) as Float64Array | undefined,

@@ -135,7 +135,7 @@ export const suspensions: readonly WrongBackend[] = [
       const kernels = await kernelsOf(backend);
       const { saved } = await kernels.forwardTraining(trainingInput());
       const gradient = dy.data.slice();
-      const call = kernels.backwardTraining({ ...none, saved, dy: gradient });
+      const call = kernels.backwardTraining({ ...none, saved, dy: gradient, parameterGradients: true });
       gradient.fill(0, 0, 12);
       return (await call).dx;
     },

@@ -529,6 +529,7 @@ export const unusualBackends: readonly UnusualBackend[] = [
             const given = input as Parameters<NonNullable<Kernels['device']>['backwardTraining']>[0];
             const { dx, dgamma, dbeta } = run({
               saved: given.saved,
+              parameterGradients: given.parameterGradients,
               dy: contentsOf(given.dy),
               dx: maybe(given.dx),
               dgamma: maybe(given.dgamma),
