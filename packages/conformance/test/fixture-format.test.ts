@@ -102,8 +102,10 @@ describe('format 2', () => {
       trackRunningStatistics: false,
       runningVariance: 'sample',
       singleValue: 'reject',
+      emptyBatch: 'pass',
     };
-    expect(parse(2, { ...layer, options })[0]!.options).toEqual(options);
+    const none = { scale: false, center: false };
+    expect(parse(2, { ...layer, options })[0]!.options).toEqual({ ...options, ...none });
   });
 
   it('keeps steps in their order', () => {

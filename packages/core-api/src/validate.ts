@@ -165,6 +165,15 @@ function assertShape(shape: unknown, name: string): asserts shape is readonly nu
   }
 }
 
+/** Errors: `FOREIGN_TENSOR` for what only looks like a device tensor: a getter of its class does not know it. */
+function isDisposed(tensor: DeviceTensor, name: string): boolean {
+  try {
+    return tensor.disposed;
+  } catch {
+    fail('FOREIGN_TENSOR', `${name}, an object that only looks like a device tensor`, 'one that a backend made');
+  }
+}
+
 /** A tensor or device tensor of this dtype, in memory that `backend` can reach. */
 function assertActivation(
   value: unknown,
@@ -181,7 +190,8 @@ function assertActivation(
         `one that this '${backend.name}' made`,
       );
     }
-    if (tensor.disposed) fail('DISPOSED', `${name}, a disposed device tensor`, 'one that is alive');
+    if (isDisposed(tensor as DeviceTensor, name))
+      fail('DISPOSED', `${name}, a disposed device tensor`, 'one that is alive');
   } else {
     assertTensor(value, name);
   }

@@ -1091,4 +1091,21 @@ export const device: readonly WrongBackend[] = [
       return codeOf(() => input!.view?.());
     },
   },
+  {
+    name: 'what looks like a tensor is one',
+    caughtBy: 'what only looks like a device tensor is refused [device, rows, small]',
+    why: 'x on the device is whatever can be read',
+    spoil: (right) =>
+      onDevice(right, () => ({
+        async forward(input, next) {
+          if (Stored.isStored(input.x)) return next(input);
+          return next({ ...input, x: await right.upload({ data: await input.x.read(), shape: input.x.shape }) });
+        },
+      })),
+    async program(backend) {
+      const { dtype, shape } = await backend.upload(x);
+      const forged = { backend, dtype, shape, disposed: false, read: () => x.data, dispose: () => undefined };
+      return codeOf(() => layerOf(backend, 4).forward(forged));
+    },
+  },
 ];

@@ -1,5 +1,5 @@
 // Wrong about gamma, beta, epsilon and given statistics: which of them a call uses.
-import type { Backend, BatchNorm, Statistics } from '@batchnorm/core-api';
+import type { Backend, BatchNorm, BatchNormOptions, Statistics } from '@batchnorm/core-api';
 import { layerOf, running, step, tensor } from './programs.js';
 import type { RightSaved } from './right-backend.js';
 import { onHost } from './wrap.js';
@@ -7,6 +7,8 @@ import type { WrongBackend } from './wrong-backend.js';
 
 const shape = [6, 4];
 const [x, dy] = [tensor(shape), tensor(shape, 2)];
+/** Whose variance an epsilon of 1e-5 is seen beside. */
+const small = { ...x, data: x.data.map((value) => value / 1000) };
 
 /** Steps with other parameters each time, as an optimiser makes them. */
 async function optimised(backend: Backend, update: (layer: BatchNorm) => void): Promise<unknown> {
@@ -18,8 +20,12 @@ async function optimised(backend: Backend, update: (layer: BatchNorm) => void): 
 }
 
 /** Inference before and after `between`, with gradients. */
-async function inferences(backend: Backend, between: (layer: BatchNorm) => Promise<unknown>): Promise<unknown> {
-  const layer = layerOf(backend, 4);
+async function inferences(
+  backend: Backend,
+  between: (layer: BatchNorm) => Promise<unknown>,
+  options: Partial<BatchNormOptions> = {},
+): Promise<unknown> {
+  const layer = layerOf(backend, 4, options);
   const seen: unknown[] = [];
   for (const act of [() => step(layer, x), () => between(layer)]) {
     await act();
@@ -430,5 +436,46 @@ export const parameters: readonly WrongBackend[] = [
       return running(layer);
     },
     tolerance: 1e-10,
+  },
+  {
+    name: 'an epsilon of 0 is that of the documentation',
+    caughtBy: 'epsilon may be 0 [host, rows, small]',
+    why: 'epsilon is 1e-5 where it is falsy',
+    spoil: (right) =>
+      onHost(right, () => ({ forward: (input, next) => next({ ...input, epsilon: input.epsilon || 1e-5 }) })),
+    program: (backend) => step(layerOf(backend, 4, { epsilon: 0 }), small),
+    tolerance: 1e-7,
+  },
+  {
+    name: '0 divided by an epsilon of 0',
+    caughtBy: 'epsilon may be 0 [host, rows, small]',
+    why: 'a constant channel is NaN without epsilon',
+    spoil: (right) =>
+      onHost(right, ({ extent: { channels, inner } }) => ({
+        forward(input, next) {
+          const output = next(input);
+          const { invStd } = output.saved as RightSaved;
+          output.y.forEach((_, k) => {
+            if (invStd[Math.floor(k / inner) % channels] === 0) output.y[k] = Number.NaN;
+          });
+          return output;
+        },
+      })),
+    program: (backend) =>
+      step(layerOf(backend, 4, { epsilon: 0 }), { ...x, data: x.data.map((v, k) => (k % 4 === 1 ? 3 : v)) }),
+  },
+  {
+    name: 'no scale where nobody asks for gradients of parameters',
+    caughtBy: 'parameters that a layer lacks are ones and zeros [host, rows, small]',
+    why: 'dx of inference is dy when neither dgamma nor dbeta is wanted',
+    spoil: (right) =>
+      onHost(right, () => ({
+        backwardInference(input, next) {
+          const output = next(input);
+          if (!input.parameterGradients) output.dx.set(input.dy);
+          return output;
+        },
+      })),
+    program: (backend) => inferences(backend, async () => undefined, { affine: false }),
   },
 ];

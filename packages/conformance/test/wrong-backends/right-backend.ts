@@ -56,6 +56,11 @@ export class Stored<T> implements OnDevice<T> {
   readonly #copy: (value: T) => T;
   readonly #alive: Set<unknown>;
 
+  /** Whether it is one, and not only looks like one. */
+  static isStored(value: object): boolean {
+    return #copy in value;
+  }
+
   constructor(value: T, copy: (value: T) => T, alive: Set<unknown>) {
     this.value = value;
     this.#copy = copy;
@@ -87,7 +92,7 @@ export class StoredTensor extends Stored<FloatArray> implements DeviceTensor {
     super(value, (elements) => elements.slice(), alive);
     this.backend = backend;
     this.dtype = dtypeOf(value);
-    this.shape = [...shape];
+    this.shape = Object.freeze([...shape]);
   }
 }
 
@@ -99,8 +104,11 @@ class ViewableTensor extends StoredTensor {
 
 type NewTensor = (shape: readonly number[], elements: FloatArray) => StoredTensor;
 
-/** The value itself, no copy. Errors: `DISPOSED`. */
+/** The value itself, no copy. Errors: `FOREIGN_TENSOR`, `DISPOSED`. */
 export function contentsOf<T>(stored: OnDevice<T>): T {
+  if (!Stored.isStored(stored)) {
+    throw new BatchNormError('FOREIGN_TENSOR', 'received a value of another backend, expected one that this made');
+  }
   const { value } = stored as Stored<T>;
   if (value === undefined)
     throw new BatchNormError('DISPOSED', 'received a disposed value, expected one that is alive');

@@ -2,26 +2,30 @@
 import type { Backend } from '../backend.js';
 import { describe } from '../describe.js';
 import { BatchNormError } from '../errors.js';
-import { assertDtype, assertWithinLimits, fail, isBackend } from '../validate.js';
+import { assertDtype, assertWithinLimits } from '../validate.js';
+import type { Batch } from './batch.js';
 import { errorInKnownCase } from './known-case.js';
 import type { Question } from './question.js';
 import type { Candidate, CandidateReport } from './selection.js';
 import { Stopwatch } from './stopwatch.js';
+import { assertUsable } from './usable.js';
 import { within } from './within.js';
-import { type Batch, Workload } from './workload.js';
+import { Workload } from './workload.js';
 
 export class Contender {
   readonly #candidate: Candidate;
   readonly #question: Question;
+  readonly #batch: Batch;
   #report: CandidateReport;
   #backend: Backend | undefined;
   #workload: Workload | undefined;
   #stopwatch: Stopwatch | undefined;
   #failure: unknown;
 
-  constructor(candidate: Candidate, question: Question) {
+  constructor(candidate: Candidate, question: Question, batch: Batch) {
     this.#candidate = candidate;
     this.#question = question;
+    this.#batch = batch;
     const { name } = candidate;
     this.#report = { name, available: null, reason: 'not tried', execution: null, milliseconds: null, error: null };
   }
@@ -46,7 +50,7 @@ export class Contender {
     return backend;
   }
 
-  /** Makes the backend and checks it, once. False: it is out. Errors: the signal's reason. */
+  /** Makes the backend and checks it, in the known case and on the asked shape, once. False: it is out. Errors: the signal's reason. */
   async probe(): Promise<boolean> {
     if (this.#report.available !== null) return this.#report.available;
     return this.#attempt(async () => {
@@ -56,24 +60,28 @@ export class Contender {
       assertDtype(backend, dtype);
       assertWithinLimits(backend, shape);
       const error = await within(timeoutMs, signal, () => errorInKnownCase(backend, dtype));
+      const workload = await this.#compute(timeoutMs, ({ run }) => run());
+      workload.assertRight();
       this.#record({ available: true, reason: null, error });
     });
   }
 
-  /** Takes one turn in timing the operation, `done` after about `shareMs`. False: it is out. Errors: the signal's reason. */
-  async measure(batch: () => Batch, shareMs: number): Promise<boolean> {
+  /**
+   * Takes one turn in timing the operation, `done` after about `shareMs`; what the last timed call computed is checked, too.
+   * False: it is out. Errors: the signal's reason.
+   */
+  async measure(shareMs: number): Promise<boolean> {
     return this.#attempt(async () => {
-      const { timeoutMs, signal } = this.#question;
-      this.#workload ??= new Workload(this.#backend!, batch(), this.#question);
-      this.#stopwatch ??= new Stopwatch(this.#workload.run, shareMs);
-      const stopwatch = this.#stopwatch;
-      await within(shareMs + timeoutMs, signal, () => stopwatch.turn()).catch((error: unknown) => {
-        // Its layer may hang in a call: nobody waits for it any longer.
-        this.#workload?.dispose().catch(() => {});
-        this.#workload = undefined;
-        throw error;
+      const { timeoutMs } = this.#question;
+      let stopwatch!: Stopwatch;
+      const workload = await this.#compute(shareMs + timeoutMs, ({ run }) => {
+        this.#stopwatch ??= new Stopwatch(run, shareMs);
+        stopwatch = this.#stopwatch;
+        return stopwatch.turn();
       });
-      if (stopwatch.done) this.#record({ milliseconds: stopwatch.median });
+      if (!stopwatch.done) return;
+      workload.assertRight();
+      this.#record({ milliseconds: stopwatch.median });
     });
   }
 
@@ -94,7 +102,7 @@ export class Contender {
     };
     try {
       const made = await within(timeoutMs, signal, make);
-      if (!isBackend(made)) fail('INVALID_OPTION', `${describe(made)} from create()`, 'a backend of contractVersion 1');
+      assertUsable(made);
       this.#backend = made;
       return made;
     } catch (error) {
@@ -104,6 +112,20 @@ export class Contender {
     }
   }
 
+  /** Lets the operation run, for `ms` at most, into buffers that hold no result. */
+  async #compute(ms: number, calls: (workload: Workload) => Promise<void>): Promise<Workload> {
+    this.#workload ??= new Workload(this.#backend!, this.#batch, this.#question);
+    const workload = this.#workload;
+    workload.spoil();
+    await within(ms, this.#question.signal, () => calls(workload)).catch((error: unknown) => {
+      // Its layer may hang in a call: nobody waits for it any longer.
+      workload.dispose().catch(() => {});
+      this.#workload = undefined;
+      throw error;
+    });
+    return workload;
+  }
+
   async #attempt(step: () => Promise<void>): Promise<boolean> {
     try {
       await step();
@@ -111,6 +133,7 @@ export class Contender {
     } catch (error) {
       this.#question.signal?.throwIfAborted();
       this.#failure = error;
+      this.#batch.renew();
       this.#record({ available: false, reason: reasonOf(error) });
       await this.dispose();
       return false;
@@ -126,7 +149,12 @@ async function dispose(held: Backend | Workload): Promise<void> {
   await held?.dispose?.();
 }
 
+/** What an error says. It may be anything, and reading it may fail, too. */
 function reasonOf(error: unknown): string {
-  if (error instanceof BatchNormError) return `${error.code}: ${error.message}`;
-  return error instanceof Error ? error.message : describe(error);
+  try {
+    if (error instanceof BatchNormError) return `${error.code}: ${error.message}`;
+    return error instanceof Error ? `${error.message}` : describe(error);
+  } catch {
+    return "an error that can't be read";
+  }
 }

@@ -74,7 +74,7 @@ const shape = [2 * repeats, channels.length, 2] as const;
  * The conditioning of channel 1 is |mean|/σ = 2000. Statistics in the dtype itself, around a pivot, err by a few times that many
  * roundoffs (docs/numerics.md), and so may these; whoever computes wrong errs by 1e-2 or more.
  */
-const tolerance: Readonly<Record<Dtype, number>> = { float32: 2 ** 13 * 2 ** -24, float64: 2 ** 13 * 2 ** -53 };
+export const tolerance: Readonly<Record<Dtype, number>> = { float32: 2 ** 13 * 2 ** -24, float64: 2 ** 13 * 2 ** -53 };
 
 /**
  * The worst error of forward-inference, forward-training and backward, relative to the largest value of the same result and

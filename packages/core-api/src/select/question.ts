@@ -1,6 +1,15 @@
 // The options of a selection, refused with a code or completed with their defaults.
-import { describe } from '../describe.js';
-import { assertOptionNames, assertOptions, fail, isPositiveInteger, type OptionCheck, oneOf } from '../validate.js';
+import { describe, describeShape } from '../describe.js';
+import { product } from '../extent.js';
+import {
+  assertOptionNames,
+  assertOptions,
+  fail,
+  isPositiveInteger,
+  layerOptionChecks,
+  type OptionCheck,
+  oneOf,
+} from '../validate.js';
 import { type Candidate, operations, type SelectOptions } from './selection.js';
 
 type Defaulted = Omit<SelectOptions, 'shape' | 'cache' | 'signal'>;
@@ -18,24 +27,34 @@ const defaults: Readonly<Required<Defaulted>> = {
   timeoutMs: 5000,
 };
 
+/** Of as many axes as the option `axis` can name. A hole is no number: `every` alone would skip it. */
+const isShape = (value: unknown) =>
+  Array.isArray(value) &&
+  value.length >= 2 &&
+  layerOptionChecks.axis[0](-value.length) &&
+  Array.from(value).every(isPositiveInteger);
+
+const isSignal = (value: unknown) =>
+  value === undefined ||
+  ['throwIfAborted', 'addEventListener', 'removeEventListener'].every(
+    (name) => typeof Object(value)[name] === 'function',
+  );
+
 const isDuration = (value: unknown) => Number.isFinite(value) && (value as number) > 0;
 
 const checks: Readonly<Record<Exclude<keyof SelectOptions, 'cache'>, OptionCheck>> = {
-  shape: [
-    (value) => Array.isArray(value) && value.length >= 2 && value.every(isPositiveInteger),
-    'an array of two or more whole numbers of at least 1',
-  ],
-  axis: [Number.isSafeInteger, 'a whole number'],
-  dtype: oneOf('float32', 'float64'),
+  shape: [isShape, 'an array of two or more whole numbers of at least 1, and at most 64'],
+  axis: layerOptionChecks.axis,
+  dtype: layerOptionChecks.dtype,
   operation: oneOf(...operations),
   prefer: oneOf('speed', 'accuracy'),
   budgetMs: [isDuration, 'a finite number of milliseconds greater than 0; `measure: false` chooses without measuring'],
   measure: oneOf(true, false),
   timeoutMs: [isDuration, 'a finite number of milliseconds greater than 0'],
-  signal: [(value) => value === undefined || typeof Object(value).throwIfAborted === 'function', 'an AbortSignal'],
+  signal: [isSignal, 'an AbortSignal'],
 };
 
-/** Fills in defaults. Errors: `INVALID_OPTION`. */
+/** Fills in defaults. Errors: `INVALID_OPTION`; `LIMIT_EXCEEDED` for more elements than can be counted. */
 export function resolveQuestion(options: SelectOptions): Question {
   assertOptionNames(options, [...Object.keys(checks), 'cache']);
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
@@ -44,6 +63,9 @@ export function resolveQuestion(options: SelectOptions): Question {
   const { axis, shape } = question;
   if (axis >= shape.length || axis < -shape.length) {
     fail('INVALID_OPTION', `axis ${axis}`, `an axis of the ${shape.length} that shape has`);
+  }
+  if (!Number.isSafeInteger(product(shape))) {
+    fail('LIMIT_EXCEEDED', `shape ${describeShape(shape)}`, `at most ${Number.MAX_SAFE_INTEGER} elements`);
   }
   return Object.freeze({ ...question, shape: Object.freeze([...shape]) });
 }

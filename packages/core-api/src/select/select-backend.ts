@@ -1,26 +1,27 @@
 // Which of several backends to run here: the fastest, or the most accurate, of those that compute right.
 import { BatchNormError } from '../errors.js';
+import { Batch } from './batch.js';
 import { cacheKey, describeExecution, readCache, writeCache } from './cache.js';
 import { Contender } from './contender.js';
 import { platformFingerprint } from './platform.js';
 import { assertCandidates, type Question, resolveQuestion } from './question.js';
 import type { Candidate, Selection, SelectionCache, SelectOptions } from './selection.js';
-import { type Batch, makeBatch } from './workload.js';
 
 /**
- * Makes each candidate's backend, checks it on a tiny case with known results, times it on the asked shape in alternation with
- * the others, and takes the best.
+ * Makes each candidate's backend, checks it on a tiny case with known results and then every element on the asked shape, times it
+ * there in alternation with the others, checks that again, and takes the best.
  * One that can't be made, computes wrong, or fails on that shape is out, and the report says why. What was made and not chosen
  * is disposed.
  *
- * Errors: `INVALID_OPTION`; `BACKEND_UNAVAILABLE` when no candidate works, with every reason; the reason of `signal`.
+ * Errors: `INVALID_OPTION`; `LIMIT_EXCEEDED` for a shape of more elements than can be counted; `BACKEND_UNAVAILABLE` when no candidate works, with every reason; the reason of `signal`.
  */
 export async function selectBackend(candidates: readonly Candidate[], options: SelectOptions): Promise<Selection> {
   assertCandidates(candidates);
   const question = resolveQuestion(options);
   const platform = platformFingerprint();
   const key = cacheKey(platform, candidates, question);
-  const contenders = candidates.map((candidate) => new Contender(candidate, question));
+  const batch = new Batch(question);
+  const contenders = candidates.map((candidate) => new Contender(candidate, question, batch));
   try {
     const remembered = await recall(contenders, readCache(question.cache, key));
     const choose = question.measure ? best : first;
@@ -34,7 +35,7 @@ export async function selectBackend(candidates: readonly Candidate[], options: S
     return {
       backend,
       report: { chosen: name, platform, fromCache, candidates: reports },
-      cache: writeCache(key, name, backend.execution),
+      cache: writeCache(key, name, chosen.report.execution!),
     };
   } finally {
     await Promise.all(contenders.map((contender) => contender.dispose()));
@@ -67,15 +68,12 @@ async function best(contenders: readonly Contender[], question: Question): Promi
 
 /** Times all of them in alternation; those that did it to the end. */
 async function race(contenders: readonly Contender[], question: Question): Promise<Contender[]> {
-  let batch: Batch | undefined;
-  const sharedBatch = () => (batch ??= makeBatch(question));
   const shareMs = question.budgetMs / contenders.length;
   let racing = contenders;
   while (racing.length > 0) {
     const left: Contender[] = [];
     for (const contender of racing) {
-      if ((await contender.measure(sharedBatch, shareMs)) && contender.report.milliseconds === null)
-        left.push(contender);
+      if ((await contender.measure(shareMs)) && contender.report.milliseconds === null) left.push(contender);
     }
     racing = left;
   }

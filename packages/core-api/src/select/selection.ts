@@ -17,7 +17,7 @@ export interface Candidate {
 }
 
 export interface SelectOptions {
-  /** The activation to choose for, such as [256, 64]. */
+  /** The activation to choose for, such as [256, 64]; what a candidate makes of it is checked. */
   readonly shape: readonly number[];
   /** Its channel axis; negative counts from the end. Default 1. */
   readonly axis?: number;
@@ -32,7 +32,7 @@ export interface SelectOptions {
    * however long they take, and a call that has begun is not cut short. Default 200.
    */
   readonly budgetMs?: number;
-  /** `false` takes the first candidate that works, in order, and tries no other; `prefer` has no say then. Default true. */
+  /** `false` takes the first candidate that computes right, in order, and tries no other; `prefer` has no say then. Default true. */
   readonly measure?: boolean;
   /** Milliseconds that a candidate may take to be made and checked, and again to be measured beyond its share. Default 5000. */
   readonly timeoutMs?: number;

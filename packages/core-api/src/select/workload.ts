@@ -1,49 +1,62 @@
 // The operation to time, on the asked shape: from host arrays to host arrays, as a caller sees it.
 import type { Backend } from '../backend.js';
 import { BatchNorm } from '../batch-norm.js';
-import { product } from '../extent.js';
-import { allocate, type Tensor } from '../tensor.js';
+import type { Tensor } from '../tensor.js';
+import type { Batch, Results } from './batch.js';
 import type { Question } from './question.js';
 import type { Operation } from './selection.js';
 
-/** Inputs x and dy, and buffers for y and dx: the same for every backend. */
-export type Batch = Readonly<Record<'x' | 'dy' | 'y' | 'dx', Tensor>>;
-
-export function makeBatch({ shape, dtype }: Question): Batch {
-  const zeros = () => ({ data: allocate(dtype, product(shape)), shape });
-  return { x: noise(zeros(), 1), dy: noise(zeros(), 2), y: zeros(), dx: zeros() };
-}
-
-/** Fills with a Weyl sequence: spread evenly over [−1, 1) without a pattern. */
-function noise(tensor: Tensor, seed: number): Tensor {
-  const { data } = tensor;
-  for (let k = 0; k < data.length; k++) data[k] = (Math.imul(k + seed, 0x9e3779b1) >>> 0) / 2 ** 31 - 1;
-  return tensor;
-}
-
 /** One backend doing the operation. */
 export class Workload {
-  /** Does it once. Errors: those of the layer. */
-  readonly run: () => Promise<unknown>;
+  readonly #batch: Batch;
   readonly #layer: BatchNorm;
-  #forward: Promise<unknown> | undefined;
+  readonly #operation: () => Promise<Results>;
+  /** The x of the forward that a backward differentiates. */
+  #latestX: Tensor | undefined;
+  #results: Results = {};
 
   constructor(backend: Backend, batch: Batch, { shape, axis, dtype, operation }: Question) {
     const layer = new BatchNorm({ backend, numFeatures: shape.at(axis)!, axis, dtype });
-    const forward = (training: boolean) => layer.forward(batch.x, { training, out: batch.y });
-    const backward = () => layer.backward(batch.dy, { out: { dx: batch.dx } });
-    const calls: Record<Operation, () => Promise<unknown>> = {
+    const { gamma, beta, runningMean, runningVariance } = batch.contents;
+    Object.assign(layer, { gamma, beta, runningMean, runningVariance });
+    const forward = async (training: boolean) => {
+      const { x, y } = batch.contents;
+      this.#latestX = x;
+      return { y: await layer.forward(x, { training, out: y }) };
+    };
+    const backward = async () => {
+      const { dy, dx } = batch.contents;
+      return { gradients: await layer.backward(dy, { out: { dx } }) };
+    };
+    const operations: Record<Operation, () => Promise<Results>> = {
       'forward-training': () => forward(true),
       'forward-inference': () => forward(false),
       // Of one forward, which the first call makes.
-      backward: () => {
-        this.#forward ??= forward(true);
-        return this.#forward.then(backward);
+      backward: async () => {
+        if (this.#latestX !== batch.contents.x) await forward(true);
+        return backward();
       },
-      'training-step': () => forward(true).then(backward),
+      'training-step': async () => ({ ...(await forward(true)), ...(await backward()) }),
     };
+    this.#batch = batch;
     this.#layer = layer;
-    this.run = calls[operation];
+    this.#operation = operations[operation];
+  }
+
+  /** Does it once. Errors: those of the layer. */
+  readonly run = async (): Promise<void> => {
+    this.#results = await this.#operation();
+  };
+
+  /** Makes sure that what `assertRight` sees is computed from now on. */
+  spoil(): void {
+    this.#batch.spoil();
+    this.#results = {};
+  }
+
+  /** That the latest results are right. Errors: one that names what is wrong. */
+  assertRight(): void {
+    this.#batch.assertRight(this.#results);
   }
 
   dispose(): Promise<void> {

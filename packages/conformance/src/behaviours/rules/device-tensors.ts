@@ -2,11 +2,13 @@
 import type { DeviceTensor, Gradients } from '@batchnorm/core-api';
 import { identical, outcome } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
-import { refuses } from '../../expect-refusal.js';
-import type { Rule } from '../rule.js';
+import { codeOf, refuses } from '../../expect-refusal.js';
+import { notLarge, type Rule } from '../rule.js';
 import { backward, forward, type Scene, same } from '../scene.js';
 
 const exempt: Rule['exempt'] = ({ memory }) => (memory === 'host' ? 'it is about device tensors' : undefined);
+
+const anySize = notLarge('what is refused is refused before anything of that size is touched');
 
 export const deviceTensorRules: readonly Rule[] = [
   {
@@ -50,6 +52,51 @@ export const deviceTensorRules: readonly Rule[] = [
         identical('what was read of dx, when dx is something else', kept, want),
         ...views,
         ...tensors.flatMap(([what, one]) => describes(scene, what, one)),
+      ];
+    },
+  },
+  {
+    name: 'what only looks like a device tensor is refused',
+    why: 'another address or shape would be another tensor’s memory; and nobody changes the shape of a real one',
+    exempt: (cell, subject) => exempt(cell, subject) ?? anySize(cell),
+    check: async (scene) => {
+      const { x, dy } = scene.batch(1);
+      const layer = scene.layer();
+      const [real, realDy] = [(await scene.put(x)) as DeviceTensor, (await scene.put(dy)) as DeviceTensor];
+      const want = await scene.step(layer, { x, dy });
+      const { backend, dtype, shape } = real;
+      const read = () => x;
+      const forgeries: Record<string, DeviceTensor> = {
+        'an object like one': { backend, dtype, shape, disposed: false, read, dispose: () => undefined },
+        'an heir of one': Object.create(real),
+        'a copy of one': Object.assign(Object.create(Object.getPrototypeOf(real)), real),
+      };
+      const checks: Check[] = [];
+      for (const [what, forged] of Object.entries(forgeries)) {
+        const attempts: Record<string, () => unknown> = {
+          x: () => layer.forward(forged),
+          out: () => layer.forward(real, { out: forged }),
+          dy: () => layer.backward(forged),
+          'out.dx': () => layer.backward(realDy, { out: { dx: forged } }),
+        };
+        // What an heir or a copy says of itself may be as wrong as it is: the code may be that of its state.
+        const codes = ['FOREIGN_TENSOR', 'DISPOSED', 'DTYPE_MISMATCH', 'INVALID_TENSOR', 'SHAPE_MISMATCH'];
+        for (const [place, attempt] of Object.entries(attempts)) {
+          const code = await Promise.resolve()
+            .then(attempt)
+            .then(() => 'no error', codeOf);
+          checks.push(
+            outcome(`${what} as ${place}`, codes.includes(code), `: received ${code}, expected FOREIGN_TENSOR`),
+          );
+        }
+      }
+      try {
+        (real.shape as number[])[0] = 1;
+      } catch {}
+      return [
+        ...checks,
+        ...describes(scene, 'after an attempt to change its shape', real),
+        ...same('the same afterwards', await scene.gradients(layer, dy), want),
       ];
     },
   },

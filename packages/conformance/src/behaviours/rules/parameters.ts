@@ -1,5 +1,6 @@
 // Parameters, epsilon and running statistics: those of the call, whatever they were before and become afterwards.
-import type { BatchNormState } from '@batchnorm/core-api';
+import { type BatchNormState, extentOf, type FloatArray, type Tensor } from '@batchnorm/core-api';
+import { channelOf } from '../../channels.js';
 import { identical } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
 import type { Rule } from '../rule.js';
@@ -46,6 +47,93 @@ export const parameterRules: readonly Rule[] = [
         checks.push(...same(training ? 'training' : 'inference', await scene.gradients(layer, dy), want));
       }
       return checks;
+    },
+  },
+  {
+    name: 'parameters that a layer lacks are ones and zeros',
+    why: 'gamma alone, beta alone or neither: nobody asks for their gradients, and dx is the same',
+    check: async (scene) => {
+      const batch = scene.batch(1);
+      const checks: Check[] = [];
+      for (const lacking of [{ affine: false }, { scale: false }, { center: false }]) {
+        const [part, full] = [scene.layer(lacking), scene.layer()];
+        full.gamma = part.gamma.length > 0 ? part.gamma : full.gamma.map(() => 1);
+        full.beta = part.beta.length > 0 ? part.beta : full.beta.map(() => 0);
+        for (const training of [true, false]) {
+          const [got, want] = [
+            await scene.step(part, batch, { training }),
+            await scene.step(full, batch, { training }),
+          ];
+          const { y, dx } = want;
+          const dgamma = part.gamma.length > 0 ? want.dgamma : new Float64Array(0);
+          const dbeta = part.beta.length > 0 ? want.dbeta : new Float64Array(0);
+          checks.push(
+            ...same(`${Object.keys(lacking)} false, ${training ? 'training' : 'inference'}`, got, {
+              y,
+              dx,
+              dgamma,
+              dbeta,
+            }),
+          );
+        }
+      }
+      return checks;
+    },
+  },
+  {
+    name: 'epsilon may be 0',
+    why: 'a channel whose values are all the same is its beta, and has no gradient; the others are what they are with almost none',
+    check: async (scene) => {
+      const { shape, channels, dtype } = scene;
+      const extent = extentOf(shape, 1);
+      const constant = channels >> 1;
+      const isConstant = (k: number) => channelOf(k, extent) === constant;
+      const { x, dy } = scene.batch(1);
+      const batch = { x: x.map((value, k) => (isConstant(k) ? 0.7 : value)), dy };
+      const none = scene.layer({ epsilon: 0 });
+      const got = await scene.step(none, batch);
+      const almost = await scene.step(scene.layer({ epsilon: 1e-30 }), batch);
+      const beta = dtype === 'float32' ? Math.fround(none.beta[constant]!) : none.beta[constant]!;
+      const replaced = (values: FloatArray, value: number) => values.map((v, k) => (isConstant(k) ? value : v));
+      return [
+        identical('y', got.y, replaced(almost.y, beta)),
+        // Neither sign of zero is wrong.
+        identical('dx', replaced(got.dx, 0), replaced(almost.dx, 0)),
+        identical(
+          'dx of the constant channel',
+          got.dx.filter((v, k) => isConstant(k) && v !== 0),
+          [],
+        ),
+        identical('dgamma of the constant channel', [Math.abs(got.dgamma[constant]!)], [0]),
+        identical('dbeta', got.dbeta, almost.dbeta),
+      ];
+    },
+  },
+  {
+    name: 'a pass tells the statistics of its batch',
+    why: 'and keeps them, whatever comes after it',
+    check: async (scene) => {
+      const layer = scene.layer({ momentum: 0 });
+      const pass = async (n: number, training: boolean) => {
+        const handle = await layer.forwardPass((await scene.put(scene.batch(n).x)) as Tensor, { training });
+        scene.memory.own(handle.y);
+        return handle;
+      };
+      const first = await pass(1, true);
+      const { runningMean, runningVariance } = await layer.state();
+      const second = await pass(2, true);
+      await first.backward((await scene.put(scene.batch(1).dy)) as Tensor).then(({ dx }) => scene.memory.own(dx));
+      const { mean, variance } = await first.statistics();
+      const inference = await pass(1, false);
+      const used = await inference.statistics();
+      const latest = await layer.state();
+      for (const one of [first, second, inference]) await one.dispose();
+      return [
+        identical('mean', mean, runningMean),
+        identical('variance', variance, runningVariance),
+        identical('mean of inference', used.mean, latest.runningMean),
+        identical('variance of inference', used.variance, latest.runningVariance),
+      ];
     },
   },
   {

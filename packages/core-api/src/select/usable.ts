@@ -1,0 +1,31 @@
+// Whether what a candidate made is a backend, with everything that a selection reads.
+import type { Backend } from '../backend.js';
+import { describe } from '../describe.js';
+import { assertOptions, fail, isBackend, type OptionCheck } from '../validate.js';
+
+const text: OptionCheck = [(value) => typeof value === 'string', 'a text'];
+const number: OptionCheck = [(value) => typeof value === 'number', 'a number'];
+
+const checks: Readonly<Record<string, OptionCheck>> = {
+  'name of the backend': text,
+  'capabilities.dtypes': [Array.isArray, 'an array of dtypes'],
+  'capabilities.limits.elements': number,
+  'execution.engine': text,
+  'execution.device': text,
+  'execution.threads': number,
+};
+
+/** Errors: `INVALID_OPTION` for what is no backend, or lacks one of these. */
+export function assertUsable(made: unknown): asserts made is Backend {
+  if (!isBackend(made)) fail('INVALID_OPTION', `${describe(made)} from create()`, 'a backend of contractVersion 1');
+  const { name, capabilities, execution } = made as Partial<Backend>;
+  const read = {
+    'name of the backend': name,
+    'capabilities.dtypes': capabilities?.dtypes,
+    'capabilities.limits.elements': capabilities?.limits?.elements,
+    'execution.engine': execution?.engine,
+    'execution.device': execution?.device,
+    'execution.threads': execution?.threads,
+  };
+  assertOptions(read, checks);
+}
