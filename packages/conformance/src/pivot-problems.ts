@@ -48,6 +48,12 @@ const patterns: readonly Pattern[] = [
     x: (random, j, c, M) => (isSampled(j, M) ? 0 : 5 * 10 ** c + normal(random)),
   },
   {
+    name: 'zeros at the first and last',
+    why: 'a pivot from both ends is twice wrong',
+    sizes: [100, 1000],
+    x: (random, j, _c, M) => (j === 0 || j === M - 1 ? 0 : 100 + normal(random)),
+  },
+  {
     name: 'padded by a tenth on either side',
     why: 'zeros around values that are not near 0',
     sizes: [100, 1000],

@@ -27,6 +27,8 @@ export interface Problem {
   readonly steps?: number;
   /** In float64 the inputs have all of its digits. Default false: they are float32 numbers. */
   readonly wide?: boolean;
+  /** Whether a backend whose terms are float32 may refuse it with `NON_FINITE_STATISTICS`: squares, or more, leave its range. */
+  readonly beyondFloat32?: boolean;
 }
 
 /** Uniform in [0, 1). */
