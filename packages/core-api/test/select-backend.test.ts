@@ -7,7 +7,10 @@ import {
   BatchNorm,
   BatchNormError,
   type Candidate,
+  type ForwardTrainingInput,
+  type HostMemory,
   operations,
+  type Plan,
   type Selection,
   type SelectOptions,
   selectBackend,
@@ -295,6 +298,41 @@ describe('a candidate is out, and the report says why, when', () => {
       { timeoutMs: 30 },
     ],
   };
+  const lacking = (parts: object) => () => Object.assign(new FakeBackend(), parts);
+  const { capabilities, execution } = new FakeBackend();
+  Object.assign(cases, {
+    'it has no name': [lacking({ name: undefined }), /^INVALID_OPTION: received name of the backend undefined/],
+    'it has no capabilities': [
+      lacking({ capabilities: undefined }),
+      /^INVALID_OPTION: .*capabilities.dtypes undefined/,
+    ],
+    'it has no limits': [
+      lacking({ capabilities: { ...capabilities, limits: undefined } }),
+      /^INVALID_OPTION: .*capabilities.limits.elements undefined, expected a number/,
+    ],
+    'it has no execution': [lacking({ execution: undefined }), /^INVALID_OPTION: .*execution.engine undefined/],
+    'its execution is half of one': [
+      lacking({ execution: { ...execution, threads: Symbol('two') } }),
+      /^INVALID_OPTION: .*execution.threads Symbol\(two\), expected a number/,
+    ],
+    'its factory throws an error that throws when it is read': [
+      () => {
+        throw Object.defineProperty(new Error(), 'message', {
+          get: () => {
+            throw new Error('unreadable');
+          },
+        });
+      },
+      /^an error that can't be read$/,
+    ],
+    'its factory throws an error whose message is no text': [
+      () => {
+        throw Object.assign(new Error(), { message: Symbol('message') });
+      },
+      /^an error that can't be read$/,
+    ],
+    'its factory throws an object without a prototype': [() => Promise.reject(Object.create(null)), /^object$/],
+  } satisfies typeof cases);
   for (const [name, [create, reason, options]] of Object.entries(cases)) {
     it(name, async () => {
       const made: unknown[] = [];
@@ -332,6 +370,133 @@ describe('a candidate is out, and the report says why, when', () => {
     });
     const selection = await select([careless, candidate('good')]);
     expect(rowOf(selection, 'careless').reason).toMatch(/computes wrong: variance of channel 1/);
+  });
+});
+
+describe('a candidate that is right in the known case and wrong on the asked shape is out', () => {
+  const large = [400, 3];
+  const isLarge = ({ x, dy }: Record<string, unknown>) => ((x ?? dy) as Float32Array).length === 1200;
+
+  /** Right below 1000 elements; of more it changes the last of one result. */
+  const wrongIn = (wanted: 'y' | 'dx' | 'dgamma' | 'dbeta'): FakeOptions => ({
+    ...taking(1),
+    tamper: (_kernel, result, input) => {
+      const values = result[wanted] as Float32Array | undefined;
+      if (values !== undefined && isLarge(input)) values[values.length - 1]! *= 1.02;
+    },
+  });
+  const of = (name: string, length: number) => new RegExp(`computes wrong: ${name}\\[${length - 1}\\] on shape`);
+
+  it.each([
+    ['y', 'forward-training', of('y', 1200)],
+    ['y', 'forward-inference', of('y', 1200)],
+    ['y', 'training-step', of('y', 1200)],
+    ['dx', 'training-step', of('dx', 1200)],
+    ['dx', 'backward', of('dx', 1200)],
+    ['dgamma', 'backward', of('dgamma', 3)],
+    ['dbeta', 'training-step', of('dbeta', 3)],
+  ] as const)('in %s of %s, measured or not, or remembered', async (result, operation, reason) => {
+    const candidates = () => [candidate('bad', wrongIn(result)), candidate('good', taking(2))];
+    const { cache } = await select([candidate('bad', taking(1)), candidate('good', taking(2))], {
+      shape: large,
+      operation,
+    });
+    expect(cache.chosen).toBe('bad');
+    for (const how of [{}, { measure: false }, { prefer: 'accuracy' as const }, { cache }]) {
+      const made = candidates();
+      const selection = await select(made, { shape: large, operation, ...how });
+      expect(selection.report).toMatchObject({ chosen: 'good', fromCache: false });
+      expect(rowOf(selection, 'bad')).toMatchObject({
+        available: false,
+        reason: expect.stringMatching(reason),
+        milliseconds: null,
+      });
+      expectOneAlive(selection, made);
+    }
+  });
+
+  it.each([[[400, 3]], [[20, 3, 20]], [[400, 1, 3]]])(
+    'in every dtype and layout, and only then (%j)',
+    async (shape) => {
+      for (const dtype of ['float32', 'float64'] as const) {
+        for (const operation of operations) {
+          const selection = await select([candidate('good', taking(1))], { shape, dtype, operation });
+          expect(rowOf(selection, 'good')).toMatchObject({ available: true, reason: null });
+        }
+        const selection = await select([candidate('bad', wrongIn('dx')), candidate('good')], { shape, dtype });
+        expect(rowOf(selection, 'bad').reason).toMatch(/computes wrong: dx\[1199\]/);
+      }
+    },
+  );
+
+  it('where it writes nothing, though a right one has written there before', async () => {
+    const lazy = new FakeBackend(taking(1));
+    const prepare = lazy.prepare.bind(lazy);
+    Object.assign(lazy, {
+      prepare: (plan: Plan) => {
+        const kernels = prepare(plan);
+        const forwardTraining = async ({ y, ...input }: ForwardTrainingInput<HostMemory>) => {
+          const output = await kernels.forwardTraining({ ...input, y: undefined });
+          y?.set(output.y.subarray(0, 1000));
+          return { ...output, y: y ?? output.y };
+        };
+        return { ...kernels, forwardTraining };
+      },
+    });
+    const options = { shape: large, operation: 'forward-training' } as const;
+    const selection = await select([candidate('good', taking(2)), { name: 'lazy', create: () => lazy }], options);
+    expect(rowOf(selection, 'lazy').reason).toMatch(/y\[1000\] on shape \[400, 3\] is NaN/);
+  });
+
+  it('in what is timed, though its first call was right', async () => {
+    let calls = 0;
+    const tiring = candidate('tiring', {
+      ...taking(1),
+      tamper: (kernel, { y }, input) => {
+        if (kernel === 'forwardTraining' && isLarge(input) && ++calls > 1) (y as Float32Array).fill(0);
+      },
+    });
+    const selection = await select([tiring, candidate('good', taking(2))], { shape: large });
+    expect(selection.report.chosen).toBe('good');
+    expect(rowOf(selection, 'tiring').reason).toMatch(/computes wrong: y\[0\]/);
+  });
+
+  it.each(operations)('and what it did to its inputs in %s harms no other', async (operation) => {
+    const vandal = candidate('vandal', {
+      ...taking(1),
+      tamper: (_kernel, { y, dx }, { x, dy, ...input }) => {
+        if (!isLarge({ x, dy, ...input })) return;
+        for (const values of [x, dy, y, dx] as (Float32Array | undefined)[]) values?.fill(3);
+      },
+    });
+    const selection = await select([candidate('a', taking(2)), vandal, candidate('b', taking(3))], {
+      shape: large,
+      operation,
+    });
+    expect(selection.report.chosen).toBe('a');
+    expect(selection.report.candidates.map(({ available }) => available)).toEqual([true, false, true]);
+  });
+
+  it('and what it writes after its time harms no other', async () => {
+    let release!: () => void;
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const late = candidate('late', {
+      before: (_kernel, _run, elements) => (elements === 1200 ? gate : spend(1)),
+      tamper: (_kernel, { y }, input) => isLarge(input) && (y as Float32Array).fill(7),
+    });
+    const good = candidate('good', {
+      before: async (kernel, _run, elements) => {
+        spend(1);
+        if (kernel !== 'backwardTraining' || elements !== 1200) return;
+        release();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      },
+    });
+    const selection = await select([late, good], { shape: large, measure: false, timeoutMs: 300 });
+    expect(rowOf(selection, 'late').reason).toMatch(/timed out/);
+    expect(rowOf(selection, 'good')).toMatchObject({ available: true, reason: null });
   });
 });
 
@@ -633,6 +798,28 @@ describe('a selection is refused', () => {
     'with a shape that is no array': [one, { shape: 24 }, /shape 24/],
     'with a shape of rank 1': [one, { shape: [24] }, /shape array of 1, expected an array of two or more/],
     'with an empty shape': [one, { shape: [0, 3] }, /whole numbers of at least 1/],
+    'with a shape that has a hole': [
+      one,
+      { shape: Object.assign(new Array(3), { 0: 8, 2: 3 }) },
+      /shape array of 3, expected .* whole numbers of at least 1/,
+    ],
+    'with a shape of symbols': [one, { shape: [8, Symbol('C')] }, /shape array of 2/],
+    'with a shape of more axes than there can be': [
+      one,
+      { shape: new Array(1e9) },
+      /shape array of 1000000000.*at most 64/,
+    ],
+    'with a shape that is an object without prototype': [one, { shape: Object.create(null) }, /shape object/],
+    'with an axis beyond all': [one, { shape, axis: 1e9 }, /axis 1000000000/],
+    'with options that are a symbol': [one, Symbol('options'), /Symbol\(options\), expected an object of options/],
+    'with a preference that is a symbol': [one, { shape, prefer: Symbol('speed') }, /prefer Symbol\(speed\)/],
+    'with a signal that is half of one': [
+      one,
+      { shape, signal: { throwIfAborted: () => {} } },
+      /signal Object, expected an AbortSignal/,
+    ],
+    'with a candidate whose name is a symbol': [[{ name: Symbol('a'), create }], { shape }, /candidate 0 Object/],
+    'with a candidate without prototype': [[Object.create(null)], { shape }, /candidate 0 object/],
     'with a shape of fractions': [one, { shape: [1.5, 2] }, /whole numbers of at least 1/],
     'with an axis that shape lacks': [one, { shape, axis: 2 }, /axis 2, expected an axis of the 2/],
     'with a negative axis that shape lacks': [one, { shape, axis: -3 }, /axis -3/],
@@ -654,4 +841,17 @@ describe('a selection is refused', () => {
       expect(create).not.toHaveBeenCalled();
     });
   }
+
+  it('with LIMIT_EXCEEDED where nobody can count its elements', async () => {
+    const options = { shape: [2 ** 52, 3, 25] };
+    await expectError('LIMIT_EXCEEDED', () => selectBackend(one, options), /shape \[4503599627370496, 3, 25\]/);
+    expect(create).not.toHaveBeenCalled();
+  });
+
+  it('with a reason for each candidate where no memory holds the shape', async () => {
+    const boundless = candidate('a', { maxElements: Number.POSITIVE_INFINITY });
+    const attempt = () => select([boundless], { shape: [2 ** 46, 3] });
+    await expectError('BACKEND_UNAVAILABLE', attempt, /a: LIMIT_EXCEEDED: received shape \[70368744177664, 3\]/);
+    expect(boundless.made[0]!.disposals).toBe(1);
+  });
 });

@@ -50,7 +50,7 @@ export class Contender {
     return backend;
   }
 
-  /** Makes the backend and checks it, in the known case and on the asked shape, once. False: it is out. Errors: the signal's reason. */
+  /** Makes the backend and checks it in the known case, once. False: it is out. Errors: the signal's reason. */
   async probe(): Promise<boolean> {
     if (this.#report.available !== null) return this.#report.available;
     return this.#attempt(async () => {
@@ -60,15 +60,21 @@ export class Contender {
       assertDtype(backend, dtype);
       assertWithinLimits(backend, shape);
       const error = await within(timeoutMs, signal, () => errorInKnownCase(backend, dtype));
-      const workload = await this.#compute(timeoutMs, ({ run }) => run());
-      workload.assertRight();
       this.#record({ available: true, reason: null, error });
     });
   }
 
+  /** Does the operation on the asked shape and checks what was computed. False: it is out. Errors: the signal's reason. */
+  async check(): Promise<boolean> {
+    return this.#attempt(async () => {
+      const workload = await this.#compute(this.#question.timeoutMs, ({ run }) => run());
+      workload.assertRight();
+    });
+  }
+
   /**
-   * Takes one turn in timing the operation, `done` after about `shareMs`; what the last timed call computed is checked, too.
-   * False: it is out. Errors: the signal's reason.
+   * Takes one turn in timing the operation, for `shareMs` in all; then checks what the last timed call computed. False: it is out.
+   * Errors: the signal's reason.
    */
   async measure(shareMs: number): Promise<boolean> {
     return this.#attempt(async () => {
@@ -116,13 +122,14 @@ export class Contender {
   async #compute(ms: number, calls: (workload: Workload) => Promise<void>): Promise<Workload> {
     this.#workload ??= new Workload(this.#backend!, this.#batch, this.#question);
     const workload = this.#workload;
-    workload.spoil();
-    await within(ms, this.#question.signal, () => calls(workload)).catch((error: unknown) => {
+    const work = () => workload.prepare().then(() => calls(workload));
+    await within(ms, this.#question.signal, work).catch((error: unknown) => {
       // Its layer may hang in a call: nobody waits for it any longer.
       workload.dispose().catch(() => {});
       this.#workload = undefined;
       throw error;
     });
+    this.#batch.assertIntact();
     return workload;
   }
 

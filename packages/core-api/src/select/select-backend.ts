@@ -8,8 +8,8 @@ import { assertCandidates, type Question, resolveQuestion } from './question.js'
 import type { Candidate, Selection, SelectionCache, SelectOptions } from './selection.js';
 
 /**
- * Makes each candidate's backend, checks it on a tiny case with known results and then every element on the asked shape, times it
- * there in alternation with the others, checks that again, and takes the best.
+ * Makes each candidate's backend, checks it on a tiny case with known results, times it on the asked shape in alternation with
+ * the others, checks every element that it computed there, and takes the best. Without measuring, the first that passes both checks.
  * One that can't be made, computes wrong, or fails on that shape is out, and the report says why. What was made and not chosen
  * is disposed.
  *
@@ -49,11 +49,12 @@ async function recall(
 ): Promise<Contender | undefined> {
   const contender = contenders.find(({ name }) => name === cache?.chosen);
   if (contender === undefined || !(await contender.probe())) return undefined;
-  return describeExecution(contender.report.execution!) === cache?.execution ? contender : undefined;
+  if (describeExecution(contender.report.execution!) !== cache?.execution) return undefined;
+  return (await contender.check()) ? contender : undefined;
 }
 
 async function first(contenders: readonly Contender[]): Promise<Contender | undefined> {
-  for (const contender of contenders) if (await contender.probe()) return contender;
+  for (const contender of contenders) if ((await contender.probe()) && (await contender.check())) return contender;
   return undefined;
 }
 

@@ -10,6 +10,7 @@ import type { Operation } from './selection.js';
 export class Workload {
   readonly #batch: Batch;
   readonly #layer: BatchNorm;
+  readonly #before: () => Promise<void>;
   readonly #operation: () => Promise<Results>;
   /** The x of the forward that a backward differentiates. */
   #latestX: Tensor | undefined;
@@ -31,28 +32,28 @@ export class Workload {
     const operations: Record<Operation, () => Promise<Results>> = {
       'forward-training': () => forward(true),
       'forward-inference': () => forward(false),
-      // Of one forward, which the first call makes.
-      backward: async () => {
-        if (this.#latestX !== batch.contents.x) await forward(true);
-        return backward();
-      },
+      backward,
       'training-step': async () => ({ ...(await forward(true)), ...(await backward()) }),
     };
     this.#batch = batch;
     this.#layer = layer;
     this.#operation = operations[operation];
+    this.#before = async () => {
+      if (operation === 'backward' && this.#latestX !== batch.contents.x) await forward(true);
+    };
   }
 
-  /** Does it once. Errors: those of the layer. */
-  readonly run = async (): Promise<void> => {
-    this.#results = await this.#operation();
-  };
-
-  /** Makes sure that what `assertRight` sees is computed from now on. */
-  spoil(): void {
+  /** Before calls that count: the forward that a backward differentiates, and no results of earlier calls. */
+  async prepare(): Promise<void> {
+    await this.#before();
     this.#batch.spoil();
     this.#results = {};
   }
+
+  /** Does the operation once. Errors: those of the layer. */
+  readonly run = async (): Promise<void> => {
+    this.#results = await this.#operation();
+  };
 
   /** That the latest results are right. Errors: one that names what is wrong. */
   assertRight(): void {
