@@ -85,6 +85,14 @@ interface ForwardResult {
   readonly statistics: Statistics | OnDevice<Statistics> | undefined;
 }
 
+/** Where gradients of parameters may go. */
+interface Buffers {
+  readonly dgamma: Float64Array | undefined;
+  readonly dbeta: Float64Array | undefined;
+}
+
+const noBuffers: Buffers = { dgamma: undefined, dbeta: undefined };
+
 /** So many batches may wait on the device for their turn in the running statistics. */
 const maxDeferredBatches = 64;
 
@@ -106,7 +114,7 @@ export class BatchNorm {
   readonly #gamma: Float64Array;
   readonly #beta: Float64Array;
   /** Where kernels put the gradients of parameters that nobody has. */
-  readonly #unwanted: { readonly dgamma?: Float64Array; readonly dbeta?: Float64Array };
+  readonly #unwanted: Buffers;
   #momentum: Momentum;
   /** The forward that `backward` differentiates. */
   #latest: ForwardRecord | undefined;
@@ -121,7 +129,7 @@ export class BatchNorm {
     this.#kernels = new KernelCache((extent) => backend.prepare({ extent, dtype }));
     this.#running = new RunningStatistics(trackRunningStatistics ? C : 0, runningVariance);
     this.#parameters = { gamma: vectorOf(C).fill(1), beta: vectorOf(C) };
-    this.#unwanted = { ...(!scale && { dgamma: vectorOf(C) }), ...(!center && { dbeta: vectorOf(C) }) };
+    this.#unwanted = { dgamma: scale ? undefined : vectorOf(C), dbeta: center ? undefined : vectorOf(C) };
     this.#gamma = scale ? this.#parameters.gamma : new Float64Array(0);
     this.#beta = center ? this.#parameters.beta : new Float64Array(0);
     this.#momentum = this.#options.momentum;
@@ -329,8 +337,11 @@ export class BatchNorm {
     const inPlace = this.#checkOutput(request);
     if (isEmpty) return this.#passEmpty(request);
 
-    const input = await this.#lend(x);
-    const { kernels, release } = await this.#kernels.lease(extent);
+    // What is there at once is not awaited: that takes as long as a small batch.
+    const lent = this.#lend(x);
+    const input = lent instanceof LentInput ? lent : await lent;
+    const lease = this.#kernels.lease(extent);
+    const { kernels, release } = 'kernels' in lease ? lease : await lease;
     try {
       const operations = operationsOn(x, kernels);
       const { y, saved, statistics } = usesBatchStatistics
@@ -456,7 +467,8 @@ export class BatchNorm {
     const { input: lent, operations, saved, usesBatchStatistics } = record;
     const { x } = lent;
     const { scale, center } = this.options;
-    await lent.assertUnchanged();
+    const checked = lent.assertUnchanged();
+    if (checked !== undefined) await checked;
     assertLike(dy, 'dy', x, this.options);
     if (out.dx !== undefined) assertLike(out.dx, 'out.dx', x, this.options);
     if (out.dgamma !== undefined) assertVector(out.dgamma, 'out.dgamma', this.#gamma.length, x);
@@ -464,14 +476,14 @@ export class BatchNorm {
     const inPlace = out.dx !== undefined && sameMemory(out.dx, dy);
     assertSeparate(out, inPlace ? { x } : { x, dy });
 
+    const unwanted = isDeviceTensor(x) ? noBuffers : this.#unwanted;
     const gradients = {
       saved,
       dy: elementsOf(dy),
       dx: out.dx && elementsOf(out.dx),
-      dgamma: scale ? out.dgamma : undefined,
-      dbeta: center ? out.dbeta : undefined,
+      dgamma: scale ? out.dgamma : unwanted.dgamma,
+      dbeta: center ? out.dbeta : unwanted.dbeta,
       parameterGradients: scale || center,
-      ...(isDeviceTensor(x) ? undefined : this.#unwanted),
     };
     const { dx, dgamma, dbeta } = usesBatchStatistics
       ? await operations.backwardTraining(gradients)

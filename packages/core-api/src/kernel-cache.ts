@@ -27,10 +27,18 @@ export class KernelCache {
     this.#prepare = prepare;
   }
 
-  /** The kernels for `extent`. */
-  async lease(extent: Extent): Promise<Lease> {
+  /** The kernels for `extent`: at once, if it was among the last. */
+  lease(extent: Extent): Lease | Promise<Lease> {
     const key = `${extent.outer}×${extent.inner}`;
-    const entry = this.#entries.get(key) ?? { kernels: await this.#prepare(extent), users: 0 };
+    const entry = this.#entries.get(key);
+    return entry ? this.#use(key, entry) : this.#prepared(key, extent);
+  }
+
+  async #prepared(key: string, extent: Extent): Promise<Lease> {
+    return this.#use(key, { kernels: await this.#prepare(extent), users: 0 });
+  }
+
+  #use(key: string, entry: Entry): Lease {
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     entry.users++;

@@ -1,6 +1,7 @@
 // x is lent to a forward until its backward, which needs it as it was: whether it still is.
 import type { Activation } from './activation.js';
 import { BatchNormError } from './errors.js';
+import type { MaybePromise } from './maybe-promise.js';
 import type { DeviceTensor, FloatArray } from './tensor.js';
 import { isDeviceTensor } from './validate.js';
 
@@ -40,8 +41,8 @@ export class LentInput {
     return new LentInput(x, (await elements(x)).slice(), true);
   }
 
-  /** Errors: `INPUT_CHANGED`, `FORWARD_REQUIRED` where x is gone. */
-  async assertUnchanged(): Promise<void> {
+  /** Errors: `INPUT_CHANGED`, `FORWARD_REQUIRED` where x is gone. A promise only where x has to be read. */
+  assertUnchanged(): MaybePromise<void> {
     const { x } = this;
     if (isDeviceTensor(x) ? x.disposed : x.data.length === 0 && this.#remembered.length > 0) {
       throw new BatchNormError(
@@ -50,7 +51,12 @@ export class LentInput {
       );
     }
     if (isDeviceTensor(x) && writes.get(x) !== this.#writes) changed('which has received a result since');
-    const now = this.#isWhole ? await elements(x) : sampleOf(visibleElements(x));
+    if (!this.#isWhole) this.#compare(sampleOf(visibleElements(x)));
+    else if (isDeviceTensor(x)) return elements(x).then((now) => this.#compare(now));
+    else this.#compare(x.data);
+  }
+
+  #compare(now: ArrayLike<number>): void {
     for (let k = 0; k < now.length; k++) {
       if (!Object.is(now[k], this.#remembered[k])) {
         changed(
