@@ -31,25 +31,27 @@ export const deviceTensorRules: readonly Rule[] = [
       longer.set(x);
       const beginning = await scene.backend.upload({ data: longer.subarray(0, x.length), shape: scene.shape });
       scene.memory.own(beginning);
-      const tensors = Object.entries({ 'what was uploaded': tensor, y, dx });
+      const yOfInference = (await scene.forward(layer, tensor, { training: false })) as DeviceTensor;
+      const ofInference = (await scene.backward(layer, tensor)) as unknown as { dx: DeviceTensor };
+      const results = { y, dx, 'y of inference': yOfInference, 'dx of inference': ofInference.dx };
+      const tensors = Object.entries({ 'what was uploaded': tensor, ...results });
       const views: Check[] = [];
       for (const [what, one] of tensors) views.push(...(await viewChecks(scene, what, one)));
-      // As it was given: a copy, whatever becomes of the tensor.
-      const kept = await dx.read();
-      const want = kept.slice();
-      await scene.refill(dx as DeviceTensor, x);
+      const [wantY, wantDx] = [await scene.memory.read(y), await scene.memory.read(dx)];
+      const copies: Check[] = [];
+      for (const [what, one] of Object.entries(results)) copies.push(await readsCopies(scene, what, one));
       return [
         identical('read', first, x),
         identical('read again', second, x),
         identical('read of the beginning of a longer array', await scene.memory.read(beginning), x),
-        identical('y, read while dx is', both, await scene.memory.read(y)),
-        identical('dx, read while y is', bothDx, want),
+        identical('y, read while dx is', both, wantY),
+        identical('dx, read while y is', bothDx, wantDx),
         outcome(
           `y of [${deeper}]`,
           `${yDeeper.shape}` === `${deeper}`,
           `: received [${yDeeper.shape}], expected [${deeper}]`,
         ),
-        identical('what was read of dx, when dx is something else', kept, want),
+        ...copies,
         ...views,
         ...tensors.flatMap(([what, one]) => describes(scene, what, one)),
       ];
@@ -280,6 +282,15 @@ async function disposedTwice(scene: Scene): Promise<Check[]> {
     ...same('gradients after a second dispose()', await scene.read(second), want),
     ...same('the next gradients', await scene.read(third), want),
   ];
+}
+
+/** What was read is a copy as it was given, whatever becomes of the tensor, and is read of it later. */
+async function readsCopies(scene: Scene, what: string, tensor: DeviceTensor): Promise<Check> {
+  const kept = await tensor.read();
+  const want = kept.slice();
+  await scene.refill(tensor, scene.batch(1).dy);
+  await tensor.read();
+  return identical(`what was read of ${what}, when it is something else`, kept, want);
 }
 
 /** A view is the tensor's own memory. */
