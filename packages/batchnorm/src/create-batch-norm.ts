@@ -13,8 +13,8 @@ import { SelectedBatchNorm } from './selected-batch-norm.js';
 /** A layer's options, and how its backend is chosen: for the layer's own axis and dtype. */
 export interface CreateBatchNormOptions extends LayerOptions, Omit<SelectOptions, 'shape' | 'axis' | 'dtype'> {
   /**
-   * The activation to choose for. By default 256 values per channel: [256, numFeatures], or the like with another axis. The
-   * layer takes any shape all the same.
+   * The activation to choose for. By default 256 values per channel, or fewer of more than 16,384 channels: [256, numFeatures], or
+   * the like with another axis. The layer takes any shape all the same.
    */
   readonly shape?: readonly number[];
   /** What to choose from, by name or as candidates of your own; others are not loaded. Default: every name. */
@@ -24,7 +24,8 @@ export interface CreateBatchNormOptions extends LayerOptions, Omit<SelectOptions
 /**
  * A layer on the backend that runs it best here: each is loaded, checked against known results, and timed (`selectBackend`).
  *
- * Errors: `INVALID_OPTION`, `SHAPE_MISMATCH` when `shape` has other channels; `BACKEND_UNAVAILABLE` with every reason; the reason
+ * Errors: `INVALID_OPTION`; `SHAPE_MISMATCH` when `shape` has other channels, `LIMIT_EXCEEDED` when nobody can count its elements;
+ * `BACKEND_UNAVAILABLE` with every reason; the reason
  * of `signal`.
  */
 export async function createBatchNorm(options: CreateBatchNormOptions): Promise<SelectedBatchNorm> {
@@ -32,8 +33,9 @@ export async function createBatchNorm(options: CreateBatchNormOptions): Promise<
   const { operation, prefer, budgetMs, measure, timeoutMs, cache, signal, ...layerOptions } = others;
   const { numFeatures, axis, dtype } = resolveLayerOptions(layerOptions);
   const shape = given ?? sampleShape(numFeatures, axis);
-  const channels = Object(shape).at?.(axis);
-  if (channels !== undefined && channels !== numFeatures) {
+  // What is no shape, `selectBackend` refuses.
+  const channels: unknown = Array.isArray(shape) ? shape.at(axis) : undefined;
+  if (typeof channels === 'number' && channels !== numFeatures) {
     throw new BatchNormError(
       'SHAPE_MISMATCH',
       `received a shape with ${channels} channels on axis ${axis}, expected ${numFeatures}, as numFeatures says`,
@@ -50,19 +52,22 @@ export async function createBatchNorm(options: CreateBatchNormOptions): Promise<
   }
 }
 
-/** 256 values per channel, in the lowest rank that has this axis. */
+/** A batch that takes a moment to compute with, however many channels it has. */
+const mostSampleElements = 2 ** 22;
+
+/** 256 values per channel, or as many as there is room for, in the lowest rank that has this axis. */
 function sampleShape(numFeatures: number, axis: number): number[] {
   const rank = Math.max(2, axis < 0 ? -axis : axis + 1);
   const shape = new Array<number>(rank).fill(1);
   const channelAxis = axis < 0 ? rank + axis : axis;
   shape[channelAxis] = numFeatures;
-  shape[channelAxis === 0 ? 1 : 0] = 256;
+  shape[channelAxis === 0 ? 1 : 0] = Math.min(256, Math.max(2, Math.floor(mostSampleElements / numFeatures)));
   return shape;
 }
 
-function toCandidates(backends: readonly (BackendName | Candidate)[]): readonly Candidate[] {
-  if (!Array.isArray(backends))
-    throw new BatchNormError('INVALID_OPTION', `received ${backends}, expected an array of backends`);
+/** Names as candidates. What is neither, `selectBackend` refuses. */
+function toCandidates(backends: unknown): readonly Candidate[] {
+  if (!Array.isArray(backends)) return backends as readonly Candidate[];
   return backends.map((backend: BackendName | Candidate) => {
     if (typeof backend !== 'string') return backend;
     if (Object.hasOwn(candidates, backend)) return candidates[backend];

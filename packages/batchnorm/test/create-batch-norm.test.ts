@@ -97,6 +97,57 @@ describe(`createBatchNorm (${nameHere('batchnorm')})`, () => {
     expect(await codeOf(createBatchNorm({ ...options, shape: [8, 3] }))).toBe('SHAPE_MISMATCH');
     expect(await codeOf(createBatchNorm(wrong({ ...options, shape: 8 })))).toBe('INVALID_OPTION');
   });
+
+  it('refuses what no text can name with a code, too', async () => {
+    const nothing = Object.create(null);
+    const all: readonly object[] = [
+      { numFeatures: Symbol('C') },
+      { numFeatures: nothing },
+      { axis: Symbol('axis') },
+      { dtype: nothing },
+      { prefer: Symbol('speed') },
+      { shape: Symbol('shape') },
+      { shape: nothing },
+      { shape: { at: () => Symbol('C') } },
+      { shape: [8, Symbol('C')] },
+      { shape: [8, nothing] },
+      { shape: Object.assign(new Array(3), { 0: 8, 1: 2 }) },
+      { backends: Symbol('js') },
+      { backends: nothing },
+      { backends: [Symbol('js')] },
+      { backends: [nothing] },
+    ];
+    for (const [index, options] of all.entries()) {
+      const code = await codeOf(createBatchNorm(wrong({ numFeatures: 2, backends: ['js'], ...options })));
+      expect({ index, code }).toEqual({ index, code: 'INVALID_OPTION' });
+    }
+    expect(await codeOf(createBatchNorm(wrong(Symbol('options'))))).toBe('INVALID_OPTION');
+    expect(await codeOf(createBatchNorm(nothing))).toBe('INVALID_OPTION');
+  });
+
+  it.each([3e7, 1e9, -1e9, 64, -65])('refuses the axis %d at once, which no tensor has', async (axis) => {
+    expect(await codeOf(createBatchNorm({ numFeatures: 2, axis, backends: ['js'] }))).toBe('INVALID_OPTION');
+  });
+
+  it.each([2 ** 31, 2 ** 33, 2 ** 40, Number.MAX_SAFE_INTEGER])(
+    'refuses %d channels with a code',
+    async (numFeatures) => {
+      const code = await codeOf(createBatchNorm({ numFeatures, backends: ['js'] }));
+      expect(['BACKEND_UNAVAILABLE', 'LIMIT_EXCEEDED']).toContain(code);
+    },
+  );
+
+  it('refuses a shape of more elements than there can be, before any memory is asked for', async () => {
+    const options = { numFeatures: 25, axis: 2, backends: ['js'] } as const;
+    expect(await codeOf(createBatchNorm({ ...options, shape: [2, 2 ** 52, 25] }))).toBe('LIMIT_EXCEEDED');
+    expect(await codeOf(createBatchNorm({ ...options, shape: [2, 2 ** 40, 25] }))).toBe('BACKEND_UNAVAILABLE');
+  });
+
+  it('measures many channels with fewer values of each', async () => {
+    const layer = await createBatchNorm({ numFeatures: 200_000, backends: ['js'], budgetMs: 1 });
+    expect(layer.report.candidates[0]!.milliseconds).toBeGreaterThan(0);
+    await layer.dispose();
+  });
 });
 
 describe('selectBackend on real backends', () => {
