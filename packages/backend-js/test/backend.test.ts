@@ -115,7 +115,7 @@ describe('a training loop with buffers of its own', () => {
       if ('then' in forward) throw new Error('kernels of this backend are synchronous');
       latest?.dispose();
       latest = forward.saved;
-      const backward = kernels.backwardTraining({ saved: latest, dy, dx, dgamma, dbeta });
+      const backward = kernels.backwardTraining({ saved: latest, dy, dx, dgamma, dbeta, parameterGradients: true });
       expect({ ...forward, ...backward }).toMatchObject({ y, dx, dgamma, dbeta });
       made.add(forward.saved).add(forward.statistics);
     }

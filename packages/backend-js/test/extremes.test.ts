@@ -45,6 +45,30 @@ const extremes: Record<string, Extreme> = {
     epsilon: 1e-80,
     first: { y: 7, dx: 1e30 },
   },
+  'epsilon 0 on a constant channel': {
+    M: 64,
+    x: () => 5,
+    dy: (j) => j,
+    gamma: 3,
+    beta: 7,
+    epsilon: 0,
+    first: { y: 7, dx: 0 },
+  },
+  'epsilon 0 beside the smallest deviations': {
+    M: 64,
+    x: (j) => sign(j) * 2 ** -149,
+    dy: (j) => (j < 2 ? 2 ** -149 : 0),
+    epsilon: 0,
+    first: { y: 1, dx: 1 - 1 / 32 },
+  },
+  'epsilon 0 in inference': {
+    M: 16,
+    x: () => 102,
+    dy: () => 6,
+    epsilon: 0,
+    running: { mean: 2, variance: 9 },
+    first: { y: 100 / 3, dx: 2 },
+  },
   'a running mean beyond float32': {
     M: 16,
     x: () => 1e38,
@@ -110,7 +134,7 @@ describe.each<Dtype>(['float32', 'float64'])('%s', (dtype) => {
       const want = reference(problem, running && { mean, variance });
       // Errors are relative to the terms that results are made of.
       const size = Math.max(...dy.map(Math.abs));
-      const scale = gamma / Math.sqrt((running?.variance ?? want.variance[0]!) + epsilon);
+      const scale = Math.max(...want.scale);
       const sizeOfSums = extreme.M * size * (1 + Math.max(...want.xHat.map(Math.abs)));
       const roundoff = dtype === 'float32' ? 2 ** -23 : 2 ** -46;
       expectWithin(roundoff * Math.max(...want.y.map(Math.abs)), y.data, want.y);

@@ -35,7 +35,8 @@ export function reference(problem: Problem, running?: { mean: ArrayLike<number>;
   const batchVariance = sums((k, c) => (x[k]! - batchMean[c]!) ** 2 / M);
   const { mean, variance } = running ?? { mean: batchMean, variance: batchVariance };
 
-  const invStd = (c: number) => 1 / Math.sqrt(variance[c]! + epsilon);
+  /** A constant channel without epsilon has no deviations to divide: any finite factor is right. */
+  const invStd = (c: number) => (variance[c]! + epsilon === 0 ? 0 : 1 / Math.sqrt(variance[c]! + epsilon));
   const xHat = (k: number, c: number) => (x[k]! - mean[c]!) * invStd(c);
   const dgamma = sums((k, c) => dy[k]! * xHat(k, c));
   const dbeta = sums((k) => dy[k]!);
@@ -43,6 +44,7 @@ export function reference(problem: Problem, running?: { mean: ArrayLike<number>;
   return {
     mean: batchMean,
     variance: batchVariance,
+    scale: Array.from({ length: C }, (_, c) => gamma[c]! * invStd(c)),
     dgamma,
     dbeta,
     y: elements.map((k) => gamma[channelOf(k)]! * xHat(k, channelOf(k)) + beta[channelOf(k)]!),
