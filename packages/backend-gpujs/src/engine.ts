@@ -14,8 +14,18 @@ interface GpuJsKernel {
     readonly context?: GpuJsContext | null;
     /** WebGL: the vertices of the rectangle that is drawn. */
     buffer?: unknown;
+    /** WebAssembly: the threads of this kernel, once it has used any, and its modules by the sizes of their arguments. */
+    _pool?: WorkerPool | null;
+    readonly _moduleCache?: ReadonlyMap<string, { readonly id: number }>;
   };
   setImmutable(flag: boolean): unknown;
+  destroy(): void;
+}
+
+/** Threads that run modules of WebAssembly, known by their ids, which no two kernels share. */
+interface WorkerPool {
+  readonly destroyed: boolean;
+  release(moduleId: number): void;
   destroy(): void;
 }
 
@@ -45,6 +55,9 @@ export interface Program {
 /** Float32 indices are exact up to here. */
 const largestIndex = 2 ** 24;
 
+/** Compiled kernels that are alive at once: on webasm each is some 0.3 MB, which nothing else limits. */
+export const maxKernels: number = 8192;
+
 /** Uploads are compiled for each length; as many as these are kept. */
 const maxUploadPrograms = 8;
 
@@ -59,6 +72,9 @@ export class Engine {
   readonly #strict: boolean;
   /** By length, the least recently used first. */
   readonly #uploads = new Map<number, Program>();
+  /** gpu.js would start threads for every kernel; megabytes each. */
+  #pool: WorkerPool | undefined;
+  #kernels = 0;
   #destroyed = false;
   #context: GpuJsContext | undefined;
   #fallbackReason: string | null = null;
@@ -94,7 +110,7 @@ export class Engine {
     };
   }
 
-  /** Compiles at its first run. Errors of that: `LIMIT_EXCEEDED` at once, `BACKEND_FELL_BACK` when it runs. */
+  /** Compiles at its first run. Errors of that: `LIMIT_EXCEEDED` at once or then, `BACKEND_FELL_BACK` when it runs. */
   compile({ text, width, height }: Source): Program {
     const length = width * height;
     if (length > largestIndex) {
@@ -116,34 +132,44 @@ export class Engine {
     let running = 0;
     let latest: Resident | undefined;
     let retired = false;
-    /** Results that somebody holds: gpu.js reads them with their kernel, which must live as long. */
+    let isBuilt = false;
+    /** Results on the device that somebody holds: gpu.js reads them with their kernel, which must live as long. */
     let results = 0;
     const destroyUnused = () => {
       if (!retired || running > 0 || results > 0) return;
-      // All kernels draw with the vertex buffer that was bound last, whosever it is: it must outlive its kernel. The few
-      // bytes go with the context.
-      if ('buffer' in kernel.kernel) kernel.kernel.buffer = null;
-      kernel.destroy();
-      // gpu.js keeps a list of all kernels that it ever made, with what they hold.
-      const { kernels } = this.#gpu as unknown as { readonly kernels: unknown[] };
-      const index = kernels.indexOf(kernel.kernel);
-      if (index >= 0) kernels.splice(index, 1);
+      this.#destroyKernel(kernel);
+      if (isBuilt) this.#kernels--;
+      isBuilt = false;
     };
     const onFree = () => {
-      results--;
+      if (!this.traits.onHost) results--;
       destroyUnused();
     };
     return {
       run: async (...args) => {
         // Into the same buffer again, when nobody holds the latest result: WebGL kernels do so by themselves.
         if (this.mode === 'webgpu') kernel.setImmutable(running > 0 || (latest?.held ?? false));
+        if (this.#pool) kernel.kernel._pool = this.#pool;
+        if (!isBuilt) this.#countKernel();
+        isBuilt = true;
         running++;
         const values = args.map((arg) => (arg instanceof Resident ? arg.handle : arg));
-        const result = await this.guard(() => kernel(...values)).finally(() => running--);
-        this.#context ??= kernel.kernel.context ?? undefined;
-        this.#assertMode(kernel);
-        results++;
-        latest = new Resident(flatten(result, length), this, { bytes: 4 * length, holders: 0, onFree });
+        try {
+          const result = await this.guard(() => kernel(...values));
+          this.#context ??= kernel.kernel.context ?? undefined;
+          this.#pool ??= kernel.kernel._pool ?? undefined;
+          if (!this.traits.onHost) results++;
+          latest = new Resident(flatten(result, length), this, { bytes: 4 * length, holders: 0, onFree });
+        } finally {
+          running--;
+          destroyUnused();
+        }
+        try {
+          this.#assertMode(kernel);
+        } catch (error) {
+          latest.release();
+          throw error;
+        }
         return latest;
       },
       dispose: () => {
@@ -151,6 +177,32 @@ export class Engine {
         destroyUnused();
       },
     };
+  }
+
+  #countKernel(): void {
+    if (this.#kernels >= maxKernels) {
+      throw new BatchNormError(
+        'LIMIT_EXCEEDED',
+        `received one compiled kernel more than ${maxKernels}, expected layers that nobody needs to be disposed`,
+      );
+    }
+    this.#kernels++;
+  }
+
+  #destroyKernel(kernel: GpuJsKernel): void {
+    const implementation = kernel.kernel;
+    // All kernels draw with the vertex buffer that was bound last, whosever it is: it must outlive its kernel. The few
+    // bytes go with the context.
+    if ('buffer' in implementation) implementation.buffer = null;
+    if (implementation._pool && implementation._pool === this.#pool) {
+      for (const { id } of implementation._moduleCache?.values() ?? []) this.#pool.release(id);
+      implementation._pool = null;
+    }
+    kernel.destroy();
+    // gpu.js keeps a list of all kernels that it ever made, with what they hold.
+    const { kernels } = this.#gpu as unknown as { readonly kernels: unknown[] };
+    const index = kernels.indexOf(implementation);
+    if (index >= 0) kernels.splice(index, 1);
   }
 
   /** Numbers on the device. On modes that compute on the host they are the numbers themselves: copy what may change. */
@@ -167,7 +219,7 @@ export class Engine {
     return program.run(values);
   }
 
-  /** Runs `work` on the device. Errors: `DEVICE_LOST` when the device was, or is then, gone; `DISPOSED`. */
+  /** Runs `work` on the device. Errors: `DEVICE_LOST` when the device was, or is then, gone; `LIMIT_EXCEEDED`; `DISPOSED`. */
   async guard<T>(work: () => T | PromiseLike<T>): Promise<T> {
     this.#assertAlive();
     try {
@@ -176,6 +228,13 @@ export class Engine {
       return result;
     } catch (error) {
       this.#assertAlive(error);
+      if (isOutOfMemory(error)) {
+        throw new BatchNormError(
+          'LIMIT_EXCEEDED',
+          `received a call that needs more memory or threads than there are, expected one that fits (${(error as Error).message})`,
+          { cause: error },
+        );
+      }
       throw error;
     }
   }
@@ -186,6 +245,7 @@ export class Engine {
     const lost = this.#isLost();
     for (const resident of [...this.alive]) resident.release();
     if (!lost) await this.#gpu.destroy();
+    this.#pool?.destroy();
   }
 
   #assertAlive(cause?: unknown): void {
@@ -230,6 +290,12 @@ export class Engine {
       (this.traits.onHost ? 'cpu' : 'unnamed adapter')
     );
   }
+}
+
+/** Engines say so in a RangeError, and Node's threads by a code. */
+function isOutOfMemory(error: unknown): boolean {
+  const { name, message, code } = Object(error) as { name?: string; message?: string; code?: string };
+  return (name === 'RangeError' && /alloc|memory/i.test(message ?? '')) || /^ERR_WORKER_/.test(code ?? '');
 }
 
 /** gpu.js returns rows of threads as an array of rows, which are views of one buffer. */

@@ -4,8 +4,10 @@ import {
   type Backend,
   type BackwardInput,
   type BackwardOutput,
+  BatchNormError,
   type DeviceMemory,
   type Extent,
+  type FloatArray,
   type ForwardInferenceInput,
   type ForwardInput,
   type ForwardOutput,
@@ -16,88 +18,16 @@ import {
   type Memory,
   type Operations,
   type Statistics,
-  valuesPerChannel,
 } from '@batchnorm/core-api';
-import { GpuJsTensor, onDevice } from './device-tensor.js';
-import type { Engine, Program } from './engine.js';
-import type { Resident } from './resident.js';
+import { coefficientTable, DeviceArithmetic, parameterGradientsOf, statisticsOf } from './arithmetic.js';
+import { GpuJsTensor, GpuJsVector, TableValue } from './device-tensor.js';
+import type { Engine } from './engine.js';
+import { freedByOwner, freeWhenDropped } from './finalization.js';
+import { fitsBatch, float32Epsilon, normalizerOf, type Parameters } from './range.js';
+import { misfits, type OnHost, type ParameterGradients, redoBatch, redoGradients, redoNormalize } from './redo.js';
+import { isOnHost, type Resident } from './resident.js';
 import { SavedForward } from './saved-forward.js';
-import { coefficientRows, gradientRows, momentRows, type Sources, sourcesFor } from './sources.js';
-
-type Programs = Readonly<Record<keyof Sources, Program>>;
-
-/** dx and the table of parameter gradients, on the device. */
-interface Backward {
-  readonly dx: Resident;
-  readonly gradients: Resident;
-}
-
-/** The arithmetic on the device, for one extent. Results belong to the caller; x and dy stay the caller's. */
-class DeviceArithmetic {
-  readonly extent: Extent;
-  readonly #engine: Engine;
-  readonly #programs: Programs;
-
-  constructor(engine: Engine, extent: Extent) {
-    this.extent = extent;
-    this.#engine = engine;
-    const sources = Object.entries(sourcesFor(extent, engine.traits.threadRows));
-    this.#programs = Object.fromEntries(sources.map(([name, source]) => [name, engine.compile(source)])) as Programs;
-  }
-
-  /** The table of moments of a batch. */
-  async moments(x: Resident): Promise<Resident> {
-    const { partialOffsets, pivots, partialMoments, moments } = this.#programs;
-    const offsets = await partialOffsets.run(x, 1);
-    const around = await pivots.run(offsets, 1);
-    offsets.release();
-    const sums = await partialMoments.run(x, around, 1);
-    const result = await moments.run(sums, around, 1);
-    for (const resident of [sums, around]) resident.release();
-    return result;
-  }
-
-  /** The table of coefficients by which a batch's own moments normalise it. */
-  coefficientsOf(moments: Resident, parameters: Float32Array, epsilon: number): Promise<Resident> {
-    return this.#programs.coefficients.run(moments, parameters, epsilon, 1);
-  }
-
-  /** The same of given statistics, computed on the host in float64. */
-  coefficientsFor({ gamma, beta, epsilon, mean, variance }: ForwardInferenceInput<Memory>): Promise<Resident> {
-    const C = this.extent.channels;
-    const table = new Float32Array(coefficientRows.length * C);
-    for (let c = 0; c < C; c++) {
-      const meanHigh = Math.fround(mean[c]!);
-      const meanLow = mean[c]! - meanHigh;
-      const invStd = 1 / Math.sqrt(variance[c]! + epsilon);
-      const scale = gamma[c]! * invStd;
-      const rows = [meanHigh, meanLow, invStd, scale, beta[c]! - meanLow * scale];
-      rows.forEach((value, row) => {
-        table[row * C + c] = value;
-      });
-    }
-    return this.#engine.upload(table);
-  }
-
-  normalize(x: Resident, coefficients: Resident): Promise<Resident> {
-    return this.#programs.normalize.run(x, coefficients);
-  }
-
-  async backward({ x, coefficients }: SavedForward, dy: Resident, throughStatistics: boolean): Promise<Backward> {
-    const { partialGradients, gradients, inputGradient, scaledGradient } = this.#programs;
-    const sums = await partialGradients.run(x, dy, coefficients, 1);
-    const table = await gradients.run(sums, coefficients, 1);
-    sums.release();
-    const dx = throughStatistics
-      ? await inputGradient.run(x, dy, coefficients, table)
-      : await scaledGradient.run(dy, coefficients);
-    return { dx, gradients: table };
-  }
-
-  dispose(): void {
-    for (const program of Object.values(this.#programs)) program.dispose();
-  }
-}
+import { inScope, type Scope } from './scope.js';
 
 export class GpuJsKernels implements Kernels {
   readonly device: Operations<DeviceMemory>;
@@ -105,34 +35,39 @@ export class GpuJsKernels implements Kernels {
   readonly #arithmetic: DeviceArithmetic;
 
   constructor(backend: Backend, engine: Engine, extent: Extent) {
+    const arithmetic = new DeviceArithmetic(engine, extent);
     this.#engine = engine;
-    this.#arithmetic = new DeviceArithmetic(engine, extent);
-    this.device = new DeviceOperations(backend, this.#arithmetic);
+    this.#arithmetic = arithmetic;
+    this.device = new DeviceOperations(backend, engine, arithmetic, this);
+    freeWhenDropped(this, () => arithmetic.dispose());
   }
 
-  async forwardTraining(input: ForwardTrainingInput<HostMemory>): Promise<ForwardTrainingOutput<HostMemory>> {
+  forwardTraining(input: ForwardTrainingInput<HostMemory>): Promise<ForwardTrainingOutput<HostMemory>> {
     const parameters = parametersOf(input);
-    const x = await this.#upload(input.x);
-    const moments = await this.#arithmetic.moments(x);
-    const saved = new SavedForward(x, await this.#arithmetic.coefficientsOf(moments, parameters, input.epsilon));
-    const y = await this.#arithmetic.normalize(x, saved.coefficients);
-    const statistics = statisticsOf(await moments.read(), this.#arithmetic.extent);
-    moments.release();
-    try {
+    return inScope(async (scope) => {
+      const arithmetic = this.#arithmetic;
+      const x = scope.hold(await this.#upload(input.x));
+      const moments = await arithmetic.moments(x, parameters.epsilon, scope);
+      const coefficients = await arithmetic.coefficients(moments, parameters, scope);
+      const y = await (await arithmetic.normalize(x, coefficients, scope)).read();
+      const statistics = statisticsOf(await moments.read(), arithmetic.extent);
+      const onHost = await redoBatch(arithmetic.extent, x, parameters, statistics, y);
       if (input.requireFinite) assertFiniteStatistics(statistics);
-    } catch (error) {
-      y.release();
-      saved.dispose();
-      throw error;
-    }
-    return { y: await toHost(y, input.y), saved, statistics };
+      const saved = new SavedForward(scope.give(x), scope.give(coefficients), onHost);
+      return { y: deliver(y, input.y), saved, statistics };
+    });
   }
 
-  async forwardInference(input: ForwardInferenceInput<HostMemory>): Promise<ForwardOutput<HostMemory>> {
-    const coefficients = await this.#arithmetic.coefficientsFor(input);
-    const saved = new SavedForward(await this.#upload(input.x), coefficients);
-    const y = await this.#arithmetic.normalize(saved.x, coefficients);
-    return { y: await toHost(y, input.y), saved };
+  forwardInference(input: ForwardInferenceInput<HostMemory>): Promise<ForwardOutput<HostMemory>> {
+    const { extent } = this.#arithmetic;
+    const onHost = givenStatistics(input, extent);
+    return inScope(async (scope) => {
+      const coefficients = scope.hold(await this.#engine.upload(coefficientTable(onHost.by, onHost.redone)));
+      const x = scope.hold(await this.#upload(input.x));
+      const y = await (await this.#arithmetic.normalize(x, coefficients, scope)).read();
+      await redoNormalize(extent, x, onHost, y);
+      return { saved: new SavedForward(scope.give(x), scope.give(coefficients), onHost), y: deliver(y, input.y) };
+    });
   }
 
   backwardTraining(input: BackwardInput<HostMemory>): Promise<BackwardOutput<HostMemory>> {
@@ -144,51 +79,79 @@ export class GpuJsKernels implements Kernels {
   }
 
   dispose(): void {
+    freedByOwner(this);
     this.#arithmetic.dispose();
   }
 
-  async #backward(input: BackwardInput<HostMemory>, throughStatistics: boolean): Promise<BackwardOutput<HostMemory>> {
-    const dy = await this.#upload(input.dy);
-    const { dx, gradients } = await this.#arithmetic.backward(input.saved as SavedForward, dy, throughStatistics);
-    dy.release();
-    const table = await gradients.read();
-    gradients.release();
-    const result = await toHost(dx, input.dx);
-    const { dgamma = new Float64Array(this.#channels), dbeta = new Float64Array(this.#channels) } = input;
-    dgamma.set(dgammaOf(table, this.#channels));
-    dbeta.set(dbetaOf(table, this.#channels));
-    return { dx: result, dgamma, dbeta };
+  #backward(input: BackwardInput<HostMemory>, throughStatistics: boolean): Promise<BackwardOutput<HostMemory>> {
+    return inScope(async (scope) => {
+      const saved = heldForward(input.saved, scope);
+      const dy = scope.hold(await this.#upload(input.dy));
+      const results = await backward(this.#arithmetic, saved, dy, throughStatistics, wantsSums(input), scope);
+      const dx = await results.dx.read();
+      const sums = await mended(this.#arithmetic.extent, saved, dy, throughStatistics, results.gradients, dx);
+      return {
+        dx: deliver(dx, input.dx),
+        dgamma: deliver(sums.dgamma, input.dgamma),
+        dbeta: deliver(sums.dbeta, input.dbeta),
+      };
+    });
   }
 
-  get #channels(): number {
-    return this.#arithmetic.extent.channels;
-  }
-
-  #upload(values: HostMemory['activation']): Promise<Resident> {
+  #upload(values: FloatArray): Promise<Resident> {
     return this.#engine.upload(values as Float32Array);
   }
 }
 
 class DeviceOperations implements Operations<DeviceMemory> {
+  /** Whoever has these, has those: they are freed when nobody has them. */
+  readonly kernels: Kernels;
   readonly #backend: Backend;
+  readonly #engine: Engine;
   readonly #arithmetic: DeviceArithmetic;
 
-  constructor(backend: Backend, arithmetic: DeviceArithmetic) {
+  constructor(backend: Backend, engine: Engine, arithmetic: DeviceArithmetic, kernels: Kernels) {
+    this.kernels = kernels;
     this.#backend = backend;
+    this.#engine = engine;
     this.#arithmetic = arithmetic;
   }
 
   async forwardTraining(input: ForwardTrainingInput<DeviceMemory>): Promise<ForwardTrainingOutput<DeviceMemory>> {
-    const { extent } = this.#arithmetic;
     const parameters = parametersOf(input);
-    const moments = await this.#arithmetic.moments(residentOf(input.x));
-    const coefficients = await this.#arithmetic.coefficientsOf(moments, parameters, input.epsilon);
-    const statistics = onDevice([moments], (table) => statisticsOf(table, extent));
-    return { ...(await this.#normalize(input, coefficients)), statistics };
+    const out = this.#tensor(input.y);
+    return inScope(async (scope) => {
+      const arithmetic = this.#arithmetic;
+      const { extent } = arithmetic;
+      const x = this.#hold(input.x, scope);
+      const moments = await arithmetic.moments(x, parameters.epsilon, scope);
+      const coefficients = await arithmetic.coefficients(moments, parameters, scope);
+      const y = await arithmetic.normalize(x, coefficients, scope);
+      let read = (table: Float32Array) => usableStatistics(statisticsOf(table, extent), parameters);
+      let onHost: OnHost | undefined;
+      if (isOnHost(y.handle)) {
+        const { mean, variance } = statisticsOf(await moments.read(), extent);
+        onHost = await redoBatch(extent, x, parameters, { mean, variance }, y.handle);
+        read = () => ({ mean: mean.slice(), variance: variance.slice() });
+      }
+      const saved = new SavedForward(scope.give(x), scope.give(coefficients), onHost);
+      const statistics = new TableValue(scope.give(moments), read);
+      return { y: this.#deliver(scope.give(y), input.x, out), saved, statistics };
+    });
   }
 
   async forwardInference(input: ForwardInferenceInput<DeviceMemory>): Promise<ForwardOutput<DeviceMemory>> {
-    return this.#normalize(input, await this.#arithmetic.coefficientsFor(input));
+    const out = this.#tensor(input.y);
+    const { extent } = this.#arithmetic;
+    const onHost = givenStatistics(input, extent);
+    return inScope(async (scope) => {
+      const x = this.#hold(input.x, scope);
+      const coefficients = scope.hold(await this.#engine.upload(coefficientTable(onHost.by, onHost.redone)));
+      const y = await this.#arithmetic.normalize(x, coefficients, scope);
+      if (isOnHost(y.handle)) await redoNormalize(extent, x, onHost, y.handle);
+      const saved = new SavedForward(scope.give(x), scope.give(coefficients), isOnHost(y.handle) ? onHost : undefined);
+      return { y: this.#deliver(scope.give(y), input.x, out), saved };
+    });
   }
 
   backwardTraining(input: BackwardInput<DeviceMemory>): Promise<BackwardOutput<DeviceMemory>> {
@@ -199,91 +162,145 @@ class DeviceOperations implements Operations<DeviceMemory> {
     return this.#backward(input, false);
   }
 
-  async #normalize(input: ForwardInput<DeviceMemory>, coefficients: Resident): Promise<ForwardOutput<DeviceMemory>> {
-    // The forward's own hold on x: its tensor may take over other memory.
-    const x = residentOf(input.x).share();
-    const y = await this.#arithmetic.normalize(x, coefficients);
-    return { y: this.#deliver(y, input.x, input.y), saved: new SavedForward(x, coefficients) };
-  }
-
   async #backward(
     input: BackwardInput<DeviceMemory>,
     throughStatistics: boolean,
   ): Promise<BackwardOutput<DeviceMemory>> {
-    const C = this.#arithmetic.extent.channels;
-    const { dx, gradients } = await this.#arithmetic.backward(
-      input.saved as SavedForward,
-      residentOf(input.dy),
-      throughStatistics,
-    );
-    for (const given of [input.dgamma, input.dbeta]) given?.dispose();
-    return {
-      dx: this.#deliver(dx, input.dy, input.dx),
-      dgamma: onDevice([gradients], (table) => dgammaOf(table, C)),
-      dbeta: onDevice([gradients.share()], (table) => dbetaOf(table, C)),
-    };
+    const { extent } = this.#arithmetic;
+    const C = extent.channels;
+    const out = this.#tensor(input.dx);
+    const given = wantsSums(input)
+      ? { dgamma: this.#vector(input.dgamma, 'dgamma'), dbeta: this.#vector(input.dbeta, 'dbeta') }
+      : { dgamma: undefined, dbeta: undefined };
+    return inScope(async (scope) => {
+      const saved = heldForward(input.saved, scope);
+      const dy = this.#hold(input.dy, scope);
+      const { dx, gradients } = await backward(this.#arithmetic, saved, dy, throughStatistics, wantsSums(input), scope);
+      let read = (table: Float32Array) => parameterGradientsOf(table, C);
+      if (gradients === undefined || isOnHost(dx.handle)) {
+        const sums = isOnHost(dx.handle)
+          ? await mended(extent, saved, dy, throughStatistics, gradients, dx.handle)
+          : zeroSums(C);
+        read = () => sums;
+      }
+      const table = (gradients ?? saved.coefficients).share();
+      const vectors = {
+        dgamma: new GpuJsVector(table, C, (numbers) => read(numbers).dgamma.slice()),
+        dbeta: new GpuJsVector(table.share(), C, (numbers) => read(numbers).dbeta.slice()),
+      };
+      return {
+        dx: this.#deliver(scope.give(dx), input.dy, out),
+        dgamma: adopted(given.dgamma, vectors.dgamma),
+        dbeta: adopted(given.dbeta, vectors.dbeta),
+      };
+    });
   }
 
-  #deliver(
-    result: Resident,
-    like: DeviceMemory['activation'],
-    out: DeviceMemory['activation'] | undefined,
-  ): DeviceMemory['activation'] {
+  /** Errors: `FOREIGN_TENSOR`, `DISPOSED`. */
+  #tensor<T extends DeviceMemory['activation'] | undefined>(tensor: T): GpuJsTensor | Extract<T, undefined> {
+    return tensor === undefined ? (undefined as Extract<T, undefined>) : GpuJsTensor.of(tensor, this.#engine);
+  }
+
+  /** Errors: `INVALID_TENSOR`, `DISPOSED`. */
+  #vector(vector: DeviceMemory['vector'] | undefined, name: string): GpuJsVector | undefined {
+    const { channels } = this.#arithmetic.extent;
+    return vector && GpuJsVector.of(vector, `out.${name}`, channels, this.#engine);
+  }
+
+  /** The call's own hold: its tensor may be disposed, dropped, or take over other memory. Errors: `FOREIGN_TENSOR`, `DISPOSED`. */
+  #hold(tensor: DeviceMemory['activation'], scope: Scope): Resident {
+    return scope.hold(GpuJsTensor.of(tensor, this.#engine).resident.share());
+  }
+
+  #deliver(result: Resident, like: DeviceMemory['activation'], out: GpuJsTensor | undefined): GpuJsTensor {
     if (out === undefined) return new GpuJsTensor(this.#backend, result, like.shape);
-    (out as GpuJsTensor).adopt(result);
+    out.adopt(result);
     return out;
   }
 }
 
-/** gamma, then beta, as they are now: whose they are may change them while the device computes. */
-function parametersOf({ gamma, beta }: ForwardInput<Memory>): Float32Array {
-  const parameters = new Float32Array(gamma.length + beta.length);
-  parameters.set(gamma);
-  parameters.set(beta, gamma.length);
-  return parameters;
+/** What a backward knows of its forward, with holds of its own: who has the forward may let go of it meanwhile. */
+type HeldForward = Pick<SavedForward, 'x' | 'coefficients' | 'onHost'>;
+
+function heldForward(saved: BackwardInput<Memory>['saved'], scope: Scope): HeldForward {
+  const { x, coefficients, onHost } = saved as SavedForward;
+  return { x: scope.hold(x.share()), coefficients: scope.hold(coefficients.share()), onHost };
 }
 
-function residentOf(tensor: DeviceMemory['activation']): Resident {
-  return (tensor as GpuJsTensor).resident;
+/** The results of a backward, on the device; no gradients where nobody wants sums that dx does not need. */
+async function backward(
+  arithmetic: DeviceArithmetic,
+  { x, coefficients }: HeldForward,
+  dy: Resident,
+  throughStatistics: boolean,
+  wanted: boolean,
+  scope: Scope,
+): Promise<{ readonly dx: Resident; readonly gradients: Resident | undefined }> {
+  const gradients = wanted || throughStatistics ? await arithmetic.gradients(x, dy, coefficients, scope) : undefined;
+  const dx =
+    throughStatistics && gradients
+      ? await arithmetic.inputGradient(x, dy, coefficients, gradients, scope)
+      : await arithmetic.scaledGradient(dy, coefficients, scope);
+  return { dx, gradients };
 }
 
-/** Reads a result into the caller's buffer, or into a new one, and releases it. */
-async function toHost(result: Resident, out: HostMemory['activation'] | undefined): Promise<HostMemory['activation']> {
-  const values = await result.read();
-  result.release();
-  if (out === undefined) return values;
-  out.set(values);
-  return out;
+/** The parameters' gradients; what float32 had no room for is mended in them and in `dx`. */
+async function mended(
+  extent: Extent,
+  { x, onHost }: HeldForward,
+  dy: Resident,
+  throughStatistics: boolean,
+  gradients: Resident | undefined,
+  dx: Float32Array,
+): Promise<ParameterGradients> {
+  const table = await gradients?.read();
+  const sums = table === undefined ? zeroSums(extent.channels) : parameterGradientsOf(table, extent.channels);
+  if (onHost) await redoGradients(extent, x, onHost, dy, throughStatistics, table, sums, dx);
+  return sums;
 }
 
-/** Row `name` of a table. */
-function rowReader(table: Float32Array, rows: readonly string[], channels: number) {
-  return (name: string, c: number): number => table[rows.indexOf(name) * channels + c]!;
+/** What is there where nobody asks. */
+function zeroSums(channels: number): ParameterGradients {
+  return { dgamma: new Float64Array(channels), dbeta: new Float64Array(channels) };
 }
 
-/** Mean and population variance in float64, of sums around the pivot. */
-function statisticsOf(table: Float32Array, extent: Extent): Statistics {
-  const C = extent.channels;
-  const M = valuesPerChannel(extent);
-  const row = rowReader(table, momentRows, C);
-  const [mean, variance] = [new Float64Array(C), new Float64Array(C)];
-  for (let c = 0; c < C; c++) {
-    const sum = row('sumHigh', c) + row('sumLow', c);
-    const squares = row('squaresHigh', c) + row('squaresLow', c);
-    mean[c] = row('pivot', c) + sum / M;
-    // Never Math.max(0, …) of NaN into a number: a variance that is not finite must be seen.
-    const M2 = squares - (sum * sum) / M;
-    variance[c] = M2 < 0 ? 0 : M2 / M;
-  }
-  return { mean, variance };
+/** Whether Σ dy and Σ dy · xHat are asked for. */
+function wantsSums({ parameterGradients = true }: BackwardInput<Memory>): boolean {
+  return parameterGradients;
 }
 
-function dgammaOf(table: Float32Array, channels: number): Float64Array {
-  const row = rowReader(table, gradientRows, channels);
-  return Float64Array.from({ length: channels }, (_, c) => row('dgamma', c));
+/** As they are now: whose they are may change them while the device computes. */
+function parametersOf({ gamma, beta, epsilon }: ForwardInput<Memory>): Parameters {
+  return { gamma: gamma.slice(), beta: beta.slice(), epsilon };
 }
 
-function dbetaOf(table: Float32Array, channels: number): Float64Array {
-  const row = rowReader(table, gradientRows, channels);
-  return Float64Array.from({ length: channels }, (_, c) => row('dbetaHigh', c) + row('dbetaLow', c));
+function givenStatistics(input: ForwardInferenceInput<Memory>, extent: Extent): OnHost {
+  const by = normalizerOf(input, parametersOf(input));
+  return { by, redone: misfits(extent, by) };
+}
+
+/** Errors: `NON_FINITE_STATISTICS` where y is NaN, because the kernels could not normalise by statistics that are finite. */
+function usableStatistics(statistics: Statistics, parameters: Parameters): Statistics {
+  const asKernels = { ...parameters, epsilon: float32Epsilon(parameters.epsilon) };
+  statistics.variance.forEach((variance, c) => {
+    if (!Number.isFinite(variance) || fitsBatch(statistics, asKernels, c)) return;
+    throw new BatchNormError(
+      'NON_FINITE_STATISTICS',
+      `received a batch of variance ${variance} in channel ${c}, with gamma ${parameters.gamma[c]} and beta ` +
+        `${parameters.beta[c]}, expected what float32 can normalise`,
+    );
+  });
+  return statistics;
+}
+
+/** Puts results into the caller's buffer, if there is one. */
+function deliver<T extends FloatArray>(values: T, out: FloatArray | undefined): T {
+  out?.set(values);
+  return (out as T | undefined) ?? values;
+}
+
+/** Gives `given` what `vector` has, if it is given. */
+function adopted(given: GpuJsVector | undefined, vector: GpuJsVector): GpuJsVector {
+  given?.adopt(vector);
+  return given ?? vector;
 }

@@ -21,13 +21,13 @@ export interface Memory {
 /** Float32 numbers on the device. Whoever holds one releases it; the memory goes when the last holder has. */
 export class Resident {
   readonly handle: Handle;
-  readonly #engine: Engine;
+  readonly engine: Engine;
   readonly #memory: Memory;
   released = false;
 
   constructor(handle: Handle, engine: Engine, memory: Memory) {
     this.handle = handle;
-    this.#engine = engine;
+    this.engine = engine;
     this.#memory = memory;
     if (memory.holders === 0) engine.allocatedBytes += memory.bytes;
     memory.holders++;
@@ -41,23 +41,23 @@ export class Resident {
 
   /** The same memory for another holder. */
   share(): Resident {
-    return new Resident(isOnHost(this.handle) ? this.handle : this.handle.clone(), this.#engine, this.#memory);
+    return new Resident(isOnHost(this.handle) ? this.handle : this.handle.clone(), this.engine, this.#memory);
   }
 
   /** The numbers on the host; on modes that compute there, the memory itself. Errors: `DEVICE_LOST`. */
   async read(): Promise<Float32Array> {
     const { handle } = this;
-    return isOnHost(handle) ? handle : this.#engine.guard(() => handle.toArray());
+    return isOnHost(handle) ? handle : this.engine.guard(() => handle.toArray());
   }
 
   release(): void {
     if (this.released) return;
     this.released = true;
-    this.#engine.alive.delete(this);
+    this.engine.alive.delete(this);
     if (!isOnHost(this.handle)) this.handle.delete();
     this.#memory.holders--;
     if (this.#memory.holders > 0) return;
-    this.#engine.allocatedBytes -= this.#memory.bytes;
+    this.engine.allocatedBytes -= this.#memory.bytes;
     this.#memory.onFree();
   }
 }

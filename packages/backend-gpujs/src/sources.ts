@@ -6,6 +6,7 @@
 // multiplied by `one`, an argument that is 1, before it goes on.
 // `Math.fround` makes the arithmetic float32 in `cpu` mode, where it would be float64 and no error would be found.
 import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
+import { largestCoefficient, largestVariance, leastVariance, smallestNormal } from './range.js';
 
 /** A kernel: `text` is a function of the arguments of its array, run by `width` × `height` threads. */
 export interface Source {
@@ -23,6 +24,8 @@ export interface Sources {
   readonly partialOffsets: Source;
   readonly pivots: Source;
   readonly partialMoments: Source;
+  /** The same, where no epsilon hides that the square of a small deviation is 0. */
+  readonly partialMomentsWithoutEpsilon: Source;
   readonly moments: Source;
   readonly coefficients: Source;
   readonly normalize: Source;
@@ -190,18 +193,36 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       ${rowOf(rows)}`,
     );
 
-  /** Returns the value that is named like the row of the table. */
-  const rowOf = (rows: readonly string[]) => `
+  /** Returns the value that is named like the row of the table, unless `otherwise` replaces it. */
+  const rowOf = (rows: readonly string[], otherwise = '') => `
     let result = ${rows[0]};
     ${rows
       .slice(1)
       .map((name, index) => `if (row === ${index + 1}) result = ${name};`)
       .join('\n')}
+    ${otherwise}
     return result;`;
+
+  /** Whether a value is no more than a power of two, and a number. As a factor that has a fraction, gpu.js can write it down. */
+  const atMost = (value: string, limit: number) => `Math.abs(${value}) * ${1 / limit} <= 1`;
 
   const coefficient = (name: string) => `coefficients[${coefficientRows.indexOf(name) * C} + c]`;
   const gradient = (name: string) => `gradients[${gradientRows.indexOf(name) * C} + c]`;
   const moment = (name: string) => `moments[${momentRows.indexOf(name) * C} + c]`;
+
+  /** Σ d and Σ d², d = x − pivot. `ofSquare` declares a term of the latter, of its root. */
+  const partialMoments = (ofSquare: (term: string, root: string) => string): Source =>
+    blockwise(
+      'x, pivots',
+      'const pivot = pivots[c];',
+      sumOfBlock((term) => `const ${term} = Math.fround(x[k] - pivot);`, compensated),
+      blocks,
+      sumOfBlock(
+        (term) => `const ${term}Root = Math.fround(x[k] - pivot); ${ofSquare(term, `${term}Root`)}`,
+        compensated,
+      ),
+    );
+  const square = (term: string, root: string) => `const ${term} = Math.fround(${root} * ${root});`;
 
   return {
     // A pivot is the mean, rounded. No value of the channel is nearer to the mean than that, so whatever the values are, their
@@ -222,23 +243,20 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       const pivot = Math.fround(first + Math.fround(${overM('(offsetHigh + offsetLow)')}));`,
     ),
 
-    // Σ d and Σ d², d = x − pivot.
-    partialMoments: blockwise(
-      'x, pivots',
-      'const pivot = pivots[c];',
-      sumOfBlock((term) => `const ${term} = Math.fround(x[k] - pivot);`, compensated),
-      blocks,
-      sumOfBlock(
-        (term) =>
-          `const ${term}Root = Math.fround(x[k] - pivot); const ${term} = Math.fround(${term}Root * ${term}Root);`,
-        compensated,
-      ),
+    partialMoments: partialMoments(square),
+
+    // Only the squares of a constant channel are 0: the others' are at least the smallest number that no GPU takes for 0.
+    partialMomentsWithoutEpsilon: partialMoments(
+      (term, root) => `let ${term} = Math.fround(${root} * ${root});
+        if (Math.abs(${root}) > 0) ${term} = Math.max(${term}, ${smallestNormal});`,
     ),
 
     moments: merge('pivots, ', ['sum', 'squares'], momentRows, 'const pivot = pivots[c];'),
 
     // y = (x − meanHigh) · scale + shift, where shift has the rest of the mean: meanLow is at most a deviation.
     // 1/√ is refined by a Newton step, because a GPU's square root and division may be some units off.
+    // Where float32 has no room (`fitsBatch` in range.ts), all is NaN, of which there is one behind the parameters: an
+    // expression that makes one may be simplified. Comparisons with NaN may say anything, but a product with an unknown 0 is NaN.
     coefficients: kernel(
       'moments, parameters, epsilon, one',
       C,
@@ -247,13 +265,27 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       const meanHigh = ${moment('pivot')};
       const total = ${moment('sumHigh')} + ${moment('sumLow')};
       const meanLow = Math.fround(${overM('total')});
-      const squares = ${moment('squaresHigh')} - total * meanLow + ${moment('squaresLow')};
+      const squaresHigh = ${moment('squaresHigh')};
+      const squares = squaresHigh - total * meanLow + ${moment('squaresLow')};
       const variance = Math.max(0, ${overM('squares')}) + epsilon;
-      const rough = 1 / Math.sqrt(variance);
-      const invStd = rough * (1.5 - 0.5 * variance * rough * rough);
+      let invStd = 0;
+      if (variance > 0) {
+        const rough = 1 / Math.sqrt(variance);
+        invStd = rough * (1.5 - 0.5 * variance * rough * rough);
+      }
       const scale = parameters[c] * invStd;
       const shift = parameters[${C} + c] - meanLow * scale;
-      ${rowOf(coefficientRows)}`,
+      let fits = 0;
+      if (squaresHigh === 0 || variance >= ${leastVariance}) {
+        if (${atMost('squaresHigh', largestVariance)} && ${atMost('variance', largestVariance)}) {
+          if (${atMost('scale', largestCoefficient)} && ${atMost('shift', largestCoefficient)}) fits = 1;
+        }
+      }
+      ${rowOf(
+        coefficientRows,
+        `if (fits < 1) result = parameters[${2 * C}];
+        result = result + squaresHigh * (one - 1);`,
+      )}`,
     ),
 
     normalize: elementwise(

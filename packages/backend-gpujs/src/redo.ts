@@ -1,0 +1,117 @@
+// Redoes on the host, in float64, the channels for which float32 has no room. Few calls have any: then x is read back.
+import { type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
+import { Float64Channel } from './float64-channel.js';
+import {
+  fitsBatch,
+  fitsFloat32,
+  leastVariance,
+  type Normalizer,
+  normalizerOf,
+  type Parameters,
+  smallestNormal,
+} from './range.js';
+import type { Resident } from './resident.js';
+
+/** What a backward needs of a forward whose results the host has seen. */
+export interface OnHost {
+  readonly by: Normalizer;
+  /** The channels that were redone: their coefficients on the device are of no use. */
+  readonly redone: ReadonlySet<number>;
+}
+
+/** dgamma and dbeta, [C] each. */
+export interface ParameterGradients {
+  readonly dgamma: Float64Array;
+  readonly dbeta: Float64Array;
+}
+
+/** Mends `statistics` and `y` of a batch, but for channels with an input that is not finite: there NaN is right. */
+export async function redoBatch(
+  extent: Extent,
+  x: Resident,
+  parameters: Parameters,
+  statistics: Statistics,
+  y: Float32Array,
+): Promise<OnHost> {
+  let by = normalizerOf(statistics, parameters);
+  /** Without epsilon: or is it a GPU that takes its values for 0? */
+  const isConstant = (c: number) => parameters.epsilon < leastVariance && statistics.variance[c] === 0;
+  const suspects = channelsWhere(
+    extent,
+    (c) => isConstant(c) || !fitsBatch(statistics, parameters, c) || !fitsFloat32(by, c),
+  );
+  if (suspects.length === 0) return { by, redone: new Set() };
+  const elements = await x.read();
+  const channels = suspects.filter((c) => Number.isFinite(new Float64Channel(extent, c).largest(elements)));
+  for (const c of channels) {
+    const { mean, variance } = new Float64Channel(extent, c).statistics(elements);
+    statistics.mean[c] = mean;
+    statistics.variance[c] = variance;
+  }
+  by = normalizerOf(statistics, parameters);
+  for (const c of channels) new Float64Channel(extent, c).normalize(elements, by, y);
+  return { by, redone: new Set(channels) };
+}
+
+/** The channels that kernels can't normalise by given statistics. */
+export function misfits(extent: Extent, by: Normalizer): ReadonlySet<number> {
+  return new Set(channelsWhere(extent, (c) => !fitsFloat32(by, c)));
+}
+
+/** Mends `y` of given statistics. */
+export async function redoNormalize(
+  extent: Extent,
+  x: Resident,
+  { by, redone }: OnHost,
+  y: Float32Array,
+): Promise<void> {
+  if (redone.size === 0) return;
+  const elements = await x.read();
+  for (const c of redone) new Float64Channel(extent, c).normalize(elements, by, y);
+}
+
+/** Mends all gradients; `table` are the kernels', if there are any. */
+export async function redoGradients(
+  extent: Extent,
+  x: Resident,
+  { by, redone }: OnHost,
+  dy: Resident,
+  throughStatistics: boolean,
+  table: Float32Array | undefined,
+  { dgamma, dbeta }: ParameterGradients,
+  dx: Float32Array,
+): Promise<void> {
+  const M = valuesPerChannel(extent);
+  /** Below such a mean of |dy|, products with x − mean, and slopes, may have lost digits to the smallest number. */
+  const leastGradient = (c: number) => smallestNormal * 2 ** 24 * Math.max(1, by.invStd[c]!, 1 / (by.invStd[c]! || 1));
+  const isSmall = (c: number) => Math.max(Math.abs(dgamma[c]!), Math.abs(dbeta[c]!)) < M * leastGradient(c);
+  const overflows = (c: number) => table !== undefined && !isFiniteIn(table, c, extent.channels);
+  const suspects = channelsWhere(extent, (c) => redone.has(c) || overflows(c) || (table !== undefined && isSmall(c)));
+  if (suspects.length === 0) return;
+  const [elements, gradient] = [await x.read(), await dy.read()];
+  for (const c of suspects) {
+    const channel = new Float64Channel(extent, c);
+    if (!redone.has(c)) {
+      const largest = channel.largest(gradient);
+      // NaN spreads; and small sums of gradients that are not small, or 0, are what they are.
+      if (!Number.isFinite(largest) || !Number.isFinite(channel.largest(elements))) continue;
+      if (!overflows(c) && (largest === 0 || largest >= M * leastGradient(c))) continue;
+    }
+    const sums = channel.parameterGradients(elements, by, gradient);
+    dgamma[c] = sums.dgamma;
+    dbeta[c] = sums.dbeta;
+    channel.inputGradient(elements, by, gradient, throughStatistics ? sums : { dgamma: 0, dbeta: 0 }, dx);
+  }
+}
+
+/** Whether all numbers of channel `c` in a table are. */
+function isFiniteIn(table: Float32Array, c: number, channels: number): boolean {
+  for (let k = c; k < table.length; k += channels) if (!Number.isFinite(table[k])) return false;
+  return true;
+}
+
+function channelsWhere({ channels }: Extent, isOne: (c: number) => boolean): number[] {
+  const result: number[] = [];
+  for (let c = 0; c < channels; c++) if (isOne(c)) result.push(c);
+  return result;
+}
