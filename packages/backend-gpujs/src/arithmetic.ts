@@ -75,7 +75,7 @@ export class DeviceArithmetic {
     return scope.hold(await this.#programs.scaledGradient.run(dy, coefficients));
   }
 
-  dispose(): void {
+  release(): void {
     for (const program of Object.values(this.#programs)) program.dispose();
   }
 }

@@ -1,7 +1,7 @@
 // What users hold of the device: activations, and values that are read when somebody needs them.
 import { type Backend, BatchNormError, type DeviceTensor, type OnDevice } from '@batchnorm/core-api';
 import type { Engine } from './engine.js';
-import { freedByOwner, freeWhenDropped } from './finalization.js';
+import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import { isOnHost, type Resident } from './resident.js';
 
 /** An activation of float32. */
@@ -19,7 +19,7 @@ export class GpuJsTensor implements DeviceTensor {
     this.#resident = resident;
     if (isOnHost(resident.handle)) this.view = () => this.resident.handle as Float32Array;
     Object.freeze(this);
-    freeWhenDropped(this, () => resident.release());
+    releaseWhenDropped(this, resident);
   }
 
   /**
@@ -56,11 +56,11 @@ export class GpuJsTensor implements DeviceTensor {
   adopt(resident: Resident): void {
     this.dispose();
     this.#resident = resident;
-    freeWhenDropped(this, () => resident.release());
+    releaseWhenDropped(this, resident);
   }
 
   dispose(): void {
-    freedByOwner(this);
+    releasedByOwner(this);
     this.#resident.release();
   }
 }
@@ -73,7 +73,7 @@ export class TableValue<T> implements OnDevice<T> {
   constructor(table: Resident, compute: (table: Float32Array) => T) {
     this.#table = table;
     this.#compute = compute;
-    freeWhenDropped(this, () => table.release());
+    releaseWhenDropped(this, table);
   }
 
   get disposed(): boolean {
@@ -96,12 +96,12 @@ export class TableValue<T> implements OnDevice<T> {
     const table = other.#table;
     this.#table = table;
     this.#compute = other.#compute;
-    freedByOwner(other);
-    freeWhenDropped(this, () => table.release());
+    releasedByOwner(other);
+    releaseWhenDropped(this, table);
   }
 
   dispose(): void {
-    freedByOwner(this);
+    releasedByOwner(this);
     this.#table.release();
   }
 }

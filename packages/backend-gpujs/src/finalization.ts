@@ -1,14 +1,25 @@
 // What was dropped without `dispose()` is freed when the garbage collector has found it, where the engine tells.
 
-const registry: FinalizationRegistry<() => void> | undefined =
-  typeof FinalizationRegistry === 'undefined' ? undefined : new FinalizationRegistry((free) => free());
-
-/** Calls `free` when nobody has `owner` any more. `free` must not know `owner`: it would keep it alive. */
-export function freeWhenDropped(owner: object, free: () => void): void {
-  registry?.register(owner, free, owner);
+interface Releasable {
+  release(): void;
 }
 
-/** `owner` frees by itself. */
-export function freedByOwner(owner: object): void {
+const registry: FinalizationRegistry<readonly Releasable[]> | undefined =
+  typeof FinalizationRegistry === 'undefined'
+    ? undefined
+    : new FinalizationRegistry((held) => {
+        for (const one of held) one.release();
+      });
+
+/**
+ * Releases `held` when nobody has `owner` any more. Objects, which must not know `owner`, and no function: a closure keeps
+ * whatever others of its scope know, and with it `owner`.
+ */
+export function releaseWhenDropped(owner: object, ...held: readonly Releasable[]): void {
+  registry?.register(owner, held, owner);
+}
+
+/** `owner` releases by itself. */
+export function releasedByOwner(owner: object): void {
   registry?.unregister(owner);
 }

@@ -22,7 +22,7 @@ import {
 import { coefficientTable, DeviceArithmetic, parameterGradientsOf, statisticsOf } from './arithmetic.js';
 import { GpuJsTensor, GpuJsVector, TableValue } from './device-tensor.js';
 import type { Engine } from './engine.js';
-import { freedByOwner, freeWhenDropped } from './finalization.js';
+import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import { fitsBatch, float32Epsilon, normalizerOf, type Parameters } from './range.js';
 import { misfits, type OnHost, type ParameterGradients, redoBatch, redoGradients, redoNormalize } from './redo.js';
 import { isOnHost, type Resident } from './resident.js';
@@ -39,7 +39,7 @@ export class GpuJsKernels implements Kernels {
     this.#engine = engine;
     this.#arithmetic = arithmetic;
     this.device = new DeviceOperations(backend, engine, arithmetic, this);
-    freeWhenDropped(this, () => arithmetic.dispose());
+    releaseWhenDropped(this, arithmetic);
   }
 
   forwardTraining(input: ForwardTrainingInput<HostMemory>): Promise<ForwardTrainingOutput<HostMemory>> {
@@ -79,8 +79,8 @@ export class GpuJsKernels implements Kernels {
   }
 
   dispose(): void {
-    freedByOwner(this);
-    this.#arithmetic.dispose();
+    releasedByOwner(this);
+    this.#arithmetic.release();
   }
 
   #backward(input: BackwardInput<HostMemory>, throughStatistics: boolean): Promise<BackwardOutput<HostMemory>> {

@@ -1,6 +1,6 @@
 // What a forward keeps for its backward.
 import type { Saved } from '@batchnorm/core-api';
-import { freedByOwner, freeWhenDropped } from './finalization.js';
+import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import type { OnHost } from './redo.js';
 import type { Resident } from './resident.js';
 
@@ -15,15 +15,12 @@ export class SavedForward implements Saved {
     this.x = x;
     this.coefficients = coefficients;
     this.onHost = onHost;
-    freeWhenDropped(this, () => release(x, coefficients));
+    releaseWhenDropped(this, x, coefficients);
   }
 
   dispose(): void {
-    freedByOwner(this);
-    release(this.x, this.coefficients);
+    releasedByOwner(this);
+    this.x.release();
+    this.coefficients.release();
   }
-}
-
-function release(...residents: readonly Resident[]): void {
-  for (const resident of residents) resident.release();
 }
