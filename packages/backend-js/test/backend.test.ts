@@ -35,6 +35,51 @@ describe('NON_FINITE_STATISTICS', () => {
   });
 });
 
+describe('finite values whose squares are beyond float64', () => {
+  const tooLarge: [name: string, values: (j: number) => number][] = [
+    ['1e160 in turn with −1e160', (j) => (j % 2 === 0 ? 1e160 : -1e160)],
+    ['the largest number in turn with its negative', (j) => (j % 2 === 0 ? 1 : -1) * Number.MAX_VALUE],
+    ['3e153 in turn with −3e153: sums of squares', (j) => (j % 2 === 0 ? 3e153 : -3e153)],
+    ['one of 1e200', (j) => (j === 30 ? 1e200 : 1)],
+  ];
+  for (const extent of extents) {
+    it.each(tooLarge)(`are refused, tracked or not: %s (${shapeOf(extent)})`, async (_name, values) => {
+      const { x } = seededBatch(extent);
+      const shape = shapeOf(extent);
+      for (let j = 0; j < extent.outer * extent.inner; j++) {
+        x[(Math.floor(j / extent.inner) * extent.channels + 5) * extent.inner + (j % extent.inner)] = values(j);
+      }
+      for (const trackRunningStatistics of [true, false]) {
+        for (const training of trackRunningStatistics ? [true] : [true, false]) {
+          const options = { numFeatures: extent.channels, dtype: 'float64', trackRunningStatistics } as const;
+          const layer = new BatchNorm({ backend: createJsBackend(), ...options });
+          const out = { data: new Float64Array(x.length).fill(7), shape };
+          await expectCode('NON_FINITE_STATISTICS', () => layer.forward({ data: x, shape }, { training, out }));
+          expect(out.data).toEqual(new Float64Array(x.length).fill(7));
+        }
+      }
+      // Beside a channel that is not finite they still are; and that alone is not refused.
+      const layer = new BatchNorm({
+        backend: createJsBackend(),
+        numFeatures: extent.channels,
+        dtype: 'float64',
+        trackRunningStatistics: false,
+      });
+      x[0] = Number.POSITIVE_INFINITY;
+      await expectCode('NON_FINITE_STATISTICS', () => layer.forward({ data: x, shape }));
+      x[5 * extent.inner] = Number.NaN;
+      expect((await layer.forward({ data: x, shape })).data[0]).toBeNaN();
+    });
+  }
+
+  it('are right up to there', async () => {
+    const layer = new BatchNorm({ backend: createJsBackend(), numFeatures: 1, dtype: 'float64' });
+    const data = Float64Array.from({ length: 64 }, (_, j) => (j % 2 === 0 ? 1e153 : -1e153));
+    const y = await layer.forward({ data, shape: [64, 1] });
+    expect(y.data).toEqual(data.map(Math.sign));
+  });
+});
+
 describe('a disposed backend', () => {
   it('answers every call with DISPOSED, and a second dispose() with nothing', async () => {
     const backend = createJsBackend();
