@@ -14,14 +14,16 @@ export async function refusedByLimit(
   const { elements } = backend.capabilities.limits;
   const shape = shapes.find((one) => product(one) > elements);
   if (shape === undefined) return undefined;
-  const layer = new BatchNorm({ backend, dtype, numFeatures: shape[1]! });
+  let layer: BatchNorm | undefined;
   let code = 'no error';
   try {
+    // More channels than elements are refused here.
+    layer = new BatchNorm({ backend, dtype, numFeatures: shape[1]! });
     await layer.forward({ data: allocate(dtype, product(shape)), shape });
   } catch (error) {
     code = codeOf(error);
   } finally {
-    await layer.dispose();
+    await layer?.dispose();
   }
   if (code === 'LIMIT_EXCEEDED') return { refused: code };
   throw new Error(

@@ -145,13 +145,15 @@ export const bufferRules: readonly Rule[] = [
       const layer = scene.layer();
       const { x, dy } = scene.batch(1);
       const results: [string, Parameters<Scene['memory']['read']>[0]][] = [];
-      for (const training of [true, false]) {
-        const mode = training ? 'training' : 'inference';
+      const before: FloatArray[] = [];
+      const keep = async (mode: string, training: boolean) => {
         results.push([`${mode} y`, await scene.forward(layer, await scene.put(x), { training })]);
         const gradients = await scene.backward(layer, await scene.put(dy));
         for (const name of ['dx', 'dgamma', 'dbeta'] as const) results.push([`${mode} ${name}`, gradients[name]]);
-      }
-      const before = await Promise.all(results.map(([, result]) => scene.memory.read(result)));
+        for (const [, result] of results.slice(-4)) before.push(await scene.memory.read(result));
+      };
+      await keep('training', true);
+      await keep('inference', false);
       const another = scene.layer();
       // Several, because memory may take turns.
       for (const n of size === 'small' ? Array.from({ length: 20 }, (_, n) => n + 5) : [2, 5, 6]) {
@@ -162,6 +164,7 @@ export const bufferRules: readonly Rule[] = [
         await scene.step(layer, scene.batch(4, scene.other), { training, shape: scene.other });
       }
       await another.dispose();
+      await keep('the last', true);
       await layer.dispose();
       for (const training of [true, false]) await scene.step(scene.layer(), scene.batch(6), { training });
       const after = await Promise.all(results.map(([, result]) => scene.memory.read(result)));
