@@ -6,17 +6,22 @@ export function describe(value: unknown): string {
   if (Array.isArray(value)) return `array of ${value.length}`;
   if (ArrayBuffer.isView(value)) return `${nameOf(value)}(${(value as Float32Array).length})`;
   if (typeof value === 'object' && value !== null) return nameOf(value);
-  if (typeof value === 'function') return `function ${value.name}`;
+  if (typeof value === 'function') return `function ${textOf(() => value.name)}`;
   return String(value);
 }
 
-/** Of its class: an object may have none, or a getter in its place that throws. */
+/** Of its class: an object may have none. */
 function nameOf(value: object): string {
+  return textOf(() => value.constructor?.name) || 'object';
+}
+
+/** What somebody else's property says, if that is a text: it may be anything, or a getter that throws. */
+function textOf(read: () => unknown): string {
   try {
-    const name: unknown = value.constructor?.name;
-    return typeof name === 'string' && name !== '' ? name : 'object';
+    const text = read();
+    return typeof text === 'string' ? text : '';
   } catch {
-    return 'object';
+    return '';
   }
 }
 

@@ -33,6 +33,11 @@ describe('a layer that is constructed with', () => {
     'NaN epsilon': ['INVALID_OPTION', { epsilon: Number.NaN }, /epsilon NaN/],
     'negative epsilon': ['INVALID_OPTION', { epsilon: -1e-9 }, /epsilon -1e-9/],
     'an axis that no tensor has': ['INVALID_OPTION', { axis: 1e9 }, /axis 1000000000/],
+    'a function whose name is a symbol for an axis': [
+      'INVALID_OPTION',
+      { axis: Object.defineProperty(() => 1, 'name', { value: Symbol('name') }) },
+      /axis function/,
+    ],
     'a symbol for a momentum': ['INVALID_OPTION', { momentum: Symbol('m') }, /Symbol\(m\)/],
     'an object without prototype for an axis': ['INVALID_OPTION', { axis: Object.create(null) }, /axis object/],
     'more features than the backend has elements': ['LIMIT_EXCEEDED', { numFeatures: 2 ** 33 }, /8589934592/],
