@@ -18,6 +18,7 @@ import {
   type Memory,
   type Operations,
   type Statistics,
+  valuesPerChannel,
 } from '@batchnorm/core-api';
 import { coefficientTable, DeviceArithmetic, parameterGradientsOf, statisticsOf } from './arithmetic.js';
 import { GpuJsTensor, GpuJsVector, TableValue } from './device-tensor.js';
@@ -127,7 +128,7 @@ class DeviceOperations implements Operations<DeviceMemory> {
       const moments = await arithmetic.moments(x, parameters.epsilon, scope);
       const coefficients = await arithmetic.coefficients(moments, parameters, scope);
       const y = await arithmetic.normalize(x, coefficients, scope);
-      let read = (table: Float32Array) => usableStatistics(statisticsOf(table, extent), parameters);
+      let read = (table: Float32Array) => usableStatistics(statisticsOf(table, extent), parameters, extent);
       let onHost: OnHost | undefined;
       if (isOnHost(y.handle)) {
         const { mean, variance } = statisticsOf(await moments.read(), extent);
@@ -280,10 +281,10 @@ function givenStatistics(input: ForwardInferenceInput<Memory>, extent: Extent): 
 }
 
 /** Errors: `NON_FINITE_STATISTICS` where y is NaN, because the kernels could not normalise by statistics that are finite. */
-function usableStatistics(statistics: Statistics, parameters: Parameters): Statistics {
+function usableStatistics(statistics: Statistics, parameters: Parameters, extent: Extent): Statistics {
   const asKernels = { ...parameters, epsilon: float32Epsilon(parameters.epsilon) };
   statistics.variance.forEach((variance, c) => {
-    if (!Number.isFinite(variance) || fitsBatch(statistics, asKernels, c)) return;
+    if (!Number.isFinite(variance) || fitsBatch(statistics, asKernels, valuesPerChannel(extent), c)) return;
     throw new BatchNormError(
       'NON_FINITE_STATISTICS',
       `received a batch of variance ${variance} in channel ${c}, with gamma ${parameters.gamma[c]} and beta ` +

@@ -22,7 +22,7 @@ export const smallestNormal: number = 2 ** -126;
 /** variance + epsilon must be this at least: then what its squares lose to the smallest number is no digit of it. */
 export const leastVariance: number = 2 ** -98;
 
-/** And at most this. */
+/** And at most this, as must be the sum of the squares. */
 export const largestVariance: number = 2 ** 126;
 
 /** Coefficients must be this at most: then nothing overflows that is not larger than any float32 in the end. */
@@ -43,16 +43,22 @@ export function float32Epsilon(epsilon: number): number {
 }
 
 /**
- * Whether kernels can normalise channel `c` by the variance of its batch. Where they can't, they answer NaN, in every element: the
- * kernel `coefficients` asks the same.
+ * Whether kernels can normalise channel `c` by the variance of its batch of M values. Where they can't, they answer NaN, in every
+ * element: the kernel `coefficients` asks the same of what it has, which is larger by the distance of the pivot, a deviation or two.
  */
-export function fitsBatch({ variance }: Statistics, { gamma, beta, epsilon }: Parameters, c: number): boolean {
+export function fitsBatch(
+  { variance }: Statistics,
+  { gamma, beta, epsilon }: Parameters,
+  M: number,
+  c: number,
+): boolean {
   const ofSquare = variance[c]! + epsilon;
   const isConstant = variance[c] === 0 && (epsilon === 0 || epsilon >= smallestNormal);
   return (
     (isConstant || ofSquare >= leastVariance) &&
-    ofSquare <= largestVariance &&
+    Math.max(ofSquare, 4 * M * variance[c]!) <= largestVariance &&
     isCoefficient(gamma[c]! * invStdOf(variance[c]!, epsilon)) &&
+    isCoefficient(4 * gamma[c]!) &&
     isCoefficient(beta[c]!)
   );
 }
@@ -65,6 +71,7 @@ export function fitsFloat32({ mean, invStd, gamma, beta }: Normalizer, c: number
     isCoefficient(beta[c]!) &&
     isCoefficient(invStd[c]!) &&
     isCoefficient(scale) &&
+    isNormal(gamma[c]!) &&
     isNormal(invStd[c]!) &&
     isNormal(scale)
   );

@@ -4,6 +4,7 @@ import { Float64Channel } from './float64-channel.js';
 import {
   fitsBatch,
   fitsFloat32,
+  largestCoefficient,
   leastVariance,
   type Normalizer,
   normalizerOf,
@@ -38,7 +39,10 @@ export async function redoBatch(
   const isConstant = (c: number) => parameters.epsilon < leastVariance && statistics.variance[c] === 0;
   const suspects = channelsWhere(
     extent,
-    (c) => isConstant(c) || !fitsBatch(statistics, parameters, c) || !fitsFloat32(by, c),
+    (c) =>
+      Number.isFinite(parameters.gamma[c]) &&
+      Number.isFinite(parameters.beta[c]) &&
+      (isConstant(c) || !fitsBatch(statistics, parameters, valuesPerChannel(extent), c) || !fitsFloat32(by, c)),
   );
   if (suspects.length === 0) return { by, redone: new Set() };
   const elements = await x.read();
@@ -53,9 +57,12 @@ export async function redoBatch(
   return { by, redone: new Set(channels) };
 }
 
-/** The channels that kernels can't normalise by given statistics. */
+/** The channels that kernels can't normalise by given statistics, but for those where NaN or infinity is given. */
 export function misfits(extent: Extent, by: Normalizer): ReadonlySet<number> {
-  return new Set(channelsWhere(extent, (c) => !fitsFloat32(by, c)));
+  const vectors = [by.mean, by.invStd, by.gamma, by.beta];
+  return new Set(
+    channelsWhere(extent, (c) => !fitsFloat32(by, c) && vectors.every((vector) => Number.isFinite(vector[c]))),
+  );
 }
 
 /** Mends `y` of given statistics. */
@@ -83,19 +90,32 @@ export async function redoGradients(
 ): Promise<void> {
   const M = valuesPerChannel(extent);
   /** Below such a mean of |dy|, products with x − mean, and slopes, may have lost digits to the smallest number. */
-  const leastGradient = (c: number) => smallestNormal * 2 ** 24 * Math.max(1, by.invStd[c]!, 1 / (by.invStd[c]! || 1));
-  const isSmall = (c: number) => Math.max(Math.abs(dgamma[c]!), Math.abs(dbeta[c]!)) < M * leastGradient(c);
-  const overflows = (c: number) => table !== undefined && !isFiniteIn(table, c, extent.channels);
-  const suspects = channelsWhere(extent, (c) => redone.has(c) || overflows(c) || (table !== undefined && isSmall(c)));
+  const least = (c: number) => smallestNormal * 2 ** 24 * Math.max(1, by.invStd[c]!, 1 / (by.invStd[c]! || 1));
+  /** Above such a |dy|, what dx is a difference of may be beyond float32. */
+  const largest = (c: number) => {
+    const scale = Math.abs(by.gamma[c]! * by.invStd[c]!);
+    return scale > 1 && Number.isFinite(scale) ? largestCoefficient / scale : largestCoefficient;
+  };
+  const hasRoom = (c: number) => {
+    const sum = Math.max(Math.abs(dgamma[c]!), Math.abs(dbeta[c]!));
+    return sum >= M * least(c) && sum <= largest(c) && largest(c) >= 2 ** 60 && isFiniteIn(table!, c, extent.channels);
+  };
+  /** Or NaN spreads. */
+  const isNormalized = (c: number) => Number.isFinite(by.mean[c]) && Number.isFinite(by.invStd[c]);
+  const suspects = channelsWhere(
+    extent,
+    (c) => redone.has(c) || (table !== undefined && isNormalized(c) && !hasRoom(c)),
+  );
   if (suspects.length === 0) return;
   const [elements, gradient] = [await x.read(), await dy.read()];
   for (const c of suspects) {
     const channel = new Float64Channel(extent, c);
     if (!redone.has(c)) {
-      const largest = channel.largest(gradient);
-      // NaN spreads; and small sums of gradients that are not small, or 0, are what they are.
-      if (!Number.isFinite(largest) || !Number.isFinite(channel.largest(elements))) continue;
-      if (!overflows(c) && (largest === 0 || largest >= M * leastGradient(c))) continue;
+      const size = channel.largest(gradient);
+      // NaN spreads; and sums may be small or 0 where gradients are not small, or 0.
+      if (!Number.isFinite(size) || !Number.isFinite(channel.largest(elements))) continue;
+      const isOrdinary = size === 0 || (size >= M * least(c) && size <= largest(c));
+      if (isOrdinary && isFiniteIn(table!, c, extent.channels)) continue;
     }
     const sums = channel.parameterGradients(elements, by, gradient);
     dgamma[c] = sums.dgamma;

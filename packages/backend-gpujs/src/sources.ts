@@ -273,17 +273,22 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
         const rough = 1 / Math.sqrt(variance);
         invStd = rough * (1.5 - 0.5 * variance * rough * rough);
       }
-      const scale = parameters[c] * invStd;
-      const shift = parameters[${C} + c] - meanLow * scale;
-      let fits = 0;
+      let scale = parameters[c] * invStd;
+      let shift = parameters[${C} + c] - meanLow * scale;
+      const nan = parameters[${2 * C}];
+      let isLost = 1;
       if (squaresHigh === 0 || variance >= ${leastVariance}) {
-        if (${atMost('squaresHigh', largestVariance)} && ${atMost('variance', largestVariance)}) {
-          if (${atMost('scale', largestCoefficient)} && ${atMost('shift', largestCoefficient)}) fits = 1;
-        }
+        if (${atMost('squaresHigh', largestVariance)} && ${atMost('variance', largestVariance)}) isLost = 0;
       }
+      let isScaleLost = 1;
+      if (${atMost('scale', largestCoefficient)}) isScaleLost = 0;
+      let isShiftLost = isScaleLost;
+      if (Math.abs(shift) * ${1 / largestCoefficient} > 1) isShiftLost = 1;
+      if (isScaleLost > 0) scale = nan;
+      if (isShiftLost > 0) shift = nan;
       ${rowOf(
         coefficientRows,
-        `if (fits < 1) result = parameters[${2 * C}];
+        `if (isLost > 0) result = nan;
         result = result + squaresHigh * (one - 1);`,
       )}`,
     ),
