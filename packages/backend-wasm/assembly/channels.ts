@@ -3,9 +3,10 @@ import { Job } from './job';
 import * as rows from './rows';
 import {
   betaOf, blockProductsOf, blockSumOf, centerOf, gammaOf, invStdOf, meanOf, offsetOf, productsOf, scaleOf, shiftOf, slopeOf,
-  sumOf, tablesOf, varianceOf,
+  sumOf, tablesOf, varianceOf, wideGradientOf, wideOf,
 } from './tables';
 import { addTo, pairAt, rounded, storePair } from './vectors';
+import { flagsAt, isFactor, isModerate, isSummed, setFlags } from './wide';
 
 /** Values of a channel whose mean is its pivot: so many that chance leads the pivots of some thousand channels no deviation astray. */
 const samples: i32 = 20;
@@ -21,6 +22,11 @@ export function clearSums(job: Job, from: i32, to: i32): void {
   for (let index = 0; index < job.sections * tablesOf(job); index++) {
     memory.fill(at(job.sums + <usize>index * job.pitch * 8, from), 0, bytes);
   }
+}
+
+/** None of a section, in any channel. */
+export function clearSection(job: Job, section: i32): void {
+  memory.fill(sumOf(job, section), 0, <usize>tablesOf(job) * job.pitch * 8);
 }
 
 /**
@@ -99,7 +105,7 @@ export function batchStatistics<T>(job: Job, from: i32, to: i32): bool {
     const mean = f64x2.add(p, offset);
     const next = rounded<T>(mean);
     const isFar = v128.and(f64x2.gt(f64x2.mul(offset, offset), variance), f64x2.ne(next, p));
-    anyFar = v128.or(anyFar, c + 1 < to ? isFar : i64x2.replace_lane(isFar, 1, 0));
+    anyFar = v128.or(anyFar, ofChannels(isFar, c, to));
     storePair<T>(pivot, next);
     v128.store(at(meanOf(job), c), mean);
     v128.store(at(varianceOf(job), c), variance);
@@ -109,13 +115,14 @@ export function batchStatistics<T>(job: Job, from: i32, to: i32): bool {
   return true;
 }
 
-/** invStd, and y = (x − center) · scale + shift as the passes read it. */
+/** invStd, 0 where there is nothing to divide by, and y = (x − center) · scale + shift as the passes read it. */
 export function coefficients<T>(job: Job, from: i32, to: i32): void {
-  const one = f64x2.splat(1);
+  const one = f64x2.splat(1), zero = f64x2.splat(0);
   const epsilon = f64x2.splat(job.epsilon);
   for (let c = from; c < to; c += 2) {
     const mean = v128.load(at(meanOf(job), c));
-    const invStd = f64x2.div(one, f64x2.sqrt(f64x2.add(v128.load(at(varianceOf(job), c)), epsilon)));
+    const square = f64x2.add(v128.load(at(varianceOf(job), c)), epsilon);
+    const invStd = v128.andnot(f64x2.div(one, f64x2.sqrt(square)), f64x2.eq(square, zero));
     const scale = f64x2.mul(v128.load(at(gammaOf(job), c)), invStd);
     const center = rounded<T>(mean);
     const shift = f64x2.sub(v128.load(at(betaOf(job), c)), f64x2.mul(f64x2.sub(mean, center), scale));
@@ -124,23 +131,59 @@ export function coefficients<T>(job: Job, from: i32, to: i32): void {
     storePair<T>(centerOf<T>(job) + narrow, center);
     storePair<T>(scaleOf<T>(job) + narrow, scale);
     storePair<T>(shiftOf<T>(job) + narrow, shift);
+    const isNarrow = v128.and(isFactor<T>(scale), v128.and(isModerate<T>(center), isModerate<T>(shift)));
+    setFlags(wideOf(job), c, v128.not(isNarrow));
   }
 }
 
-/** dbeta = Σ dy, dgamma = invStd · Σ dy · (x − mean), and dx = scale · (dy − ((x − center) · slope + offset)). */
-export function gradientCoefficients<T>(job: Job, from: i32, to: i32): void {
+/** `mask` without what lies beyond the last channel. */
+@inline
+function ofChannels(mask: v128, c: i32, to: i32): v128 {
+  return c + 1 < to ? mask : i64x2.replace_lane(mask, 1, 0);
+}
+
+/**
+ * dbeta = Σ dy, dgamma = invStd · Σ dy · (x − mean). Whether there are channels that T could not add up: they are marked, and their
+ * gradients are 0, to be added up again.
+ */
+export function parameterGradients<T>(job: Job, from: i32, to: i32): bool {
   mergeSections(job, from, to);
   const M = f64x2.splat(<f64>job.outer * <f64>job.inner);
+  let anyWide = v128.splat<i64>(0);
+  for (let c = from; c < to; c += 2) {
+    const low = f64x2.sub(v128.load(at(meanOf(job), c)), pairAt<T>(centerOf<T>(job) + <usize>c * sizeof<T>()));
+    const invStd = v128.load(at(invStdOf(job), c));
+    const dbeta = v128.load(at(sumOf(job, 0), c)), products = v128.load(at(productsOf(job, 0), c));
+    const dgamma = f64x2.mul(invStd, f64x2.sub(products, f64x2.mul(low, dbeta)));
+    // Digits that products lost matter where these are not small beside Σ dy, which loses none.
+    const size = f64x2.add(f64x2.abs(products), f64x2.div(f64x2.abs(dbeta), invStd));
+    const isWide = v128.not(isSummed<T>(f64x2.div(size, M)));
+    setFlags(wideGradientOf(job), c, isWide);
+    v128.store(at(job.dbeta, c), v128.andnot(dbeta, isWide));
+    v128.store(at(job.dgamma, c), v128.andnot(dgamma, isWide));
+    anyWide = v128.or(anyWide, ofChannels(isWide, c, to));
+  }
+  return v128.any_true(anyWide);
+}
+
+/** dx = scale · (dy − ((x − center) · slope + offset)) as the passes read it. Whether there are gradients that are not finite. */
+export function gradientCoefficients<T>(job: Job, from: i32, to: i32): bool {
+  const M = f64x2.splat(<f64>job.outer * <f64>job.inner), zero = f64x2.splat(0);
+  let anyInfinite = v128.splat<i64>(0);
   for (let c = from; c < to; c += 2) {
     const narrow = <usize>c * sizeof<T>();
     const low = f64x2.sub(v128.load(at(meanOf(job), c)), pairAt<T>(centerOf<T>(job) + narrow));
-    const invStd = v128.load(at(invStdOf(job), c));
-    const dbeta = v128.load(at(sumOf(job, 0), c));
-    const dgamma = f64x2.mul(invStd, f64x2.sub(v128.load(at(productsOf(job, 0), c)), f64x2.mul(low, dbeta)));
-    const slope = f64x2.div(f64x2.mul(invStd, dgamma), M);
-    v128.store(at(job.dbeta, c), dbeta);
-    v128.store(at(job.dgamma, c), dgamma);
+    const dbeta = v128.load(at(job.dbeta, c)), dgamma = v128.load(at(job.dgamma, c));
+    const slope = f64x2.div(f64x2.mul(v128.load(at(invStdOf(job), c)), dgamma), M);
+    const offset = f64x2.sub(f64x2.div(dbeta, M), f64x2.mul(low, slope));
     storePair<T>(slopeOf<T>(job) + narrow, slope);
-    storePair<T>(offsetOf<T>(job) + narrow, f64x2.sub(f64x2.div(dbeta, M), f64x2.mul(low, slope)));
+    storePair<T>(offsetOf<T>(job) + narrow, offset);
+    // |(x − center) · slope| is at most √M · |dgamma| / M.
+    const isNarrow = v128.and(isFactor<T>(slope), v128.and(isFactor<T>(offset), isModerate<T>(dgamma)));
+    const isWide = v128.or(flagsAt(wideGradientOf(job), c), flagsAt(wideOf(job), c));
+    setFlags(wideGradientOf(job), c, v128.or(isWide, v128.not(isNarrow)));
+    const isInfinite = f64x2.ne(f64x2.mul(f64x2.add(dbeta, dgamma), zero), zero);
+    anyInfinite = v128.or(anyInfinite, ofChannels(isInfinite, c, to));
   }
+  return v128.any_true(anyInfinite);
 }

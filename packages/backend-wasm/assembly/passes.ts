@@ -5,8 +5,9 @@ import { Job } from './job';
 import * as rows from './rows';
 import * as runs from './runs';
 import {
-  blockProductsOf, blockSumOf, centerOf, offsetOf, productsOf, scaleOf, shiftOf, slopeOf, sumOf, zerosOf,
+  blockProductsOf, blockSumOf, centerOf, offsetOf, productsOf, scaleOf, shiftOf, slopeOf, sumOf, wideGradientOf, wideOf, zerosOf,
 } from './tables';
+import * as wide from './wide';
 
 /** Channels of fewer values than this are added up in float64 from the first addition. */
 const manyValues: i32 = 64;
@@ -101,26 +102,34 @@ function addUpRuns<T>(job: Job, from: i32, to: i32, o: i32, ofGradient: bool): v
 /** y = (x − center) · scale + shift */
 export function normalize<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   affine<T>(job, from, to, first, last, job.x, centerOf<T>(job), shiftOf<T>(job));
+  wide.normalize(job, from, to, first, last);
 }
 
 /** dx = scale · dy */
 export function scaledGradient<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   affine<T>(job, from, to, first, last, job.dy, zerosOf<T>(job), zerosOf<T>(job));
+  wide.scaledGradient(job, from, to, first, last);
 }
 
+/** Of the channels that are not wide. */
 function affine<T>(
   job: Job, from: i32, to: i32, first: i32, last: i32, input: usize, center: usize, shift: usize,
 ): void {
-  const scale = scaleOf<T>(job);
+  const scale = scaleOf<T>(job), flags = wideOf(job);
   if (isRows(job)) {
     const skip = offsetAt<T>(job, first, 0);
     const row = <i32>offsetAt<T>(job, 1, 0);
-    rows.normalize<T>(input + skip, job.out + skip, last - first, row, from, to, center, scale, shift, isLarge<T>(job, 2));
+    for (let c = from, end = c; c < to; c = end) {
+      end = wide.endOfAlike(flags, c, to);
+      if (wide.isSet(flags, c)) continue;
+      rows.normalize<T>(input + skip, job.out + skip, last - first, row, c, end, center, scale, shift, isLarge<T>(job, 2));
+    }
     return;
   }
   for (let o = first; o < last; o++) {
     let skip = offsetAt<T>(job, o, from);
     for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<T>()) {
+      if (wide.isSet(flags, c)) continue;
       const n = <usize>c * sizeof<T>();
       const h = load<T>(center + n), a = load<T>(scale + n), b = load<T>(shift + n);
       runs.normalize<T>(input + skip, job.out + skip, job.inner, h, a, b);
@@ -130,18 +139,29 @@ function affine<T>(
 
 /** dx = scale · (dy − ((x − center) · slope + offset)) */
 export function inputGradient<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  narrowInputGradient<T>(job, from, to, first, last);
+  wide.inputGradient(job, from, to, first, last);
+}
+
+function narrowInputGradient<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   const center = centerOf<T>(job), scale = scaleOf<T>(job), slope = slopeOf<T>(job), offset = offsetOf<T>(job);
+  const flags = wideGradientOf(job);
   if (isRows(job)) {
     const skip = offsetAt<T>(job, first, 0);
     const row = <i32>offsetAt<T>(job, 1, 0);
-    rows.inputGradient<T>(
-      job.x + skip, job.dy + skip, job.out + skip, last - first, row, from, to, center, scale, slope, offset, isLarge<T>(job, 3),
-    );
+    for (let c = from, end = c; c < to; c = end) {
+      end = wide.endOfAlike(flags, c, to);
+      if (wide.isSet(flags, c)) continue;
+      rows.inputGradient<T>(
+        job.x + skip, job.dy + skip, job.out + skip, last - first, row, c, end, center, scale, slope, offset, isLarge<T>(job, 3),
+      );
+    }
     return;
   }
   for (let o = first; o < last; o++) {
     let skip = offsetAt<T>(job, o, from);
     for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<T>()) {
+      if (wide.isSet(flags, c)) continue;
       const n = <usize>c * sizeof<T>();
       const h = load<T>(center + n), a = load<T>(scale + n), k = load<T>(slope + n), b = load<T>(offset + n);
       runs.inputGradient<T>(job.x + skip, job.dy + skip, job.out + skip, job.inner, h, a, k, b);

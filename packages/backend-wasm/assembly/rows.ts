@@ -8,7 +8,11 @@
 // What is written is written in four places at once, a quarter of the rows apart: four coefficients per element would cost
 // more than the arithmetic, if each row loaded them for itself, and neighbouring rows at once would break the prefetcher's
 // streams. Where all comes from main memory one stream is the fastest, and loads of coefficients hide behind it.
-import { addTo, pairAt, singleAt, multiplyAdd, sumOfSquares, tree, treeOfFour, upperPair } from './vectors';
+//
+// A channel has the same bits whichever range it is in: what is written of the last channels is rounded as vectors are.
+import {
+  addTo, multiplyAdd, only, pairAt, singleAt, storeOnly, sumOfSquares, tree, treeOfFour, upperPair,
+} from './vectors';
 
 /** sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. Float32 in eight places of `place` rows. */
 export function moments<T>(
@@ -267,7 +271,8 @@ function normalizeRows<T>(
     }
     for (; o < last; o += sizeof<T>()) {
       const at = x + o;
-      store<T>(at + toY, (load<T>(at) - load<T>(center + o)) * load<T>(scale + o) + load<T>(shift + o));
+      const d = v128.sub<T>(only<T>(at), only<T>(center + o));
+      storeOnly<T>(at + toY, multiplyAdd<T>(d, only<T>(scale + o), only<T>(shift + o)));
     }
   }
 }
@@ -340,8 +345,8 @@ function inputGradientRows<T>(
     }
     for (; o < last; o += sizeof<T>()) {
       const at = x + o;
-      const through = (load<T>(at) - load<T>(center + o)) * load<T>(slope + o) + load<T>(offset + o);
-      store<T>(at + toDx, load<T>(scale + o) * (load<T>(at + toDy) - through));
+      const through = multiplyAdd<T>(v128.sub<T>(only<T>(at), only<T>(center + o)), only<T>(slope + o), only<T>(offset + o));
+      storeOnly<T>(at + toDx, v128.mul<T>(only<T>(scale + o), v128.sub<T>(only<T>(at + toDy), through)));
     }
   }
 }

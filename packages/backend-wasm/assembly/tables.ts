@@ -25,6 +25,9 @@ function narrow<T>(job: Job, base: usize, wides: usize, index: usize): usize {
 /** beta, and what the center lacks of the mean. */
 @inline export function shiftOf<T>(job: Job): usize { return narrow<T>(job, job.saved, 5, 2); }
 
+/** Which channels are too wide for passes in T (wide.ts), an i32 each. */
+@inline export function wideOf(job: Job): usize { return wide(job, job.saved, 8); }
+
 // Sums of a call (src/passes.ts): the tables of each section, then what the passes read.
 
 /** Tables of a section. */
@@ -44,3 +47,5 @@ function narrow<T>(job: Job, base: usize, wides: usize, index: usize): usize {
 @inline export function offsetOf<T>(job: Job): usize { return narrow<T>(job, job.sums, job.sections * tablesOf(job), 1); }
 /** A center or shift of nothing. */
 @inline export function zerosOf<T>(job: Job): usize { return narrow<T>(job, job.sums, job.sections * tablesOf(job), 2); }
+/** Which channels are too wide for the gradient in T. */
+@inline export function wideGradientOf(job: Job): usize { return sumsOf(job, job.sections, 3); }

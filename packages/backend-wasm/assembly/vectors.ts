@@ -12,6 +12,19 @@ export function singleAt<T>(at: usize): v128 {
   return sizeof<T>() == 4 ? f64x2.promote_low_f32x4(v128.load32_zero(at)) : v128.load64_zero(at);
 }
 
+/** The element at `at` in the first lane of a vector of T. */
+@inline
+export function only<T>(at: usize): v128 {
+  return sizeof<T>() == 4 ? v128.load32_zero(at) : v128.load64_zero(at);
+}
+
+/** Stores the first lane of a vector of T. */
+@inline
+export function storeOnly<T>(at: usize, vector: v128): void {
+  if (sizeof<T>() == 4) v128.store32_lane(at, vector, 0);
+  else v128.store64_lane(at, vector, 0);
+}
+
 /** Stores a float64 pair as two elements, each rounded once. */
 @inline
 export function storePair<T>(at: usize, pair: v128): void {

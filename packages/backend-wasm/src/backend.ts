@@ -11,6 +11,7 @@ import {
   type Plan,
   type Tensor,
 } from '@batchnorm/core-api';
+import { attempt } from './attempt.js';
 import { Crew, type CrewExports } from './crew.js';
 import { WasmTensor } from './device-tensor.js';
 import { hasRelaxedSimd, parallelism, reasonAgainstSimd, reasonAgainstThreads } from './features.js';
@@ -116,9 +117,11 @@ class WasmBackend implements Backend {
     this.#assertUsable();
     assertTensor(tensor);
     const { data, shape } = tensor;
-    const there = new WasmTensor(this, this.#engines.device.memory, dtypeOf(data), shape);
-    there.view().set(data);
-    return there;
+    return attempt((keep) => {
+      const there = keep(new WasmTensor(this, this.#engines.device.memory, dtypeOf(data), shape));
+      there.view().set(data);
+      return there;
+    });
   }
 
   allocatedBytes(): number {
@@ -136,7 +139,6 @@ class WasmBackend implements Backend {
     if (this.#disposed) {
       throw new BatchNormError('DISPOSED', "received a call after dispose() of backend 'wasm', expected none");
     }
-    this.#engines.device.crew?.assertAlive();
   }
 }
 

@@ -8,6 +8,7 @@ import type { KernelExports } from './passes.js';
 export interface CrewExports extends KernelExports {
   lead(crew: number, job: number, operation: number, unit: number, limit: number): number;
   settled(crew: number): number;
+  inherit(crew: number, thread: number): void;
 }
 
 /** The address of what threads tell each other: the first bytes that no tensor can have. */
@@ -15,7 +16,8 @@ const crewAt = 1024;
 
 /** A worker's program, as text: one import of this package is all that anybody needs. */
 const program = `
-const work = ({ module, memory, crew }) => new WebAssembly.Instance(module, { env: { memory } }).exports.work(crew);
+const work = ({ module, memory, crew, thread }) =>
+  new WebAssembly.Instance(module, { env: { memory } }).exports.work(crew, thread);
 if (typeof process === 'object' && process.getBuiltinModule) {
   const { parentPort, workerData } = process.getBuiltinModule('node:worker_threads');
   parentPort.postMessage('ready');
@@ -30,7 +32,7 @@ if (typeof process === 'object' && process.getBuiltinModule) {
 interface Thread {
   /** When it has begun to work; rejects when it can't. */
   readonly ready: Promise<void>;
-  /** When it has ended, and why. */
+  /** When it has ended, and why; from then on it writes nothing. */
   readonly ended: Promise<string>;
   terminate(): MaybePromise<unknown>;
 }
@@ -39,23 +41,26 @@ interface Task {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly crew: number;
+  /** From 1 on. */
+  readonly thread: number;
 }
 
+/**
+ * A worker that dies costs nothing but its help: what it had taken is done again by the calling thread, which is why no task may
+ * write over its own input.
+ */
 export class Crew {
   readonly #exports: CrewExports;
   readonly #threads: readonly Thread[];
-  #lost: string | undefined;
-  #busy = false;
+  /** Numbers of threads that have ended, and whose tasks nobody has inherited. */
+  readonly #dead = new Set<number>();
+  #current: Promise<void> | undefined;
   #disposed = false;
 
   private constructor(exports: CrewExports, threads: readonly Thread[]) {
     this.#exports = exports;
     this.#threads = threads;
-    for (const { ended } of threads) {
-      ended.then((reason) => {
-        this.#lost ??= reason;
-      });
-    }
+    for (const [n, { ended }] of threads.entries()) void ended.then(() => this.#dead.add(n + 1));
   }
 
   /** Starts `workers` threads. Rejects with the reason when they can't be had, and leaves none behind. */
@@ -67,7 +72,7 @@ export class Crew {
   ): Promise<Crew> {
     const threads: Thread[] = [];
     try {
-      for (let n = 0; n < workers; n++) threads.push(startThread({ module, memory, crew: crewAt }));
+      for (let n = 1; n <= workers; n++) threads.push(startThread({ module, memory, crew: crewAt, thread: n }));
       await Promise.all(threads.map(({ ready }) => ready));
       return new Crew(exports, threads);
     } catch (error) {
@@ -81,39 +86,40 @@ export class Crew {
     return 2 * (this.#threads.length + 1);
   }
 
-  /** Performs `operation` over [0, limit), `unit` by `unit`, here and on the other threads. Errors: `DEVICE_LOST`. */
+  /**
+   * Performs `operation` over [0, limit), `unit` by `unit`, here and on the other threads: all of it, once it has begun. Errors:
+   * `DISPOSED`, and nothing has begun.
+   */
   share(job: number, operation: number, unit: number, limit: number): MaybePromise<void> {
-    this.assertAlive();
+    if (this.#disposed) {
+      throw new BatchNormError(
+        'DISPOSED',
+        "received dispose() of backend 'wasm' during a call, expected it after the call",
+      );
+    }
     // Somebody waits for the threads already: what this thread does alone has the same bits.
-    if (this.#busy) this.#exports.perform(job, operation, 0, limit);
-    else if (this.#exports.lead(crewAt, job, operation, unit, limit) === 0) return this.#wait();
+    if (this.#current !== undefined) this.#exports.perform(job, operation, 0, limit);
+    else if (this.#exports.lead(crewAt, job, operation, unit, limit) === 0) {
+      this.#current = this.#wait();
+      return this.#current;
+    }
   }
 
-  /** Errors: `DEVICE_LOST` when a thread has ended. */
-  assertAlive(): void {
-    if (this.#lost === undefined || this.#disposed) return;
-    throw new BatchNormError(
-      'DEVICE_LOST',
-      `received a call after a worker thread had ended (${this.#lost}), expected all of them to live`,
-    );
-  }
-
+  /** When what has begun is done. */
   async dispose(): Promise<void> {
     this.#disposed = true;
+    await this.#current;
     await Promise.all(this.#threads.map((thread) => thread.terminate()));
   }
 
   /** Lets others run, among them whoever reports that a thread has ended. */
   async #wait(): Promise<void> {
-    this.#busy = true;
-    try {
-      do {
-        await new Promise((resolve) => setTimeout(resolve));
-        this.assertAlive();
-      } while (!this.#disposed && this.#exports.settled(crewAt) === 0);
-    } finally {
-      this.#busy = false;
-    }
+    do {
+      await new Promise((resolve) => setTimeout(resolve));
+      for (const thread of this.#dead) this.#exports.inherit(crewAt, thread);
+      this.#dead.clear();
+    } while (this.#exports.settled(crewAt) === 0);
+    this.#current = undefined;
   }
 }
 

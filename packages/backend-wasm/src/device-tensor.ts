@@ -4,35 +4,33 @@ import {
   BatchNormError,
   type DeviceTensor,
   type Dtype,
+  type ErrorCode,
   type FloatArray,
   type OnDevice,
   product,
   type Statistics,
 } from '@batchnorm/core-api';
-import type { KernelMemory } from './memory.js';
+import { Holding, type KernelMemory } from './memory.js';
 import type { SavedForward } from './saved-forward.js';
 
 export const bytesPerElement: Readonly<Record<Dtype, number>> = { float32: 4, float64: 8 };
 
-/** An activation. */
-export class WasmTensor implements DeviceTensor {
-  readonly backend: Backend;
+/** Elements at a place of a memory. Nobody can change where: kernels write there. */
+abstract class Resident<T extends FloatArray> implements OnDevice<T> {
   readonly dtype: Dtype;
-  readonly shape: readonly number[];
-  /** Its address. */
-  readonly at: number;
   readonly #memory: KernelMemory;
+  readonly #holding: Holding;
+  readonly #at: number;
   readonly #length: number;
   #disposed = false;
 
-  /** Errors: `LIMIT_EXCEEDED`. */
-  constructor(backend: Backend, memory: KernelMemory, dtype: Dtype, shape: readonly number[]) {
-    this.backend = backend;
+  /** Of `length` elements, with room for `spare` more. Errors: `LIMIT_EXCEEDED`. */
+  constructor(memory: KernelMemory, dtype: Dtype, length: number, spare: number) {
     this.dtype = dtype;
-    this.shape = [...shape];
     this.#memory = memory;
-    this.#length = product(shape);
-    this.at = memory.allocate(this.#length * bytesPerElement[dtype]);
+    this.#length = length;
+    this.#holding = new Holding(this, memory);
+    this.#at = this.#holding.allocate((length + spare) * bytesPerElement[dtype]);
   }
 
   get disposed(): boolean {
@@ -40,55 +38,62 @@ export class WasmTensor implements DeviceTensor {
   }
 
   /**
-   * The elements themselves: write to them, and the tensor has changed. Ask again after any call that may have made memory
+   * The elements themselves: write to them, and the value has changed. Ask again after any call that may have made memory
    * grow (an upload, a result that was not given a buffer): the array of a memory that is not shared is empty then.
    * Errors: `DISPOSED`.
    */
-  view(): FloatArray {
+  view(): T {
     assertAlive(this.#disposed);
-    const begin = this.at / bytesPerElement[this.dtype];
-    return this.#memory.elements(this.dtype).subarray(begin, begin + this.#length);
+    const begin = this.#at / bytesPerElement[this.dtype];
+    return this.#memory.elements(this.dtype).subarray(begin, begin + this.#length) as T;
   }
 
-  read(): FloatArray {
-    return this.view().slice();
+  read(): T {
+    return this.view().slice() as T;
   }
 
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#memory.free(this.at);
+    this.#holding.free();
+  }
+
+  /**
+   * The address of `value`, if it is one of these in `memory`, of `length` elements of `dtype`: whatever looks like one would be written
+   * to. Errors: `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`, `INVALID_TENSOR`.
+   */
+  static addressOf(value: unknown, name: string, memory: KernelMemory, dtype: Dtype, length: number): number {
+    // biome-ignore lint/complexity/noThisInStatic: that of the class which is asked
+    if (!(value instanceof this) || !(#memory in value) || value.#memory !== memory) {
+      fail('FOREIGN_TENSOR', `${name} that this backend did not make`, 'a value on its device');
+    }
+    if (value.#disposed) fail('DISPOSED', `${name} that is disposed`, 'one that is alive');
+    if (value.dtype !== dtype) fail('DTYPE_MISMATCH', `${name} of ${value.dtype}`, `${dtype}`);
+    if (value.#length !== length) fail('INVALID_TENSOR', `${name} of ${value.#length} elements`, `${length}`);
+    return value.#at;
+  }
+}
+
+/** An activation. */
+export class WasmTensor extends Resident<FloatArray> implements DeviceTensor {
+  readonly backend: Backend;
+  readonly shape: readonly number[];
+
+  /** Errors: `LIMIT_EXCEEDED`. */
+  constructor(backend: Backend, memory: KernelMemory, dtype: Dtype, shape: readonly number[]) {
+    super(memory, dtype, product(shape), 0);
+    this.backend = backend;
+    this.shape = Object.freeze([...shape]);
+    Object.freeze(this);
   }
 }
 
 /** The gradient of a parameter. */
-export class WasmVector implements OnDevice<Float64Array> {
-  readonly at: number;
-  readonly length: number;
-  readonly #memory: KernelMemory;
-  #disposed = false;
-
+export class WasmVector extends Resident<Float64Array> {
   /** With room for a pair beyond the last channel. Errors: `LIMIT_EXCEEDED`. */
   constructor(memory: KernelMemory, length: number) {
-    this.length = length;
-    this.#memory = memory;
-    this.at = memory.allocate((length + 1) * 8);
-  }
-
-  /** Whether results of `length` channels may go here. */
-  fits(memory: KernelMemory, length: number): boolean {
-    return this.#memory === memory && this.length === length && !this.#disposed;
-  }
-
-  read(): Float64Array {
-    assertAlive(this.#disposed);
-    return this.#memory.float64.slice(this.at / 8, this.at / 8 + this.length);
-  }
-
-  dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    this.#memory.free(this.at);
+    super(memory, 'float64', length, 1);
+    Object.freeze(this);
   }
 }
 
@@ -102,9 +107,15 @@ export class WasmStatistics implements OnDevice<Statistics> {
     saved.hold();
   }
 
-  read(): Statistics {
+  /** The tables themselves, until memory grows. Errors: `DISPOSED`. */
+  view(): Statistics {
     assertAlive(this.#disposed);
-    return { mean: this.#saved.mean.slice(), variance: this.#saved.variance.slice() };
+    return { mean: this.#saved.mean, variance: this.#saved.variance };
+  }
+
+  read(): Statistics {
+    const { mean, variance } = this.view();
+    return { mean: mean.slice(), variance: variance.slice() };
   }
 
   dispose(): void {
@@ -112,6 +123,10 @@ export class WasmStatistics implements OnDevice<Statistics> {
     this.#disposed = true;
     this.#saved.release();
   }
+}
+
+function fail(code: ErrorCode, received: string, expected: string): never {
+  throw new BatchNormError(code, `received ${received}, expected ${expected}`);
 }
 
 function assertAlive(disposed: boolean): void {

@@ -2,7 +2,7 @@
 // calling thread, the only one that can copy them: by the time others could help, a part has left the cache (docs/performance.md).
 import type { FloatArray, Plan } from '@batchnorm/core-api';
 import { bytesPerElement } from './device-tensor.js';
-import type { KernelMemory } from './memory.js';
+import { Holding, type KernelMemory } from './memory.js';
 import { operations, type Passes } from './passes.js';
 import { pitchOf, type SavedForward } from './saved-forward.js';
 
@@ -13,6 +13,7 @@ const samples = 20;
 
 export class HostParts {
   readonly #memory: KernelMemory;
+  readonly #holding: Holding;
   readonly #passes: Passes;
   readonly #plan: Plan;
   /** Elements of an outer index. */
@@ -21,7 +22,8 @@ export class HostParts {
   readonly #rows: number;
   readonly #elements: number;
   /** Where dgamma and dbeta go. */
-  readonly #gradients: number;
+  readonly #dgamma: number;
+  readonly #dbeta: number;
   /** Room for parts, and for all of dy; taken when they are needed first. */
   #part = 0;
   #whole = 0;
@@ -36,11 +38,13 @@ export class HostParts {
     const rows = Math.floor(partBytes / (this.#row * bytesPerElement[plan.dtype]));
     const { together } = passes;
     this.#rows = Math.min(passes.outer, Math.max(together, Math.floor(rows / together) * together));
-    this.#gradients = memory.allocate(2 * pitchOf(plan.extent) * 8);
+    this.#holding = new Holding(this, memory);
+    this.#dgamma = this.#holding.allocate(2 * pitchOf(plan.extent) * 8);
+    this.#dbeta = this.#dgamma + pitchOf(plan.extent) * 8;
   }
 
-  /** Statistics and coefficients of `x`, into `saved`, with a copy of x; what is left is `deliver`. */
-  forwardTraining(saved: SavedForward, x: FloatArray): void {
+  /** Statistics and coefficients of `x`, into `saved`, with a copy of x; what is left is `deliver`. Whether all are finite. */
+  forwardTraining(saved: SavedForward, x: FloatArray): boolean {
     const copy = saved.copyOfX(this.#bytes(this.#elements));
     saved.x = copy;
     this.#passes.aim({ saved, x: copy, out: 0 });
@@ -54,7 +58,9 @@ export class HostParts {
       this.#passes.perform(operations.addMoments, 0, this.#passes.outer);
       this.#passes.perform(operations.endMoments);
     }
+    const areFinite = !this.#passes.perform(operations.settleMoments);
     this.#passes.perform(operations.coefficients);
+    return areFinite;
   }
 
   /** The second half of `forwardTraining`, in which nothing can fail. */
@@ -63,7 +69,7 @@ export class HostParts {
   }
 
   forwardInference(saved: SavedForward, x: FloatArray, y: FloatArray): void {
-    saved.hostX = x;
+    saved.source = x;
     this.#passes.aim({ saved, x: 0, out: 0 });
     this.#passes.perform(operations.coefficients);
     const room = this.#partRoom();
@@ -76,55 +82,73 @@ export class HostParts {
     });
   }
 
-  backwardTraining(saved: SavedForward, dy: FloatArray, dx: FloatArray): void {
+  /** dgamma and dbeta; what is left is `deliverGradient`. Whether all are finite. */
+  backwardTraining(saved: SavedForward, dy: FloatArray): boolean {
     const whole = this.#wholeRoom();
-    const operands = { saved, x: saved.x, dy: whole, out: whole, ...this.#gradientAddresses };
-    this.#passes.aim(operands);
-    this.#passes.perform(operations.beginGradients);
+    this.#passes.aim({ saved, x: saved.x, dy: whole, out: 0 });
+    this.#beginGradients();
     this.#eachPart((first, last) => {
       this.#copyIn(dy, first * this.#row, last * this.#row, whole + this.#bytes(first * this.#row));
       this.#passes.perform(operations.addGradients, first, last);
     });
-    this.#passes.perform(operations.endGradients);
-    this.#writeParts(dx, (out) => ({ ...operands, out }), operations.inputGradient);
+    if (this.#passes.perform(operations.endGradients)) {
+      this.#passes.perform(operations.addWideGradients, 0, this.#passes.outer);
+    }
+    return !this.#passes.perform(operations.gradientCoefficients);
   }
 
-  /** dx needs no sums here: each part is read once and written at once. */
-  backwardInference(saved: SavedForward, dy: FloatArray, dx: FloatArray): void {
+  /** The second half of `backwardTraining`, in which nothing can fail. */
+  deliverGradient(saved: SavedForward, dx: FloatArray): void {
+    const dy = this.#wholeRoom();
+    this.#writeParts(dx, (out) => ({ saved, x: saved.x, dy, out }), operations.inputGradient);
+  }
+
+  /** dx needs no sums here: each part is read once and written at once, unless that takes away what may be summed again. */
+  backwardInference(saved: SavedForward, dy: FloatArray, dx: FloatArray, parameterGradients: boolean): void {
+    if (!parameterGradients) {
+      this.#eachGradientPart(saved, dy, [operations.scaledGradient], dx);
+      return;
+    }
+    const inPlace = dx.buffer === dy.buffer;
+    this.#beginGradients();
+    if (inPlace) this.#eachGradientPart(saved, dy, [operations.addGradients]);
+    else this.#eachGradientPart(saved, dy, [operations.addGradients, operations.scaledGradient], dx);
+    const isLost = this.#passes.perform(operations.endGradients);
+    if (isLost) this.#eachGradientPart(saved, dy, [operations.addWideGradients]);
+    if (inPlace) this.#eachGradientPart(saved, dy, [operations.scaledGradient], dx);
+  }
+
+  /** Passes over parts of dy, and of x if they add up, that may end in dx. */
+  #eachGradientPart(saved: SavedForward, dy: FloatArray, passes: readonly number[], dx?: FloatArray): void {
     const room = this.#partRoom();
     const roomForX = room + this.#bytes(this.#rows * this.#row);
-    const x = saved.hostX!;
-    this.#passes.aim({ saved, x: 0, out: 0, ...this.#gradientAddresses });
-    this.#passes.perform(operations.beginGradients);
+    const x = passes[0] === operations.scaledGradient ? undefined : (saved.source as FloatArray);
     this.#eachPart((first, last) => {
-      const skipped = this.#bytes(first * this.#row);
-      this.#copyIn(x, first * this.#row, last * this.#row, roomForX);
-      this.#copyIn(dy, first * this.#row, last * this.#row, room);
-      const operands = { saved, x: roomForX - skipped, dy: room - skipped, out: room - skipped };
-      this.#passes.aim({ ...operands, ...this.#gradientAddresses });
-      this.#passes.perform(operations.addGradients, first, last);
-      this.#passes.perform(operations.scaledGradient, first, last);
-      this.#copyOut(room, dx, first * this.#row, last * this.#row);
+      const [begin, end] = [first * this.#row, last * this.#row];
+      if (x !== undefined) this.#copyIn(x, begin, end, roomForX);
+      this.#copyIn(dy, begin, end, room);
+      const here = room - this.#bytes(begin);
+      this.#passes.aim({ saved, x: roomForX - this.#bytes(begin), dy: here, out: here });
+      for (const pass of passes) this.#passes.perform(pass, first, last);
+      if (dx !== undefined) this.#copyOut(room, dx, begin, end);
     });
-    this.#passes.perform(operations.endGradients);
   }
 
-  /** Of the latest backward. */
-  readGradients(dgamma: Float64Array, dbeta: Float64Array): void {
+  /** Of the latest backward, until memory grows. */
+  get gradients(): { readonly dgamma: Float64Array; readonly dbeta: Float64Array } {
     const { float64 } = this.#memory;
     const { channels } = this.#plan.extent;
-    const { dgamma: first, dbeta: second } = this.#gradientAddresses;
-    dgamma.set(float64.subarray(first / 8, first / 8 + channels));
-    dbeta.set(float64.subarray(second / 8, second / 8 + channels));
+    const [dgamma, dbeta] = [this.#dgamma / 8, this.#dbeta / 8];
+    return { dgamma: float64.subarray(dgamma, dgamma + channels), dbeta: float64.subarray(dbeta, dbeta + channels) };
   }
 
   dispose(): void {
-    this.#memory.free(this.#gradients);
-    for (const room of [this.#part, this.#whole]) if (room !== 0) this.#memory.free(room);
+    this.#holding.free();
   }
 
-  get #gradientAddresses() {
-    return { dgamma: this.#gradients, dbeta: this.#gradients + pitchOf(this.#plan.extent) * 8 };
+  #beginGradients(): void {
+    this.#passes.aimGradients(this.#dgamma, this.#dbeta);
+    this.#passes.perform(operations.beginGradients);
   }
 
   /** Performs a pass part by part, into room in cache and from there into `out`. */
@@ -171,12 +195,12 @@ export class HostParts {
 
   /** For a part of x and one of dy. */
   #partRoom(): number {
-    if (this.#part === 0) this.#part = this.#memory.allocate(2 * this.#bytes(this.#rows * this.#row));
+    if (this.#part === 0) this.#part = this.#holding.allocate(2 * this.#bytes(this.#rows * this.#row));
     return this.#part;
   }
 
   #wholeRoom(): number {
-    if (this.#whole === 0) this.#whole = this.#memory.allocate(this.#bytes(this.#elements));
+    if (this.#whole === 0) this.#whole = this.#holding.allocate(this.#bytes(this.#elements));
     return this.#whole;
   }
 

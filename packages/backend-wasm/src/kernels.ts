@@ -5,7 +5,9 @@ import {
   type Backend,
   type BackwardInput,
   type BackwardOutput,
+  BatchNormError,
   type DeviceMemory,
+  type Extent,
   type FloatArray,
   type ForwardInferenceInput,
   type ForwardInput,
@@ -20,6 +22,7 @@ import {
   type Plan,
   type Statistics,
 } from '@batchnorm/core-api';
+import { attempt, type Keep } from './attempt.js';
 import type { Crew } from './crew.js';
 import { WasmStatistics, WasmTensor, WasmVector } from './device-tensor.js';
 import { HostParts } from './host-parts.js';
@@ -39,7 +42,7 @@ export interface Engines {
   readonly backend: Backend;
   readonly host: Engine;
   readonly device: Engine;
-  /** Errors: `DISPOSED`, `DEVICE_LOST`. */
+  /** Errors: `DISPOSED`. */
   assertUsable(): void;
 }
 
@@ -90,29 +93,29 @@ export class WasmKernels implements Kernels {
   /** Errors: `LIMIT_EXCEEDED`. */
   constructor(engines: Engines, plan: Plan) {
     this.#engines = engines;
-    const made: { dispose(): void }[] = [];
-    const keep = <T extends { dispose(): void }>(one: T): T => {
-      made.push(one);
-      return one;
-    };
-    try {
-      this.#plant = keep(new Plant(engines.host, plan));
-      this.#parts = keep(new HostParts(engines.host.memory, this.#plant.passes, plan));
+    const { plant, parts, device } = attempt((keep) => {
+      const plant = keep(new Plant(engines.host, plan));
+      const parts = keep(new HostParts(engines.host.memory, plant.passes, plan));
       const isShared = engines.device === engines.host;
-      this.device = new DeviceOperations(engines, isShared ? this.#plant : new Plant(engines.device, plan));
-    } catch (error) {
-      for (const one of made) one.dispose();
-      throw error;
-    }
+      return {
+        plant,
+        parts,
+        device: new DeviceOperations(engines, isShared ? plant : new Plant(engines.device, plan)),
+      };
+    });
+    this.#plant = plant;
+    this.#parts = parts;
+    this.device = device;
   }
 
   forwardTraining(input: ForwardTrainingInput<HostMemory>): ForwardTrainingOutput<HostMemory> {
     this.#engines.assertUsable();
-    const saved = this.#plant.newSaved(input);
-    return releasing(saved, () => {
-      this.#parts.forwardTraining(saved, input.x);
+    return attempt((keep) => {
+      const saved = keep(this.#plant.newSaved(input));
+      const areFinite = this.#parts.forwardTraining(saved, input.x);
       const statistics = copyOf(saved);
       if (input.requireFinite) assertFiniteStatistics(statistics);
+      else if (!areFinite) assertInRange({ ...statistics }, input.x, this.#plant.plan.extent);
       const y = input.y ?? allocate(this.#plant.plan.dtype, input.x.length);
       this.#parts.deliver(saved, y);
       return { y, saved, statistics };
@@ -121,10 +124,10 @@ export class WasmKernels implements Kernels {
 
   forwardInference(input: ForwardInferenceInput<HostMemory>): ForwardOutput<HostMemory> {
     this.#engines.assertUsable();
-    const saved = this.#plant.newSaved(input);
-    saved.mean.set(input.mean);
-    saved.variance.set(input.variance);
-    return releasing(saved, () => {
+    return attempt((keep) => {
+      const saved = keep(this.#plant.newSaved(input));
+      saved.mean.set(input.mean);
+      saved.variance.set(input.variance);
       const y = input.y ?? allocate(this.#plant.plan.dtype, input.x.length);
       this.#parts.forwardInference(saved, input.x, y);
       return { y, saved };
@@ -132,11 +135,17 @@ export class WasmKernels implements Kernels {
   }
 
   backwardTraining(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
-    return this.#backward(input, (saved, dx) => this.#parts.backwardTraining(saved, input.dy, dx));
+    return this.#backward(input, (saved, dx) => {
+      const areFinite = this.#parts.backwardTraining(saved, input.dy);
+      if (!areFinite) assertInRange(this.#parts.gradients, input.dy, this.#plant.plan.extent, saved);
+      this.#parts.deliverGradient(saved, dx);
+    });
   }
 
   backwardInference(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
-    return this.#backward(input, (saved, dx) => this.#parts.backwardInference(saved, input.dy, dx));
+    return this.#backward(input, (saved, dx) => {
+      this.#parts.backwardInference(saved, input.dy, dx, input.parameterGradients !== false);
+    });
   }
 
   dispose(): void {
@@ -155,7 +164,9 @@ export class WasmKernels implements Kernels {
     const dgamma = input.dgamma ?? new Float64Array(extent.channels);
     const dbeta = input.dbeta ?? new Float64Array(extent.channels);
     compute(input.saved as SavedForward, dx);
-    this.#parts.readGradients(dgamma, dbeta);
+    const { gradients } = this.#parts;
+    dgamma.set(gradients.dgamma);
+    dbeta.set(gradients.dbeta);
     return { dx, dgamma, dbeta };
   }
 }
@@ -174,82 +185,117 @@ class DeviceOperations implements Operations<DeviceMemory> {
   }
 
   forwardTraining(input: ForwardTrainingInput<DeviceMemory>): MaybePromise<ForwardTrainingOutput<DeviceMemory>> {
-    const { passes } = this.#plant;
     this.#engines.assertUsable();
-    const saved = this.#plant.newSaved(input);
-    return releasing(saved, () => {
-      const y = this.#aimForward(saved, input);
+    return this.#attempt(input, (keep) => {
+      const saved = keep(this.#plant.newSaved(input));
+      const y = this.#aimForward(saved, input, keep);
       const result = () => ({ y, saved, statistics: new WasmStatistics(saved) });
-      return after(passes.forwardTraining(), result);
+      return after(this.#plant.passes.forwardTraining(), result);
     });
   }
 
   forwardInference(input: ForwardInferenceInput<DeviceMemory>): MaybePromise<ForwardOutput<DeviceMemory>> {
-    const { passes } = this.#plant;
     this.#engines.assertUsable();
-    const saved = this.#plant.newSaved(input);
-    saved.mean.set(input.mean);
-    saved.variance.set(input.variance);
-    return releasing(saved, () => {
-      const y = this.#aimForward(saved, input);
-      return after(passes.forwardInference(), () => ({ y, saved }));
+    return this.#attempt(input, (keep) => {
+      const saved = keep(this.#plant.newSaved(input));
+      saved.mean.set(input.mean);
+      saved.variance.set(input.variance);
+      const y = this.#aimForward(saved, input, keep);
+      return after(this.#plant.passes.forwardInference(), () => ({ y, saved }));
     });
   }
 
   backwardTraining(input: BackwardInput<DeviceMemory>): MaybePromise<BackwardOutput<DeviceMemory>> {
-    return this.#backward(input, true);
+    return this.#backward(input, (passes) => passes.backwardTraining());
   }
 
   backwardInference(input: BackwardInput<DeviceMemory>): MaybePromise<BackwardOutput<DeviceMemory>> {
-    return this.#backward(input, false);
+    return this.#backward(input, (passes) => {
+      return input.parameterGradients === false ? passes.scaledGradient() : passes.backwardInference();
+    });
   }
 
-  #aimForward(saved: SavedForward, input: ForwardInput<DeviceMemory>): WasmTensor {
-    const y = this.#outputLike(input.x, input.y);
-    saved.x = (input.x as WasmTensor).at;
-    this.#plant.passes.aim({ saved, x: saved.x, out: y.at });
+  #aimForward(saved: SavedForward, input: ForwardInput<DeviceMemory>, keep: Keep): WasmTensor {
+    saved.x = this.#addressOf(input.x, 'x');
+    saved.source = input.x as WasmTensor;
+    const y = this.#outputLike(input.x, input.y, keep);
+    this.#plant.passes.aim({ saved, x: saved.x, out: this.#addressOf(y, 'y') });
     return y;
   }
 
-  #backward(input: BackwardInput<DeviceMemory>, isTraining: boolean): MaybePromise<BackwardOutput<DeviceMemory>> {
-    const { passes } = this.#plant;
+  #backward(
+    input: BackwardInput<DeviceMemory>,
+    compute: (passes: Passes) => MaybePromise<void>,
+  ): MaybePromise<BackwardOutput<DeviceMemory>> {
     this.#engines.assertUsable();
-    const saved = input.saved as SavedForward;
-    const dx = this.#outputLike(input.dy, input.dx);
-    const [dgamma, dbeta] = [this.#vector(input.dgamma), this.#vector(input.dbeta)];
-    passes.aim({ saved, x: saved.x, dy: (input.dy as WasmTensor).at, out: dx.at, dgamma: dgamma.at, dbeta: dbeta.at });
-    return after(passes.backward(isTraining), () => ({ dx, dgamma, dbeta }));
+    return this.#attempt(input, (keep) => {
+      const { passes, engine, plan } = this.#plant;
+      const saved = input.saved as SavedForward;
+      const dy = this.#addressOf(input.dy, 'dy');
+      const dx = this.#outputLike(input.dy, input.dx, keep);
+      const { channels } = plan.extent;
+      const vector = (given: DeviceMemory['vector'] | undefined) =>
+        given ?? keep(new WasmVector(engine.memory, channels));
+      const [dgamma, dbeta] = [vector(input.dgamma), vector(input.dbeta)];
+      passes.aim({ saved, x: saved.x, dy, out: this.#addressOf(dx, 'dx') });
+      passes.aimGradients(
+        WasmVector.addressOf(dgamma, 'dgamma', engine.memory, 'float64', channels),
+        WasmVector.addressOf(dbeta, 'dbeta', engine.memory, 'float64', channels),
+      );
+      return after(compute(passes), () => ({ dx, dgamma, dbeta }));
+    });
   }
 
-  #outputLike(like: DeviceMemory['activation'], out: DeviceMemory['activation'] | undefined): WasmTensor {
+  #addressOf(tensor: DeviceMemory['activation'], name: string): number {
+    const { engine, plan } = this.#plant;
+    const { outer, channels, inner } = plan.extent;
+    return WasmTensor.addressOf(tensor, name, engine.memory, plan.dtype, outer * channels * inner);
+  }
+
+  #outputLike(like: DeviceMemory['activation'], out: DeviceMemory['activation'] | undefined, keep: Keep): WasmTensor {
     if (out !== undefined) return out as WasmTensor;
-    return new WasmTensor(this.#engines.backend, this.#plant.engine.memory, like.dtype, like.shape);
+    return keep(new WasmTensor(this.#engines.backend, this.#plant.engine.memory, like.dtype, like.shape));
   }
 
-  /** The vector that was given, if it is one of ours for as many channels. */
-  #vector(given: DeviceMemory['vector'] | undefined): WasmVector {
-    const { memory } = this.#plant.engine;
-    const { channels } = this.#plant.plan.extent;
-    return given instanceof WasmVector && given.fits(memory, channels) ? given : new WasmVector(memory, channels);
+  /** An attempt during which nothing that threads work on is dropped, though its caller may have nothing of it any more. */
+  #attempt<T>(input: object, work: (keep: Keep) => MaybePromise<T>): MaybePromise<T> {
+    const result = attempt(work);
+    if (!(result instanceof Promise)) return result;
+    const inUse = [this, input];
+    atWork.add(inUse);
+    return result.finally(() => atWork.delete(inUse));
   }
 }
+
+/** What calls that threads work on need until they end. */
+const atWork = new Set<object>();
 
 /** The statistics in arrays that growing memory does not empty. */
 function copyOf({ mean, variance }: Statistics): Statistics {
   return { mean: mean.slice(), variance: variance.slice() };
 }
 
-function releasing<T>(saved: SavedForward, attempt: () => T): T;
-/** What `attempt` gives; if it fails, nobody holds `saved`. */
-function releasing<T>(saved: SavedForward, attempt: () => MaybePromise<T>): MaybePromise<T> {
-  const fail = (error: unknown): never => {
-    saved.release();
-    throw error;
-  };
-  try {
-    const result = attempt();
-    return result instanceof Promise ? result.catch(fail) : result;
-  } catch (error) {
-    return fail(error);
+/**
+ * Errors: `NON_FINITE_STATISTICS` where a channel of finite `values` has sums that are not: they are beyond float64. Channels whose
+ * forward was not finite are not asked.
+ */
+function assertInRange(
+  sums: Readonly<Record<string, Float64Array>>,
+  values: FloatArray,
+  { outer, channels, inner }: Extent,
+  forward?: Statistics,
+): void {
+  for (const [name, sum] of Object.entries(sums)) {
+    for (let c = 0; c < channels; c++) {
+      if (Number.isFinite(sum[c]) || !Number.isFinite(forward?.variance[c] ?? 0)) continue;
+      const run = (o: number) => values.subarray((o * channels + c) * inner, (o * channels + c + 1) * inner);
+      let o = 0;
+      while (o < outer && run(o).every(Number.isFinite)) o++;
+      if (o < outer) continue;
+      throw new BatchNormError(
+        'NON_FINITE_STATISTICS',
+        `received finite values whose ${name} of channel ${c} is ${sum[c]}, expected values that float64 can add up, and their squares`,
+      );
+    }
   }
 }

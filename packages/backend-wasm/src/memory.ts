@@ -17,7 +17,10 @@ interface Range {
   readonly bytes: number;
 }
 
-/** What the memories of a backend may take together. */
+/**
+ * What tensors and kernels may take together in the memories of a backend. Memory itself never shrinks; what one has grown by and
+ * nobody takes counts for none, so that the other may have as much.
+ */
 export class MemoryBudget {
   /** Whole pages. */
   readonly maxBytes: number;
@@ -43,7 +46,7 @@ export class KernelMemory {
   constructor(budget: MemoryBudget, shared: boolean) {
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: budget.maxBytes / pageBytes, shared });
     this.#budget = budget;
-    budget.takenBytes += pageBytes;
+    budget.takenBytes += firstFree;
     this.#free.push({ at: firstFree, bytes: pageBytes - firstFree });
     this.#views = viewsOf(this.memory.buffer);
   }
@@ -65,19 +68,34 @@ export class KernelMemory {
   allocate(bytes: number): number {
     const rounded = Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
     const size = rounded < largeRange ? rounded : rounded + gap;
+    const { maxBytes, takenBytes } = this.#budget;
+    if (takenBytes + size > maxBytes) this.#refuse(size);
     const at = this.#waiting.get(size)?.pop() ?? this.#cut(size);
     this.#taken.set(at, size);
-    this.allocatedBytes += size;
+    this.#count(size);
     return at;
   }
 
   free(at: number): void {
     const size = this.#taken.get(at)!;
     this.#taken.delete(at);
-    this.allocatedBytes -= size;
+    this.#count(-size);
     const alike = this.#waiting.get(size);
     if (alike) alike.push(at);
     else this.#waiting.set(size, [at]);
+  }
+
+  #count(bytes: number): void {
+    this.allocatedBytes += bytes;
+    this.#budget.takenBytes += bytes;
+  }
+
+  #refuse(bytes: number): never {
+    const { maxBytes, takenBytes } = this.#budget;
+    throw new BatchNormError(
+      'LIMIT_EXCEEDED',
+      `received work that needs ${bytes} more bytes, expected at most ${maxBytes} bytes in all, of which ${takenBytes} are taken`,
+    );
   }
 
   /** From the first free range that has as many bytes. */
@@ -105,17 +123,10 @@ export class KernelMemory {
     const last = this.#free.at(-1);
     const atEnd = last !== undefined && last.at + last.bytes === end ? last.bytes : 0;
     const needed = Math.ceil((bytes - atEnd) / pageBytes);
-    const { maxBytes, takenBytes } = this.#budget;
-    const available = (maxBytes - takenBytes) / pageBytes;
+    const available = (this.#budget.maxBytes - end) / pageBytes;
     // An eighth more than is needed, so that many small tensors do not grow it one by one.
     const pages = Math.min(available, Math.max(needed, Math.ceil(end / pageBytes / 8)));
-    if (needed > available || !this.#growBy(pages, needed)) {
-      throw new BatchNormError(
-        'LIMIT_EXCEEDED',
-        `received work that needs ${bytes} more bytes, expected at most ${maxBytes} bytes in all, of which ${takenBytes - atEnd} are taken`,
-      );
-    }
-    this.#budget.takenBytes += this.memory.buffer.byteLength - end;
+    if (needed > available || !this.#growBy(pages, needed)) this.#refuse(bytes);
     this.#views = viewsOf(this.memory.buffer);
     this.#release({ at: end, bytes: this.memory.buffer.byteLength - end });
   }
@@ -149,6 +160,36 @@ export class KernelMemory {
       this.#free.splice(index, 1);
     }
     this.#free.splice(index, 0, range);
+  }
+}
+
+/** Frees what was dropped without `dispose`; a page of an old engine keeps it. */
+const dropped =
+  typeof FinalizationRegistry === 'function'
+    ? new FinalizationRegistry<Holding>((holding) => holding.free())
+    : undefined;
+
+/** The ranges that an object has: freed with it, or when nobody has the object any more. */
+export class Holding {
+  readonly #memory: KernelMemory;
+  readonly #ranges: number[] = [];
+
+  /** Of `owner`, which must not be reachable from here. */
+  constructor(owner: object, memory: KernelMemory) {
+    this.#memory = memory;
+    dropped?.register(owner, this, this);
+  }
+
+  /** Errors: `LIMIT_EXCEEDED`. */
+  allocate(bytes: number): number {
+    const at = this.#memory.allocate(bytes);
+    this.#ranges.push(at);
+    return at;
+  }
+
+  free(): void {
+    dropped?.unregister(this);
+    for (const at of this.#ranges.splice(0)) this.#memory.free(at);
   }
 }
 

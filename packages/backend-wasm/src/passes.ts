@@ -2,7 +2,7 @@
 import type { MaybePromise, Plan } from '@batchnorm/core-api';
 import type { Crew } from './crew.js';
 import { bytesPerElement } from './device-tensor.js';
-import type { KernelMemory } from './memory.js';
+import { Holding, type KernelMemory } from './memory.js';
 import { pitchOf, type SavedForward } from './saved-forward.js';
 
 /** What kernels export; see assembly/index.ts. */
@@ -18,13 +18,16 @@ export const operations = {
   choosePivots: 3,
   addMoments: 4,
   endMoments: 5,
-  coefficients: 6,
-  normalize: 7,
-  beginGradients: 8,
+  settleMoments: 6,
+  coefficients: 7,
+  normalize: 8,
   addGradients: 9,
-  endGradients: 10,
-  inputGradient: 11,
-  scaledGradient: 12,
+  beginGradients: 10,
+  endGradients: 11,
+  addWideGradients: 12,
+  gradientCoefficients: 13,
+  inputGradient: 14,
+  scaledGradient: 15,
 } as const;
 
 /** Fields of a job, in int32; see assembly/job.ts. */
@@ -65,14 +68,13 @@ export interface Operands {
   readonly x: number;
   readonly dy?: number;
   readonly out: number;
-  readonly dgamma?: number;
-  readonly dbeta?: number;
 }
 
 export class Passes {
   readonly #exports: KernelExports;
   readonly #crew: Crew | undefined;
   readonly #memory: KernelMemory;
+  readonly #holding: Holding;
   readonly #job: number;
   readonly #channels: number;
   /** Outer indices, as the kernels count them. */
@@ -83,6 +85,7 @@ export class Passes {
   readonly #section: number;
   /** Channels of runs that a thread takes. */
   readonly #share: number;
+  #isInPlace = false;
 
   /** Errors: `LIMIT_EXCEEDED`. */
   constructor(memory: KernelMemory, exports: KernelExports, crew: Crew | undefined, { extent, dtype }: Plan) {
@@ -106,9 +109,10 @@ export class Passes {
     this.#share = Math.ceil(channels / (crew?.tasks ?? 1) / 16) * 16;
     const sections = Math.ceil(this.outer / this.#section);
     const pitch = pitchOf(extent);
-    // Two tables for a section, four of float64, and three of at most that.
-    const sumsBytes = ((dtype === 'float64' ? 4 : 2) * sections + 3) * pitch * 8;
-    this.#job = memory.allocate(jobBytes + sumsBytes);
+    // Two tables for a section, four of float64, three of at most that, and one of int32.
+    const sumsBytes = ((dtype === 'float64' ? 4 : 2) * sections + 3) * pitch * 8 + pitch * 4;
+    this.#holding = new Holding(this, memory);
+    this.#job = this.#holding.allocate(jobBytes + sumsBytes);
     const end = this.#job + jobBytes + sumsBytes;
     memory.int32.fill(0, this.#job / 4, end / 4);
     const bytesPerChannel = (elements / channels) * bytesPerElement[dtype];
@@ -130,13 +134,20 @@ export class Passes {
   }
 
   /** Says what the next calls are about. */
-  aim({ saved, x, dy = 0, out, dgamma = 0, dbeta = 0 }: Operands): void {
+  aim({ saved, x, dy = 0, out }: Operands): void {
     const job = this.#job / 4;
     const { int32 } = this.#memory;
+    this.#isInPlace = out === x || out === dy;
     int32[job + field.x] = x;
     int32[job + field.dy] = dy;
     int32[job + field.out] = out;
     int32[job + field.saved] = saved.at;
+  }
+
+  /** Says where the sums of the next backward go. */
+  aimGradients(dgamma: number, dbeta: number): void {
+    const job = this.#job / 4;
+    const { int32 } = this.#memory;
     int32[job + field.dgamma] = dgamma;
     int32[job + field.dbeta] = dbeta;
   }
@@ -150,11 +161,12 @@ export class Passes {
     return this.#exports.perform(this.#job, operation, from, to) !== 0;
   }
 
-  /** Batch statistics of x, coefficients, and y. Errors: `DEVICE_LOST`. */
+  /** Batch statistics of x, coefficients, and y. Errors: `DISPOSED`, before y is written. */
   forwardTraining(): MaybePromise<void> {
     if (!this.#isRows) return this.#overChannels(operations.forwardTraining);
     if (this.#crew === undefined) return void this.perform(operations.forwardTraining);
     const normalize = () => {
+      this.perform(operations.settleMoments);
       this.perform(operations.coefficients);
       return this.#overRows(operations.normalize);
     };
@@ -168,38 +180,62 @@ export class Passes {
     });
   }
 
-  /** y of given statistics. Errors: `DEVICE_LOST`. */
+  /** y of given statistics. Errors: `DISPOSED`, before y is written. */
   forwardInference(): MaybePromise<void> {
     this.perform(operations.coefficients);
     return this.#overRows(operations.normalize);
   }
 
-  /** dgamma and dbeta, and dx through the batch statistics or, `isTraining` false, beside given ones. Errors: `DEVICE_LOST`. */
-  backward(isTraining: boolean): MaybePromise<void> {
-    const whole = isTraining ? operations.backwardTraining : operations.backwardInference;
+  /** dgamma and dbeta, and dx through the batch statistics. Errors: `DISPOSED`, before dx is written. */
+  backwardTraining(): MaybePromise<void> {
+    return this.#backward(operations.backwardTraining, () => {
+      this.perform(operations.gradientCoefficients);
+      return this.#overRows(operations.inputGradient);
+    });
+  }
+
+  /** The same beside given statistics. */
+  backwardInference(): MaybePromise<void> {
+    return this.#backward(operations.backwardInference, () => this.scaledGradient());
+  }
+
+  /** dx alone, beside given statistics. Errors: `DISPOSED`, before dx is written. */
+  scaledGradient(): MaybePromise<void> {
+    return this.#overRows(operations.scaledGradient);
+  }
+
+  #backward(whole: number, writeDx: () => MaybePromise<void>): MaybePromise<void> {
     if (!this.#isRows) return this.#overChannels(whole);
     if (this.#crew === undefined) return void this.perform(whole);
     this.perform(operations.beginGradients);
     return after(this.#overRows(operations.addGradients), () => {
-      this.perform(operations.endGradients);
-      return this.#overRows(isTraining ? operations.inputGradient : operations.scaledGradient);
+      if (this.perform(operations.endGradients)) this.perform(operations.addWideGradients, 0, this.outer);
+      return writeDx();
     });
   }
 
   dispose(): void {
-    this.#memory.free(this.#job);
+    this.#holding.free();
+  }
+
+  /** A task that writes over its own input could not be done again. */
+  #crewFor(operation: number): Crew | undefined {
+    const isSum = operation === operations.addMoments || operation === operations.addGradients;
+    return this.#isInPlace && !isSum ? undefined : this.#crew;
   }
 
   #overChannels(operation: number): MaybePromise<void> {
-    if (this.#crew === undefined) return void this.perform(operation);
-    return this.#crew.share(this.#job, operation, this.#share, this.#channels);
+    const crew = this.#crewFor(operation);
+    if (crew === undefined) return void this.perform(operation);
+    return crew.share(this.#job, operation, this.#share, this.#channels);
   }
 
   /** Over all outer indices; those of runs, too. */
   #overRows(operation: number): MaybePromise<void> {
-    if (this.#crew === undefined) return void this.perform(operation, 0, this.outer);
-    const unit = this.#isRows ? this.#section : Math.ceil(this.outer / this.#crew.tasks);
-    return this.#crew.share(this.#job, operation, unit, this.outer);
+    const crew = this.#crewFor(operation);
+    if (crew === undefined) return void this.perform(operation, 0, this.outer);
+    const unit = this.#isRows ? this.#section : Math.ceil(this.outer / crew.tasks);
+    return crew.share(this.#job, operation, unit, this.outer);
   }
 }
 

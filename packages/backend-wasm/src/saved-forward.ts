@@ -1,6 +1,7 @@
 // What a forward keeps for its backward.
 import type { Extent, FloatArray, Saved, Statistics } from '@batchnorm/core-api';
-import type { KernelMemory } from './memory.js';
+import type { WasmTensor } from './device-tensor.js';
+import { Holding, type KernelMemory } from './memory.js';
 
 /** Entries of a table in memory: whole cache lines. */
 export function pitchOf({ channels }: Extent): number {
@@ -17,9 +18,10 @@ export class SavedForward implements Saved, Statistics {
   readonly at: number;
   /** The address of x, or of nothing. */
   x = 0;
-  /** x that is only on the host. */
-  hostX: FloatArray | undefined;
+  /** x that is elsewhere, so that it is not lost: an array on the host, or a tensor in this memory. */
+  source: FloatArray | WasmTensor | undefined;
   readonly #memory: KernelMemory;
+  readonly #holding: Holding;
   readonly #channels: number;
   readonly #pitch: number;
   readonly #recycle: (saved: SavedForward) => void;
@@ -32,8 +34,11 @@ export class SavedForward implements Saved, Statistics {
     this.#channels = extent.channels;
     this.#pitch = pitchOf(extent);
     this.#recycle = recycle;
-    // Five tables of float64, and three of at most that.
-    this.at = memory.allocate(8 * this.#pitch * 8);
+    this.#holding = new Holding(this, memory);
+    // Five tables of float64, three of at most that, and one of int32.
+    const bytes = 8 * this.#pitch * 8 + this.#pitch * 4;
+    this.at = this.#holding.allocate(bytes);
+    memory.int32.fill(0, this.at / 4, (this.at + bytes) / 4);
   }
 
   get gamma(): Float64Array {
@@ -55,7 +60,7 @@ export class SavedForward implements Saved, Statistics {
 
   /** A place for a copy of x, of `bytes` at most, always as many. Errors: `LIMIT_EXCEEDED`. */
   copyOfX(bytes: number): number {
-    if (this.#copy === 0) this.#copy = this.#memory.allocate(bytes);
+    if (this.#copy === 0) this.#copy = this.#holding.allocate(bytes);
     return this.#copy;
   }
 
@@ -69,7 +74,7 @@ export class SavedForward implements Saved, Statistics {
     if (this.#holders > 0) return;
     this.#holders = 1;
     this.x = 0;
-    this.hostX = undefined;
+    this.source = undefined;
     this.#recycle(this);
   }
 
@@ -78,8 +83,7 @@ export class SavedForward implements Saved, Statistics {
   }
 
   free(): void {
-    this.#memory.free(this.at);
-    if (this.#copy !== 0) this.#memory.free(this.#copy);
+    this.#holding.free();
   }
 
   #table(index: number): Float64Array {

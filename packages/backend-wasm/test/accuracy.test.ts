@@ -1,6 +1,15 @@
 // How accurate: the promises of docs/numerics.md that are tighter than the conformance bound, or beside it.
-import { builtInFixtures, oracle, runConformance, seededBatch } from '@batchnorm/conformance';
+import {
+  accumulationOf,
+  builtInFixtures,
+  oracle,
+  RunningErrors,
+  runConformance,
+  seededBatch,
+} from '@batchnorm/conformance';
 import { BatchNorm, type Dtype, type Extent, type FloatArray } from '@batchnorm/core-api';
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
+import { mersenne } from 'pure-rand/generator/mersenne';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
 
@@ -27,6 +36,61 @@ it('float64 is within 1e-12 of every golden result, relative to its terms', asyn
     expect({ name, status }).toEqual({ name, status: 'passed' });
     expect(ulps * 2 ** -52, name).toBeLessThan(1e-12);
   }
+});
+
+describe('pivots that values conspire against', () => {
+  // The worst of 60,000 random batches like these, and those whose every sampled position is the same in a period.
+  const conspiracies: [string, Extent, (j: number, noise: number) => number][] = [
+    ['every fourth', { outer: 64, channels: 500, inner: 1 }, (j, noise) => 100 * Number(j % 4 === 0) + noise],
+    [
+      'the sampled ones',
+      { outer: 90, channels: 500, inner: 1 },
+      (j, noise) => 1e5 * Number(j % 4 === 0 && j < 80) + noise,
+    ],
+    [
+      'the sampled ones of a run',
+      { outer: 1, channels: 16, inner: 1000 },
+      (j, noise) => 1e5 * Number(j % 47 === 0) + noise,
+    ],
+    [
+      'all but the sampled ones',
+      { outer: 504, channels: 16, inner: 1 },
+      (j, noise) => 1e6 * Number(j % 24 !== 0) + noise,
+    ],
+    [
+      'one of the sampled ones',
+      { outer: 104, channels: 16, inner: 1 },
+      (j, noise) => 552_346 * Number(j === 28) + 1 + noise,
+    ],
+    ['powers of e', { outer: 504, channels: 16, inner: 1 }, (_j, noise) => Math.exp(6 * noise)],
+    ['all but the first block', { outer: 4000, channels: 5, inner: 1 }, (j, noise) => 1e4 * Number(j >= 256) + noise],
+  ];
+
+  it.each(conspiracies)('stay within the bound: %s', async (_name, extent, value) => {
+    const noise = mersenne(5);
+    const normal = () => 2 * (uniformFloat64(noise) + uniformFloat64(noise) + uniformFloat64(noise) - 1.5);
+    const { outer, channels, inner } = extent;
+    const position = (k: number) => Math.floor(k / inner / channels) * inner + (k % inner);
+    const x = Float32Array.from({ length: outer * channels * inner }, (_, k) => value(position(k), normal()));
+    const kernels = await backend.prepare({ extent, dtype: 'float32' });
+    const ones = new Float64Array(channels).fill(1);
+    const { statistics } = await kernels.forwardTraining({
+      ...{ x, y: undefined, gamma: ones, beta: ones, epsilon: 1e-5, requireFinite: true },
+    });
+    const batch = oracle.batchStatistics(x, extent);
+    const running = new RunningErrors(channels);
+    running.track(batch, {
+      accumulation: accumulationOf(backend, 'float32'),
+      valuesPerChannel: outer * inner,
+      kept: 0,
+      runningVariance: 'population',
+    });
+    for (const name of ['mean', 'variance'] as const) {
+      const { tolerance, magnitude } = running[name];
+      const error = (got: number, c: number) => Math.abs(got - batch[name][c]!) / (tolerance(c) * magnitude(c));
+      expect(Math.max(...statistics[name].map(error)), name).toBeLessThan(0.25);
+    }
+  });
 });
 
 it('float64 sums of many short runs are no longer chains than those of long ones', async () => {

@@ -1,0 +1,195 @@
+// Channels whose passes would leave the range of T: values of 1e20 or of 1e-25, a scale beyond all float32, gradients of 1e38. There are few,
+// so these loops are plain: one channel, one element after the other, in float64, and xHat before any other factor.
+import { Job } from './job';
+import {
+  betaOf, gammaOf, invStdOf, meanOf, varianceOf, wideGradientOf, wideOf,
+} from './tables';
+
+// Of pairs of float64, as masks:
+
+/** What neither overflows nor loses digits in the passes of T, whose numbers go from 1e±38 or 1e±308. NaN is not among it. */
+@inline
+export function isModerate<T>(pair: v128): v128 {
+  return f64x2.le(f64x2.abs(pair), f64x2.splat(sizeof<T>() == 4 ? 1e30 : 1e288));
+}
+
+/** The same of factors, which may be 0, but not nearly. */
+@inline
+export function isFactor<T>(pair: v128): v128 {
+  const isLarge = f64x2.ge(f64x2.abs(pair), f64x2.splat(sizeof<T>() == 4 ? 1e-30 : 1e-288));
+  return v128.and(isModerate<T>(pair), v128.or(isLarge, f64x2.eq(pair, f64x2.splat(0))));
+}
+
+/** Whether what has these means was added up in the range of T: no square or product overflowed, and none that counts lost digits. */
+@inline
+export function isSummed<T>(means: v128): v128 {
+  const size = f64x2.abs(means);
+  return v128.and(f64x2.ge(size, f64x2.splat(sizeof<T>() == 4 ? 1e-36 : 1e-288)), f64x2.lt(size, f64x2.splat(Infinity)));
+}
+
+/** Flags the channels `c` and `c + 1` where `mask` is set. */
+@inline
+export function setFlags(flags: usize, c: i32, mask: v128): void {
+  v128.store64_lane(flags + (<usize>c << 2), v128.shuffle<i32>(mask, mask, 0, 2, 0, 2), 0);
+}
+
+/** The flags of the channels `c` and `c + 1` as a mask. */
+@inline
+export function flagsAt(flags: usize, c: i32): v128 {
+  return v128.load32x2_s(flags + (<usize>c << 2));
+}
+
+@inline
+export function isSet(flags: usize, c: i32): bool {
+  return load<i32>(flags + (<usize>c << 2)) != 0;
+}
+
+/** Where the channels end that are wide as `c` is, or are not as it is not. */
+export function endOfAlike(flags: usize, c: i32, to: i32): i32 {
+  const flag = isSet(flags, c);
+  if (!flag) while (c + 4 <= to && !v128.any_true(v128.load(flags + (<usize>c << 2)))) c += 4;
+  while (c < to && isSet(flags, c) == flag) c++;
+  return c;
+}
+
+@inline
+function entry(table: usize, c: i32): usize {
+  return table + (<usize>c << 3);
+}
+
+@inline
+function numberOf(table: usize, c: i32): f64 {
+  return load<f64>(entry(table, c));
+}
+
+// Offsets into an activation, of the elements (o, c, i).
+
+@inline
+function sizeOf(job: Job): usize {
+  return 4 << job.isDouble;
+}
+
+@inline
+function offsetOf(job: Job, o: i32, c: i32): usize {
+  return (<usize>o * job.channels + c) * job.inner * sizeOf(job);
+}
+
+@inline
+function bytesOfRun(job: Job): usize {
+  return job.inner * sizeOf(job);
+}
+
+function elementAt(job: Job, at: usize): f64 {
+  return job.isDouble ? load<f64>(at) : <f64>load<f32>(at);
+}
+
+function setElement(job: Job, at: usize, value: f64): void {
+  if (job.isDouble) store<f64>(at, value);
+  else store<f32>(at, <f32>value);
+}
+
+/**
+ * Statistics of the channels whose sum of squares was infinite or tiny: around one of their values, and then around the mean of that. A
+ * variance that float64 can't have, of a channel that is not constant, is NaN, and so will be its y. Whether there is one.
+ */
+export function settleMoments<T>(job: Job, from: i32, to: i32): bool {
+  let anyNaN = false;
+  for (let c = from; c < to; c++) {
+    if (hasSquares<T>(job, c)) continue;
+    const first = elementAt(job, job.x + offsetOf(job, 0, c));
+    store<f64>(entry(meanOf(job), c), first);
+    const isConstant = !sumAround(job, c);
+    sumAround(job, c);
+    if (isConstant || hasSquares<f64>(job, c)) continue;
+    store<f64>(entry(varianceOf(job), c), NaN);
+    anyNaN = true;
+  }
+  return anyNaN;
+}
+
+/** Whether the squares that the variance is made of were in the range of T, as far as they count beside epsilon. */
+@inline
+function hasSquares<T>(job: Job, c: i32): bool {
+  return i64x2.extract_lane(isSummed<T>(f64x2.splat(numberOf(varianceOf(job), c) + job.epsilon)), 0) != 0;
+}
+
+/** Mean and variance, of sums around what is there as mean. Whether any value was something else. */
+function sumAround(job: Job, c: i32): bool {
+  const M = <f64>job.outer * <f64>job.inner;
+  const center = numberOf(meanOf(job), c);
+  let sum = 0.0, squares = 0.0, isOther = false;
+  for (let o = 0; o < job.outer; o++) {
+    for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
+      const d = elementAt(job, job.x + k) - center;
+      sum += d;
+      squares += d * d;
+      isOther = isOther || d != 0;
+    }
+  }
+  store<f64>(entry(meanOf(job), c), center + sum / M);
+  store<f64>(entry(varianceOf(job), c), (squares - sum * (sum / M)) / M);
+  return isOther;
+}
+
+/** dbeta += Σ dy, dgamma += Σ dy · xHat, of the channels that T could not add up. */
+export function addGradients(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  for (let c = from; c < to; c++) {
+    if (!isSet(wideGradientOf(job), c)) continue;
+    const mean = numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c);
+    let dbeta = numberOf(job.dbeta, c), dgamma = numberOf(job.dgamma, c);
+    for (let o = first; o < last; o++) {
+      for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
+        const g = elementAt(job, job.dy + k);
+        // Gradients that are all 0 come here, too, and often: a unit that is off has no others.
+        if (g == 0) continue;
+        dbeta += g;
+        dgamma += g * ((elementAt(job, job.x + k) - mean) * invStd);
+      }
+    }
+    store<f64>(entry(job.dbeta, c), dbeta);
+    store<f64>(entry(job.dgamma, c), dgamma);
+  }
+}
+
+/** y = gamma · xHat + beta */
+export function normalize(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  for (let c = from; c < to; c++) {
+    if (!isSet(wideOf(job), c)) continue;
+    const mean = numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c);
+    const gamma = numberOf(gammaOf(job), c), beta = numberOf(betaOf(job), c);
+    for (let o = first; o < last; o++) {
+      for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
+        setElement(job, job.out + k, gamma * ((elementAt(job, job.x + k) - mean) * invStd) + beta);
+      }
+    }
+  }
+}
+
+/** dx = gamma · invStd · dy */
+export function scaledGradient(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  for (let c = from; c < to; c++) {
+    if (!isSet(wideOf(job), c)) continue;
+    const gamma = numberOf(gammaOf(job), c), invStd = numberOf(invStdOf(job), c);
+    for (let o = first; o < last; o++) {
+      for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
+        setElement(job, job.out + k, gamma * (invStd * elementAt(job, job.dy + k)));
+      }
+    }
+  }
+}
+
+/** dx = gamma · invStd · (dy − dbeta/M − xHat · dgamma/M) */
+export function inputGradient(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  const M = <f64>job.outer * <f64>job.inner;
+  for (let c = from; c < to; c++) {
+    if (!isSet(wideGradientOf(job), c)) continue;
+    const mean = numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c), gamma = numberOf(gammaOf(job), c);
+    const dbeta = numberOf(job.dbeta, c) / M, dgamma = numberOf(job.dgamma, c) / M;
+    for (let o = first; o < last; o++) {
+      for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
+        const xHat = (elementAt(job, job.x + k) - mean) * invStd;
+        setElement(job, job.out + k, gamma * (invStd * (elementAt(job, job.dy + k) - dbeta - xHat * dgamma)));
+      }
+    }
+  }
+}
