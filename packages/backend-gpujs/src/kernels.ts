@@ -91,10 +91,11 @@ export class GpuJsKernels implements Kernels {
       const results = await backward(this.#arithmetic, saved, dy, throughStatistics, wantsSums(input), scope);
       const dx = await results.dx.read();
       const sums = await mended(this.#arithmetic.extent, saved, dy, throughStatistics, results.gradients, dx);
+      const vectors = wantsSums(input) ? input : { dgamma: undefined, dbeta: undefined };
       return {
         dx: deliver(dx, input.dx),
-        dgamma: deliver(sums.dgamma, input.dgamma),
-        dbeta: deliver(sums.dbeta, input.dbeta),
+        dgamma: deliver(sums.dgamma, vectors.dgamma),
+        dbeta: deliver(sums.dbeta, vectors.dbeta),
       };
     });
   }

@@ -1,5 +1,12 @@
 // What the backend says of itself, what it refuses, and what it leaves on the device.
-import { BatchNorm, type DeviceTensor } from '@batchnorm/core-api';
+import {
+  BatchNorm,
+  type DeviceTensor,
+  type Kernels,
+  type Memory,
+  type Operations,
+  type Tensor,
+} from '@batchnorm/core-api';
 import * as gpujs from 'gpu.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Engine } from '../src/engine.js';
@@ -271,6 +278,39 @@ await describeModes(modesHere, (mode, create) => {
       await backend.dispose();
       memory.restore();
     });
+  });
+
+  it('computes no gradient of parameters that nobody asks for, and the same dx', async () => {
+    const backend = await create();
+    const { x, dy, extent } = batchOf([20, 4, 3]);
+    const kernels = (await backend.prepare({ extent, dtype: 'float32' })) as Kernels;
+    const [gamma, beta] = [new Float64Array(4).fill(2), new Float64Array(4)];
+    const [mean, variance] = [new Float64Array(4), new Float64Array(4).fill(0.5)];
+    for (const memory of ['host', 'device'] as const) {
+      const operations = (memory === 'host' ? kernels : kernels.device!) as unknown as Operations<Memory>;
+      const put = (tensor: Tensor) => (memory === 'host' ? tensor.data : backend.upload(tensor));
+      const input = { x: await put(x), gamma, beta, epsilon: 1e-5, y: undefined };
+      const passes = [
+        [await operations.forwardTraining({ ...input, requireFinite: true }), operations.backwardTraining],
+        [await operations.forwardInference({ ...input, mean, variance }), operations.backwardInference],
+      ] as const;
+      for (const [{ saved }, backward] of passes) {
+        const given = { dx: undefined, dgamma: undefined, dbeta: undefined };
+        const step = async (parameterGradients: boolean) => {
+          const at = await put(dy);
+          const guard = vi.spyOn(Engine.prototype, 'guard');
+          const { dx } = await backward.call(operations, { ...given, saved, dy: at, parameterGradients });
+          const calls = guard.mock.calls.length;
+          guard.mockRestore();
+          return { dx: 'read' in dx ? await dx.read() : dx.slice(), calls };
+        };
+        const [all, less] = [await step(true), await step(false)];
+        expect(less.dx).toEqual(all.dx);
+        // Two kernels fewer: sums of blocks, and of sums; and on the host a table that nobody reads.
+        if (backward === operations.backwardInference) expect(all.calls - less.calls).toBeGreaterThanOrEqual(2);
+      }
+    }
+    await backend.dispose();
   });
 
   it('non-finite statistics are refused, with out untouched, and NaN stays in its channel where they are not', async () => {
