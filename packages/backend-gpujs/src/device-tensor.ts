@@ -133,6 +133,7 @@ export class GpuJsVector extends TableValue<Float64Array> {
 
 /** Reads with a hold of its own: the owner may be dropped meanwhile, or disposed. */
 async function readShared(resident: Resident): Promise<Float32Array> {
+  if (isOnHost(resident.handle)) return resident.read();
   const own = resident.share();
   try {
     return await own.read();

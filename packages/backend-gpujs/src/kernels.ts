@@ -176,7 +176,7 @@ class DeviceOperations implements Operations<DeviceMemory> {
       : { dgamma: undefined, dbeta: undefined };
     return inScope(async (scope) => {
       const saved = heldForward(input.saved, scope);
-      const dy = this.#hold(input.dy, scope);
+      const dy = scope.share(GpuJsTensor.of(input.dy, this.#engine).resident);
       const { dx, gradients } = await backward(this.#arithmetic, saved, dy, throughStatistics, wantsSums(input), scope);
       let read = (table: Float32Array) => parameterGradientsOf(table, C);
       if (gradients === undefined || isOnHost(dx.handle)) {
@@ -226,7 +226,7 @@ type HeldForward = Pick<SavedForward, 'x' | 'coefficients' | 'onHost'>;
 
 function heldForward(saved: BackwardInput<Memory>['saved'], scope: Scope): HeldForward {
   const { x, coefficients, onHost } = saved as SavedForward;
-  return { x: scope.hold(x.share()), coefficients: scope.hold(coefficients.share()), onHost };
+  return { x: scope.share(x), coefficients: scope.share(coefficients), onHost };
 }
 
 /** The results of a backward, on the device; no gradients where nobody wants sums that dx does not need. */

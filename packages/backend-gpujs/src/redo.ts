@@ -44,7 +44,7 @@ export async function redoBatch(
       Number.isFinite(parameters.beta[c]) &&
       (isConstant(c) || !fitsBatch(statistics, parameters, valuesPerChannel(extent), c) || !fitsFloat32(by, c)),
   );
-  if (suspects.length === 0) return { by, redone: new Set() };
+  if (suspects.length === 0) return { by, redone: none };
   const elements = await x.read();
   const channels = suspects.filter((c) => Number.isFinite(new Float64Channel(extent, c).largest(elements)));
   for (const c of channels) {
@@ -129,6 +129,8 @@ function isFiniteIn(table: Float32Array, c: number, channels: number): boolean {
   for (let k = c; k < table.length; k += channels) if (!Number.isFinite(table[k])) return false;
   return true;
 }
+
+const none: ReadonlySet<number> = new Set();
 
 function channelsWhere({ channels }: Extent, isOne: (c: number) => boolean): number[] {
   const result: number[] = [];

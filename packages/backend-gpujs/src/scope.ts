@@ -1,5 +1,5 @@
 // What a call has on the device: freed when the call ends, however it ends, but for what it gives away.
-import type { Resident } from './resident.js';
+import { isOnHost, type Resident } from './resident.js';
 
 export class Scope {
   readonly #held: Resident[] = [];
@@ -8,6 +8,11 @@ export class Scope {
   hold(resident: Resident): Resident {
     this.#held.push(resident);
     return resident;
+  }
+
+  /** A hold on what somebody else may let go of meanwhile. On the host its numbers stay. */
+  share(resident: Resident): Resident {
+    return isOnHost(resident.handle) ? resident : this.hold(resident.share());
   }
 
   /** `resident` is somebody else's from now on. */
