@@ -180,7 +180,9 @@ export function gradientCoefficients<T>(job: Job, from: i32, to: i32): bool {
     storePair<T>(offsetOf<T>(job) + narrow, offset);
     // |(x − center) · slope| is at most √M · |dgamma| / M.
     const isNarrow = v128.and(isFactor<T>(slope), v128.and(isFactor<T>(offset), isModerate<T>(dgamma)));
-    const isWide = v128.or(flagsAt(wideGradientOf(job), c), flagsAt(wideOf(job), c));
+    // Without either gradient nothing is left that could be lost.
+    const isLost = v128.andnot(flagsAt(wideGradientOf(job), c), v128.and(f64x2.eq(dbeta, zero), f64x2.eq(dgamma, zero)));
+    const isWide = v128.or(isLost, flagsAt(wideOf(job), c));
     setFlags(wideGradientOf(job), c, v128.or(isWide, v128.not(isNarrow)));
     const isInfinite = f64x2.ne(f64x2.mul(f64x2.add(dbeta, dgamma), zero), zero);
     anyInfinite = v128.or(anyInfinite, ofChannels(isInfinite, c, to));

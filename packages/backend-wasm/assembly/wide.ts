@@ -2,7 +2,7 @@
 // so these loops are plain: one channel, one element after the other, in float64, and xHat before any other factor.
 import { Job } from './job';
 import {
-  betaOf, gammaOf, invStdOf, meanOf, varianceOf, wideGradientOf, wideOf,
+  betaOf, gammaOf, invStdOf, meanOf, slopeOf, varianceOf, wideGradientOf, wideOf,
 } from './tables';
 
 // Of pairs of float64, as masks:
@@ -133,15 +133,15 @@ function sumAround(job: Job, c: i32): bool {
 
 /** dbeta += Σ dy, dgamma += Σ dy · xHat, of the channels that T could not add up. */
 export function addGradients(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  gatherBits(job, from, to, first, last);
   for (let c = from; c < to; c++) {
-    if (!isSet(wideGradientOf(job), c)) continue;
+    // Gradients that are all 0 come here, too, and often: a unit that is off has no others.
+    if (!isSet(wideGradientOf(job), c) || !hasBits(job, c)) continue;
     const mean = numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c);
     let dbeta = numberOf(job.dbeta, c), dgamma = numberOf(job.dgamma, c);
     for (let o = first; o < last; o++) {
       for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
         const g = elementAt(job, job.dy + k);
-        // Gradients that are all 0 come here, too, and often: a unit that is off has no others.
-        if (g == 0) continue;
         dbeta += g;
         dgamma += g * ((elementAt(job, job.x + k) - mean) * invStd);
       }
@@ -149,6 +149,38 @@ export function addGradients(job: Job, from: i32, to: i32, first: i32, last: i32
     store<f64>(entry(job.dbeta, c), dbeta);
     store<f64>(entry(job.dgamma, c), dgamma);
   }
+}
+
+/** All bits of dy, by channel, where its slopes will be. */
+function gatherBits(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  const begin = bitsOf(job, from), end = bitsOf(job, to);
+  memory.fill(begin, 0, end - begin);
+  for (let o = first; o < last; o++) {
+    let k = job.dy + offsetOf(job, o, from);
+    if (job.inner == 1) {
+      let at = begin;
+      for (; at + 16 <= end; at += 16, k += 16) v128.store(at, v128.or(v128.load(at), v128.load(k)));
+      for (; at < end; at += 4, k += 4) store<i32>(at, load<i32>(at) | load<i32>(k));
+      continue;
+    }
+    for (let at = begin; at < end; at += sizeOf(job)) {
+      const next = k + bytesOfRun(job);
+      let bits = v128.splat<i32>(0);
+      for (; k + 16 <= next; k += 16) bits = v128.or(bits, v128.load(k));
+      for (; k < next; k += 4) bits = v128.or(bits, v128.load32_zero(k));
+      store<i32>(at, load<i32>(at) | i32(v128.any_true(bits)));
+    }
+  }
+}
+
+@inline
+function bitsOf(job: Job, c: i32): usize {
+  return slopeOf<f64>(job) + <usize>c * sizeOf(job);
+}
+
+function hasBits(job: Job, c: i32): bool {
+  const at = bitsOf(job, c);
+  return (job.isDouble ? load<i64>(at) : <i64>load<i32>(at)) != 0;
 }
 
 /** y = gamma · xHat + beta */
