@@ -131,9 +131,15 @@ export function coefficients<T>(job: Job, from: i32, to: i32): void {
     storePair<T>(centerOf<T>(job) + narrow, center);
     storePair<T>(scaleOf<T>(job) + narrow, scale);
     storePair<T>(shiftOf<T>(job) + narrow, shift);
-    const isNarrow = v128.and(isFactor<T>(scale), v128.and(isModerate<T>(center), isModerate<T>(shift)));
-    setFlags(wideOf(job), c, v128.not(isNarrow));
+    // A beta that is not a number is none in T, too, and dx must not know of it.
+    const isBeta = v128.or(isModerate<T>(shift), f64x2.ne(shift, shift));
+    setFlags(wideOf(job), c, v128.not(v128.and(isBeta, v128.and(isFactor<T>(scale), isModerate<T>(center)))));
   }
+}
+
+@inline
+function isFinite(pair: v128): v128 {
+  return f64x2.lt(f64x2.abs(pair), f64x2.splat(Infinity));
 }
 
 /** `mask` without what lies beyond the last channel. */
@@ -143,8 +149,8 @@ function ofChannels(mask: v128, c: i32, to: i32): v128 {
 }
 
 /**
- * dbeta = Σ dy, dgamma = invStd · Σ dy · (x − mean). Whether there are channels that T could not add up: they are marked, and their
- * gradients are 0, to be added up again.
+ * dbeta = Σ dy, dgamma = invStd · Σ dy · (x − mean). Whether there are channels that T could not add up: they are marked, and what is
+ * to be added up again, dgamma and a dbeta that is not finite, is 0.
  */
 export function parameterGradients<T>(job: Job, from: i32, to: i32): bool {
   mergeSections(job, from, to);
@@ -159,7 +165,7 @@ export function parameterGradients<T>(job: Job, from: i32, to: i32): bool {
     const size = f64x2.add(f64x2.abs(products), f64x2.div(f64x2.abs(dbeta), invStd));
     const isWide = v128.not(isSummed<T>(f64x2.div(size, M)));
     setFlags(wideGradientOf(job), c, isWide);
-    v128.store(at(job.dbeta, c), v128.andnot(dbeta, isWide));
+    v128.store(at(job.dbeta, c), v128.and(dbeta, isFinite(dbeta)));
     v128.store(at(job.dgamma, c), v128.andnot(dgamma, isWide));
     anyWide = v128.or(anyWide, ofChannels(isWide, c, to));
   }
@@ -184,8 +190,7 @@ export function gradientCoefficients<T>(job: Job, from: i32, to: i32): bool {
     const isLost = v128.andnot(flagsAt(wideGradientOf(job), c), v128.and(f64x2.eq(dbeta, zero), f64x2.eq(dgamma, zero)));
     const isWide = v128.or(isLost, flagsAt(wideOf(job), c));
     setFlags(wideGradientOf(job), c, v128.or(isWide, v128.not(isNarrow)));
-    const isInfinite = f64x2.ne(f64x2.mul(f64x2.add(dbeta, dgamma), zero), zero);
-    anyInfinite = v128.or(anyInfinite, ofChannels(isInfinite, c, to));
+    anyInfinite = v128.or(anyInfinite, ofChannels(v128.not(isFinite(f64x2.add(dbeta, dgamma))), c, to));
   }
   return v128.any_true(anyInfinite);
 }

@@ -2,7 +2,7 @@
 // so these loops are plain: one channel, one element after the other, in float64, and xHat before any other factor.
 import { Job } from './job';
 import {
-  betaOf, gammaOf, invStdOf, meanOf, slopeOf, varianceOf, wideGradientOf, wideOf,
+  betaOf, gammaOf, invStdOf, meanOf, slopeOf, sumOf, varianceOf, wideGradientOf, wideOf,
 } from './tables';
 
 // Of pairs of float64, as masks:
@@ -131,13 +131,14 @@ function sumAround(job: Job, c: i32): bool {
   return isOther;
 }
 
-/** dbeta += Σ dy, dgamma += Σ dy · xHat, of the channels that T could not add up. */
+/** dgamma += Σ dy · xHat, of the channels that T could not add up, and dbeta += Σ dy where T's sum is not finite. */
 export function addGradients(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   gatherBits(job, from, to, first, last);
   for (let c = from; c < to; c++) {
     // Gradients that are all 0 come here, too, and often: a unit that is off has no others.
     if (!isSet(wideGradientOf(job), c) || !hasBits(job, c)) continue;
     const mean = numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c);
+    const isBetaLost = !isFinite(numberOf(sumOf(job, 0), c));
     let dbeta = numberOf(job.dbeta, c), dgamma = numberOf(job.dgamma, c);
     for (let o = first; o < last; o++) {
       for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
@@ -146,7 +147,7 @@ export function addGradients(job: Job, from: i32, to: i32, first: i32, last: i32
         dgamma += g * ((elementAt(job, job.x + k) - mean) * invStd);
       }
     }
-    store<f64>(entry(job.dbeta, c), dbeta);
+    if (isBetaLost) store<f64>(entry(job.dbeta, c), dbeta);
     store<f64>(entry(job.dgamma, c), dgamma);
   }
 }
