@@ -2,7 +2,7 @@
 // so these loops are plain: one channel, one element after the other, in float64, and xHat before any other factor.
 import { Job } from './job';
 import {
-  betaOf, gammaOf, invStdOf, meanOf, slopeOf, sumOf, varianceOf, wideGradientOf, wideOf,
+  betaOf, gammaOf, invStdOf, meanOf, productsOf, slopeOf, sumOf, varianceOf, wideGradientOf, wideOf,
 } from './tables';
 
 // Of pairs of float64, as masks:
@@ -135,8 +135,9 @@ function sumAround(job: Job, c: i32): bool {
 export function addGradients(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   gatherBits(job, from, to, first, last);
   for (let c = from; c < to; c++) {
-    // Gradients that are all 0 come here, too, and often: a unit that is off has no others.
-    if (!isSet(wideGradientOf(job), c) || !hasBits(job, c)) continue;
+    if (!isSet(wideGradientOf(job), c)) continue;
+    // Gradients that are all 0 come here, too, and often: a unit that is off has no others. Beside an x that is NaN they count.
+    if (!hasBits(job, c) && isFinite(numberOf(productsOf(job, 0), c))) continue;
     const mean = numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c);
     const isBetaLost = !isFinite(numberOf(sumOf(job, 0), c));
     let dbeta = numberOf(job.dbeta, c), dgamma = numberOf(job.dgamma, c);

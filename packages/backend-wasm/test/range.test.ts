@@ -222,6 +222,21 @@ describe.each([1, 2])('on %i threads', (threads) => {
     expect(dx).toEqual(new Float64Array(200).fill(3));
   });
 
+  it('a gradient of 0 beside an x that is NaN is no number, whatever its neighbours are', async () => {
+    for (const extent of extents) {
+      const { outer, channels, inner } = extent;
+      const vector = (value: number) => new Float64Array(channels).fill(value);
+      const x = new Float32Array(outer * channels * inner).fill(1);
+      x[inner] = Number.NaN;
+      const parameters = { extent, gamma: vector(1), beta: vector(0), epsilon: 1e-5 };
+      const statistics = { mean: vector(0), variance: vector(1) };
+      for (const [onDevice, inPlace] of places) {
+        const { dgamma } = await step(backend, { ...parameters, x, dy: x.map(() => 0), statistics }, onDevice, inPlace);
+        expect(Array.from(dgamma, Number.isNaN)).toEqual(Array.from(dgamma, (_, c) => c === 1));
+      }
+    }
+  });
+
   it('a channel has the same bits whatever is wrong with its neighbours', async () => {
     for (const extent of extents) {
       const { outer, channels, inner } = extent;
