@@ -86,8 +86,6 @@ class Implementation implements GpuJsBackend {
     const { data, shape } = tensor;
     assertFloat32(dtypeOf(data));
     const { elements } = this.capabilities.limits;
-    if (data.length === 0)
-      throw new BatchNormError('EMPTY_BATCH', 'received a tensor of 0 elements, expected at least 1');
     if (data.length > elements) {
       throw new BatchNormError(
         'LIMIT_EXCEEDED',

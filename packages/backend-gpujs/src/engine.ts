@@ -207,7 +207,9 @@ export class Engine {
 
   /** Numbers on the device. On modes that compute on the host they are the numbers themselves: copy what may change. */
   async upload(values: Float32Array): Promise<Resident> {
-    if (this.traits.onHost) return new Resident(values, this, { bytes: values.byteLength, holders: 0, onFree() {} });
+    // No texture and no buffer of a device is empty: nothing lies on the host.
+    if (this.traits.onHost || values.length === 0)
+      return new Resident(values, this, { bytes: values.byteLength, holders: 0, onFree() {} });
     const program = this.#uploads.get(values.length) ?? this.compile(copySource(values.length));
     this.#uploads.delete(values.length);
     this.#uploads.set(values.length, program);

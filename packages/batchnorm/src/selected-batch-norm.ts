@@ -20,6 +20,7 @@ export class SelectedBatchNorm extends BatchNorm {
     super({ ...layerOptions, backend });
     this.report = report;
     this.cache = cache;
+    Object.preventExtensions(this);
   }
 
   /** Frees the layer, and then its backend. Again is allowed and does nothing. */

@@ -9,6 +9,7 @@ import { ForwardPass } from './forward-pass.js';
 import { ForwardRecord } from './forward-record.js';
 import { KernelCache } from './kernel-cache.js';
 import { LentInput, noteWrite } from './lent-input.js';
+import { looking } from './looking.js';
 import type { BatchNormOptions, Momentum, ResolvedOptions } from './options.js';
 import { RunningStatistics } from './running-statistics.js';
 import { sharedByTwo } from './shared-value.js';
@@ -20,7 +21,7 @@ import {
   type StateVectors,
   writeState,
 } from './state.js';
-import type { DeviceTensor, OnDevice, Tensor } from './tensor.js';
+import type { DeviceTensor, FloatArray, OnDevice, Tensor } from './tensor.js';
 import {
   assertBoolean,
   assertEnoughValues,
@@ -35,6 +36,7 @@ import {
   sameMemory,
   validateInput,
 } from './validate.js';
+import { zeros } from './vector.js';
 
 export interface ForwardOptions<T extends Tensor | DeviceTensor = Tensor> {
   /** Batch statistics and an update of the running ones (true), or running statistics (false). Default true. */
@@ -65,6 +67,9 @@ export interface BackwardOptions<T extends Tensor | DeviceTensor = Tensor> {
   /** Buffers that receive the gradients, such as those of the step before. `dx` may be dy itself. */
   readonly out?: Partial<Gradients<T>>;
 }
+
+/** What can be assigned to a vector of a layer. */
+export type Numbers = FloatArray | readonly number[];
 
 /** One forward, with everything as it was when it was called. */
 interface ForwardRequest {
@@ -128,11 +133,13 @@ export class BatchNorm {
     const { backend, numFeatures: C, dtype, scale, center, trackRunningStatistics, runningVariance } = this.#options;
     this.#kernels = new KernelCache((extent) => backend.prepare({ extent, dtype }));
     this.#running = new RunningStatistics(trackRunningStatistics ? C : 0, runningVariance);
-    this.#parameters = { gamma: vectorOf(C).fill(1), beta: vectorOf(C) };
-    this.#unwanted = { dgamma: scale ? undefined : vectorOf(C), dbeta: center ? undefined : vectorOf(C) };
+    this.#parameters = { gamma: zeros(C).fill(1), beta: zeros(C) };
+    this.#unwanted = { dgamma: scale ? undefined : zeros(C), dbeta: center ? undefined : zeros(C) };
     this.#gamma = scale ? this.#parameters.gamma : new Float64Array(0);
     this.#beta = center ? this.#parameters.beta : new Float64Array(0);
     this.#momentum = this.#options.momentum;
+    // What is no property of a layer, such as epsilon, can't be assigned, and nobody believes that it was.
+    if (new.target === BatchNorm) Object.preventExtensions(this);
   }
 
   /** As they were given, with every default. */
@@ -148,7 +155,7 @@ export class BatchNorm {
     return this.#gamma;
   }
 
-  set gamma(values: ArrayLike<number>) {
+  set gamma(values: Numbers) {
     assign('gamma', this.#gamma, values);
   }
 
@@ -157,7 +164,7 @@ export class BatchNorm {
     return this.#beta;
   }
 
-  set beta(values: ArrayLike<number>) {
+  set beta(values: Numbers) {
     assign('beta', this.#beta, values);
   }
 
@@ -166,7 +173,7 @@ export class BatchNorm {
     return this.#running.mean;
   }
 
-  set runningMean(values: ArrayLike<number>) {
+  set runningMean(values: Numbers) {
     assign('runningMean', this.#running.mean, values);
   }
 
@@ -175,7 +182,7 @@ export class BatchNorm {
     return this.#running.variance;
   }
 
-  set runningVariance(values: ArrayLike<number>) {
+  set runningVariance(values: Numbers) {
     assign('runningVariance', this.#running.variance, values);
   }
 
@@ -210,7 +217,7 @@ export class BatchNorm {
    * `INPUT_CHANGED`.
    *
    * Errors: `INVALID_OPTION`, `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `EMPTY_BATCH`, `LIMIT_EXCEEDED`,
-   * `SINGLE_VALUE`, `NON_FINITE_STATISTICS` (training with running statistics, and where the backend's arithmetic does not reach),
+   * `SINGLE_VALUE`, `NON_FINITE_STATISTICS` (training with running statistics, and where arithmetic does not reach),
    * `INVALID_STATE` (inference with a running variance that can't be), `FOREIGN_TENSOR`, `DISPOSED`.
    */
   forward(x: Tensor, options?: ForwardOptions<Tensor>): Promise<Tensor>;
@@ -228,7 +235,8 @@ export class BatchNorm {
    * The gradients of the latest `forward`: through the batch statistics after a training forward, with constant statistics
    * after an inference forward. dy has the shape of that forward's x, and lies where x lies.
    *
-   * Errors: `FORWARD_REQUIRED`, `INPUT_CHANGED`, `INVALID_OPTION`, `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`,
+   * Errors: `FORWARD_REQUIRED` (also where x was disposed or transferred), `INPUT_CHANGED`, `INVALID_OPTION`, `INVALID_TENSOR`,
+   * `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NON_FINITE_STATISTICS` (sums of finite numbers beyond the backend's arithmetic),
    * `FOREIGN_TENSOR`, `DISPOSED`.
    */
   backward(dy: Tensor, options?: BackwardOptions<Tensor>): Promise<Gradients<Tensor>>;
@@ -268,7 +276,7 @@ export class BatchNorm {
     return this.#call(() => this.#running.settle());
   }
 
-  /** Begins the running statistics anew: mean 0, variance 1, no batch. Errors: `DISPOSED`. */
+  /** Begins the running statistics anew: mean 0, variance 1, no batch. Batches that wait, or were left out, are forgotten. Errors: `DISPOSED`. */
   resetRunningStatistics(): Promise<void> {
     return this.#call(async () => {
       const { mean, variance } = this.#running.vectors;
@@ -288,7 +296,7 @@ export class BatchNorm {
     });
   }
 
-  /** Takes over a state that `state()` wrote. Errors: `INVALID_STATE`, and nothing has changed; `DISPOSED`. */
+  /** Takes over a state that `state()` wrote; batches that wait, or were left out, are forgotten. Errors: `INVALID_STATE`, and nothing has changed; `DISPOSED`. */
   loadState(state: BatchNormState): Promise<void> {
     return this.#call(async () => {
       const { numFeatures } = this.options;
@@ -296,7 +304,10 @@ export class BatchNorm {
     });
   }
 
-  /** Settles, and frees what the layer and its passes hold on its backend. Again is allowed and does nothing. */
+  /**
+   * Settles, and frees what the layer and its passes hold on its backend. Again is allowed and does nothing. Errors: those of `settle`, when
+   * all has been freed.
+   */
   dispose(): Promise<void> {
     return this.#queue.run(async () => {
       if (this.#disposed) return;
@@ -320,11 +331,13 @@ export class BatchNorm {
   }
 
   #request(x: Activation, options: ForwardOptions<Activation>, keepStatistics: boolean): ForwardRequest {
-    assertOptionNames(options, ['training', 'track', 'out']);
-    const { training = true, track = true, out } = options;
-    assertBoolean('training', training);
-    assertBoolean('track', track);
-    return { x, training, track, out, momentum: this.#momentum, keepStatistics };
+    return looking('INVALID_OPTION', 'options', () => {
+      assertOptionNames(options, ['training', 'track', 'out']);
+      const { training = true, track = true, out } = options;
+      assertBoolean('training', training);
+      assertBoolean('track', track);
+      return { x, training, track, out, momentum: this.#momentum, keepStatistics };
+    });
   }
 
   async #forward(request: ForwardRequest): Promise<ForwardResult> {
@@ -422,9 +435,19 @@ export class BatchNorm {
     const nothing = () => undefined;
     const input = LentInput.sampled(snapshotOf(x));
     const record = new ForwardRecord(input, emptyOperations(this.options), { dispose: nothing }, training, nothing);
-    const noMean = () => vectorOf(this.options.numFeatures).fill(Number.NaN);
-    const statistics = keepStatistics ? { mean: noMean(), variance: noMean() } : undefined;
+    const statistics = keepStatistics ? await this.#emptyStatistics(training) : undefined;
     return { y: out ?? (await emptyLike(x, this.options)), record, statistics };
+  }
+
+  /** Nothing has no mean; in inference they are the running ones. */
+  async #emptyStatistics(training: boolean): Promise<Statistics> {
+    const { numFeatures, trackRunningStatistics, epsilon } = this.options;
+    if (!training && trackRunningStatistics) {
+      await this.#running.settle();
+      return copyOf(this.#running.forInference(epsilon));
+    }
+    const none = () => zeros(numFeatures).fill(Number.NaN);
+    return { mean: none(), variance: none() };
   }
 
   #pass({ y, record, statistics }: ForwardResult): ForwardPass<never> {
@@ -507,20 +530,12 @@ export class BatchNorm {
   }
 }
 
-function vectorOf(length: number): Float64Array {
-  try {
-    return new Float64Array(length);
-  } catch (cause) {
-    throw new BatchNormError('LIMIT_EXCEEDED', `received ${length} channels, expected as many as memory can hold`, {
-      cause,
-    });
-  }
-}
-
 /** Errors: `INVALID_STATE`. */
 function assign(name: StateVector, target: Float64Array, values: unknown): void {
-  assertStateVector(name, values, target.length);
-  target.set(values);
+  looking('INVALID_STATE', `elements of ${name}`, () => {
+    assertStateVector(name, values, target.length);
+    target.set(values);
+  });
 }
 
 function copyOf({ mean, variance }: Statistics): Statistics {
@@ -529,10 +544,12 @@ function copyOf({ mean, variance }: Statistics): Statistics {
 
 /** The buffers of a call, as they were when it was called. Errors: `INVALID_OPTION`. */
 function outputsOf(options: BackwardOptions<never>): Partial<Gradients> {
-  assertOptionNames(options, ['out']);
-  const { out = {} } = options;
-  assertOptionNames(out, ['dx', 'dgamma', 'dbeta']);
-  return { ...out };
+  return looking('INVALID_OPTION', 'options', () => {
+    assertOptionNames(options, ['out']);
+    const { out = {} } = options;
+    assertOptionNames(out, ['dx', 'dgamma', 'dbeta']);
+    return { ...out };
+  });
 }
 
 /** The gradient of parameters that there are none of: what was given for it, or nothing. Frees `unwanted` if it is on the device. */

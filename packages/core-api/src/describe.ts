@@ -2,7 +2,7 @@
 
 /** A short text for any value: `NaN`, `'abc'`, `Int32Array(6)`, `array of 3`, `undefined`. Never throws. */
 export function describe(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`;
+  if (typeof value === 'string') return value.length > 100 ? `'${value.slice(0, 100)}…'` : `'${value}'`;
   if (Array.isArray(value)) return `array of ${value.length}`;
   if (ArrayBuffer.isView(value)) return `${nameOf(value)}(${(value as Float32Array).length})`;
   if (typeof value === 'object' && value !== null) return nameOf(value);

@@ -12,6 +12,7 @@ import type {
   Plan,
   Statistics,
 } from './backend.js';
+import { assertGradientsInRange, assertScalesInRange, assertStatisticsInRange } from './in-range.js';
 import { assertFiniteStatistics } from './running-statistics.js';
 import { SavedForward } from './saved-forward.js';
 import { allocate, type FloatArray } from './tensor.js';
@@ -39,13 +40,16 @@ export class HostKernels implements Kernels {
   readonly #passes: HostPasses;
   readonly #assertUsable: () => void;
   readonly #zeros: Float64Array;
+  readonly #sums: Pick<BackwardOutput<HostMemory>, 'dgamma' | 'dbeta'>;
   /** Saved forwards that were disposed: a training loop alternates between two of them and allocates none. */
   readonly #free: SavedForward[] = [];
 
   constructor(plan: Plan, passes: HostPasses, assertUsable: () => void) {
     this.#plan = plan;
     this.#passes = passes;
-    this.#zeros = new Float64Array(plan.extent.channels);
+    const vector = () => new Float64Array(plan.extent.channels);
+    this.#zeros = vector();
+    this.#sums = { dgamma: vector(), dbeta: vector() };
     this.#assertUsable = assertUsable;
   }
 
@@ -53,7 +57,10 @@ export class HostKernels implements Kernels {
     this.#assertUsable();
     const statistics = this.#free.pop() ?? this.#newSaved();
     this.#passes.statistics(input.x, statistics);
-    if (input.requireFinite) this.#assertFinite(statistics);
+    this.#check(statistics, () => {
+      if (input.requireFinite) assertFiniteStatistics(statistics);
+      assertStatisticsInRange(input.x, this.#plan.extent, statistics, input.epsilon);
+    });
     const { y, saved } = this.#normalize(input, statistics);
     return { y, saved, statistics };
   }
@@ -89,14 +96,21 @@ export class HostKernels implements Kernels {
   #normalize(input: ForwardInput<HostMemory>, saved: SavedForward): ForwardOutput<HostMemory> {
     const { x, gamma, beta, epsilon } = input;
     saved.keep(x, gamma, epsilon);
+    this.#check(saved, () => assertScalesInRange(saved.scale, gamma, saved.invStd));
     const y = input.y ?? allocate(this.#plan.dtype, x.length);
     this.#passes.normalize(saved, beta, y);
     return { y, saved };
   }
 
+  /** dx is still to be written. Sums are the caller's when they are known to be numbers. */
   #parameterGradients(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     const output = this.#outputs(input);
-    this.#passes.parameterGradients(input.saved as SavedForward, input.dy, output.dgamma, output.dbeta);
+    const { dgamma, dbeta } = this.#sums;
+    const saved = input.saved as SavedForward;
+    this.#passes.parameterGradients(saved, input.dy, dgamma, dbeta);
+    assertGradientsInRange(saved.x, input.dy, this.#plan.extent, dgamma, dbeta);
+    output.dgamma.set(dgamma);
+    output.dbeta.set(dbeta);
     return output;
   }
 
@@ -111,11 +125,12 @@ export class HostKernels implements Kernels {
     };
   }
 
-  #assertFinite(statistics: SavedForward): void {
+  /** A forward that is refused leaves nothing behind. */
+  #check(saved: SavedForward, check: () => void): void {
     try {
-      assertFiniteStatistics(statistics);
+      check();
     } catch (error) {
-      statistics.dispose();
+      saved.dispose();
       throw error;
     }
   }

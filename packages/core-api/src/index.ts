@@ -26,6 +26,7 @@ export {
   type ForwardOptions,
   type Gradients,
   type GradientVector,
+  type Numbers,
 } from './batch-norm.js';
 export { BatchNormError, type ErrorCode } from './errors.js';
 export { type Extent, extentOf, product, valuesPerChannel } from './extent.js';

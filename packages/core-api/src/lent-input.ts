@@ -85,9 +85,29 @@ function sampleOf(values: FloatArray): ArrayLike<number> {
 const hidden = new Float32Array(0);
 
 function visibleElements(x: Activation): FloatArray {
-  return isDeviceTensor(x) ? (x.view?.() ?? hidden) : x.data;
+  if (!isDeviceTensor(x)) return x.data;
+  try {
+    return x.view?.() ?? hidden;
+  } catch (error) {
+    refuse(error);
+  }
 }
 
 async function elements(x: Activation): Promise<FloatArray> {
-  return isDeviceTensor(x) ? x.read() : x.data;
+  if (!isDeviceTensor(x)) return x.data;
+  try {
+    return await x.read();
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+/** What only looks like a device tensor may throw anything: its class does not know it. */
+function refuse(error: unknown): never {
+  if (error instanceof BatchNormError) throw error;
+  throw new BatchNormError(
+    'FOREIGN_TENSOR',
+    'received an object that only looks like a device tensor, expected one that a backend made',
+    { cause: error },
+  );
 }

@@ -5,6 +5,7 @@ import type { Momentum } from './options.js';
 import { assertStateVector, type Tracked } from './state.js';
 import type { OnDevice } from './tensor.js';
 import { fail } from './validate.js';
+import { zeros } from './vector.js';
 
 /** Fails with `NON_FINITE_STATISTICS`, naming the first channel whose batch mean or variance is NaN or infinite. */
 export function assertFiniteStatistics({ mean, variance }: Statistics): void {
@@ -40,6 +41,8 @@ interface DeferredBatch {
 export class RunningStatistics {
   readonly #mean: Float64Array;
   readonly #variance: Float64Array;
+  /** What a batch would make of them, before it is known to be finite. */
+  readonly #next: Statistics;
   readonly #kind: 'population' | 'sample';
   #batchesTracked = 0;
   #valuesTracked = 0;
@@ -49,8 +52,9 @@ export class RunningStatistics {
   readonly #leftOut: unknown[] = [];
 
   constructor(channels: number, kind: 'population' | 'sample') {
-    this.#mean = new Float64Array(channels);
-    this.#variance = new Float64Array(channels).fill(1);
+    this.#mean = zeros(channels);
+    this.#variance = zeros(channels).fill(1);
+    this.#next = { mean: zeros(channels), variance: zeros(channels) };
     this.#kind = kind;
   }
 
@@ -96,13 +100,18 @@ export class RunningStatistics {
   /** Averages in a batch. Errors: `NON_FINITE_STATISTICS`, and nothing has changed. */
   track(batch: Statistics, { valuesPerChannel: M, momentum }: BatchWeight): void {
     assertFiniteStatistics(batch);
-    if (momentum === 'exact') this.#merge(batch, M);
+    const next = this.#next;
+    if (momentum === 'exact') this.#merge(batch, M, next);
     else {
       const kept = momentum === 'cumulative' ? this.#batchesTracked / (this.#batchesTracked + 1) : momentum;
       const correction = this.#kind === 'sample' ? M / (M - 1) : 1;
-      average(this.#mean, batch.mean, kept, 1 - kept);
-      average(this.#variance, batch.variance, kept, (1 - kept) * correction);
+      average(this.#mean, batch.mean, kept, 1 - kept, next.mean);
+      average(this.#variance, batch.variance, kept, (1 - kept) * correction, next.variance);
     }
+    // Finite numbers may have a difference, or an average, that is none.
+    assertFiniteStatistics(next);
+    this.#mean.set(next.mean);
+    this.#variance.set(next.variance);
     this.#batchesTracked++;
     this.#valuesTracked += M;
   }
@@ -160,16 +169,16 @@ export class RunningStatistics {
   }
 
   /** Mean and variance of all values, of n before and of M now (Chan, Golub and LeVeque, 1983, The American Statistician 37). */
-  #merge(batch: Statistics, M: number): void {
+  #merge(batch: Statistics, M: number, next: Statistics): void {
     const n = this.#valuesTracked;
     const lost = this.#kind === 'sample' ? 1 : 0;
-    const [mean, variance] = [this.#mean, this.#variance];
-    for (let c = 0; c < mean.length; c++) {
-      const delta = batch.mean[c]! - mean[c]! * Math.sign(n);
-      const before = n === 0 ? 0 : (n - lost) * variance[c]!;
+    for (let c = 0; c < next.mean.length; c++) {
+      const mean = n === 0 ? 0 : this.#mean[c]!;
+      const before = n === 0 ? 0 : (n - lost) * this.#variance[c]!;
+      const delta = batch.mean[c]! - mean;
       const between = delta ** 2 * n * (M / (n + M));
-      variance[c] = (before + M * batch.variance[c]! + between) / (n + M - lost);
-      mean[c] = mean[c]! * Math.sign(n) + (delta * M) / (n + M);
+      next.variance[c] = (before + M * batch.variance[c]! + between) / (n + M - lost);
+      next.mean[c] = mean + (delta * M) / (n + M);
     }
   }
 
@@ -183,9 +192,9 @@ export class RunningStatistics {
   }
 }
 
-/** running ← kept · running + taken · batch */
-function average(running: Float64Array, batch: Float64Array, kept: number, taken: number): void {
-  for (let c = 0; c < running.length; c++) {
-    running[c] = kept * running[c]! + taken * batch[c]!;
+/** next = kept · running + taken · batch */
+function average(running: Float64Array, batch: Float64Array, kept: number, taken: number, next: Float64Array): void {
+  for (let c = 0; c < next.length; c++) {
+    next[c] = kept * running[c]! + taken * batch[c]!;
   }
 }

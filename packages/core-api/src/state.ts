@@ -1,6 +1,7 @@
 // What a layer has learned: what its numbers may be, whoever writes them, and the same as plain JSON.
 import { describe } from './describe.js';
 import { BatchNormError } from './errors.js';
+import { looking } from './looking.js';
 
 /** Plain, JSON-safe: numbers survive `JSON.parse(JSON.stringify(state))` to the bit. */
 export interface BatchNormState {
@@ -76,6 +77,10 @@ export function writeState(
 
 /** Copies `state` into `target`, all or nothing, and returns its counts. Errors: `INVALID_STATE`. */
 export function readState(state: unknown, numFeatures: number, target: StateVectors, needsValues: boolean): Tracked {
+  return looking('INVALID_STATE', 'fields of a state', () => read(state, numFeatures, target, needsValues));
+}
+
+function read(state: unknown, numFeatures: number, target: StateVectors, needsValues: boolean): Tracked {
   if (typeof state !== 'object' || state === null) fail(describe(state), 'an object that state() returned');
   // Once: a getter, or a proxy, could answer otherwise when it is asked again.
   const fields = { ...(state as Record<string, unknown>) };
@@ -89,6 +94,9 @@ export function readState(state: unknown, numFeatures: number, target: StateVect
   const { batchesTracked, valuesTracked } = fields;
   assertCount('batchesTracked', batchesTracked);
   if (valuesTracked !== undefined || (needsValues && batchesTracked !== 0)) assertCount('valuesTracked', valuesTracked);
+  if (valuesTracked !== undefined && (valuesTracked < batchesTracked || (batchesTracked === 0 && valuesTracked > 0))) {
+    fail(`valuesTracked ${valuesTracked} of ${batchesTracked} batches`, 'at least one value of each batch');
+  }
   for (const name of vectors) target[name].set(fields[name] as ArrayLike<number>);
   return { batchesTracked, valuesTracked: valuesTracked as number | undefined };
 }

@@ -3,6 +3,7 @@ import type { Backend } from './backend.js';
 import { describe, describeShape } from './describe.js';
 import { BatchNormError, type ErrorCode } from './errors.js';
 import { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
+import { looking } from './looking.js';
 import {
   type BatchNormOptions,
   defaultOptions,
@@ -29,6 +30,9 @@ export const oneOf = (...values: readonly unknown[]): OptionCheck => [
 
 /** Of a tensor, at most: a limit that nobody meets, so that what is made by axis is small. */
 const mostAxes = 64;
+
+/** Of a layer, at most: a vector of it has a gibibyte then, and it has half a dozen. */
+const mostChannels = 2 ** 27;
 
 /** What each option of a layer may be. */
 export const layerOptionChecks: Readonly<Record<keyof LayerOptions, OptionCheck>> = {
@@ -63,12 +67,16 @@ export function isBackend(value: unknown): value is Backend {
  * value that its documentation does not allow, or a name that does not exist.
  */
 export function resolveLayerOptions(options: LayerOptions): Readonly<Required<LayerOptions>> {
+  return looking('INVALID_OPTION', 'options', () => resolved(options));
+}
+
+function resolved(options: LayerOptions): Readonly<Required<LayerOptions>> {
   assertOptionNames(options, Object.keys(layerOptionChecks));
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const { affine, ...defaults } = { ...defaultOptions, ...(Object.fromEntries(given) as LayerOptions) };
-  const resolved = { scale: affine, center: affine, affine, ...defaults };
-  assertOptions(resolved, layerOptionChecks);
-  return { ...resolved, affine: resolved.scale || resolved.center };
+  const all = { scale: affine, center: affine, affine, ...defaults };
+  assertOptions(all, layerOptionChecks);
+  return { ...all, affine: all.scale || all.center };
 }
 
 /**
@@ -76,17 +84,19 @@ export function resolveLayerOptions(options: LayerOptions): Readonly<Required<La
  * channels than it has elements.
  */
 export function resolveOptions(options: BatchNormOptions): ResolvedOptions {
-  assertOptionNames(options, ['backend', ...Object.keys(layerOptionChecks)]);
-  const { backend, ...layerOptions } = options;
+  const { backend, ...layerOptions } = looking('INVALID_OPTION', 'options', () => {
+    assertOptionNames(options, ['backend', ...Object.keys(layerOptionChecks)]);
+    return { ...options };
+  });
   assertOptions({ backend }, { backend: [isBackend, 'a backend of contractVersion 1'] });
   const resolved = { backend, ...resolveLayerOptions(layerOptions) };
   assertDtype(backend, resolved.dtype);
-  const { elements } = backend.capabilities.limits;
-  if (resolved.numFeatures > elements) {
+  const most = Math.min(backend.capabilities.limits.elements, mostChannels);
+  if (resolved.numFeatures > most) {
     fail(
       'LIMIT_EXCEEDED',
       `numFeatures ${resolved.numFeatures}`,
-      `at most ${elements}, the limit of backend '${backend.name}'`,
+      `at most ${most}, the limit of backend '${backend.name}'`,
     );
   }
   return Object.freeze(resolved);
@@ -205,10 +215,12 @@ function assertActivation(
  */
 export function validateInput(x: unknown, options: ResolvedOptions): Extent {
   const { dtype, backend } = options;
-  assertActivation(x, 'x', dtype, backend);
-  const extent = validateInputShape(x.shape, options);
-  assertWithinLimits(backend, x.shape);
-  return extent;
+  return looking('INVALID_TENSOR', 'elements of a tensor x', () => {
+    assertActivation(x, 'x', dtype, backend);
+    const extent = validateInputShape(x.shape, options);
+    assertWithinLimits(backend, x.shape);
+    return extent;
+  });
 }
 
 /** The extent of an input of this shape. Errors: `SHAPE_MISMATCH` (rank, channels), `EMPTY_BATCH` unless it may pass. */
@@ -274,6 +286,18 @@ export function assertLike(
   reference: Tensor | DeviceTensor,
   { dtype, backend }: ResolvedOptions,
 ): asserts tensor is Tensor | DeviceTensor {
+  looking('INVALID_TENSOR', `elements of a tensor ${name}`, () =>
+    assertLikeOne(tensor, name, reference, dtype, backend),
+  );
+}
+
+function assertLikeOne(
+  tensor: unknown,
+  name: string,
+  reference: Tensor | DeviceTensor,
+  dtype: Dtype,
+  backend: Backend,
+): void {
   assertActivation(tensor, name, dtype, backend);
   if (isDeviceTensor(tensor) !== isDeviceTensor(reference)) {
     const memory = (t: Tensor | DeviceTensor) => (isDeviceTensor(t) ? 'on the device' : 'on the host');
