@@ -20,7 +20,7 @@ export interface OnDevice<T> {
   read(): MaybePromise<T>;
   /**
    * The value itself, no copy and no waiting, where memory is shared with the host; absent elsewhere. Good until the next call of the
-   * backend, which may move its memory: ask again then. Errors: `DISPOSED`.
+   * backend, which may move its memory: ask again then. It does not keep the value alive: hold that, too. Errors: `DISPOSED`.
    */
   view?(): T;
   /** Frees its memory. Again is allowed and does nothing. */

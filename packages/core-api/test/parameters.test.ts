@@ -264,3 +264,58 @@ describe('tensors that are not what they seem', () => {
     await expectError('INVALID_TENSOR', () => newLayer({ dtype: 'float32' }).forward({ data, shape }), message);
   });
 });
+
+describe('what throws when it is looked at', () => {
+  const thrower = (name: string) =>
+    Object.defineProperty({}, name, {
+      enumerable: true,
+      get: () => {
+        throw new Error('boom');
+      },
+    });
+  const revoked = () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+  };
+
+  it.each([
+    ['INVALID_OPTION', (layer: BatchNorm) => layer.forward(x, thrower('training') as object)],
+    ['INVALID_OPTION', (layer: BatchNorm) => layer.backward(x, thrower('out') as object)],
+    ['INVALID_OPTION', () => newLayer({ epsilon: revoked() as number })],
+    ['INVALID_OPTION', () => new BatchNorm(thrower('momentum') as BatchNormOptions)],
+    ['INVALID_TENSOR', (layer: BatchNorm) => layer.forward(thrower('data') as Tensor)],
+    ['INVALID_TENSOR', (layer: BatchNorm) => layer.forward({ data: x.data, shape: [4, revoked() as number] })],
+    ['INVALID_STATE', (layer: BatchNorm) => layer.loadState(thrower('gamma') as never)],
+    [
+      'INVALID_STATE',
+      (layer: BatchNorm) => {
+        layer.gamma = Object.defineProperty([1, 1], 0, {
+          get: () => {
+            throw new Error('boom');
+          },
+        });
+      },
+    ],
+  ] as const)('is %s', async (code, attempt) => {
+    await expectError(code, () => attempt(newLayer()));
+  });
+});
+
+it('a property that a layer does not have can not be assigned', () => {
+  const layer = newLayer() as unknown as Record<string, unknown>;
+  for (const name of ['epsilon', 'training']) {
+    expect(() => {
+      layer[name] = 1;
+    }).toThrow(new RegExp(name));
+  }
+});
+
+it('a state of momentum exact has at least one value of each batch', async () => {
+  const layer = newLayer({ momentum: 'exact' });
+  await layer.forward(x);
+  const state = await layer.state();
+  for (const wrong of [{ valuesTracked: 0 }, { batchesTracked: 0 }]) {
+    await expectError('INVALID_STATE', () => layer.loadState({ ...state, ...wrong }), /valuesTracked/);
+  }
+});

@@ -1,5 +1,6 @@
 // The batch that every candidate gets on the asked shape, and what it must make of it: the equations of docs/semantics.md in
 // float64, for every element. That costs as much as a few calls, and no candidate is timed for fewer.
+import type { Statistics } from '../backend.js';
 import type { Gradients } from '../batch-norm.js';
 import { describeShape } from '../describe.js';
 import { BatchNormError } from '../errors.js';
@@ -13,11 +14,12 @@ import type { Question } from './question.js';
 export interface Results {
   readonly y?: Tensor;
   readonly gradients?: Gradients;
+  /** Of the batch, as a training forward told them. */
+  readonly statistics?: Statistics;
 }
 
 /** What normalises each channel, [C] each. */
-interface Normalization {
-  readonly mean: Float64Array;
+interface Normalization extends Statistics {
   readonly invStd: Float64Array;
 }
 
@@ -89,8 +91,9 @@ export class Batch {
    * Compares every element. Errors are relative to the terms that a result is made of, because a sum that cancels is no more accurate
    * than they are, and at most as large as in the known case. Errors: one that names what is wrong.
    */
-  assertRight({ y, gradients }: Results): void {
+  assertRight({ y, gradients, statistics }: Results): void {
     if (y !== undefined) this.#assertOutput(y.data);
+    if (statistics !== undefined) this.#assertStatistics(statistics);
     if (gradients !== undefined) this.#assertGradients(gradients);
   }
 
@@ -106,6 +109,19 @@ export class Batch {
       const expected = gamma[c]! * xHat + beta[c]!;
       const size = gamma[c]! * (1 + Math.abs(xHat)) + Math.abs(beta[c]!);
       if (!(Math.abs(y[k]! - expected) <= most * size)) this.#fail('y', k, y[k]!, expected);
+    }
+  }
+
+  /** Relative to a deviation and to the variance: x lies around 0. */
+  #assertStatistics(received: Statistics): void {
+    const { mean, variance } = this.#normalize();
+    const most = tolerance[this.#question.dtype];
+    for (let c = 0; c < mean.length; c++) {
+      const size = variance[c]! + mean[c]! ** 2;
+      const isMean = Math.abs(received.mean[c]! - mean[c]!) <= most * Math.sqrt(size);
+      if (!isMean) this.#fail('the batch mean', c, received.mean[c]!, mean[c]!);
+      const isVariance = Math.abs(received.variance[c]! - variance[c]!) <= most * size;
+      if (!isVariance) this.#fail('the batch variance', c, received.variance[c]!, variance[c]!);
     }
   }
 
@@ -147,7 +163,7 @@ export class Batch {
   #normalizationBy(runningStatistics: boolean): Normalization {
     const { runningMean, runningVariance } = this.contents;
     const [mean, variance] = runningStatistics ? [runningMean, runningVariance] : this.#batchStatistics();
-    return { mean, invStd: variance.map((value) => 1 / Math.sqrt(value + defaultOptions.epsilon)) };
+    return { mean, variance, invStd: variance.map((value) => 1 / Math.sqrt(value + defaultOptions.epsilon)) };
   }
 
   #batchStatistics(): [mean: Float64Array, variance: Float64Array] {

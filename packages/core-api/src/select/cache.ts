@@ -19,6 +19,15 @@ export function writeCache(key: string, chosen: string, execution: Execution): S
 
 /** `cache`, when it is one that answers `key`; else undefined. */
 export function readCache(cache: unknown, key: string): SelectionCache | undefined {
+  try {
+    return read(cache, key);
+  } catch {
+    // A getter of somebody else's: malformed, as anything that is no cache.
+    return undefined;
+  }
+}
+
+function read(cache: unknown, key: string): SelectionCache | undefined {
   const fields = Object(cache) as SelectionCache;
   return fields.formatVersion === formatVersion && fields.key === key ? fields : undefined;
 }

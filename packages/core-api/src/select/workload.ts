@@ -17,13 +17,17 @@ export class Workload {
   #results: Results = {};
 
   constructor(backend: Backend, batch: Batch, { shape, axis, dtype, operation }: Question) {
-    const layer = new BatchNorm({ backend, numFeatures: shape.at(axis)!, axis, dtype });
+    // With momentum 0 the running statistics of a training forward are those of its batch.
+    const layer = new BatchNorm({ backend, numFeatures: shape.at(axis)!, axis, dtype, momentum: 0 });
     const { gamma, beta, runningMean, runningVariance } = batch.contents;
     Object.assign(layer, { gamma, beta, runningMean, runningVariance });
     const forward = async (training: boolean) => {
       const { x, y } = batch.contents;
       this.#latestX = x;
-      return { y: await layer.forward(x, { training, out: y }) };
+      const results = { y: await layer.forward(x, { training, out: y }) };
+      return training
+        ? { ...results, statistics: { mean: layer.runningMean, variance: layer.runningVariance } }
+        : results;
     };
     const backward = async () => {
       const { dy, dx } = batch.contents;

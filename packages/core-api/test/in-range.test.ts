@@ -1,0 +1,76 @@
+// A backend in host memory at the ends of float64: right, or refused, and nothing has changed.
+import { describe, expect, it } from 'vitest';
+import {
+  BatchNorm,
+  type BatchNormOptions,
+  type FloatArray,
+  type HostPasses,
+  hostBackend,
+  type Tensor,
+} from '../src/index.js';
+import { expectError } from './inputs.js';
+
+const sum = (values: FloatArray, term: (value: number, k: number) => number) =>
+  Array.from(values, term).reduce((total, value) => total + value, 0);
+
+/** The formulas as they stand, of one channel. */
+const passes: HostPasses = {
+  statistics(x, { mean, variance }) {
+    mean[0] = sum(x, (value) => value / x.length);
+    variance[0] = sum(x, (value) => (value - mean[0]!) ** 2 / x.length);
+  },
+  normalize({ x, mean, scale }, beta, y) {
+    x.forEach((value, k) => {
+      y[k] = (value - mean[0]!) * scale[0]! + beta[0]!;
+    });
+  },
+  parameterGradients({ x, mean, invStd }, dy, dgamma, dbeta) {
+    dgamma[0] = sum(dy, (value, k) => value * (x[k]! - mean[0]!) * invStd[0]!);
+    dbeta[0] = sum(dy, (value) => value);
+  },
+  inputGradient(_forward, dy, _dgamma, _dbeta, dx) {
+    dx.set(dy);
+  },
+};
+const backend = hostBackend({ name: 'plain', passesFor: () => passes });
+
+describe('numbers at the ends of float64', () => {
+  const host = (options: Partial<BatchNormOptions> = {}) =>
+    new BatchNorm({ backend: backend, numFeatures: 1, dtype: 'float64', ...options });
+  const column = (...values: number[]): Tensor => ({ data: Float64Array.from(values), shape: [values.length, 1] });
+
+  it.each([1e200, 1e-163, 1e-200])('whose squares are none are refused, tracked or not: ±%s', async (size) => {
+    for (const options of [{}, { trackRunningStatistics: false }]) {
+      const layer = host({ epsilon: 0, ...options });
+      await expectError('NON_FINITE_STATISTICS', () => layer.forward(column(size, -size, size)), /channel 0/);
+      expect((await layer.forward(column(3, 3, 3))).data).toEqual(new Float64Array(3));
+    }
+  });
+
+  it('whose scale is none are refused, in training and in inference', async () => {
+    const layer = host({ epsilon: 1e-300 });
+    layer.gamma = [1e300];
+    layer.runningVariance = [0];
+    for (const training of [true, false]) {
+      await expectError('NON_FINITE_STATISTICS', () => layer.forward(column(3, 3), { training }), /gamma 1e\+300/);
+    }
+  });
+
+  it('whose sums of gradients are none are refused, and leave what was given as it was', async () => {
+    const layer = host();
+    await layer.forward(column(1, 2, 4, 5));
+    const out = { dx: column(7, 7, 7, 7), dgamma: Float64Array.of(7), dbeta: Float64Array.of(7) };
+    const before = structuredClone(out);
+    await expectError('NON_FINITE_STATISTICS', () => layer.backward(column(1e308, 1e308, 1e308, 1e308), { out }));
+    expect(out).toEqual(before);
+  });
+
+  it('that no average holds leave the running statistics as they were', async () => {
+    const layer = host({ momentum: 'exact', epsilon: 1e300 });
+    await layer.forward(column(1e153, 1e153));
+    layer.runningMean = [1e300];
+    const before = await layer.state();
+    await expectError('NON_FINITE_STATISTICS', () => layer.forward(column(3, 4)), /variance of channel 0/);
+    expect(await layer.state()).toEqual(before);
+  });
+});
