@@ -8,14 +8,22 @@ export interface Target {
 }
 
 const layer = [
+  'activation',
   'batch-norm',
   'call-queue',
+  'empty-batch',
   'extent',
+  'forward-pass',
+  'forward-record',
   'kernel-cache',
+  'lent-input',
+  'looking',
   'running-statistics',
+  'shared-value',
   'state',
   'tensor',
   'validate',
+  'vector',
 ];
 
 export const targets: Readonly<Record<string, Target>> = {
@@ -25,7 +33,7 @@ export const targets: Readonly<Record<string, Target>> = {
     judge: 'apps/mutation/judges/kit-on-js.config.ts',
   },
   'host-kernels': {
-    files: ['packages/core-api/src/{host-backend,host-kernels,saved-forward}.ts'],
+    files: ['packages/core-api/src/{host-backend,host-kernels,in-range,saved-forward}.ts'],
     judge: 'apps/mutation/judges/kit-on-js.config.ts',
   },
   'plain-backend': {
