@@ -160,7 +160,11 @@ class Replay {
       };
       return [{ what: `${name} ${quantity}`, ...compare(got, expected) }];
     });
-    return [...checks, ...countCheck(name, layer.batchesTracked, golden.batchesTracked)];
+    return [
+      ...checks,
+      notNegative(`${name} runningVariance`, layer.runningVariance),
+      ...countCheck(name, layer.batchesTracked, golden.batchesTracked),
+    ];
   }
 
   /** As the case has them; ones and zeros where it has none. */
@@ -181,6 +185,12 @@ class Replay {
 }
 
 const quantities: readonly Quantity[] = ['y', 'dx', 'dgamma', 'dbeta', 'runningMean', 'runningVariance'];
+
+/** Far from zero the bound of a variance is larger than it: below 0 it is wrong all the same. */
+function notNegative(what: string, variance: Float64Array): Check {
+  const c = variance.findIndex((value) => value < 0);
+  return outcome(what, c < 0, `[${c}]: received ${variance[c]}, expected a number that is not negative`);
+}
 
 function countCheck(name: string, got: number, want: number | null | undefined): Check[] {
   if (want === undefined || want === null) return [];
