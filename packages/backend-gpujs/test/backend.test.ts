@@ -83,7 +83,6 @@ await describeModes(modesHere, (mode, create) => {
     const { elements } = backend.capabilities.limits;
     await expectCode('DTYPE_MISMATCH', () => new BatchNorm({ backend, numFeatures: 2, dtype: 'float64' }), /float64/);
     await expectCode('DTYPE_MISMATCH', () => backend.upload({ data: new Float64Array(2), shape: [1, 2] }), /float32/);
-    await expectCode('EMPTY_BATCH', () => backend.upload({ data: new Float32Array(0), shape: [0, 2] }));
     const run = vi.spyOn(Engine.prototype, 'guard');
     const tooMany = { data: new Float32Array(elements + 2), shape: [elements / 2 + 1, 2] };
     await expectCode('LIMIT_EXCEEDED', () => backend.upload(tooMany), /expected at most/);
@@ -91,6 +90,15 @@ await describeModes(modesHere, (mode, create) => {
     const wide = { data: new Float32Array(elements), shape: [1, elements] };
     await expectCode('LIMIT_EXCEEDED', () => new BatchNorm({ backend, numFeatures: elements }).forward(wide));
     expect(run).not.toHaveBeenCalled();
+    await backend.dispose();
+  });
+
+  it('holds a tensor without elements', async () => {
+    const backend = await create();
+    const nothing = await backend.upload({ data: new Float32Array(0), shape: [0, 2] });
+    expect([await nothing.read(), nothing.shape]).toEqual([new Float32Array(0), [0, 2]]);
+    const layer = new BatchNorm({ backend, numFeatures: 2, emptyBatch: 'pass' });
+    expect((await layer.forward(nothing)).shape).toEqual([0, 2]);
     await backend.dispose();
   });
 

@@ -1,9 +1,9 @@
 // Parameters, epsilon and running statistics: those of the call, whatever they were before and become afterwards.
-import { type BatchNormState, extentOf, type FloatArray, type Tensor } from '@batchnorm/core-api';
+import { allocate, type BatchNormState, extentOf, type FloatArray, type Tensor } from '@batchnorm/core-api';
 import { channelOf } from '../../channels.js';
 import { identical } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
-import type { Rule } from '../rule.js';
+import { notLarge, type Rule } from '../rule.js';
 import { type Results, same } from '../scene.js';
 
 export const parameterRules: readonly Rule[] = [
@@ -133,6 +133,38 @@ export const parameterRules: readonly Rule[] = [
         identical('variance', variance, runningVariance),
         identical('mean of inference', used.mean, latest.runningMean),
         identical('variance of inference', used.variance, latest.runningVariance),
+      ];
+    },
+  },
+  {
+    name: 'a batch without values may pass',
+    why: 'the last part of a dataset may be empty: an empty y, gradients of nothing, and nothing has changed',
+    exempt: notLarge('nothing has one size'),
+    check: async (scene) => {
+      const { channels, dtype, shape } = scene;
+      const layer = scene.layer({ emptyBatch: 'pass' });
+      await scene.y(layer, scene.batch(1).x);
+      const before = await layer.state();
+      const nothing = { x: allocate(dtype, 0), dy: allocate(dtype, 0) };
+      const empty = [0, ...shape.slice(1)];
+      const checks: Check[] = [];
+      for (const training of [true, false]) {
+        const got = await scene.step(layer, nothing, { training, shape: empty });
+        const zeros = new Float64Array(channels);
+        checks.push(
+          ...same(training ? 'training' : 'inference', got, {
+            y: nothing.x,
+            dx: nothing.dy,
+            dgamma: zeros,
+            dbeta: zeros,
+          }),
+        );
+      }
+      const after = await layer.state();
+      return [
+        ...checks,
+        identical('running mean', after.runningMean, before.runningMean),
+        identical('batches tracked', [after.batchesTracked], [before.batchesTracked]),
       ];
     },
   },
