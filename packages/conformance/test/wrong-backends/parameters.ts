@@ -87,7 +87,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'gamma is new when its sum is',
-    caughtBy: 'host arrays, every call awaited',
+    caughtBy: 'a parameter that is NaN stays in its channel [host, rows, small]',
     why: 'gamma is taken again only when the sum of its elements has changed',
     spoil: (right) =>
       onHost(right, () => {
@@ -271,7 +271,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'epsilon of the extent',
-    caughtBy: 'host arrays, every call awaited',
+    caughtBy: 'each layer has its own epsilon [host, rows, small]',
     why: 'layers of one extent have the epsilon of the first of them',
     spoil(right) {
       const known = new Map<string, number>();
@@ -348,7 +348,7 @@ export const parameters: readonly WrongBackend[] = [
   },
   {
     name: 'gamma is alike when its ends are',
-    caughtBy: 'host arrays, every call awaited',
+    caughtBy: 'host arrays, overlapping calls',
     why: 'takes all of gamma for gamma[0] when gamma[0] = gamma[C − 1]',
     spoil: (right) =>
       onHost(right, () => ({

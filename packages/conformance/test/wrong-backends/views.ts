@@ -257,22 +257,6 @@ export const views: readonly WrongBackend[] = [
     },
   },
   {
-    name: 'arrays of one class alone',
-    beyond: 'gpu.js itself knows arrays by their class; a class of one’s own is rare',
-    why: 'takes an array whose class is derived from Float32Array for something else, and reads zeros',
-    spoil: (right) =>
-      onHost(right, () => ({
-        forward: ({ x, ...input }, next) =>
-          next({ ...input, x: [Float32Array, Float64Array].includes(x.constructor as never) ? x : x.slice().fill(0) }),
-      })),
-    async program(backend) {
-      class Pixels extends Float32Array {}
-      const { data, shape } = tensor([4, 3]);
-      const y = await layerOf(backend, 3).forward({ data: new Pixels(data), shape });
-      return [...y.data];
-    },
-  },
-  {
     name: 'shared memory is its own',
     beyond: 'browsers refuse shared memory to WebGL, so that no backend there takes it',
     why: 'normalises x where it lies, too, when it lies in a SharedArrayBuffer',

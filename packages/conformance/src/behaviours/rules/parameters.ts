@@ -5,6 +5,7 @@ import { identical } from '../../compare.js';
 import type { Check } from '../../conformance-case.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Results, same } from '../scene.js';
+import { againstOracle } from './values.js';
 
 export const parameterRules: readonly Rule[] = [
   {
@@ -171,7 +172,7 @@ export const parameterRules: readonly Rule[] = [
   {
     name: 'each layer has its own epsilon',
     why: 'it is an argument of a call, not of the kernels',
-    check: async (scene) => {
+    check: async (scene, { size }) => {
       const { x, dy } = scene.batch(1);
       const epsilons = [1e-5, 2];
       const want: Results[] = [];
@@ -183,6 +184,8 @@ export const parameterRules: readonly Rule[] = [
       for (const [n, layer] of layers.entries()) {
         checks.push(...same(`epsilon ${epsilons[n]}`, await scene.gradients(layer, dy), want[n]!));
       }
+      // One and the same epsilon for all would be alike, too.
+      if (size === 'small') for (const epsilon of epsilons) checks.push(...(await againstOracle(scene, epsilon)));
       return checks;
     },
   },

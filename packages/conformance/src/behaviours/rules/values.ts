@@ -74,9 +74,10 @@ function fromPower(n: number): number {
   return n < 4095 || beside === undefined ? 1 : beside;
 }
 
-async function againstOracle(scene: Scene): Promise<Check[]> {
+/** Training, inference and their gradients, by a layer of this epsilon. */
+export async function againstOracle(scene: Scene, epsilon = 1e-3): Promise<Check[]> {
   const { shape } = scene;
-  const options: LayerOptions = { numFeatures: shape[1]!, dtype: scene.dtype, epsilon: 1e-3, momentum: 0.5 };
+  const options: LayerOptions = { numFeatures: shape[1]!, dtype: scene.dtype, epsilon, momentum: 0.5 };
   const layer = scene.layer(options);
   const model = new LayerModel(options, scene.backend);
   model.gamma.set(layer.gamma);
