@@ -75,7 +75,7 @@ describe('--fixtures exits with 2 and names', () => {
     ],
     'an impossible option': [
       changed({ epsilon: -1 }),
-      /^bad\.json: case 'by hand' \(cases\[0\]\)\.epsilon: received -1, expected a finite number greater than 0$/,
+      /^bad\.json: case 'by hand' \(cases\[0\]\)\.epsilon: received -1, expected a finite number that is not negative$/,
     ],
     'a name twice': [
       { ...right, cases: [rightCase, rightCase] },
