@@ -5,6 +5,7 @@ import type { BackwardOperations } from './forward-record.js';
 import type { ResolvedOptions } from './options.js';
 import { allocate, type DeviceTensor, type FloatArray, type Tensor } from './tensor.js';
 import { isDeviceTensor } from './validate.js';
+import { zeros } from './vector.js';
 
 /** An activation of no elements, of the shape and in the memory of x. */
 export async function emptyLike(x: Activation, { backend, dtype }: ResolvedOptions): Promise<Activation> {
@@ -14,13 +15,13 @@ export async function emptyLike(x: Activation, { backend, dtype }: ResolvedOptio
 
 /** A backward that gives an empty dx, and gradients of parameters that are 0. */
 export function emptyOperations(options: ResolvedOptions): BackwardOperations {
-  const zeros = () => new Float64Array(options.numFeatures);
+  const vector = () => zeros(options.numFeatures);
   const backward = async ({ dy, dx, dgamma, dbeta }: BackwardInput<Memory>): Promise<BackwardOutput<Memory>> => {
     if (ArrayBuffer.isView(dy)) {
-      const host = { dgamma: dgamma ?? zeros(), dbeta: dbeta ?? zeros() } as Record<'dgamma' | 'dbeta', Float64Array>;
+      const host = { dgamma: dgamma ?? vector(), dbeta: dbeta ?? vector() } as Record<'dgamma' | 'dbeta', Float64Array>;
       return { dx: dx ?? (dy.slice() as FloatArray), dgamma: host.dgamma.fill(0), dbeta: host.dbeta.fill(0) };
     }
-    const onDevice = () => ({ read: zeros, dispose: () => undefined });
+    const onDevice = () => ({ read: vector, dispose: () => undefined });
     const made = dx ?? elementsOf(await emptyLike(dy, options));
     return { dx: made as DeviceTensor, dgamma: onDevice(), dbeta: onDevice() };
   };

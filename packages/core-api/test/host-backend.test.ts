@@ -87,3 +87,17 @@ it('answers DISPOSED after dispose(), which may be called again', async () => {
     expect(error).toMatchObject({ code: 'DISPOSED', message: expect.stringContaining("backend 'mine'") });
   }
 });
+
+it('adds up no gradients that nobody asks for: with constant statistics, dx is a normalisation of dy', async () => {
+  for (const [options, sums] of [
+    [{ affine: false }, 0],
+    [{ scale: false }, 1],
+  ] as const) {
+    const asked: string[] = [];
+    const backend = hostBackend({ name: 'mine', passesFor: () => onesPasses(asked) });
+    const layer = new BatchNorm({ backend, numFeatures: 1, ...options });
+    await layer.forward(x, { training: false });
+    await layer.backward(x);
+    expect(asked.filter((pass) => pass === 'parameterGradients')).toHaveLength(sums);
+  }
+});
