@@ -55,22 +55,29 @@ export class HostKernels implements Kernels {
 
   forwardTraining(input: ForwardTrainingInput<HostMemory>): ForwardTrainingOutput<HostMemory> {
     this.#assertUsable();
-    const statistics = this.#free.pop() ?? this.#newSaved();
-    this.#passes.statistics(input.x, statistics);
-    this.#check(statistics, () => {
+    const statistics = this.#newSaved();
+    try {
+      this.#passes.statistics(input.x, statistics);
       if (input.requireFinite) assertFiniteStatistics(statistics);
       assertStatisticsInRange(input.x, this.#plan.extent, statistics, input.epsilon);
-    });
-    const { y, saved } = this.#normalize(input, statistics);
-    return { y, saved, statistics };
+      return { y: this.#normalize(input, statistics), saved: statistics, statistics };
+    } catch (error) {
+      statistics.dispose();
+      throw error;
+    }
   }
 
   forwardInference(input: ForwardInferenceInput<HostMemory>): ForwardOutput<HostMemory> {
     this.#assertUsable();
-    const statistics = this.#free.pop() ?? this.#newSaved();
-    statistics.mean.set(input.mean);
-    statistics.variance.set(input.variance);
-    return this.#normalize(input, statistics);
+    const saved = this.#newSaved();
+    try {
+      saved.mean.set(input.mean);
+      saved.variance.set(input.variance);
+      return { y: this.#normalize(input, saved), saved };
+    } catch (error) {
+      saved.dispose();
+      throw error;
+    }
   }
 
   backwardTraining(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
@@ -93,13 +100,12 @@ export class HostKernels implements Kernels {
   }
 
   /** y = (x − mean) · scale + beta, with the statistics in `saved`. */
-  #normalize(input: ForwardInput<HostMemory>, saved: SavedForward): ForwardOutput<HostMemory> {
-    const { x, gamma, beta, epsilon } = input;
+  #normalize({ x, y: given, gamma, beta, epsilon }: ForwardInput<HostMemory>, saved: SavedForward): FloatArray {
     saved.keep(x, gamma, epsilon);
-    this.#check(saved, () => assertScalesInRange(saved.scale, gamma, saved.invStd));
-    const y = input.y ?? allocate(this.#plan.dtype, x.length);
+    assertScalesInRange(saved.scale, gamma, saved.invStd);
+    const y = given ?? allocate(this.#plan.dtype, x.length);
     this.#passes.normalize(saved, beta, y);
-    return { y, saved };
+    return y;
   }
 
   /** dx is still to be written. Sums are the caller's when they are known to be numbers. */
@@ -125,17 +131,8 @@ export class HostKernels implements Kernels {
     };
   }
 
-  /** A forward that is refused leaves nothing behind. */
-  #check(saved: SavedForward, check: () => void): void {
-    try {
-      check();
-    } catch (error) {
-      saved.dispose();
-      throw error;
-    }
-  }
-
+  /** To be disposed by a forward that is refused, which leaves nothing behind. */
   #newSaved(): SavedForward {
-    return new SavedForward(this.#plan.extent.channels, (saved) => this.#free.push(saved));
+    return this.#free.pop() ?? new SavedForward(this.#plan.extent.channels, (saved) => this.#free.push(saved));
   }
 }
