@@ -1,6 +1,6 @@
 // The layer: what users call. It validates, keeps parameters and running statistics, and leaves arithmetic to a backend.
 import { type Activation, activationOf, elementsOf, operationsOn, snapshotOf } from './activation.js';
-import type { ForwardInput, Memory, Operations, Statistics } from './backend.js';
+import type { Memory, Operations, Statistics } from './backend.js';
 import { CallQueue } from './call-queue.js';
 import { emptyLike, emptyOperations } from './empty-batch.js';
 import { BatchNormError } from './errors.js';
@@ -392,22 +392,17 @@ export class BatchNorm {
     return this.options.checks ? LentInput.copied(lent) : LentInput.sampled(lent);
   }
 
-  #input({ x, out }: ForwardRequest): ForwardInput<Memory> {
-    const { epsilon } = this.options;
-    return { x: elementsOf(x), y: out && elementsOf(out), ...this.#parameters, epsilon };
-  }
-
   /** With the batch's statistics, which the running ones take in if it is to be tracked. */
   async #normalizeByBatch(operations: Operations<Memory>, request: ForwardRequest, valuesPerChannel: number) {
-    const { x, training, track, momentum, keepStatistics } = request;
-    const tracks = training && track && this.options.trackRunningStatistics;
+    const { x, out, training, track, momentum, keepStatistics } = request;
+    const { trackRunningStatistics, epsilon } = this.options;
+    const { gamma, beta } = this.#parameters;
+    const tracks = training && track && trackRunningStatistics;
     // Batches are averaged in in call order: those that wait on the device before one on the host.
     const most = isDeviceTensor(x) ? maxDeferredBatches : 1;
     if (tracks && this.#running.deferred >= most) await this.#running.fold();
-    const { y, saved, statistics } = await operations.forwardTraining({
-      ...this.#input(request),
-      requireFinite: tracks,
-    });
+    const input = { x: elementsOf(x), y: out && elementsOf(out), gamma, beta, epsilon, requireFinite: tracks };
+    const { y, saved, statistics } = await operations.forwardTraining(input);
     const weight = { valuesPerChannel, momentum };
     try {
       if ('read' in statistics) {
@@ -424,11 +419,14 @@ export class BatchNorm {
     }
   }
 
-  async #normalizeByRunning(operations: Operations<Memory>, request: ForwardRequest) {
+  async #normalizeByRunning(operations: Operations<Memory>, { x, out, keepStatistics }: ForwardRequest) {
+    const { epsilon } = this.options;
+    const { gamma, beta } = this.#parameters;
     await this.#running.settle();
-    const statistics = this.#running.forInference(this.options.epsilon);
-    const { y, saved } = await operations.forwardInference({ ...this.#input(request), ...statistics });
-    return { y, saved, statistics: request.keepStatistics ? copyOf(statistics) : undefined };
+    const { mean, variance } = this.#running.forInference(epsilon);
+    const input = { x: elementsOf(x), y: out && elementsOf(out), gamma, beta, epsilon, mean, variance };
+    const { y, saved } = await operations.forwardInference(input);
+    return { y, saved, statistics: keepStatistics ? copyOf({ mean, variance }) : undefined };
   }
 
   async #passEmpty({ x, out, training, keepStatistics }: ForwardRequest): Promise<ForwardResult> {

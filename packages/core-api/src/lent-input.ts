@@ -51,18 +51,17 @@ export class LentInput {
       );
     }
     if (isDeviceTensor(x) && writes.get(x) !== this.#writes) changed('which has received a result since');
-    if (!this.#isWhole) this.#compare(sampleOf(visibleElements(x)));
+    if (!this.#isWhole) this.#compare(visibleElements(x));
     else if (isDeviceTensor(x)) return elements(x).then((now) => this.#compare(now));
     else this.#compare(x.data);
   }
 
-  #compare(now: ArrayLike<number>): void {
-    for (let k = 0; k < now.length; k++) {
-      if (!Object.is(now[k], this.#remembered[k])) {
-        changed(
-          `of which ${this.#isWhole ? `element ${k}` : 'an element'} was ${this.#remembered[k]} and is ${now[k]}`,
-        );
-      }
+  #compare(now: FloatArray): void {
+    for (let k = 0; k < this.#remembered.length; k++) {
+      const value = now[this.#isWhole ? k : placeOfSample(k, now)];
+      if (Object.is(value, this.#remembered[k])) continue;
+      const which = this.#isWhole ? `element ${k}` : 'an element';
+      changed(`of which ${which} was ${this.#remembered[k]} and is ${value}`);
     }
   }
 }
@@ -74,12 +73,16 @@ function changed(how: string): never {
   );
 }
 
-/** Some elements, the first and the last among them. */
 function sampleOf(values: FloatArray): ArrayLike<number> {
   const sample: number[] = [];
-  const last = values.length - 1;
-  for (let k = 0; k < samples && last >= 0; k++) sample.push(values[Math.floor((k * last) / (samples - 1))]!);
+  if (values.length === 0) return sample;
+  for (let k = 0; k < samples; k++) sample.push(values[placeOfSample(k, values)]!);
   return sample;
+}
+
+/** From the first element to the last. */
+function placeOfSample(k: number, values: FloatArray): number {
+  return Math.floor((k * (values.length - 1)) / (samples - 1));
 }
 
 const hidden = new Float32Array(0);

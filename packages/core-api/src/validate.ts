@@ -157,22 +157,33 @@ export function assertTensor(value: unknown, name = 'tensor'): asserts value is 
 const tagOf = (value: unknown): unknown => (ArrayBuffer.isView(value) ? Object(value)[Symbol.toStringTag] : undefined);
 
 function isFloatArray(value: unknown): value is FloatArray {
-  return tagOf(value) === 'Float32Array' || tagOf(value) === 'Float64Array';
+  const tag = tagOf(value);
+  return tag === 'Float32Array' || tag === 'Float64Array';
 }
 
 function assertShape(shape: unknown, name: string): asserts shape is readonly number[] {
-  const sizes: unknown[] | undefined = Array.isArray(shape) ? Array.from(shape) : undefined; // With its holes.
-  if (!sizes?.every((size) => Number.isSafeInteger(size) && (size as number) >= 0)) {
-    const received = sizes ? describeShape(sizes) : describe(shape);
+  if (!isShape(shape)) {
+    const received = Array.isArray(shape) ? describeShape(Array.from(shape)) : describe(shape);
     fail('INVALID_TENSOR', `${name} of shape ${received}`, 'an array of whole numbers that are not negative');
   }
-  if (!Number.isSafeInteger(product((sizes as number[]).filter((size) => size > 0)))) {
+  let elements = 1;
+  for (const size of shape) if (size > 0) elements *= size;
+  if (!Number.isSafeInteger(elements)) {
     fail(
       'INVALID_TENSOR',
-      `${name} of shape ${describeShape(sizes)}`,
+      `${name} of shape ${describeShape(shape)}`,
       'sizes whose product is a safe integer, zeros aside',
     );
   }
+}
+
+function isShape(value: unknown): value is readonly number[] {
+  if (!Array.isArray(value)) return false;
+  // Not `every`, which passes over holes.
+  for (let d = 0; d < value.length; d++) {
+    if (!Number.isSafeInteger(value[d]) || value[d] < 0) return false;
+  }
+  return true;
 }
 
 /** Errors: `FOREIGN_TENSOR` for what only looks like a device tensor: a getter of its class does not know it. */
@@ -343,15 +354,19 @@ export function assertSeparate(
   outputs: Readonly<Record<string, Region | undefined>>,
   inputs: Readonly<Record<string, Region | undefined>>,
 ): void {
-  const written = Object.entries(outputs);
-  const all = [...written, ...Object.entries(inputs)];
-  written.forEach(([name, output], index) => {
-    for (const [otherName, other] of all.slice(index + 1)) {
-      if (output !== undefined && other !== undefined && overlap(output, other)) {
-        fail('INVALID_TENSOR', `${name} that shares memory with ${otherName}`, 'separate buffers');
-      }
+  for (const name in outputs) {
+    for (const other in inputs) assertApart(name, outputs[name], other, inputs[other]);
+    for (const other in outputs) {
+      if (other === name) break;
+      assertApart(other, outputs[other], name, outputs[name]);
     }
-  });
+  }
+}
+
+function assertApart(name: string, output: Region | undefined, otherName: string, other: Region | undefined): void {
+  if (output !== undefined && other !== undefined && overlap(output, other)) {
+    fail('INVALID_TENSOR', `${name} that shares memory with ${otherName}`, 'separate buffers');
+  }
 }
 
 function overlap(a: Region, b: Region): boolean {
