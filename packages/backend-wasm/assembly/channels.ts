@@ -161,11 +161,15 @@ export function parameterGradients<T>(job: Job, from: i32, to: i32): bool {
     const invStd = v128.load(at(invStdOf(job), c));
     const dbeta = v128.load(at(sumOf(job, 0), c)), products = v128.load(at(productsOf(job, 0), c));
     const dgamma = f64x2.mul(invStd, f64x2.sub(products, f64x2.mul(low, dbeta)));
-    // Digits that products lost matter where these are not small beside Σ dy, which loses none.
-    const size = f64x2.add(f64x2.abs(products), f64x2.div(f64x2.abs(dbeta), invStd));
-    const isWide = v128.not(isSummed<T>(f64x2.div(size, M)));
+    const areFinite = isFinite(dbeta);
+    let areSummed = v128.and(areFinite, isSummed<T>(products, M));
+    if (!i64x2.all_true(areSummed)) {
+      // Digits that products lost matter where these are not small beside Σ dy, which loses none.
+      areSummed = isSummed<T>(f64x2.add(f64x2.abs(products), f64x2.div(f64x2.abs(dbeta), invStd)), M);
+    }
+    const isWide = v128.not(areSummed);
     setFlags(wideGradientOf(job), c, isWide);
-    v128.store(at(job.dbeta, c), v128.and(dbeta, isFinite(dbeta)));
+    v128.store(at(job.dbeta, c), v128.and(dbeta, areFinite));
     v128.store(at(job.dgamma, c), v128.andnot(dgamma, isWide));
     anyWide = v128.or(anyWide, ofChannels(isWide, c, to));
   }

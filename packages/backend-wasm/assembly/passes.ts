@@ -101,35 +101,35 @@ function addUpRuns<T>(job: Job, from: i32, to: i32, o: i32, ofGradient: bool): v
 
 /** y = (x − center) · scale + shift */
 export function normalize<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  affine<T>(job, from, to, first, last, job.x, centerOf<T>(job), shiftOf<T>(job));
-  wide.normalize(job, from, to, first, last);
+  affine<T>(job, from, to, first, last, false);
 }
 
 /** dx = scale · dy */
 export function scaledGradient<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  affine<T>(job, from, to, first, last, job.dy, zerosOf<T>(job), zerosOf<T>(job));
-  wide.scaledGradient(job, from, to, first, last);
+  affine<T>(job, from, to, first, last, true);
 }
 
-/** Of the channels that are not wide. */
-function affine<T>(
-  job: Job, from: i32, to: i32, first: i32, last: i32, input: usize, center: usize, shift: usize,
-): void {
+function affine<T>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
+  const input = ofGradient ? job.dy : job.x;
+  const center = ofGradient ? zerosOf<T>(job) : centerOf<T>(job), shift = ofGradient ? zerosOf<T>(job) : shiftOf<T>(job);
   const scale = scaleOf<T>(job), flags = wideOf(job);
   if (isRows(job)) {
     const skip = offsetAt<T>(job, first, 0);
     const row = <i32>offsetAt<T>(job, 1, 0);
     for (let c = from, end = c; c < to; c = end) {
       end = wide.endOfAlike(flags, c, to);
-      if (wide.isSet(flags, c)) continue;
-      rows.normalize<T>(input + skip, job.out + skip, last - first, row, c, end, center, scale, shift, isLarge<T>(job, 2));
+      if (wide.isSet(flags, c)) wide.affine(job, c, end, first, last, ofGradient);
+      else rows.normalize<T>(input + skip, job.out + skip, last - first, row, c, end, center, scale, shift, isLarge<T>(job, 2));
     }
     return;
   }
   for (let o = first; o < last; o++) {
     let skip = offsetAt<T>(job, o, from);
     for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<T>()) {
-      if (wide.isSet(flags, c)) continue;
+      if (wide.isSet(flags, c)) {
+        wide.affine(job, c, c + 1, o, o + 1, ofGradient);
+        continue;
+      }
       const n = <usize>c * sizeof<T>();
       const h = load<T>(center + n), a = load<T>(scale + n), b = load<T>(shift + n);
       runs.normalize<T>(input + skip, job.out + skip, job.inner, h, a, b);
@@ -139,11 +139,6 @@ function affine<T>(
 
 /** dx = scale · (dy − ((x − center) · slope + offset)) */
 export function inputGradient<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  narrowInputGradient<T>(job, from, to, first, last);
-  wide.inputGradient(job, from, to, first, last);
-}
-
-function narrowInputGradient<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   const center = centerOf<T>(job), scale = scaleOf<T>(job), slope = slopeOf<T>(job), offset = offsetOf<T>(job);
   const flags = wideGradientOf(job);
   if (isRows(job)) {
@@ -151,17 +146,22 @@ function narrowInputGradient<T>(job: Job, from: i32, to: i32, first: i32, last: 
     const row = <i32>offsetAt<T>(job, 1, 0);
     for (let c = from, end = c; c < to; c = end) {
       end = wide.endOfAlike(flags, c, to);
-      if (wide.isSet(flags, c)) continue;
-      rows.inputGradient<T>(
-        job.x + skip, job.dy + skip, job.out + skip, last - first, row, c, end, center, scale, slope, offset, isLarge<T>(job, 3),
-      );
+      if (wide.isSet(flags, c)) wide.inputGradient(job, c, end, first, last);
+      else {
+        rows.inputGradient<T>(
+          job.x + skip, job.dy + skip, job.out + skip, last - first, row, c, end, center, scale, slope, offset, isLarge<T>(job, 3),
+        );
+      }
     }
     return;
   }
   for (let o = first; o < last; o++) {
     let skip = offsetAt<T>(job, o, from);
     for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<T>()) {
-      if (wide.isSet(flags, c)) continue;
+      if (wide.isSet(flags, c)) {
+        wide.inputGradient(job, c, c + 1, o, o + 1);
+        continue;
+      }
       const n = <usize>c * sizeof<T>();
       const h = load<T>(center + n), a = load<T>(scale + n), k = load<T>(slope + n), b = load<T>(offset + n);
       runs.inputGradient<T>(job.x + skip, job.dy + skip, job.out + skip, job.inner, h, a, k, b);

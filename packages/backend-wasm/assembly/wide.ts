@@ -20,11 +20,15 @@ export function isFactor<T>(pair: v128): v128 {
   return v128.and(isModerate<T>(pair), v128.or(isLarge, f64x2.eq(pair, f64x2.splat(0))));
 }
 
-/** Whether what has these means was added up in the range of T: no square or product overflowed, and none that counts lost digits. */
+/**
+ * Whether `count` numbers with these sums were added up in the range of T: no square or product overflowed, and none that counts lost
+ * digits.
+ */
 @inline
-export function isSummed<T>(means: v128): v128 {
-  const size = f64x2.abs(means);
-  return v128.and(f64x2.ge(size, f64x2.splat(sizeof<T>() == 4 ? 1e-36 : 1e-288)), f64x2.lt(size, f64x2.splat(Infinity)));
+export function isSummed<T>(sums: v128, count: v128): v128 {
+  const size = f64x2.abs(sums);
+  const least = f64x2.mul(count, f64x2.splat(sizeof<T>() == 4 ? 1e-36 : 1e-288));
+  return v128.and(f64x2.ge(size, least), f64x2.lt(size, f64x2.splat(Infinity)));
 }
 
 /** Flags the channels `c` and `c + 1` where `mask` is set. */
@@ -93,24 +97,27 @@ function setElement(job: Job, at: usize, value: f64): void {
  * variance that float64 can't have, of a channel that is not constant, is NaN, and so will be its y. Whether there is one.
  */
 export function settleMoments<T>(job: Job, from: i32, to: i32): bool {
+  const epsilon = f64x2.splat(job.epsilon), one = f64x2.splat(1);
   let anyNaN = false;
-  for (let c = from; c < to; c++) {
-    if (hasSquares<T>(job, c)) continue;
-    const first = elementAt(job, job.x + offsetOf(job, 0, c));
-    store<f64>(entry(meanOf(job), c), first);
-    const isConstant = !sumAround(job, c);
-    sumAround(job, c);
-    if (isConstant || hasSquares<f64>(job, c)) continue;
-    store<f64>(entry(varianceOf(job), c), NaN);
-    anyNaN = true;
+  for (let c = from; c < to; c += 2) {
+    // As far as they count beside epsilon.
+    const areSummed = isSummed<T>(f64x2.add(v128.load(entry(varianceOf(job), c)), epsilon), one);
+    if (i64x2.all_true(areSummed)) continue;
+    if (!i64x2.extract_lane(areSummed, 0)) anyNaN = settle(job, c) || anyNaN;
+    if (c + 1 < to && !i64x2.extract_lane(areSummed, 1)) anyNaN = settle(job, c + 1) || anyNaN;
   }
   return anyNaN;
 }
 
-/** Whether the squares that the variance is made of were in the range of T, as far as they count beside epsilon. */
-@inline
-function hasSquares<T>(job: Job, c: i32): bool {
-  return i64x2.extract_lane(isSummed<T>(f64x2.splat(numberOf(varianceOf(job), c) + job.epsilon)), 0) != 0;
+/** Whether the variance of channel `c` is NaN now. */
+function settle(job: Job, c: i32): bool {
+  store<f64>(entry(meanOf(job), c), elementAt(job, job.x + offsetOf(job, 0, c)));
+  const isConstant = !sumAround(job, c);
+  sumAround(job, c);
+  const square = f64x2.splat(numberOf(varianceOf(job), c) + job.epsilon);
+  if (isConstant || i64x2.all_true(isSummed<f64>(square, f64x2.splat(1)))) return false;
+  store<f64>(entry(varianceOf(job), c), NaN);
+  return true;
 }
 
 /** Mean and variance, of sums around what is there as mean. Whether any value was something else. */
@@ -185,28 +192,16 @@ function hasBits(job: Job, c: i32): bool {
   return (job.isDouble ? load<i64>(at) : <i64>load<i32>(at)) != 0;
 }
 
-/** y = gamma · xHat + beta */
-export function normalize(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+/** y = gamma · xHat + beta, or of a gradient dx = gamma · invStd · dy. */
+export function affine(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
+  const input = ofGradient ? job.dy : job.x;
   for (let c = from; c < to; c++) {
-    if (!isSet(wideOf(job), c)) continue;
-    const mean = numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c);
-    const gamma = numberOf(gammaOf(job), c), beta = numberOf(betaOf(job), c);
+    const mean = ofGradient ? 0.0 : numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c);
+    // −0 is what changes no number when it is added.
+    const gamma = numberOf(gammaOf(job), c), beta = ofGradient ? -0.0 : numberOf(betaOf(job), c);
     for (let o = first; o < last; o++) {
       for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
-        setElement(job, job.out + k, gamma * ((elementAt(job, job.x + k) - mean) * invStd) + beta);
-      }
-    }
-  }
-}
-
-/** dx = gamma · invStd · dy */
-export function scaledGradient(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  for (let c = from; c < to; c++) {
-    if (!isSet(wideOf(job), c)) continue;
-    const gamma = numberOf(gammaOf(job), c), invStd = numberOf(invStdOf(job), c);
-    for (let o = first; o < last; o++) {
-      for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
-        setElement(job, job.out + k, gamma * (invStd * elementAt(job, job.dy + k)));
+        setElement(job, job.out + k, gamma * ((elementAt(job, input + k) - mean) * invStd) + beta);
       }
     }
   }
@@ -216,7 +211,6 @@ export function scaledGradient(job: Job, from: i32, to: i32, first: i32, last: i
 export function inputGradient(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   const M = <f64>job.outer * <f64>job.inner;
   for (let c = from; c < to; c++) {
-    if (!isSet(wideGradientOf(job), c)) continue;
     const mean = numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c), gamma = numberOf(gammaOf(job), c);
     const dbeta = numberOf(job.dbeta, c) / M, dgamma = numberOf(job.dgamma, c) / M;
     for (let o = first; o < last; o++) {
