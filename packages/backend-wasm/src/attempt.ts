@@ -1,25 +1,32 @@
 // Work that makes one thing after the other, of which none may stay when a later one fails.
-import type { MaybePromise } from '@batchnorm/core-api';
 
-/** Takes note of what an attempt has made, and gives it back. */
-export type Keep = <T extends { dispose(): void }>(one: T) => T;
+interface Disposable {
+  dispose(): void;
+}
 
-export function attempt<T>(work: (keep: Keep) => T): T;
-/** What `work` gives; if it fails, everything that it has made is disposed. */
-export function attempt<T>(work: (keep: Keep) => MaybePromise<T>): MaybePromise<T> {
-  const made: { dispose(): void }[] = [];
-  const fail = (error: unknown): never => {
-    for (const one of made.reverse()) one.dispose();
-    throw error;
-  };
-  const keep: Keep = (one) => {
-    made.push(one);
+/** What has been made so far. */
+export class Made {
+  readonly #made: Disposable[] = [];
+
+  /** Takes note of it. */
+  keep<T extends Disposable>(one: T): T {
+    this.#made.push(one);
     return one;
-  };
+  }
+
+  /** Disposes all of it, the latest first. */
+  dispose(): void {
+    for (const one of this.#made.reverse()) one.dispose();
+  }
+}
+
+/** What `work` gives; if it fails, everything that it has made is disposed. */
+export function attempt<T>(work: (made: Made) => T): T {
+  const made = new Made();
   try {
-    const result = work(keep);
-    return result instanceof Promise ? (result.catch(fail) as Promise<T>) : result;
+    return work(made);
   } catch (error) {
-    return fail(error);
+    made.dispose();
+    throw error;
   }
 }

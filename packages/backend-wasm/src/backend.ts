@@ -117,8 +117,8 @@ class WasmBackend implements Backend {
     this.#assertUsable();
     assertTensor(tensor);
     const { data, shape } = tensor;
-    return attempt((keep) => {
-      const there = keep(new WasmTensor(this, this.#engines.device.memory, dtypeOf(data), shape));
+    return attempt((made) => {
+      const there = made.keep(WasmTensor.of(this, this.#engines.device.memory, dtypeOf(data), shape));
       there.view().set(data);
       return there;
     });

@@ -10,27 +10,30 @@ import {
   product,
   type Statistics,
 } from '@batchnorm/core-api';
-import { Holding, type KernelMemory } from './memory.js';
+import type { Allocation } from './allocation.js';
+import type { KernelMemory } from './memory.js';
 import type { SavedForward } from './saved-forward.js';
 
 export const bytesPerElement: Readonly<Record<Dtype, number>> = { float32: 4, float64: 8 };
 
 /** Elements at a place of a memory. Nobody can change where: kernels write there. */
 abstract class Resident<T extends FloatArray> implements OnDevice<T> {
-  readonly dtype: Dtype;
+  readonly #dtype: Dtype;
   readonly #memory: KernelMemory;
-  readonly #holding: Holding;
-  readonly #at: number;
+  readonly #allocation: Allocation;
   readonly #length: number;
   #disposed = false;
 
   /** Of `length` elements, with room for `spare` more. Errors: `LIMIT_EXCEEDED`. */
   constructor(memory: KernelMemory, dtype: Dtype, length: number, spare: number) {
-    this.dtype = dtype;
+    this.#dtype = dtype;
     this.#memory = memory;
     this.#length = length;
-    this.#holding = new Holding(this, memory);
-    this.#at = this.#holding.allocate((length + spare) * bytesPerElement[dtype]);
+    this.#allocation = memory.allocate((length + spare) * bytesPerElement[dtype]);
+  }
+
+  get dtype(): Dtype {
+    return this.#dtype;
   }
 
   get disposed(): boolean {
@@ -43,19 +46,27 @@ abstract class Resident<T extends FloatArray> implements OnDevice<T> {
    * Errors: `DISPOSED`.
    */
   view(): T {
-    assertAlive(this.#disposed);
-    const begin = this.#at / bytesPerElement[this.dtype];
-    return this.#memory.elements(this.dtype).subarray(begin, begin + this.#length) as T;
+    return this.#elements().subarray(this.#begin, this.#begin + this.#length) as T;
   }
 
   read(): T {
-    return this.view().slice() as T;
+    return this.#elements().slice(this.#begin, this.#begin + this.#length) as T;
   }
 
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#holding.free();
+    this.#allocation.free();
+  }
+
+  /** Errors: `DISPOSED`. */
+  #elements(): FloatArray {
+    assertAlive(this.#disposed);
+    return this.#memory.elements(this.#dtype);
+  }
+
+  get #begin(): number {
+    return this.#allocation.at / bytesPerElement[this.#dtype];
   }
 
   /**
@@ -68,23 +79,40 @@ abstract class Resident<T extends FloatArray> implements OnDevice<T> {
       fail('FOREIGN_TENSOR', `${name} that this backend did not make`, 'a value on its device');
     }
     if (value.#disposed) fail('DISPOSED', `${name} that is disposed`, 'one that is alive');
-    if (value.dtype !== dtype) fail('DTYPE_MISMATCH', `${name} of ${value.dtype}`, `${dtype}`);
+    if (value.#dtype !== dtype) fail('DTYPE_MISMATCH', `${name} of ${value.#dtype}`, `${dtype}`);
     if (value.#length !== length) fail('INVALID_TENSOR', `${name} of ${value.#length} elements`, `${length}`);
-    return value.#at;
+    return value.#allocation.at;
   }
 }
 
 /** An activation. */
 export class WasmTensor extends Resident<FloatArray> implements DeviceTensor {
-  readonly backend: Backend;
-  readonly shape: readonly number[];
+  readonly #backend: Backend;
+  readonly #shape: readonly number[];
+
+  /** `shape` is frozen. Errors: `LIMIT_EXCEEDED`. */
+  private constructor(backend: Backend, memory: KernelMemory, dtype: Dtype, shape: readonly number[]) {
+    super(memory, dtype, product(shape), 0);
+    this.#backend = backend;
+    this.#shape = shape;
+  }
 
   /** Errors: `LIMIT_EXCEEDED`. */
-  constructor(backend: Backend, memory: KernelMemory, dtype: Dtype, shape: readonly number[]) {
-    super(memory, dtype, product(shape), 0);
-    this.backend = backend;
-    this.shape = Object.freeze([...shape]);
-    Object.freeze(this);
+  static of(backend: Backend, memory: KernelMemory, dtype: Dtype, shape: readonly number[]): WasmTensor {
+    return new WasmTensor(backend, memory, dtype, Object.freeze([...shape]));
+  }
+
+  /** Of the same shape. Errors: `LIMIT_EXCEEDED`. */
+  static like(tensor: WasmTensor, memory: KernelMemory, dtype: Dtype): WasmTensor {
+    return new WasmTensor(tensor.#backend, memory, dtype, tensor.#shape);
+  }
+
+  get backend(): Backend {
+    return this.#backend;
+  }
+
+  get shape(): readonly number[] {
+    return this.#shape;
   }
 }
 
@@ -93,7 +121,6 @@ export class WasmVector extends Resident<Float64Array> {
   /** With room for a pair beyond the last channel. Errors: `LIMIT_EXCEEDED`. */
   constructor(memory: KernelMemory, length: number) {
     super(memory, 'float64', length, 1);
-    Object.freeze(this);
   }
 }
 

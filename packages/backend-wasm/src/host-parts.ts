@@ -1,8 +1,9 @@
 // Host arrays through wasm memory: copied in, worked on and copied out in parts that stay in cache on the way. All of it on the
 // calling thread, the only one that can copy them: by the time others could help, a part has left the cache (docs/performance.md).
 import type { FloatArray, Plan } from '@batchnorm/core-api';
+import type { Allocation } from './allocation.js';
 import { bytesPerElement } from './device-tensor.js';
-import { Holding, type KernelMemory } from './memory.js';
+import type { KernelMemory } from './memory.js';
 import { operations, type Passes } from './passes.js';
 import { pitchOf, type SavedForward } from './saved-forward.js';
 
@@ -13,7 +14,6 @@ const samples = 20;
 
 export class HostParts {
   readonly #memory: KernelMemory;
-  readonly #holding: Holding;
   readonly #passes: Passes;
   readonly #plan: Plan;
   /** Elements of an outer index. */
@@ -22,11 +22,12 @@ export class HostParts {
   readonly #rows: number;
   readonly #elements: number;
   /** Where dgamma and dbeta go. */
+  readonly #gradients: Allocation;
   readonly #dgamma: number;
   readonly #dbeta: number;
   /** Room for parts, and for all of dy; taken when they are needed first. */
-  #part = 0;
-  #whole = 0;
+  #part: Allocation | undefined;
+  #whole: Allocation | undefined;
 
   constructor(memory: KernelMemory, passes: Passes, plan: Plan) {
     const { outer, channels, inner } = plan.extent;
@@ -38,8 +39,8 @@ export class HostParts {
     const rows = Math.floor(partBytes / (this.#row * bytesPerElement[plan.dtype]));
     const { together } = passes;
     this.#rows = Math.min(passes.outer, Math.max(together, Math.floor(rows / together) * together));
-    this.#holding = new Holding(this, memory);
-    this.#dgamma = this.#holding.allocate(2 * pitchOf(plan.extent) * 8);
+    this.#gradients = memory.allocate(2 * pitchOf(plan.extent) * 8);
+    this.#dgamma = this.#gradients.at;
     this.#dbeta = this.#dgamma + pitchOf(plan.extent) * 8;
   }
 
@@ -143,7 +144,7 @@ export class HostParts {
   }
 
   dispose(): void {
-    this.#holding.free();
+    for (const room of [this.#gradients, this.#part, this.#whole]) room?.free();
   }
 
   #beginGradients(): void {
@@ -195,13 +196,13 @@ export class HostParts {
 
   /** For a part of x and one of dy. */
   #partRoom(): number {
-    if (this.#part === 0) this.#part = this.#holding.allocate(2 * this.#bytes(this.#rows * this.#row));
-    return this.#part;
+    this.#part ??= this.#memory.allocate(2 * this.#bytes(this.#rows * this.#row));
+    return this.#part.at;
   }
 
   #wholeRoom(): number {
-    if (this.#whole === 0) this.#whole = this.#holding.allocate(this.#bytes(this.#elements));
-    return this.#whole;
+    this.#whole ??= this.#memory.allocate(this.#bytes(this.#elements));
+    return this.#whole.at;
   }
 
   #bytes(elements: number): number {

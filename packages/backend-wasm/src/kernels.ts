@@ -22,12 +22,12 @@ import {
   type Plan,
   type Statistics,
 } from '@batchnorm/core-api';
-import { attempt, type Keep } from './attempt.js';
+import { attempt, Made } from './attempt.js';
 import type { Crew } from './crew.js';
 import { WasmStatistics, WasmTensor, WasmVector } from './device-tensor.js';
 import { HostParts } from './host-parts.js';
 import type { KernelMemory } from './memory.js';
-import { after, type KernelExports, Passes } from './passes.js';
+import { type KernelExports, Passes } from './passes.js';
 import { SavedForward } from './saved-forward.js';
 
 /** A memory, and the kernels that compute in it. */
@@ -65,8 +65,8 @@ class Plant {
   newSaved({ gamma, beta, epsilon }: ForwardInput<Memory>): SavedForward {
     const saved =
       this.#free.pop() ?? new SavedForward(this.engine.memory, this.plan.extent, (unheld) => this.#recycle(unheld));
-    saved.gamma.set(gamma);
-    saved.beta.set(beta);
+    saved.gamma = gamma;
+    saved.beta = beta;
     this.passes.epsilon = epsilon;
     return saved;
   }
@@ -93,9 +93,9 @@ export class WasmKernels implements Kernels {
   /** Errors: `LIMIT_EXCEEDED`. */
   constructor(engines: Engines, plan: Plan) {
     this.#engines = engines;
-    const { plant, parts, device } = attempt((keep) => {
-      const plant = keep(new Plant(engines.host, plan));
-      const parts = keep(new HostParts(engines.host.memory, plant.passes, plan));
+    const { plant, parts, device } = attempt((made) => {
+      const plant = made.keep(new Plant(engines.host, plan));
+      const parts = made.keep(new HostParts(engines.host.memory, plant.passes, plan));
       const isShared = engines.device === engines.host;
       return {
         plant,
@@ -110,8 +110,8 @@ export class WasmKernels implements Kernels {
 
   forwardTraining(input: ForwardTrainingInput<HostMemory>): ForwardTrainingOutput<HostMemory> {
     this.#engines.assertUsable();
-    return attempt((keep) => {
-      const saved = keep(this.#plant.newSaved(input));
+    return attempt((made) => {
+      const saved = made.keep(this.#plant.newSaved(input));
       const areFinite = this.#parts.forwardTraining(saved, input.x);
       const statistics = copyOf(saved);
       if (input.requireFinite) assertFiniteStatistics(statistics);
@@ -124,10 +124,10 @@ export class WasmKernels implements Kernels {
 
   forwardInference(input: ForwardInferenceInput<HostMemory>): ForwardOutput<HostMemory> {
     this.#engines.assertUsable();
-    return attempt((keep) => {
-      const saved = keep(this.#plant.newSaved(input));
-      saved.mean.set(input.mean);
-      saved.variance.set(input.variance);
+    return attempt((made) => {
+      const saved = made.keep(this.#plant.newSaved(input));
+      saved.mean = input.mean;
+      saved.variance = input.variance;
       const y = input.y ?? allocate(this.#plant.plan.dtype, input.x.length);
       this.#parts.forwardInference(saved, input.x, y);
       return { y, saved };
@@ -185,65 +185,97 @@ class DeviceOperations implements Operations<DeviceMemory> {
   }
 
   forwardTraining(input: ForwardTrainingInput<DeviceMemory>): MaybePromise<ForwardTrainingOutput<DeviceMemory>> {
-    this.#engines.assertUsable();
-    return this.#attempt(input, (keep) => {
-      const saved = keep(this.#plant.newSaved(input));
-      const y = this.#aimForward(saved, input, keep);
-      const result = () => ({ y, saved, statistics: new WasmStatistics(saved) });
-      return after(this.#plant.passes.forwardTraining(), result);
-    });
+    const makeOutput = (made: Made) => {
+      const { y, saved } = this.#forwardOutput(input, made);
+      return { y, saved, statistics: made.keep(new WasmStatistics(saved)) };
+    };
+    return this.#perform(input, makeOutput, (passes) => passes.forwardTraining());
   }
 
   forwardInference(input: ForwardInferenceInput<DeviceMemory>): MaybePromise<ForwardOutput<DeviceMemory>> {
-    this.#engines.assertUsable();
-    return this.#attempt(input, (keep) => {
-      const saved = keep(this.#plant.newSaved(input));
-      saved.mean.set(input.mean);
-      saved.variance.set(input.variance);
-      const y = this.#aimForward(saved, input, keep);
-      return after(this.#plant.passes.forwardInference(), () => ({ y, saved }));
-    });
+    const makeOutput = (made: Made) => {
+      const output = this.#forwardOutput(input, made);
+      output.saved.mean = input.mean;
+      output.saved.variance = input.variance;
+      return output;
+    };
+    return this.#perform(input, makeOutput, (passes) => passes.forwardInference());
   }
 
   backwardTraining(input: BackwardInput<DeviceMemory>): MaybePromise<BackwardOutput<DeviceMemory>> {
-    return this.#backward(input, (passes) => passes.backwardTraining());
+    return this.#perform(
+      input,
+      (made) => this.#backwardOutput(input, made),
+      (passes) => passes.backwardTraining(),
+    );
   }
 
   backwardInference(input: BackwardInput<DeviceMemory>): MaybePromise<BackwardOutput<DeviceMemory>> {
-    return this.#backward(input, (passes) => {
-      return input.parameterGradients === false ? passes.scaledGradient() : passes.backwardInference();
-    });
+    return this.#perform(
+      input,
+      (made) => this.#backwardOutput(input, made),
+      (passes) => (input.parameterGradients === false ? passes.scaledGradient() : passes.backwardInference()),
+    );
   }
 
-  #aimForward(saved: SavedForward, input: ForwardInput<DeviceMemory>, keep: Keep): WasmTensor {
+  /** What `makeOutput` makes for the passes to write to, when `work` has. Nothing that was made stays if either fails. */
+  #perform<T>(
+    input: object,
+    makeOutput: (made: Made) => T,
+    work: (passes: Passes) => MaybePromise<void>,
+  ): MaybePromise<T> {
+    this.#engines.assertUsable();
+    const made = new Made();
+    try {
+      const output = makeOutput(made);
+      const running = work(this.#plant.passes);
+      return running === undefined ? output : this.#whenDone(running, input, output, made);
+    } catch (error) {
+      made.dispose();
+      throw error;
+    }
+  }
+
+  /** Nothing that threads work on is dropped meanwhile, though the caller may have nothing of it any more. */
+  async #whenDone<T>(running: PromiseLike<void>, input: object, output: T, made: Made): Promise<T> {
+    const inUse = [this, input, output];
+    atWork.add(inUse);
+    try {
+      await running;
+      return output;
+    } catch (error) {
+      made.dispose();
+      throw error;
+    } finally {
+      atWork.delete(inUse);
+    }
+  }
+
+  /** With the passes aimed at them. */
+  #forwardOutput(input: ForwardInput<DeviceMemory>, made: Made): { y: WasmTensor; saved: SavedForward } {
+    const saved = made.keep(this.#plant.newSaved(input));
     saved.x = this.#addressOf(input.x, 'x');
     saved.source = input.x as WasmTensor;
-    const y = this.#outputLike(input.x, input.y, keep);
+    const y = this.#outputLike(input.x, input.y, made);
     this.#plant.passes.aim({ saved, x: saved.x, out: this.#addressOf(y, 'y') });
-    return y;
+    return { y, saved };
   }
 
-  #backward(
-    input: BackwardInput<DeviceMemory>,
-    compute: (passes: Passes) => MaybePromise<void>,
-  ): MaybePromise<BackwardOutput<DeviceMemory>> {
-    this.#engines.assertUsable();
-    return this.#attempt(input, (keep) => {
-      const { passes, engine, plan } = this.#plant;
-      const saved = input.saved as SavedForward;
-      const dy = this.#addressOf(input.dy, 'dy');
-      const dx = this.#outputLike(input.dy, input.dx, keep);
-      const { channels } = plan.extent;
-      const vector = (given: DeviceMemory['vector'] | undefined) =>
-        given ?? keep(new WasmVector(engine.memory, channels));
-      const [dgamma, dbeta] = [vector(input.dgamma), vector(input.dbeta)];
-      passes.aim({ saved, x: saved.x, dy, out: this.#addressOf(dx, 'dx') });
-      passes.aimGradients(
-        WasmVector.addressOf(dgamma, 'dgamma', engine.memory, 'float64', channels),
-        WasmVector.addressOf(dbeta, 'dbeta', engine.memory, 'float64', channels),
-      );
-      return after(compute(passes), () => ({ dx, dgamma, dbeta }));
-    });
+  /** With the passes aimed at them. */
+  #backwardOutput(input: BackwardInput<DeviceMemory>, made: Made): BackwardOutput<DeviceMemory> {
+    const { passes, engine, plan } = this.#plant;
+    const { channels } = plan.extent;
+    const saved = input.saved as SavedForward;
+    const dy = this.#addressOf(input.dy, 'dy');
+    const dx = this.#outputLike(input.dy, input.dx, made);
+    const dgamma = input.dgamma ?? made.keep(new WasmVector(engine.memory, channels));
+    const dbeta = input.dbeta ?? made.keep(new WasmVector(engine.memory, channels));
+    passes.aim({ saved, x: saved.x, dy, out: this.#addressOf(dx, 'dx') });
+    passes.aimGradients(
+      WasmVector.addressOf(dgamma, 'dgamma', engine.memory, 'float64', channels),
+      WasmVector.addressOf(dbeta, 'dbeta', engine.memory, 'float64', channels),
+    );
+    return { dx, dgamma, dbeta };
   }
 
   #addressOf(tensor: DeviceMemory['activation'], name: string): number {
@@ -252,18 +284,10 @@ class DeviceOperations implements Operations<DeviceMemory> {
     return WasmTensor.addressOf(tensor, name, engine.memory, plan.dtype, outer * channels * inner);
   }
 
-  #outputLike(like: DeviceMemory['activation'], out: DeviceMemory['activation'] | undefined, keep: Keep): WasmTensor {
+  #outputLike(like: DeviceMemory['activation'], out: DeviceMemory['activation'] | undefined, made: Made): WasmTensor {
     if (out !== undefined) return out as WasmTensor;
-    return keep(new WasmTensor(this.#engines.backend, this.#plant.engine.memory, like.dtype, like.shape));
-  }
-
-  /** An attempt during which nothing that threads work on is dropped, though its caller may have nothing of it any more. */
-  #attempt<T>(input: object, work: (keep: Keep) => MaybePromise<T>): MaybePromise<T> {
-    const result = attempt(work);
-    if (!(result instanceof Promise)) return result;
-    const inUse = [this, input];
-    atWork.add(inUse);
-    return result.finally(() => atWork.delete(inUse));
+    const { engine, plan } = this.#plant;
+    return made.keep(WasmTensor.like(like as WasmTensor, engine.memory, plan.dtype));
   }
 }
 

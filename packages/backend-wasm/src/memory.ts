@@ -1,5 +1,6 @@
 // The memory that kernels compute in: who has which bytes of it. It grows on demand, and what is freed is used again.
 import { BatchNormError, type Dtype, type FloatArray } from '@batchnorm/core-api';
+import { type Allocation, Allocations } from './allocation.js';
 
 const pageBytes = 65536;
 /** Everything begins at a cache line. */
@@ -38,7 +39,7 @@ export class KernelMemory {
   readonly #free: Range[] = [];
   /** By size, addresses that were freed and wait for the next of the same size: a training step frees what the next one takes. */
   readonly #waiting = new Map<number, number[]>();
-  readonly #taken = new Map<number, number>();
+  readonly #allocations = new Allocations((at, bytes) => this.#takeBack(at, bytes));
   /** Of what is taken now. */
   allocatedBytes = 0;
   #views: { readonly float32: Float32Array; readonly float64: Float64Array; readonly int32: Int32Array };
@@ -65,24 +66,21 @@ export class KernelMemory {
   }
 
   /** Errors: `LIMIT_EXCEEDED`, and everything is as it was. */
-  allocate(bytes: number): number {
+  allocate(bytes: number): Allocation {
     const rounded = Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
     const size = rounded < largeRange ? rounded : rounded + gap;
     const { maxBytes, takenBytes } = this.#budget;
     if (takenBytes + size > maxBytes) this.#refuse(size);
     const at = this.#waiting.get(size)?.pop() ?? this.#cut(size);
-    this.#taken.set(at, size);
     this.#count(size);
-    return at;
+    return this.#allocations.add(at, size);
   }
 
-  free(at: number): void {
-    const size = this.#taken.get(at)!;
-    this.#taken.delete(at);
-    this.#count(-size);
-    const alike = this.#waiting.get(size);
+  #takeBack(at: number, bytes: number): void {
+    this.#count(-bytes);
+    const alike = this.#waiting.get(bytes);
     if (alike) alike.push(at);
-    else this.#waiting.set(size, [at]);
+    else this.#waiting.set(bytes, [at]);
   }
 
   #count(bytes: number): void {
@@ -160,36 +158,6 @@ export class KernelMemory {
       this.#free.splice(index, 1);
     }
     this.#free.splice(index, 0, range);
-  }
-}
-
-/** Frees what was dropped without `dispose`; a page of an old engine keeps it. */
-const dropped =
-  typeof FinalizationRegistry === 'function'
-    ? new FinalizationRegistry<Holding>((holding) => holding.free())
-    : undefined;
-
-/** The ranges that an object has: freed with it, or when nobody has the object any more. */
-export class Holding {
-  readonly #memory: KernelMemory;
-  readonly #ranges: number[] = [];
-
-  /** Of `owner`, which must not be reachable from here. */
-  constructor(owner: object, memory: KernelMemory) {
-    this.#memory = memory;
-    dropped?.register(owner, this, this);
-  }
-
-  /** Errors: `LIMIT_EXCEEDED`. */
-  allocate(bytes: number): number {
-    const at = this.#memory.allocate(bytes);
-    this.#ranges.push(at);
-    return at;
-  }
-
-  free(): void {
-    dropped?.unregister(this);
-    for (const at of this.#ranges.splice(0)) this.#memory.free(at);
   }
 }
 

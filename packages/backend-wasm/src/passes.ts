@@ -1,8 +1,9 @@
 // The passes for one plan: what the kernels in wasm are told, and whether other threads help.
 import type { MaybePromise, Plan } from '@batchnorm/core-api';
+import type { Allocation } from './allocation.js';
 import type { Crew } from './crew.js';
 import { bytesPerElement } from './device-tensor.js';
-import { Holding, type KernelMemory } from './memory.js';
+import type { KernelMemory } from './memory.js';
 import { pitchOf, type SavedForward } from './saved-forward.js';
 
 /** What kernels export; see assembly/index.ts. */
@@ -74,7 +75,7 @@ export class Passes {
   readonly #exports: KernelExports;
   readonly #crew: Crew | undefined;
   readonly #memory: KernelMemory;
-  readonly #holding: Holding;
+  readonly #allocation: Allocation;
   readonly #job: number;
   readonly #channels: number;
   /** Outer indices, as the kernels count them. */
@@ -111,8 +112,8 @@ export class Passes {
     const pitch = pitchOf(extent);
     // Two tables for a section, four of float64, three of at most that, and one of int32.
     const sumsBytes = ((dtype === 'float64' ? 4 : 2) * sections + 3) * pitch * 8 + pitch * 4;
-    this.#holding = new Holding(this, memory);
-    this.#job = this.#holding.allocate(jobBytes + sumsBytes);
+    this.#allocation = memory.allocate(jobBytes + sumsBytes);
+    this.#job = this.#allocation.at;
     const end = this.#job + jobBytes + sumsBytes;
     memory.int32.fill(0, this.#job / 4, end / 4);
     const bytesPerChannel = (elements / channels) * bytesPerElement[dtype];
@@ -215,7 +216,7 @@ export class Passes {
   }
 
   dispose(): void {
-    this.#holding.free();
+    this.#allocation.free();
   }
 
   /** A task that writes over its own input could not be done again. */

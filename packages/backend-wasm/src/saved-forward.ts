@@ -1,7 +1,8 @@
 // What a forward keeps for its backward.
 import type { Extent, FloatArray, Saved, Statistics } from '@batchnorm/core-api';
+import type { Allocation } from './allocation.js';
 import type { WasmTensor } from './device-tensor.js';
-import { Holding, type KernelMemory } from './memory.js';
+import type { KernelMemory } from './memory.js';
 
 /** Entries of a table in memory: whole cache lines. */
 export function pitchOf({ channels }: Extent): number {
@@ -21,11 +22,11 @@ export class SavedForward implements Saved, Statistics {
   /** x that is elsewhere, so that it is not lost: an array on the host, or a tensor in this memory. */
   source: FloatArray | WasmTensor | undefined;
   readonly #memory: KernelMemory;
-  readonly #holding: Holding;
+  readonly #tables: Allocation;
   readonly #channels: number;
   readonly #pitch: number;
   readonly #recycle: (saved: SavedForward) => void;
-  #copy = 0;
+  #copy: Allocation | undefined;
   #holders = 1;
 
   /** Errors: `LIMIT_EXCEEDED`. */
@@ -34,19 +35,11 @@ export class SavedForward implements Saved, Statistics {
     this.#channels = extent.channels;
     this.#pitch = pitchOf(extent);
     this.#recycle = recycle;
-    this.#holding = new Holding(this, memory);
     // Five tables of float64, three of at most that, and one of int32.
     const bytes = 8 * this.#pitch * 8 + this.#pitch * 4;
-    this.at = this.#holding.allocate(bytes);
+    this.#tables = memory.allocate(bytes);
+    this.at = this.#tables.at;
     memory.int32.fill(0, this.at / 4, (this.at + bytes) / 4);
-  }
-
-  get gamma(): Float64Array {
-    return this.#table(0);
-  }
-
-  get beta(): Float64Array {
-    return this.#table(1);
   }
 
   get mean(): Float64Array {
@@ -58,10 +51,26 @@ export class SavedForward implements Saved, Statistics {
     return this.#table(3);
   }
 
+  set gamma(values: Float64Array) {
+    this.#write(0, values);
+  }
+
+  set beta(values: Float64Array) {
+    this.#write(1, values);
+  }
+
+  set mean(values: Float64Array) {
+    this.#write(2, values);
+  }
+
+  set variance(values: Float64Array) {
+    this.#write(3, values);
+  }
+
   /** A place for a copy of x, of `bytes` at most, always as many. Errors: `LIMIT_EXCEEDED`. */
   copyOfX(bytes: number): number {
-    if (this.#copy === 0) this.#copy = this.#holding.allocate(bytes);
-    return this.#copy;
+    this.#copy ??= this.#memory.allocate(bytes);
+    return this.#copy.at;
   }
 
   hold(): void {
@@ -83,11 +92,21 @@ export class SavedForward implements Saved, Statistics {
   }
 
   free(): void {
-    this.#holding.free();
+    this.#tables.free();
+    this.#copy?.free();
   }
 
   #table(index: number): Float64Array {
-    const begin = this.at / 8 + index * this.#pitch;
+    const begin = this.#indexOf(index);
     return this.#memory.float64.subarray(begin, begin + this.#channels);
+  }
+
+  /** Copies: a view of a table takes longer to make than a small one to fill. */
+  #write(index: number, values: Float64Array): void {
+    this.#memory.float64.set(values, this.#indexOf(index));
+  }
+
+  #indexOf(table: number): number {
+    return this.at / 8 + table * this.#pitch;
   }
 }

@@ -226,6 +226,28 @@ describe('what was dropped without dispose()', () => {
     await backend.dispose();
   });
 
+  it.each([10, 20_000, 300_000])('is freed beside tensors of %i elements that somebody has', async (length) => {
+    const backend = await createWasmBackend({ threads: 1 });
+    const made = async (count: number) => {
+      for (let n = 1; n < count; n++) await backend.upload(zeros(length));
+      return backend.upload(zeros(length));
+    };
+    const empty = backend.allocatedBytes!();
+    const one = await made(1);
+    const bytesOfOne = backend.allocatedBytes!() - empty;
+    const kept = [one, await made(50), await made(50), await made(99)];
+    // What was made beside one that somebody has may stay: 15 others, or half a mebibyte.
+    const mayStay = 1 + Math.min(15, Math.floor((512 << 10) / bytesOfOne));
+    const most = empty + kept.length * mayStay * bytesOfOne;
+    expect(backend.allocatedBytes!()).toBe(empty + 200 * bytesOfOne);
+    expect(await collected(backend, most)).toBeLessThanOrEqual(most);
+    const elements = await Promise.all(kept.map((tensor) => tensor.read()));
+    expect(elements).toEqual(kept.map(() => new Float32Array(length)));
+    for (const tensor of kept) tensor.dispose();
+    expect(await collected(backend, empty)).toBe(empty);
+    await backend.dispose();
+  });
+
   it('is not freed again when it was disposed', async () => {
     const backend = await createWasmBackend({ threads: 1 });
     const make = async () => (await backend.upload(zeros(1000))).dispose();
@@ -252,19 +274,19 @@ it('kernels that memory has no room for leave nothing behind', async () => {
 describe('KernelMemory', () => {
   it('gives disjoint ranges at cache lines, and joins what is freed', () => {
     const memory = new KernelMemory(new MemoryBudget(1 << 20), false);
-    const taken = Array.from({ length: 50 }, (_, n) => ({ at: memory.allocate(1 + n * 7), bytes: 1 + n * 7 }));
-    for (const [n, { at, bytes }] of taken.entries()) {
-      expect(at % 64).toBe(0);
-      const next = taken[n + 1];
-      if (next) expect(next.at).toBeGreaterThanOrEqual(at + bytes);
+    const taken = Array.from({ length: 50 }, (_, n) => ({ allocation: memory.allocate(1 + n * 7), bytes: 1 + n * 7 }));
+    for (const [n, { allocation, bytes }] of taken.entries()) {
+      expect(allocation.at % 64).toBe(0);
+      const next = taken[n + 1]?.allocation;
+      if (next) expect(next.at).toBeGreaterThanOrEqual(allocation.at + bytes);
     }
-    for (const n of [1, 3, 2, 0, ...Array.from({ length: 46 }, (_, k) => 49 - k)]) memory.free(taken[n]!.at);
+    for (const n of [1, 3, 2, 0, ...Array.from({ length: 46 }, (_, k) => 49 - k)]) taken[n]!.allocation.free();
     // But for what lies below, and the gap behind.
     const all = (1 << 20) - 4096 - 576;
     const whole = memory.allocate(all);
     expect(() => memory.allocate(64)).toThrow(/expected at most/);
-    memory.free(whole);
-    expect(memory.allocate(all)).toBe(whole);
+    whole.free();
+    expect(memory.allocate(all).at).toBe(whole.at);
   });
 
   it('is what all memories of a backend share, whatever they have grown to', () => {
@@ -272,20 +294,31 @@ describe('KernelMemory', () => {
     const [one, other] = [new KernelMemory(budget, false), new KernelMemory(budget, true)];
     const most = (1 << 20) - 2 * 65536;
     expect(() => one.allocate(1 << 20)).toThrow(/expected at most 1048576 bytes in all/);
-    const at = one.allocate(most);
+    const whole = one.allocate(most);
     expect(budget.takenBytes).toBeLessThanOrEqual(1 << 20);
     expect(() => other.allocate(1 << 18)).toThrow(/expected at most 1048576 bytes in all/);
-    one.free(at);
-    expect(one.allocate(most)).toBe(at);
+    whole.free();
+    const again = one.allocate(most);
+    expect(again.at).toBe(whole.at);
     other.allocate(1 << 12);
-    one.free(at);
+    again.free();
     other.allocate(most);
     expect(() => one.allocate(1 << 18)).toThrow(/expected at most 1048576 bytes in all/);
   });
 
+  it('frees an allocation once, whoever has its bytes by then', () => {
+    const memory = new KernelMemory(new MemoryBudget(1 << 20), false);
+    const first = memory.allocate(64);
+    first.free();
+    const second = memory.allocate(64);
+    expect(second.at).toBe(first.at);
+    first.free();
+    expect(memory.allocate(64).at).not.toBe(second.at);
+  });
+
   it('begins neighbours of a power of two bytes at different offsets of a page', () => {
     const memory = new KernelMemory(new MemoryBudget(1 << 22), false);
-    const offsets = Array.from({ length: 4 }, () => memory.allocate(1 << 18) % 4096);
+    const offsets = Array.from({ length: 4 }, () => memory.allocate(1 << 18).at % 4096);
     expect(new Set(offsets).size).toBe(4);
   });
 });

@@ -1,0 +1,126 @@
+// Who has which bytes of a memory: until they are freed, or nobody has them any more.
+
+/** Takes back the range of a memory that begins at `at`. */
+type Release = (at: number, bytes: number) => void;
+
+/**
+ * To have the engine watch an object takes as long as a small kernel, so that ranges are watched together: those of a cohort, so
+ * many and so many bytes at a time. What was dropped stays until everything else in its cohort has been freed or dropped.
+ */
+const [mostRanges, mostBytes] = [16, 512 << 10];
+
+/** A range of memory that somebody has. */
+export class Allocation {
+  readonly at: number;
+  #cohort: Cohort | undefined;
+
+  constructor(at: number, cohort: Cohort) {
+    this.at = at;
+    this.#cohort = cohort;
+  }
+
+  /** Again is allowed and does nothing. */
+  free(): void {
+    this.#cohort?.free(this.at);
+    this.#cohort = undefined;
+  }
+}
+
+/** Those of a memory. */
+export class Allocations {
+  readonly #release: Release;
+  /** Those who take memory next join it. */
+  #newest: Cohort | undefined;
+
+  /** `release` is told what was freed or dropped. */
+  constructor(release: Release) {
+    this.#release = release;
+  }
+
+  add(at: number, bytes: number): Allocation {
+    const cohort = this.#newest?.hasRoomFor(bytes) ? this.#newest : this.#newCohort(bytes);
+    cohort.add(at, bytes);
+    return new Allocation(at, cohort);
+  }
+
+  /** Nobody may have the newest cohort but this: only without it the engine can tell. */
+  leaveNewest(): void {
+    this.#newest = undefined;
+  }
+
+  #newCohort(bytesOfFirst: number): Cohort {
+    const cohort = new Cohort(this.#release);
+    // What fills one by itself leaves the newest to the small ones after it.
+    if (bytesOfFirst < mostBytes) {
+      this.#newest = cohort;
+      collections.register({}, this);
+    }
+    return cohort;
+  }
+}
+
+/** Notices that garbage is collected, by an object that is garbage. To ask a WeakRef each time would take as long as not to share. */
+const collections = new FinalizationRegistry<Allocations>((allocations) => allocations.leaveNewest());
+
+/** What is left of cohorts that nobody has any more is released. */
+const dropped = new FinalizationRegistry<InUse>((inUse) => inUse.releaseAll());
+
+/** Those who have a range of it have it, and nobody else. */
+class Cohort {
+  readonly #inUse: InUse;
+
+  constructor(release: Release) {
+    this.#inUse = new InUse(release);
+    dropped.register(this, this.#inUse);
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return this.#inUse.count < mostRanges && this.#inUse.bytes + bytes <= mostBytes;
+  }
+
+  add(at: number, bytes: number): void {
+    this.#inUse.add(at, bytes);
+  }
+
+  free(at: number): void {
+    this.#inUse.release(at);
+  }
+}
+
+/** The ranges of a cohort that have not been freed, in no order. */
+class InUse {
+  readonly #release: Release;
+  readonly #begins: number[] = [];
+  readonly #sizes: number[] = [];
+  bytes = 0;
+
+  constructor(release: Release) {
+    this.#release = release;
+  }
+
+  get count(): number {
+    return this.#begins.length;
+  }
+
+  add(at: number, bytes: number): void {
+    this.#begins.push(at);
+    this.#sizes.push(bytes);
+    this.bytes += bytes;
+  }
+
+  release(at: number): void {
+    const index = this.#begins.indexOf(at);
+    const bytes = this.#sizes[index]!;
+    const [lastBegin, lastSize] = [this.#begins.pop()!, this.#sizes.pop()!];
+    if (index < this.count) {
+      this.#begins[index] = lastBegin;
+      this.#sizes[index] = lastSize;
+    }
+    this.bytes -= bytes;
+    this.#release(at, bytes);
+  }
+
+  releaseAll(): void {
+    while (this.count > 0) this.release(this.#begins[0]!);
+  }
+}
