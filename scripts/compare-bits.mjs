@@ -1,0 +1,156 @@
+// Whether two checkouts, both built, compute the same to the bit: every call of a backend that the kit makes in either. For changes
+// that must change no result: `node scripts/compare-bits.mjs ../before .` Exits with 1 where a case differs, 2 where a tree lacks something.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+
+/** How each backend that Node may run is made, of the module of its package. */
+const makers = {
+  js: ['backend-js', ({ createJsBackend }) => createJsBackend()],
+  'wasm-1': ['backend-wasm', ({ createWasmBackend }) => createWasmBackend({ threads: 1 })],
+  'wasm-2': ['backend-wasm', ({ createWasmBackend }) => createWasmBackend({ threads: 2 })],
+  'gpujs-cpu': ['backend-gpujs', ({ createGpuJsBackend }) => createGpuJsBackend({ mode: 'cpu' })],
+  'gpujs-webasm': ['backend-gpujs', ({ createGpuJsBackend }) => createGpuJsBackend({ mode: 'webasm' })],
+  'gpujs-headlessgl': ['backend-gpujs', ({ createGpuJsBackend }) => createGpuJsBackend({ mode: 'headlessgl' })],
+};
+
+const operations = ['forwardTraining', 'forwardInference', 'backwardTraining', 'backwardInference'];
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { backend: { type: 'string', multiple: true }, quick: { type: 'boolean' }, record: { type: 'boolean' } },
+});
+if (flags.record) await record(...positionals);
+else await compare(...positionals);
+
+async function compare(before, after) {
+  if (before === undefined || after === undefined) {
+    console.error(`usage: compare-bits <built checkout> <built checkout> [--backend <name>]… [--quick]`);
+    process.exit(2);
+  }
+  for (const backend of flags.backend ?? Object.keys(makers)) {
+    const [old, now] = await Promise.all([before, after].map((tree) => digests(resolve(tree), backend)));
+    if (typeof old === 'string' || typeof now === 'string') {
+      console.log(`skipped: ${backend}: ${typeof old === 'string' ? old : now}`);
+      continue;
+    }
+    const shared = [...now.keys()].filter((name) => old.has(name));
+    const different = shared.filter((name) => old.get(name) !== now.get(name));
+    const alone = old.size + now.size - 2 * shared.length;
+    console.log(
+      `${backend}: ${shared.length - different.length} cases the same, ${different.length} not, ${alone} in one tree`,
+    );
+    for (const name of different) console.log(`  differs: ${name}`);
+    if (different.length > 0) process.exitCode = 1;
+  }
+}
+
+/** What each case computed in a tree, or why its backend does not run. */
+async function digests(tree, backend) {
+  const args = [fileURLToPath(import.meta.url), '--record', tree, backend, ...(flags.quick ? ['--quick'] : [])];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const found = new Map();
+  let reason;
+  for await (const line of createInterface({ input: child.stdout })) {
+    const { name, digest, unavailable } = JSON.parse(line);
+    if (unavailable !== undefined) reason = unavailable;
+    else found.set(name, digest);
+  }
+  if ((await ended) !== 0) process.exit(2);
+  return reason ?? found;
+}
+
+/** Runs the kit of `tree` over a backend of it, in a process of its own, and prints a digest of each case. */
+async function record(tree, name) {
+  const load = (folder) => import(pathToFileURL(join(tree, 'packages', folder, 'dist/index.js')).href);
+  const { suite, dtypes } = await load('conformance');
+  const [folder, make] = makers[name];
+  const module = await load(folder);
+  let calls = [];
+  const create = async () => watched(await make(module), (call) => calls.push(call));
+  let backend;
+  try {
+    backend = await create();
+  } catch (error) {
+    console.log(JSON.stringify({ unavailable: error.message }));
+    return;
+  }
+  for (const dtype of dtypes) {
+    const subject = { backend, dtype, create, quick: flags.quick };
+    for (const one of suite) {
+      if ((flags.quick && one.slow) || (await one.inapplicable?.(subject)) !== undefined) continue;
+      calls = [];
+      const verdict = await one.run(subject).then(JSON.stringify, ({ code, name }) => code ?? name);
+      const all = createHash('sha256');
+      for (const digest of await Promise.all(calls)) all.update(digest);
+      const names = [one.group, one.source, one.name, ...Object.values(one.cell ?? {}), dtype];
+      console.log(JSON.stringify({ name: names.join(' · '), digest: all.update(String(verdict)).digest('hex') }));
+    }
+  }
+  await backend.dispose();
+  process.exit(0);
+}
+
+/** The same backend, whose kernels tell of every call, in call order, a promise of what it gave. */
+function watched(backend, onCall) {
+  const prepare = backend.prepare.bind(backend);
+  const watch = (target) => {
+    for (const operation of operations) {
+      const perform = target[operation].bind(target);
+      target[operation] = (input) => {
+        let told;
+        onCall(new Promise((resolve) => (told = resolve)));
+        const digested = async (text, output) => told(await digestOf(text, output));
+        try {
+          const output = perform(input);
+          if (!(output instanceof Promise)) {
+            void digested(operation, output);
+            return output;
+          }
+          return output.then(
+            async (value) => {
+              await digested(operation, value);
+              return value;
+            },
+            async (error) => {
+              await digested(`${operation} ${error.code}`, {});
+              throw error;
+            },
+          );
+        } catch (error) {
+          void digested(`${operation} ${error.code}`, {});
+          throw error;
+        }
+      };
+    }
+  };
+  backend.prepare = (plan) => {
+    const watchAll = (kernels) => {
+      watch(kernels);
+      if (kernels.device !== undefined && kernels.device !== kernels) watch(kernels.device);
+      return kernels;
+    };
+    const kernels = prepare(plan);
+    return kernels instanceof Promise ? kernels.then(watchAll) : watchAll(kernels);
+  };
+  return backend;
+}
+
+/** Of a call and its results: arrays, or values on the device. All are copied before anybody else can write to them. */
+async function digestOf(text, { y, statistics, dx, dgamma, dbeta }) {
+  const hash = createHash('sha256').update(text);
+  const copies = [y, statistics?.mean ?? statistics, statistics?.variance, dx, dgamma, dbeta].map(
+    (value) => value?.read?.() ?? value?.slice(),
+  );
+  for (const copy of copies) {
+    const value = await copy;
+    for (const { buffer } of [value?.mean ?? value, value?.variance].filter(ArrayBuffer.isView)) {
+      hash.update(new Uint8Array(buffer));
+    }
+  }
+  return hash.digest();
+}
