@@ -65,7 +65,8 @@ export const moreShapes: Readonly<Record<Layout, Readonly<Record<SizeClass, read
         [2, n],
       ]),
     ],
-    elements: [...[...around(2 ** 12), 2 ** 14, 2 ** 16].map((n) => [n, 16]), [2 ** 16 + 1, 17]],
+    // 1700 × 100: whoever goes through 65,536 elements at a time, or eight channels, has some left.
+    elements: [...[...around(2 ** 12), 2 ** 14, 2 ** 16].map((n) => [n, 16]), [2 ** 16 + 1, 17], [1700, 100]],
     'rows or channels': around(2 ** 16).flatMap((n) => [
       [n, 1],
       [n, 2],
@@ -76,6 +77,8 @@ export const moreShapes: Readonly<Record<Layout, Readonly<Record<SizeClass, read
     small: [],
     blocks: [
       ...usual.runs,
+      // Many runs, each a little longer than eight.
+      [1000, 3, 9],
       ...[...around(2 ** 14), ...around(2 ** 15)].flatMap((n) => [
         [n, 2, 2],
         [1, n, 2],
