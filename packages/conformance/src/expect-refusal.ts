@@ -8,12 +8,19 @@ export function codeOf(error: unknown): string {
   return error instanceof BatchNormError ? error.code : String(error);
 }
 
+/** The code of a BatchNormError, or of the one that an error says is its cause; null where there is none. */
+export function errorCode(error: unknown): ErrorCode | null {
+  if (error instanceof BatchNormError) return error.code;
+  return error instanceof Error && error.cause !== undefined ? errorCode(error.cause) : null;
+}
+
 /** A check that `attempt` fails with `code`. */
 export async function refuses(what: string, code: ErrorCode, attempt: () => unknown): Promise<Check> {
   try {
     await attempt();
     return outcome(what, false, `: received no error, expected ${code}`);
   } catch (error) {
-    return outcome(what, codeOf(error) === code, `: received ${codeOf(error)}, expected ${code}`);
+    const refused = outcome(what, codeOf(error) === code, `: received ${codeOf(error)}, expected ${code}`);
+    return { ...refused, code: errorCode(error) };
   }
 }

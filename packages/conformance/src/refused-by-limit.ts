@@ -16,17 +16,20 @@ export async function refusedByLimit(
   if (shape === undefined) return undefined;
   let layer: BatchNorm | undefined;
   let code = 'no error';
+  let cause: unknown;
   try {
     // More channels than elements are refused here.
     layer = new BatchNorm({ backend, dtype, numFeatures: shape[1]! });
     await layer.forward({ data: allocate(dtype, product(shape)), shape });
   } catch (error) {
     code = codeOf(error);
+    cause = error;
   } finally {
     await layer?.dispose();
   }
   if (code === 'LIMIT_EXCEEDED') return { refused: code };
   throw new Error(
     `forward of [${shape}] with a limit of ${elements} elements: received ${code}, expected LIMIT_EXCEEDED`,
+    { cause },
   );
 }

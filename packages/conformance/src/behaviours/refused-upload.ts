@@ -6,12 +6,13 @@ import { codeOf } from '../expect-refusal.js';
 export async function refusedUpload({ backend, dtype }: Subject): Promise<Refusal> {
   const data = dtype === 'float64' ? new Float64Array(2) : new Float32Array(2);
   let code = 'no error';
+  let cause: unknown;
   try {
     (await backend.upload({ data, shape: [2, 1] })).dispose();
   } catch (error) {
     code = codeOf(error);
+    cause = error;
   }
-  if (code !== 'UNSUPPORTED')
-    throw new Error(`upload: received ${code}, expected UNSUPPORTED, as the capabilities say`);
-  return { refused: 'UNSUPPORTED' };
+  if (code === 'UNSUPPORTED') return { refused: code };
+  throw new Error(`upload: received ${code}, expected UNSUPPORTED, as the capabilities say`, { cause });
 }
