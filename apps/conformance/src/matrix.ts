@@ -12,6 +12,7 @@ import {
   signs,
 } from '@batchnorm/conformance';
 import type { Dtype } from '@batchnorm/core-api';
+import { groupBy } from '@batchnorm/reporting';
 
 export type Column = Omit<Cell, 'rule'>;
 
@@ -73,12 +74,8 @@ export function matrixOf(results: readonly CaseResult[], run: readonly CaseResul
   const rules = [...new Set(run.flatMap(({ cell }) => cell?.rule ?? []))];
   if (results.length === 0 || rules.length === 0) return undefined;
   const tried = dtypes.filter((dtype) => run.some((result) => result.dtype === dtype));
-  const found = new Map<string, CaseResult[]>();
-  for (const result of results) {
-    if (result.cell === null) continue;
-    const key = placeText({ ...result.cell, dtype: result.dtype });
-    found.set(key, [...(found.get(key) ?? []), result]);
-  }
+  const placed = results.filter(({ cell }) => cell !== null);
+  const found = groupBy(placed, ({ cell, dtype }) => placeText({ ...cell!, dtype }));
   const places = rules.flatMap((rule) =>
     tried.flatMap((dtype) => columns.map((column) => ({ rule, ...column, dtype }))),
   );

@@ -14,6 +14,7 @@ import {
   writeReport,
 } from '@batchnorm/conformance-cli';
 import { experiment } from '@batchnorm/example-train-digits';
+import { shapeText } from '@batchnorm/reporting';
 import { findCandidates } from './candidates.js';
 import { compare, type Shape } from './comparison.js';
 import { runKit } from './kit.js';
@@ -65,7 +66,7 @@ console.log(
 title('The choice');
 const [{ chosen }] = comparison.reports as [(typeof comparison.reports)[0]];
 console.log(
-  `${styleText('bold', chosen)}, for batches of ${shapes[0].join('×')}. In your program: selectBackend of @batchnorm/core-api.`,
+  `${styleText('bold', chosen)}, for batches of ${shapeText(shapes[0])}. In your program: selectBackend of @batchnorm/core-api.`,
 );
 
 title(`A network learns handwritten digits on ${chosen}`);

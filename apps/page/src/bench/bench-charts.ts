@@ -1,10 +1,11 @@
 // The charts of the benchmark: time as a dot with its spread, and the share of the copy limit as a bar; the best in the accent's colour.
+
 import type { Operation } from '@batchnorm/core-api';
+import { percentText, shapeText, timeText } from '@batchnorm/reporting';
 import type { BackendName } from '../backends.js';
 import type { Draw } from '../chart/chart.js';
-import { percentText, timeText } from '../number-text.js';
 import { recommend } from '../recommend/recommend.js';
-import { type Shape, shapeText } from '../shape.js';
+import type { Shape } from '../shape.js';
 import { timingOf, type Visit } from '../visit/visit.js';
 import { type Spread, shareOfLimit, spreadOf } from './spread.js';
 

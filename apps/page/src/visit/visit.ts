@@ -1,12 +1,14 @@
 // What has been found out so far, as plain data: every view and every report is a function of it.
+
 import type { CaseResult } from '@batchnorm/conformance';
 import type { Operation } from '@batchnorm/core-api';
+import { shapeText } from '@batchnorm/reporting';
 import type { BackendName } from '../backends.js';
 import { type Device, describeDevice } from '../device/device.js';
 import type { Available, PlannedCase, Verified } from '../messages.js';
-import { type Shape, shapeText } from '../shape.js';
+import type { Shape } from '../shape.js';
 import type { Settings } from './settings.js';
-import type { FailureCode } from './task-worker.js';
+import type { FailureCode } from './worker-client.js';
 
 export type Stage = 'availability' | 'conformance' | 'speed';
 

@@ -1,8 +1,9 @@
 // `pnpm bench`: times backends, and what they are compared with, in one run.
 import { writeFile } from 'node:fs/promises';
 import type { Dtype } from '@batchnorm/core-api';
+import { shapeText } from '@batchnorm/reporting';
 import { Option } from 'commander';
-import { type Memory, nameOfContender, nameOfShape, type Operation, operations, type Setting } from '../cases/case.js';
+import { type DataPath, nameOfContender, type Operation, operations, type Setting } from '../cases/case.js';
 import { allShapes, quickShapes } from '../cases/shapes.js';
 import { counterpartOf } from '../contenders/counterparts.js';
 import { appendToHistory } from '../history/history-file.js';
@@ -23,8 +24,8 @@ import {
   Interrupted,
   onInterrupt,
   parseContenders,
+  parseDataPaths,
   parseDtypes,
-  parseMemories,
   parseOperations,
   parseShapes,
   pathOf,
@@ -36,7 +37,7 @@ interface Flags {
   op: Operation[];
   shape?: number[][];
   dtype: Dtype[];
-  memory: Memory[];
+  memory: DataPath[];
   peers?: true;
   against?: string;
   browser?: true;
@@ -63,7 +64,7 @@ const program = command(
   )
   .addOption(
     new Option('--memory <kinds>', 'of host, device, readback')
-      .argParser(parseMemories)
+      .argParser(parseDataPaths)
       .default(['host', 'device'], 'host,device'),
   )
   .option('--peers', 'beside tfjs, ONNX Runtime, NumPy and PyTorch, where they are installed')
@@ -109,11 +110,11 @@ async function main(flags: Flags): Promise<number> {
   const made = new Map<string, Made[]>();
   try {
     for (const setting of settings) {
-      const progress = new Progress(`${nameOfShape(setting.shape)} ${setting.dtype}`);
+      const progress = new Progress(`${shapeText(setting.shape)} ${setting.dtype}`);
       let outcome: SettingOutcome;
       try {
-        const { op: operations, memory: memories } = flags;
-        const options = { operations, memories, ...timing, clock: bennyClock, signal, onProgress: progress.update };
+        const { op: operations, memory: dataPaths } = flags;
+        const options = { operations, dataPaths, ...timing, clock: bennyClock, signal, onProgress: progress.update };
         outcome = await measure(participants.all, setting, options);
       } finally {
         progress.stop();

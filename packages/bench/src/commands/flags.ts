@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path';
 import type { Dtype } from '@batchnorm/core-api';
 import { Command, InvalidArgumentError } from 'commander';
-import { type Memory, memories, type Operation, operations } from '../cases/case.js';
+import { type DataPath, dataPaths, type Operation, operations } from '../cases/case.js';
 import { repository } from '../repository.js';
 
 /** 0 all well, 1 something is wrong or slower, 2 a bad question, 3 too noisy to tell, 130 interrupted. */
@@ -37,7 +37,7 @@ function listOf<T extends string>(choices: readonly T[]): (text: string, before?
 
 export const parseOperations = (text: string): Operation[] =>
   text === 'all' ? [...operations] : listOf(operations)(text);
-export const parseMemories: (text: string) => Memory[] = listOf(memories);
+export const parseDataPaths: (text: string) => DataPath[] = listOf(dataPaths);
 export const parseDtypes: (text: string) => Dtype[] = listOf<Dtype>(['float32', 'float64']);
 
 /** Names of contenders, or of families of them: 'gpujs' is every 'gpujs-…'. */

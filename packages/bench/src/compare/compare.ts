@@ -149,7 +149,7 @@ async function prepareBoth(
   wanted: ReadonlySet<string> | undefined,
 ): Promise<Shared[]> {
   const { setting, operations } = asked;
-  const memories = ['host', 'device'] as const;
+  const dataPaths = ['host', 'device'] as const;
   const caseOf = (contender: string, { operation, memory }: Pick<Case, 'operation' | 'memory'>): Case => ({
     ...setting,
     operation,
@@ -159,12 +159,12 @@ async function prepareBoth(
   });
   const shared: Shared[] = [];
   for (const contender of asked.contenders) {
-    const all = operations.flatMap((operation) => memories.map((memory) => ({ operation, memory })));
-    if (wanted && !all.some((task) => wanted.has(nameOfCase(caseOf(contender, task))))) continue;
-    const request = { contender, ...setting, operations, memories };
+    const all = operations.flatMap((operation) => dataPaths.map((memory) => ({ operation, memory })));
+    if (wanted && !all.some((call) => wanted.has(nameOfCase(caseOf(contender, call))))) continue;
+    const request = { contender, ...setting, operations, dataPaths };
     const found = { head: await sides.head.prepare(request), base: await sides.base.prepare(request) };
-    const missing = (['head', 'base'] as const).find((side) => !('tasks' in found[side]));
-    if (missing || !('tasks' in found.head) || !('tasks' in found.base)) {
+    const missing = (['head', 'base'] as const).find((side) => !('calls' in found[side]));
+    if (missing || !('calls' in found.head) || !('calls' in found.base)) {
       const why = found[missing!];
       if (missing === 'head' && 'failed' in why) state.wrong.add(`${contender}: ${why.failed}`);
       else
@@ -173,14 +173,14 @@ async function prepareBoth(
         );
       continue;
     }
-    for (const task of found.head.tasks) {
-      const one = caseOf(contender, task);
+    for (const call of found.head.calls) {
+      const one = caseOf(contender, call);
       const name = nameOfCase(one);
-      const inBase = found.base.tasks.find(({ id }) => id === task.id);
-      if (task.verdict.wrong !== null) state.wrong.add(`${name}: ${task.verdict.wrong}`);
+      const inBase = found.base.calls.find(({ id }) => id === call.id);
+      if (call.verdict.wrong !== null) state.wrong.add(`${name}: ${call.verdict.wrong}`);
       else if (!inBase) state.skipped.add(`${name} is new`);
       else if (inBase.verdict.wrong !== null) state.skipped.add(`${name} is wrong in base`);
-      else if (wanted?.has(name) ?? true) shared.push({ one, id: task.id });
+      else if (wanted?.has(name) ?? true) shared.push({ one, id: call.id });
     }
   }
   return shared;

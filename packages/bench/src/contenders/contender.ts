@@ -1,7 +1,7 @@
-// What takes part: an implementation that enters with one problem, and does its operations on it again and again.
+// What takes part: an implementation that enters with one workload, and does its operations on it again and again.
 import type { Execution, MaybePromise } from '@batchnorm/core-api';
-import type { Memory, Operation, Platform } from '../cases/case.js';
-import type { Problem, Results } from '../cases/problem.js';
+import type { DataPath, Operation, Platform } from '../cases/case.js';
+import type { Results, Workload } from '../cases/workload.js';
 import type { Instantiation } from './instantiation.js';
 
 /** `backend`: kernels as the layer calls them. `layer`: through `BatchNorm`. The others are what these are compared with. */
@@ -12,8 +12,8 @@ export interface Contender {
   readonly kind: Kind;
   /** Where it is defined; one without the other is a skip. */
   readonly platforms: readonly Platform[];
-  /** Gets ready for one problem. Errors: `BatchNormError`s and `Unavailable` where it can't. */
-  enter(problem: Problem): Promise<Entrant>;
+  /** Gets ready for one workload. Errors: `BatchNormError`s and `Unavailable` where it can't. */
+  enter(workload: Workload): Promise<Entrant>;
 }
 
 /** Why a contender does not take part: no failure. */
@@ -31,21 +31,21 @@ export interface Description {
   readonly instantiation?: Instantiation | undefined;
   /** Seconds that making it took. */
   readonly creation: number;
-  /** Seconds that getting ready for this problem took: compiling kernels. */
+  /** Seconds that getting ready for this workload took: compiling kernels. */
   readonly preparation: number;
 }
 
-/** A contender with one problem. */
+/** A contender with one workload. */
 export interface Entrant {
   readonly description: Description;
-  readonly tasks: readonly Task[];
+  readonly calls: readonly TimedCall[];
   dispose(): MaybePromise<void>;
 }
 
 /** One operation, ready to be done again and again. */
-export interface Task {
+export interface TimedCall {
   readonly operation: Operation;
-  readonly memory: Memory;
+  readonly memory: DataPath;
   /** What must have happened once: the forward of a backward. */
   before?(): MaybePromise<void>;
   /** Over when it returns, or when its promise resolves. Writes where it wrote before, if the library lets it. */

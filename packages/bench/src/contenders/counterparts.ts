@@ -1,5 +1,5 @@
 // What a contender is compared with.
-import { nameOfShape } from '../cases/case.js';
+import { shapeText } from '@batchnorm/reporting';
 import type { Measured } from '../timing/measure.js';
 import { straightforwardNameOf } from './contenders.js';
 
@@ -16,7 +16,7 @@ export function counterpartOf(one: Measured, all: readonly Measured[], against: 
       other.case.contender === name &&
       other.case.operation === one.case.operation &&
       other.case.dtype === one.case.dtype &&
-      nameOfShape(other.case.shape) === nameOfShape(one.case.shape),
+      shapeText(other.case.shape) === shapeText(one.case.shape),
   );
   const there = candidates.filter(({ case: { platform } }) => platform === one.case.platform);
   const near = there.length > 0 ? there : candidates;

@@ -1,6 +1,6 @@
 // An ONNX model of one BatchNormalization, as bytes: the few fields of onnx.proto that it needs, in protobuf's wire format.
 import type { Dtype } from '@batchnorm/core-api';
-import { epsilon, type Problem } from '../cases/problem.js';
+import { epsilon, type Workload } from '../cases/workload.js';
 
 /** A field's number, and an integer, a float, a text, bytes, or a message. */
 type Field = readonly [number: number, value: number | Float | string | Uint8Array | readonly Field[]];
@@ -10,7 +10,7 @@ interface Float {
 }
 
 /** x in, y out; everything else is a constant of the model. */
-export function batchNormalizationModel({ shape, dtype, gamma, beta, running }: Problem): Uint8Array {
+export function batchNormalizationModel({ shape, dtype, gamma, beta, running }: Workload): Uint8Array {
   const constants = { gamma, beta, mean: running.mean, variance: running.variance };
   const tensorType = (sizes: readonly number[]): Field[] => [
     [

@@ -1,5 +1,7 @@
 // One line of a history: one case of one run.
-import { bytesMoved, type Case, nameOfCase } from '../cases/case.js';
+
+import { type Case, nameOfCase } from '../cases/case.js';
+import { bytesMoved } from '../cases/streams.js';
 import type { Kind } from '../contenders/contender.js';
 import type { Measured } from '../timing/measure.js';
 import { type Interval, medianInterval, ratios } from '../timing/statistics.js';

@@ -23,8 +23,8 @@ export class ChildProcesses implements Runner {
     this.#processes.set(contender, child);
     try {
       const found = await child.call<Preparation>('prepare', request);
-      if (!('tasks' in found)) return found;
-      return { ...found, tasks: found.tasks.map((task) => ({ ...task, id: `${contender}\n${task.id}` })) };
+      if (!('calls' in found)) return found;
+      return { ...found, calls: found.calls.map((call) => ({ ...call, id: `${contender}\n${call.id}` })) };
     } catch (error) {
       this.#processes.delete(contender);
       return { failed: (error as Error).message };
@@ -32,8 +32,8 @@ export class ChildProcesses implements Runner {
   }
 
   sample(id: string, sampling: Sampling): Promise<readonly number[]> {
-    const [contender, task] = id.split('\n') as [string, string];
-    return this.#processes.get(contender)!.call('sample', { id: task, sampling });
+    const [contender, call] = id.split('\n') as [string, string];
+    return this.#processes.get(contender)!.call('sample', { id: call, sampling });
   }
 
   async release(): Promise<void> {

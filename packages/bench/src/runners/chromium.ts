@@ -44,20 +44,20 @@ export class ChromiumRunner implements Runner {
         (asked) => (globalThis as unknown as PageGlobals).batchNormBench.prepare(asked),
         request,
       );
-      if (!('tasks' in found)) return found;
-      const tasks = found.tasks.map((task) => ({ ...task, id: `${request.contender}\n${task.id}` }));
-      return { ...found, tasks };
+      if (!('calls' in found)) return found;
+      const calls = found.calls.map((call) => ({ ...call, id: `${request.contender}\n${call.id}` }));
+      return { ...found, calls };
     } catch (error) {
       return { failed: (error as Error).message.split('\n')[0]! };
     }
   }
 
   sample(id: string, sampling: Sampling): Promise<readonly number[]> {
-    const [contender, task] = id.split('\n') as [string, string];
+    const [contender, call] = id.split('\n') as [string, string];
     return this.#pages
       .get(contender)!
       .evaluate(([id, sampling]) => (globalThis as unknown as PageGlobals).batchNormBench.sample(id, sampling), [
-        task,
+        call,
         sampling,
       ] as const);
   }

@@ -1,6 +1,6 @@
 // Where contenders run: this process, a page in Chromium, Python, or a process with the packages of another commit. All of them
 // prepare, verify and sample alike.
-import type { Memory, Operation, Platform, Setting } from '../cases/case.js';
+import type { DataPath, Operation, Platform, Setting } from '../cases/case.js';
 import type { Verdict } from '../cases/verify.js';
 import type { Description } from '../contenders/contender.js';
 import type { Sampling } from '../timing/clock.js';
@@ -8,15 +8,15 @@ import type { Sampling } from '../timing/clock.js';
 export interface Request extends Setting {
   readonly contender: string;
   readonly operations: readonly Operation[];
-  readonly memories: readonly Memory[];
+  readonly dataPaths: readonly DataPath[];
 }
 
-/** A task that has been run once, and compared with the oracle. */
-export interface PreparedTask {
+/** A call that has been run once, and compared with the oracle. */
+export interface PreparedCall {
   /** What `sample` knows it by. */
   readonly id: string;
   readonly operation: Operation;
-  readonly memory: Memory;
+  readonly memory: DataPath;
   /** Seconds of the first call, with what it needs beforehand: compiling kernels. */
   readonly first: number;
   readonly verdict: Verdict;
@@ -24,7 +24,7 @@ export interface PreparedTask {
 
 /** What there is to time, or why there is nothing: it can't run here, or it failed. */
 export type Preparation =
-  | { readonly description: Description; readonly tasks: readonly PreparedTask[] }
+  | { readonly description: Description; readonly calls: readonly PreparedCall[] }
   | { readonly unavailable: string }
   | { readonly failed: string };
 

@@ -1,5 +1,5 @@
 // Why something was not timed: one line for each contender and reason.
-import { nameOfShape } from '../cases/case.js';
+import { shapeText } from '@batchnorm/reporting';
 import type { Missing } from '../runners/participants.js';
 import type { Untimed } from '../timing/measure.js';
 
@@ -15,7 +15,7 @@ export function untimedLines(untimed: readonly (Missing | Untimed)[]): string[] 
     const line = `${nameOf(one)} ${words[one.status]}: ${one.reason}`;
     const places = placesOf.get(line) ?? new Set<string>();
     if ('setting' in one) {
-      places.add(`${one.operation ? `${one.operation} ` : ''}${nameOfShape(one.setting.shape)} ${one.setting.dtype}`);
+      places.add(`${one.operation ? `${one.operation} ` : ''}${shapeText(one.setting.shape)} ${one.setting.dtype}`);
     }
     placesOf.set(line, places);
   }

@@ -3,6 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import { secondsSince } from './clock.js';
 import { median } from './statistics.js';
 
 /**
@@ -32,7 +33,7 @@ export async function inRounds(
   const times: number[][] = cases.map(() => []);
   const begin = performance.now();
   for (let round = 0; round < rounds; round++) {
-    if (round >= 3 && (performance.now() - begin) / 1000 > budget) break;
+    if (round >= 3 && secondsSince(begin) > budget) break;
     for (const index of shuffled(cases.length, round)) {
       await pause(pauseMs);
       signal?.throwIfAborted();

@@ -6,7 +6,7 @@ import type { Setting } from './case.js';
 
 export const epsilon = 1e-5;
 
-export interface Problem extends Setting {
+export interface Workload extends Setting {
   /** Channels on axis 1. */
   readonly extent: Extent;
   /** Float32 numbers in either dtype. */
@@ -18,7 +18,7 @@ export interface Problem extends Setting {
   readonly running: Statistics;
 }
 
-export function problemOf({ shape, dtype }: Setting): Problem {
+export function workloadOf({ shape, dtype }: Setting): Workload {
   const size = product(shape);
   const generator = mersenne(size);
   const uniform = (low: number, high: number) => low + (high - low) * uniformFloat64(generator);

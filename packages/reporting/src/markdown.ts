@@ -1,0 +1,20 @@
+// Markdown of whatever text there is.
+import type { Column } from './table.js';
+
+/** Its lines. Cells are Markdown. */
+export function markdownTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
+  const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [
+    row(columns.map(({ head }) => head)),
+    row(columns.map(({ right = false }) => (right ? '---:' : '---'))),
+    ...rows.map(row),
+  ];
+}
+
+/** Plain text within one line: nothing in it is Markdown or HTML, and no address becomes a link. */
+export function escapeMarkdown(text: string): string {
+  return text
+    .replace(/[\\`*_~[\]<>|#&]/g, '\\$&')
+    .replace(/:\/\//g, ': //')
+    .replace(/\s+/g, ' ');
+}

@@ -1,0 +1,58 @@
+// How numbers look in every report.
+
+/** '31 µs', '5.2 ms', '1.3 s': three significant digits at most. */
+export function timeText(seconds: number): string {
+  const [factor, unit] = seconds < 1e-3 ? [1e6, 'µs'] : seconds < 1 ? [1e3, 'ms'] : [1, 's'];
+  return `${shortest(seconds * factor, 3)} ${unit}`;
+}
+
+/** '1.8×' */
+export function ratioText(ratio: number): string {
+  return `${shortest(ratio, 2)}×`;
+}
+
+/** Of a part of 1: '123 %', '34 %', '3.4 %'. */
+export function percentText(share: number): string {
+  if (Number.isNaN(share)) return 'unknown';
+  if (share > 0 && share < 0.001) return '< 0.1 %';
+  return `${Number((share * 100).toFixed(share < 0.1 ? 1 : 0))} %`;
+}
+
+/** An error over its bound: '0.4990', or '∞' where nothing finite was computed. */
+export function boundText(worst: number): string {
+  if (!Number.isFinite(worst)) return '∞';
+  return worst < 1000 ? worst.toFixed(4) : worst.toExponential(1);
+}
+
+/** An error in units of the last place: '1.14'. */
+export function ulpText(ulps: number): string {
+  if (!Number.isFinite(ulps)) return '∞';
+  if (ulps === 0) return '0';
+  return ulps < 0.001 || ulps >= 1000 ? ulps.toExponential(1) : ulps.toPrecision(3);
+}
+
+/** For columns of numbers: three significant digits without an exponent, and three decimals at most: '346', '5.20', '0.042'. */
+export function digitsText(value: number): string {
+  if (!Number.isFinite(value)) return '–';
+  const decimals = value === 0 ? 2 : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
+  return value.toFixed(Math.min(decimals, 3));
+}
+
+/** 'median [low, high]', each times `factor`. */
+export function intervalText(
+  { median, low, high }: Readonly<Record<'median' | 'low' | 'high', number>>,
+  factor = 1,
+): string {
+  const text = (value: number) => digitsText(value * factor);
+  return `${text(median)} [${text(low)}, ${text(high)}]`;
+}
+
+/** '32×64×28×28' */
+export function shapeText(shape: readonly number[]): string {
+  return shape.join('×');
+}
+
+/** So many significant digits at most, and no zeros after the last. */
+function shortest(value: number, digits: number): number {
+  return Number(value.toPrecision(digits));
+}
