@@ -36,10 +36,7 @@ function details({ backend, platform }: BackendReport, matrix: Matrix): string[]
     '',
     html`<details><summary>${backend} ${platform}: ${counts.join(', ')}</summary>`.text,
     '',
-    ...markdownTable(
-      heads.map((head) => ({ head })),
-      rows,
-    ),
+    ...markdownTable(heads, rows),
     '',
     ...texts.map((text, index) => `${index + 1}. ${escapeMarkdown(text)}`),
     '',

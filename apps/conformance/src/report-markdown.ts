@@ -8,10 +8,7 @@ import { factsOf, failuresOf, groupsOf, inGroup, placeOf, type Run, runsOn } fro
 export function markdownReport(run: Run): string {
   const { reports } = run;
   const groups = groupsOf(reports);
-  const columns = [
-    ...['backend', 'platform', ...groups].map((head) => ({ head })),
-    ...[right('worst ÷ bound'), { head: 'where' }, right('max ulp'), { head: 'runs on' }],
-  ];
+  const heads = ['backend', 'platform', ...groups, right('worst ÷ bound'), 'where', right('max ulp'), 'runs on'];
   const rows = reports.map((report) => {
     const { backend, platform, results } = report;
     const worst = worstOf(results);
@@ -28,7 +25,7 @@ export function markdownReport(run: Run): string {
     '',
     escapeMarkdown(countsLine(reports.flatMap(({ results }) => results))),
     '',
-    ...markdownTable(columns, rows),
+    ...markdownTable(heads, rows),
     ...section('Failures', reports, failuresOf),
     ...section('Refused and skipped', reports, ({ results }) => explanations(results)),
     ...markdownMatrices(reports),

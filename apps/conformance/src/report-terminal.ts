@@ -14,7 +14,7 @@ const paint = (status: EntryStatus, text: string) => styleText(colors[status], t
 export function summaryTable(reports: readonly BackendReport[]): string {
   const groups = groupsOf(reports);
   const columns = [
-    ...[{ head: 'backend' }, { head: 'platform' }, ...groups.map(right), right('worst ÷ bound')],
+    ...['backend', 'platform', ...groups.map(right), right('worst ÷ bound')],
     ...[{ head: 'where', width: 30 }, right('max ulp'), { head: 'runs on', width: 40 }],
   ];
   const rows = reports.map((report) => {
@@ -49,7 +49,7 @@ export function matrixTable(reports: readonly BackendReport[]): string {
     );
     return [[report.backend, report.platform, ...cells]];
   });
-  return rows.length === 0 ? '' : textTable([{ head: 'behaviours' }, { head: 'platform' }, ...heads], rows);
+  return rows.length === 0 ? '' : textTable(['behaviours', 'platform', ...heads], rows);
 }
 
 /** One row for each golden case, one column for each backend and platform: pass or FAIL, and the worst error over its bound. */
@@ -63,10 +63,7 @@ export function goldenTable(reports: readonly BackendReport[]): string {
       cellOf(results.find((result) => result.dtype === dtype && result.source === source && result.name === name)),
     ),
   ]);
-  return textTable(
-    ['dtype', 'file', 'golden case', ...heads].map((head) => ({ head })),
-    rows,
-  );
+  return textTable(['dtype', 'file', 'golden case', ...heads], rows);
 }
 
 function cellOf(result: CaseResult | undefined): string {

@@ -6,7 +6,7 @@ import type { Found } from './candidates.js';
 
 export function candidatesTable(found: readonly Found[]): string {
   return textTable(
-    [{ head: 'backend' }, { head: 'here' }, { head: 'runs on, or why not', width: 80 }],
+    ['backend', 'here', { head: 'runs on, or why not', width: 80 }],
     found.map(({ candidate: { name }, execution, reason }) =>
       execution ? [name, 'yes', executionText(execution)] : [name, 'no', reason ?? ''],
     ),
@@ -23,7 +23,7 @@ export function comparisonTable(shapes: readonly (readonly number[])[], reports:
     });
     return [name, ...times, error === null ? '' : error.toExponential(1)];
   });
-  return textTable([{ head: 'backend' }, ...shapes.map(shapeText).map(right), right('error')], rows);
+  return textTable(['backend', ...shapes.map(shapeText).map(right), right('error')], rows);
 }
 
 /** One line for each candidate and shape that dropped out. */

@@ -1,12 +1,13 @@
 // Markdown of whatever text there is.
-import type { Column } from './table.js';
+import { type Column, formatOf } from './table.js';
 
 /** Its lines. Cells are Markdown. */
 export function markdownTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const formats = columns.map(formatOf);
   return [
-    row(columns.map(({ head }) => head)),
-    row(columns.map(({ right = false }) => (right ? '---:' : '---'))),
+    row(formats.map(({ head }) => head)),
+    row(formats.map(({ right = false }) => (right ? '---:' : '---'))),
     ...rows.map(row),
   ];
 }

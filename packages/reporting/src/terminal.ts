@@ -1,13 +1,14 @@
 // Tables for terminals.
 import Table from 'cli-table3';
-import type { Column } from './table.js';
+import { type Column, formatOf } from './table.js';
 
 /** Lines between columns, none between rows. Cells may have several lines, and colours. */
 export function textTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const formats = columns.map(formatOf);
   const table = new Table({
-    head: columns.map(({ head }) => head),
-    colAligns: columns.map(({ right = false }) => (right ? 'right' : 'left')),
-    colWidths: columns.map(({ width = null }) => width),
+    head: formats.map(({ head }) => head),
+    colAligns: formats.map(({ right = false }) => (right ? 'right' : 'left')),
+    colWidths: formats.map(({ width = null }) => width),
     wordWrap: true,
     style: { head: [], border: [] },
     chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },

@@ -53,10 +53,7 @@ export function markdownSummary(visit: Visit, { operation, shape }: Choice): str
     ...(settings.shapes.length > 0
       ? [`Times of ${operation} in float32, median; in brackets the share of the copy limit.`, '']
       : []),
-    ...markdownTable(
-      heads.map((head) => ({ head })),
-      rows,
-    ),
+    ...markdownTable(heads, rows),
     '',
   ].join('\n');
 }

@@ -1,17 +1,13 @@
 // What `pnpm bench:compare` says: a table for terminals, and the same in Markdown for a job summary.
 
-import { type Column, digitsText, intervalText, markdownTable, right, shapeText } from '@batchnorm/reporting';
+import { digitsText, intervalText, markdownTable, right, shapeText } from '@batchnorm/reporting';
 import { textTable } from '@batchnorm/reporting/terminal';
 import type { Compared } from '../compare/compare.js';
 import type { Answer } from '../compare/verdict.js';
 
 const order: readonly Answer[] = ['slower', 'too noisy to tell', 'faster', 'unchanged'];
 const signs: Readonly<Record<Answer, string>> = { slower: '✗', 'too noisy to tell': '?', faster: '▲', unchanged: '✓' };
-const columns: readonly Column[] = [
-  ...[{ head: '' }, { head: 'case' }],
-  ...['base, µs', 'head, µs', 'head ÷ base'].map(right),
-  { head: 'answer' },
-];
+const columns = ['', 'case', ...['base, µs', 'head, µs', 'head ÷ base'].map(right), 'answer'];
 
 /** What needs attention comes first. */
 export function comparisonTable(compared: readonly Compared[]): string {

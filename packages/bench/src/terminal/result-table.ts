@@ -15,7 +15,7 @@ export interface Row {
 /** `against`: the heading of the last column, if there is one. */
 export function resultTable(rows: readonly Row[], against: string | undefined): string {
   const columns = [
-    ...['operation', 'backend', 'memory'].map((head) => ({ head })),
+    ...['operation', 'backend', 'memory'],
     ...['µs', 'GB/s', 'of limit', 'first, ms', 'ulp', '÷ reference'].map(right),
     ...(against === undefined ? [] : [right(`× ${against}`)]),
   ];
