@@ -1,6 +1,9 @@
 // A report as one page.
 import { readFileSync } from 'node:fs';
 import { Html, html } from './html.js';
+import { pageStyle } from './page-style.js';
+
+const palette = readFileSync(new URL('../src/palette.css', import.meta.url), 'utf8');
 
 export interface Page {
   readonly title: string;
@@ -23,7 +26,7 @@ export function htmlPage({ title, style, facts, summary = html``, main }: Page):
 <title>${title}</title>
 <link rel="icon" href="data:,">
 <style>
-${new Html(fileText('palette.css'))}${new Html(fileText('page.css'))}${new Html(style)}</style>
+${new Html(palette + pageStyle + style)}</style>
 </head>
 <body>
 <header>
@@ -36,8 +39,4 @@ ${main}
 </body>
 </html>
 `.text;
-}
-
-function fileText(name: string): string {
-  return readFileSync(new URL(`../src/${name}`, import.meta.url), 'utf8');
 }

@@ -1,5 +1,4 @@
 // The benchmark live: charts of one operation at a time, and the numbers behind them.
-
 import { operations } from '@batchnorm/core-api';
 import { boundText, percentText, shapeText, timeText } from '@batchnorm/reporting';
 import { useMemo } from 'preact/hooks';

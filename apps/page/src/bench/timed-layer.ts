@@ -1,5 +1,4 @@
 // A float32 layer on one backend with one batch, in a worker: verified by the kit on the very numbers that are timed, then timed.
-
 import { meanTime } from '@batchnorm/bench/clock';
 import { type FixtureCase, runConformance, solve } from '@batchnorm/conformance';
 import { type Backend, BatchNorm, type Operation, type Tensor } from '@batchnorm/core-api';

@@ -1,5 +1,4 @@
 // Every case of one backend as a table, made when somebody opens it.
-
 import { type CaseResult, caseName, signs } from '@batchnorm/conformance';
 import { failedFirst, firstMessages, measureTexts } from '@batchnorm/reporting';
 import { useState } from 'preact/hooks';

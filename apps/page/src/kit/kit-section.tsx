@@ -1,5 +1,4 @@
 // The conformance kit live: a cell for each case, as dark as its error is close to its bound.
-
 import { type CaseResult, countsLine, countTexts, type Group, groups, signs } from '@batchnorm/conformance';
 import { accuracyText } from '@batchnorm/reporting';
 import { memo } from 'preact/compat';

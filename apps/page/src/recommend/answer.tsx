@@ -1,5 +1,4 @@
 // The answer: what to run here for the visitor's operation and shape, and the code that does.
-
 import { type Operation, operations } from '@batchnorm/core-api';
 import { percentText, ratioText, shapeText, timeText } from '@batchnorm/reporting';
 import type { ComponentChildren } from 'preact';

@@ -1,5 +1,4 @@
 // What the recommendation is for: the visitor's operation and shape.
-
 import type { Operation } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';
 import type { Shape } from '../shape.js';

@@ -1,5 +1,4 @@
 // What has been found out so far, as plain data: every view and every report is a function of it.
-
 import type { CaseResult } from '@batchnorm/conformance';
 import type { Operation } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';

@@ -1,5 +1,6 @@
-// The bytes that an operation must move at least: what its time is held against is a copy of as many.
-import { type Dtype, type Operation, product } from '@batchnorm/core-api';
+// The bytes that an operation must move at least: its time is held against that of a copy of as many.
+import { product } from '@batchnorm/core-api';
+import type { Case, Operation } from './case.js';
 
 /**
  * The activations that an operation reads or writes at least once, if it keeps in cache what it needs twice: x and y; x, dy and
@@ -12,12 +13,6 @@ export const streams: Readonly<Record<Operation, number>> = {
   'training-step': 5,
 };
 
-export interface Moved {
-  readonly operation: Operation;
-  readonly shape: readonly number[];
-  readonly dtype: Dtype;
-}
-
-export function bytesMoved({ operation, shape, dtype }: Moved): number {
+export function bytesMoved({ operation, shape, dtype }: Pick<Case, 'operation' | 'shape' | 'dtype'>): number {
   return streams[operation] * product(shape) * (dtype === 'float64' ? 8 : 4);
 }

@@ -45,11 +45,10 @@ interface Solution {
  */
 export class Expected {
   readonly #workload: Workload;
-  readonly #solve: Readonly<Record<'training' | 'inference', () => Solution>>;
+  readonly #solutions: Partial<Record<'training' | 'inference', Solution>> = {};
 
   constructor(workload: Workload) {
     this.#workload = workload;
-    this.#solve = { training: once(() => solve(workload)), inference: once(() => solve(workload, workload.running)) };
   }
 
   /** Contenders that do not say how they add up (`undefined`) may add M float32 numbers one after the other. */
@@ -59,7 +58,7 @@ export class Expected {
     const quantities = quantitiesOf[operation];
     const missing = quantities.find((quantity) => results[quantity] === undefined);
     if (missing) return { overBound: Number.POSITIVE_INFINITY, ulps: Number.POSITIVE_INFINITY, wrong: `no ${missing}` };
-    const { golden, step } = this.#solve[operation === 'forward-inference' ? 'inference' : 'training']();
+    const { golden, step } = this.#solutionOf(operation === 'forward-inference' ? 'inference' : 'training');
     const bounds = boundsOf({ ...step, accumulation: accumulation ?? dtype });
     // The bound counts on chains of 1024 additions; M of them, one after the other, err by M/1024 times as much.
     const looser = accumulation === undefined ? Math.max(1, M / 1024) : 1;
@@ -89,6 +88,11 @@ export class Expected {
       wrong: checks.find(({ passed }) => !passed)?.message ?? null,
     };
   }
+
+  #solutionOf(mode: 'training' | 'inference'): Solution {
+    this.#solutions[mode] ??= solve(this.#workload, mode === 'inference' ? this.#workload.running : undefined);
+    return this.#solutions[mode];
+  }
 }
 
 function solve({ dtype, gamma, beta, ...workload }: Workload, statistics?: Statistics): Solution {
@@ -112,12 +116,4 @@ function byChannel(data: ArrayLike<number>, { outer, channels, inner }: Extent, 
     }
   }
   return values;
-}
-
-function once<T>(compute: () => T): () => T {
-  let result: { readonly value: T } | undefined;
-  return () => {
-    result ??= { value: compute() };
-    return result.value;
-  };
 }

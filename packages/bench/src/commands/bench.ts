@@ -107,7 +107,7 @@ async function main(flags: Flags): Promise<number> {
   const records: HistoryRecord[] = [];
   const untimed: Untimed[] = [];
   const rows: Row[] = [];
-  const made = new Map<string, Made[]>();
+  const made: Made[] = [];
   try {
     for (const setting of settings) {
       const progress = new Progress(`${shapeText(setting.shape)} ${setting.dtype}`);
@@ -123,7 +123,7 @@ async function main(flags: Flags): Promise<number> {
       if (flags.history !== false) appendToHistory(pathOf(flags.history), found);
       records.push(...found);
       untimed.push(...outcome.untimed);
-      noteMade(made, outcome.measured);
+      made.push(...madeFor(outcome.measured));
       const of = found.map((record, index) => ({
         record,
         speedup: speedupOf(outcome.measured[index]!, outcome.measured, flags.against),
@@ -165,11 +165,10 @@ function speedupOf(measured: Measured, all: readonly Measured[], against: string
   return other && medianInterval(ratios(other.times, measured.times));
 }
 
-function noteMade(made: Map<string, Made[]>, measured: readonly Measured[]): void {
-  const latest = new Map(measured.map((one) => [nameOfContender(one.case), one.description]));
-  for (const [name, { creation, instantiation }] of latest) {
-    made.set(name, [...(made.get(name) ?? []), { creation, instantiation }]);
-  }
+/** Each contender is made once for a setting, whatever it is timed at. */
+function madeFor(measured: readonly Measured[]): Made[] {
+  const made = measured.map(({ case: one, description }): Made => ({ name: nameOfContender(one), ...description }));
+  return [...new Map(made.map((one) => [one.name, one])).values()];
 }
 
 async function writeJson(path: string, records: readonly HistoryRecord[], untimed: readonly Untimed[]): Promise<void> {

@@ -1,5 +1,4 @@
 // One line of a history: one case of one run.
-
 import { type Case, nameOfCase } from '../cases/case.js';
 import { bytesMoved } from '../cases/streams.js';
 import type { Kind } from '../contenders/contender.js';

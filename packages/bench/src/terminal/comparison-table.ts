@@ -1,5 +1,4 @@
 // What `pnpm bench:compare` says: a table for terminals, and the same in Markdown for a job summary.
-
 import { digitsText, intervalText, markdownTable, right, shapeText } from '@batchnorm/reporting';
 import { textTable } from '@batchnorm/reporting/terminal';
 import type { Compared } from '../compare/compare.js';

@@ -1,5 +1,4 @@
 // What `pnpm bench` prints: a table for each setting.
-
 import { digitsText, intervalText, percentText, right, shapeText } from '@batchnorm/reporting';
 import { textTable } from '@batchnorm/reporting/terminal';
 import { nameOfContender } from '../cases/case.js';

@@ -1,24 +1,19 @@
 // What `pnpm bench` prints after its tables: what ran, and geometric means over all cases.
-
 import { digitsText, groupBy, threadsText } from '@batchnorm/reporting';
 import { nameOfContender } from '../cases/case.js';
-import type { Instantiation } from '../contenders/instantiation.js';
+import type { Description } from '../contenders/contender.js';
 import { shortCommit } from '../history/commit.js';
 import type { HistoryRecord } from '../history/record.js';
 import { geometricMean } from '../timing/statistics.js';
 import type { Row } from './result-table.js';
 
-export interface Made {
-  /** Seconds that making the backend took, each time. */
-  readonly creation: number;
-  readonly instantiation: Instantiation | undefined;
+/** A contender that was made for a setting. */
+export interface Made extends Pick<Description, 'creation' | 'instantiation'> {
+  readonly name: string;
 }
 
 /** Machine and contenders, one line each. */
-export function contenderLines(
-  records: readonly HistoryRecord[],
-  made: ReadonlyMap<string, readonly Made[]>,
-): string[] {
+export function contenderLines(records: readonly HistoryRecord[], made: readonly Made[]): string[] {
   const [first] = records;
   if (first === undefined) return [];
   const { machine, node, chromium, commit } = first;
@@ -34,7 +29,7 @@ export function contenderLines(
   return [
     `${facts.join(', ')}, commit ${shortCommit(commit)}`,
     ...[...names].map(([name, { engine, threads, version }]) => {
-      const all = made.get(name) ?? [];
+      const all = made.filter((one) => one.name === name);
       const creation = all.map((one) => one.creation);
       const instantiations = all.flatMap(({ instantiation }) => instantiation ?? []);
       return [
