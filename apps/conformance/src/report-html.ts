@@ -134,7 +134,7 @@ function executionFacts({ execution }: BackendReport): Html {
 function caseTable(group: Group, results: readonly CaseResult[]): Html {
   return html`<table class="cases">
 <caption>${group} <span class="counts">${badges(results)}</span></caption>
-<thead><tr><th scope="col">case</th><th scope="col">dtype</th><th scope="col">× bound</th><th scope="col">ulp</th></tr></thead>
+<thead><tr><th scope="col">case</th><th scope="col">dtype</th><th scope="col" class="ratio">× bound</th><th scope="col" class="number">ulp</th></tr></thead>
 <tbody>
 ${failedFirst(results).map(caseRow)}
 </tbody>
@@ -145,7 +145,7 @@ function caseRow(result: CaseResult): Html {
   const { group, source, name, dtype, status, code, where } = result;
   const place = [source === group ? '' : source, where, code ?? ''].filter((text) => text !== '').join(', ');
   const { bound, ulp } = measureTexts(result);
-  return html`<tr class="${status}"><th scope="row"><span class="sign">${signs[status]}</span> ${name} <span class="quiet">${place}</span>${messages(result)}</th><td>${dtype}</td><td class="ratio">${isMeasured(result) ? ratioBar(result) : bound}</td><td class="number">${ulp}</td></tr>
+  return html`<tr class="${status}"><th scope="row"><span class="sign">${signs[status]}</span> ${name} <span class="quiet">${place}</span>${messages(result)}</th><td>${dtype}</td><td>${isMeasured(result) ? ratioBar(result) : bound}</td><td>${ulp}</td></tr>
 `;
 }
 

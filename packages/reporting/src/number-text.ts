@@ -1,21 +1,21 @@
 // How numbers look in every report.
 
-/** '31 µs', '5.2 ms', '1.3 s': three significant digits at most. */
+/** '346 µs', '5.20 ms', '31.0 s' */
 export function timeText(seconds: number): string {
   const [factor, unit] = seconds < 1e-3 ? [1e6, 'µs'] : seconds < 1 ? [1e3, 'ms'] : [1, 's'];
-  return `${shortest(seconds * factor, 3)} ${unit}`;
+  return `${digitsText(seconds * factor)} ${unit}`;
 }
 
 /** '1.8×' */
 export function ratioText(ratio: number): string {
-  return `${shortest(ratio, 2)}×`;
+  return `${Number(ratio.toPrecision(2))}×`;
 }
 
-/** Of a part of 1: '123 %', '34 %', '3.4 %'. */
+/** A share of 1: '123 %', '34 %', '3.4 %'. */
 export function percentText(share: number): string {
   if (Number.isNaN(share)) return 'unknown';
   if (share > 0 && share < 0.001) return '< 0.1 %';
-  return `${Number((share * 100).toFixed(share < 0.1 ? 1 : 0))} %`;
+  return `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 }
 
 /** An error over its bound: '0.4990', or '∞' where nothing finite was computed. */
@@ -31,7 +31,7 @@ export function ulpText(ulps: number): string {
   return ulps < 0.001 || ulps >= 1000 ? ulps.toExponential(1) : ulps.toPrecision(3);
 }
 
-/** For columns of numbers: three significant digits without an exponent, and three decimals at most: '346', '5.20', '0.042'. */
+/** Three significant digits without an exponent, and three decimals at most: '346', '5.20', '0.042'. */
 export function digitsText(value: number): string {
   if (!Number.isFinite(value)) return '–';
   const decimals = value === 0 ? 2 : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
@@ -50,9 +50,4 @@ export function intervalText(
 /** '32×64×28×28' */
 export function shapeText(shape: readonly number[]): string {
   return shape.join('×');
-}
-
-/** So many significant digits at most, and no zeros after the last. */
-function shortest(value: number, digits: number): number {
-  return Number(value.toPrecision(digits));
 }

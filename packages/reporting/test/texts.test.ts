@@ -17,18 +17,18 @@ import { textTable } from '../src/terminal.js';
 
 describe('a number', () => {
   it.each([
-    [3.14159e-8, '0.0314 µs'],
+    [3.14159e-8, '0.031 µs'],
     [0.000346, '346 µs'],
     [0.0012345, '1.23 ms'],
-    [0.02, '20 ms'],
-    [61, '61 s'],
+    [0.02, '20.0 ms'],
+    [61, '61.0 s'],
   ])('of %d seconds is %s', (seconds, text) => expect(timeText(seconds)).toBe(text));
 
   it.each([
     [1.234, '123 %'],
     [0.345, '35 %'],
     [0.0345, '3.5 %'],
-    [0.05, '5 %'],
+    [0.05, '5.0 %'],
     [0, '0 %'],
     [1e-9, '< 0.1 %'],
     [Number.NaN, 'unknown'],

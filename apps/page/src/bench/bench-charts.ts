@@ -81,7 +81,7 @@ function tickText([low, high]: [number, number], room: number): (seconds: number
     const exponent = Math.floor(Math.log10(seconds) + 1e-9);
     const leading = Math.round(seconds / 10 ** exponent);
     const named = decades < 2 ? [1, 2, 5].includes(leading) : leading === 1 && exponent % every === 0;
-    return named ? timeText(seconds) : '';
+    return named ? timeText(seconds).replace(/\.0+/, '') : '';
   };
 }
 
