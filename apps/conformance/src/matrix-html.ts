@@ -1,4 +1,5 @@
-// The matrices of behaviours as HTML: rules down, memory × layout × size across, footnotes for what did not simply pass.
+// The matrices of behaviours as HTML: rules down, memory × layout × size across, footnotes for what did not simply
+// pass.
 import { Html, html } from '@batchnorm/reporting/html';
 import {
   axes,

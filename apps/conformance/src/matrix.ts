@@ -1,5 +1,5 @@
-// Where behaviours were tried on one backend: rules down, memory × layout × size across, an entry for each dtype. A place that no case
-// covers, and where nothing says why, is a hole.
+// Where behaviours were tried on one backend: rules down, memory × layout × size across, an entry for each dtype. A
+// place that no case covers, and where nothing says why, is a hole.
 import {
   type CaseResult,
   type Cell,

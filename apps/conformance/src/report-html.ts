@@ -1,4 +1,5 @@
-// What a run found, as one page that needs nothing else: backends and groups at a glance, the matrices of behaviours, every case.
+// What a run found, as one page that needs nothing else: backends and groups at a glance, the matrices of behaviours,
+// every case.
 import {
   type CaseResult,
   countsOf,

@@ -1,4 +1,5 @@
-// What a run found, as Markdown: a table of backends and groups, the matrix of behaviours, and lists of what did not pass.
+// What a run found, as Markdown: a table of backends and groups, the matrix of behaviours, and lists of what did not
+// pass.
 import { countsLine, explanations } from '@batchnorm/conformance';
 import { boundText, countsText, escapeMarkdown, markdownTable, right, ulpTexts, worstOf } from '@batchnorm/reporting';
 import { markdownMatrices } from './matrix-markdown.js';

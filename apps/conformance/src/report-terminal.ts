@@ -52,7 +52,10 @@ export function matrixTable(reports: readonly BackendReport[]): string {
   return rows.length === 0 ? '' : textTable(['behaviours', 'platform', ...heads], rows);
 }
 
-/** One row for each golden case, one column for each backend and platform: pass or FAIL, and the worst error over its bound. */
+/**
+ * One row for each golden case, one column for each backend and platform: pass or FAIL, and the worst error over its
+ * bound.
+ */
 export function goldenTable(reports: readonly BackendReport[]): string {
   const ran = reports.map((report) => ({ ...report, results: inGroup(report.results, 'golden') }));
   const columns = ran.filter(({ results }) => results.length > 0);
@@ -74,7 +77,10 @@ function cellOf(result: CaseResult | undefined): string {
   return `${paint(status, status === 'passed' ? 'pass' : 'FAIL')} ${bound}`;
 }
 
-/** What failed, was refused or skipped, and why; what of it is in the matrix, by its places there; and the holes of the matrix. */
+/**
+ * What failed, was refused or skipped, and why; what of it is in the matrix, by its places there; and the holes of the
+ * matrix.
+ */
 export function messageLines(reports: readonly BackendReport[]): string[] {
   return reports.flatMap((report) => {
     const elsewhere = report.results.filter(({ cell }) => cell === null);

@@ -1,4 +1,5 @@
-// What the page and its workers say to each other. A worker serves one request at a time and ends each with `done` or `failed`.
+// What the page and its workers say to each other. A worker serves one request at a time and ends each with `done` or
+// `failed`.
 import type { CaseResult } from '@batchnorm/conformance';
 import type { Capabilities, ErrorCode, Execution, Operation, SelectionReport } from '@batchnorm/core-api';
 import type { BackendName } from './backends.js';
@@ -45,12 +46,12 @@ export interface Services {
 
 export type ServiceName = keyof Services;
 
-/** To the worker. */
+/** What the page sends: which service, and its request. */
 export type ToWorker = {
   readonly [Name in ServiceName]: { readonly service: Name; readonly request: Services[Name]['request'] };
 }[ServiceName];
 
-/** From the worker. */
+/** What the worker answers. */
 export type FromWorker<Name extends ServiceName = ServiceName> =
   | { readonly kind: 'progress'; readonly value: Services[Name]['progress'] }
   | { readonly kind: 'done'; readonly value: Services[Name]['answer'] }

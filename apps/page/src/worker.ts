@@ -1,5 +1,5 @@
-// The worker: all heavy work of the page happens here, in a fresh one for each backend. It listens at once; the kit, whose golden files
-// take a while to load, is imported when it is asked for.
+// The worker: all heavy work of the page happens here, in a fresh one for each backend. It listens at once; the kit,
+// whose golden files take a while to load, is imported when it is asked for.
 import { BatchNormError } from '@batchnorm/core-api';
 import { sampleCopy } from './bench/copy-limit.js';
 import type { TimedLayer } from './bench/timed-layer.js';

@@ -1,5 +1,5 @@
-// `pnpm start`: what this machine can run, whether it is right, how fast, what is chosen, and a network that learns on it.
-// Exits with 1 when a case of the kit fails, its matrix has a hole or BatchNorm does not win.
+// `pnpm start`: what this machine can run, whether it is right, how fast, what is chosen, and a network that learns on
+// it. Exits with 1 when a case of the kit fails, its matrix has a hole or BatchNorm does not win.
 import { arch, cpus, platform } from 'node:os';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';

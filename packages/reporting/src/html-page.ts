@@ -7,11 +7,11 @@ const palette = readFileSync(new URL('../src/palette.css', import.meta.url), 'ut
 
 export interface Page {
   readonly title: string;
-  /** Of the page's own, after what all pages have. */
+  /** CSS of this page, beside what all pages have. */
   readonly style: string;
   /** What was measured, when and where: a line below the title. */
   readonly facts: readonly string[];
-  /** Between these two. */
+  /** Between title and facts. */
   readonly summary?: Html;
   readonly main: Html;
 }

@@ -36,7 +36,10 @@ export function countsText(results: readonly CaseResult[]): string {
     .join(', ');
 }
 
-/** What the two columns of a list of cases say: error over bound, and error in ulp; 'refused' or 'skip' where there is none. */
+/**
+ * What the two columns of a list of cases say: error over bound, and error in ulp; 'refused' or 'skip' where there is
+ * none.
+ */
 export function measureTexts(result: CaseResult): { readonly bound: string; readonly ulp: string } {
   if (isMeasured(result)) return { bound: boundText(result.worst), ulp: ulpText(result.ulps) };
   return { bound: result.status === 'refused' ? 'refused' : 'skip', ulp: '' };
@@ -44,7 +47,7 @@ export function measureTexts(result: CaseResult): { readonly bound: string; read
 
 const order: readonly Status[] = ['failed', 'skipped', 'refused', 'passed'];
 
-/** For lists of cases. */
+/** The order of lists of cases: what failed first, what passed last. */
 export function failedFirst(results: readonly CaseResult[]): CaseResult[] {
   return results.toSorted((a, b) => order.indexOf(a.status) - order.indexOf(b.status));
 }

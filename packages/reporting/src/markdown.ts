@@ -1,7 +1,7 @@
 // Markdown of whatever text there is.
 import { type Column, formatOf } from './table.js';
 
-/** Its lines. Cells are Markdown. */
+/** The lines of a table. Cells are Markdown already: plain texts go through `escapeMarkdown`. */
 export function markdownTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const formats = columns.map(formatOf);

@@ -38,7 +38,7 @@ export function digitsText(value: number): string {
   return value.toFixed(Math.min(decimals, 3));
 }
 
-/** 'median [low, high]', each times `factor`. */
+/** 'median [low, high]', each multiplied by `factor`. */
 export function intervalText(
   { median, low, high }: Readonly<Record<'median' | 'low' | 'high', number>>,
   factor = 1,

@@ -5,9 +5,9 @@ export type Column = string | ColumnFormat;
 
 export interface ColumnFormat {
   readonly head: string;
-  /** Whether its cells are numbers, which end below each other. */
+  /** Whether its cells are aligned to the right, as numbers are. Default false. */
   readonly right?: boolean;
-  /** Of its text in a terminal, in characters: longer ones are wrapped. Default: as wide as its longest cell. */
+  /** In a terminal, in characters: longer texts are wrapped. Default: that of the longest cell. */
   readonly width?: number;
 }
 

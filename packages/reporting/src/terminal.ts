@@ -2,7 +2,7 @@
 import Table from 'cli-table3';
 import { type Column, formatOf } from './table.js';
 
-/** Lines between columns, none between rows. Cells may have several lines, and colours. */
+/** A table with lines between columns, and none between rows. Cells may have several lines, and colours. */
 export function textTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const formats = columns.map(formatOf);
   const table = new Table({

@@ -4,7 +4,7 @@ import { Copy } from '@batchnorm/bench/copy';
 import { bytesMoved, streams } from '@batchnorm/bench/streams';
 import type { Operation } from '@batchnorm/core-api';
 
-/** A copy of one activation reads it and writes it, as a forward does. */
+/** Has the streams of one copied activation: one is read, and one written. */
 const copied = 'forward-inference';
 
 /** The time of copying the bytes that `operation` has to move, when copying one activation takes `copy`. */
@@ -12,7 +12,7 @@ export function copyLimit(operation: Operation, copy: number): number {
   return (copy * streams[operation]) / streams[copied];
 }
 
-/** The latest, so that it is made once for a shape. */
+/** Kept, because a shape is copied in every round. */
 let latest = { elements: 0, copy: new Copy(0) };
 
 /** Seconds of one copy of so many float32 elements on one thread, into memory that is there already. */

@@ -1,5 +1,5 @@
-// Times backends against each other: in every round each of them takes its turn, so that whatever else the device does falls on all
-// alike. Each has its own worker, and only one of them works at a time.
+// Times backends against each other: in every round each of them takes its turn, so that whatever else the device does
+// falls on all alike. Each has its own worker, and only one of them works at a time.
 import { operations, product } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';
 import type { BackendName } from '../backends.js';
@@ -12,7 +12,9 @@ import { copyLimit } from './copy-limit.js';
 /** Seconds of one sample, at least. */
 const sampleTime = 0.03;
 
-/** Every operation on one shape. Rejects with the signal's reason; what fails on a backend is noted, and it drops out. */
+/**
+ * Every operation on one shape. Rejects with the signal's reason; what fails on a backend is noted, and it drops out.
+ */
 export async function timeBackends(
   store: VisitStore,
   shape: Shape,

@@ -1,4 +1,5 @@
-// A float32 layer on one backend with one batch, in a worker: verified by the kit on the very numbers that are timed, then timed.
+// A float32 layer on one backend with one batch, in a worker: verified by the kit on the very numbers that are timed,
+// then timed.
 import { meanTime } from '@batchnorm/bench/clock';
 import { type FixtureCase, runConformance, solve } from '@batchnorm/conformance';
 import { type Backend, BatchNorm, type Operation, type Tensor } from '@batchnorm/core-api';
@@ -17,7 +18,7 @@ interface Request {
 export class TimedLayer {
   readonly verified: Verified;
   readonly #run: Readonly<Record<Operation, () => Promise<void>>>;
-  /** Which forward the backward would belong to. */
+  /** The forward that a backward would differentiate now. */
   #latest: 'forward-training' | 'forward-inference' | undefined;
 
   private constructor(backend: Backend, fixture: FixtureCase, verified: Verified) {
@@ -78,7 +79,7 @@ export class TimedLayer {
     return meanTime(run, sampleTime);
   }
 
-  /** A backward is that of a training forward. */
+  /** Sees to it that a backward follows a training forward. */
   async #prepare(operation: Operation): Promise<void> {
     if (operation === 'backward' && this.#latest !== 'forward-training') await this.#run['forward-training']();
     this.#latest = operation === 'forward-inference' ? operation : 'forward-training';

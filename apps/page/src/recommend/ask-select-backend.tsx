@@ -1,4 +1,5 @@
-// What `selectBackend` takes within its budget, asked here and now: a program can choose on every device that it runs on.
+// What `selectBackend` takes within its budget, asked here and now: a program can choose on every device that it runs
+// on.
 import { secondsSince } from '@batchnorm/bench/clock';
 import type { Operation, SelectionReport } from '@batchnorm/core-api';
 import { timeText } from '@batchnorm/reporting';

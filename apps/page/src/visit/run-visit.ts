@@ -1,4 +1,5 @@
-// Conducts a visit: what works here, whether it is right, how fast it is. What goes wrong on one backend is noted, and the others go on.
+// Conducts a visit: what works here, whether it is right, how fast it is. What goes wrong on one backend is noted, and
+// the others go on.
 import type { BackendName } from '../backends.js';
 import { timeBackends } from '../bench/time-backends.js';
 import type { VisitStore } from './visit-store.js';

@@ -38,7 +38,7 @@ export interface BackendFindings {
   readonly plan: readonly PlannedCase[];
   readonly results: readonly CaseResult[];
   readonly kitDone: boolean;
-  /** By the text of the shape. */
+  /** How the timed results came out, by the text of the shape. */
   readonly verified: Readonly<Record<string, Verified>>;
   readonly timings: readonly Timing[];
   readonly troubles: readonly Trouble[];
@@ -46,7 +46,7 @@ export interface BackendFindings {
 
 export interface Progress {
   readonly stage: Stage;
-  /** The backend, or the shape, that is at work. */
+  /** The backend that is at work, or the shape that is timed. */
   readonly on: string;
   readonly done: number;
   readonly total: number;

@@ -18,7 +18,7 @@ export class WorkerClient {
   readonly #worker = new Worker(new URL('../worker.ts', import.meta.url), { type: 'module' });
   readonly #patience: number;
   readonly #signal: AbortSignal;
-  /** Why it is of no more use. */
+  /** Why it can't answer any more. */
   #failure: WorkerFailure | undefined;
 
   /** Is terminated when `signal` aborts. `patience`: seconds. */

@@ -1,19 +1,20 @@
-// What is timed: an operation × shape × dtype × contender × data path, and the names that flags, tables and files have for it.
+// What is timed: an operation × shape × dtype × contender × data path, and the names that flags, tables and files have
+// for it.
 import type { Dtype, Operation } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';
 
 export { type Operation, operations } from '@batchnorm/core-api';
 
 /**
- * Where activations come from and go to. `host`: arrays in, arrays out. `device`: they stay on the device. `readback`: in on the
- * device, out to arrays. Users know it as `memory`.
+ * Where activations come from and go to. `host`: from host arrays, into host arrays. `device`: they stay on the device.
+ * `readback`: from the device, into host arrays. Flags, tables and files call it `memory`.
  */
 export const dataPaths = ['host', 'device', 'readback'] as const;
 export type DataPath = (typeof dataPaths)[number];
 
 export type Platform = 'node' | 'chromium' | 'python';
 
-/** A shape and a dtype: what one workload, and one set of prepared contenders, is for. */
+/** A shape and a dtype. Each setting has one workload, and contenders are prepared for one setting at a time. */
 export interface Setting {
   readonly shape: readonly number[];
   readonly dtype: Dtype;

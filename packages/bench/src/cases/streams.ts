@@ -3,8 +3,8 @@ import { product } from '@batchnorm/core-api';
 import type { Case, Operation } from './case.js';
 
 /**
- * The activations that an operation reads or writes at least once, if it keeps in cache what it needs twice: x and y; x, dy and
- * dx; and both for a step.
+ * The activations that an operation reads or writes at least once, if it keeps in cache what it needs twice: x and y;
+ * x, dy and dx; and both for a step.
  */
 export const streams: Readonly<Record<Operation, number>> = {
   'forward-training': 2,

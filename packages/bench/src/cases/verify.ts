@@ -1,4 +1,5 @@
-// Correctness before speed: what an operation computed, against the float64 oracle of the conformance kit and its bounds.
+// Correctness before speed: what an operation computed, against the float64 oracle of the conformance kit and its
+// bounds.
 import { boundsOf, compare, oracle, type Step } from '@batchnorm/conformance';
 import {
   type Accumulation,
@@ -12,11 +13,14 @@ import {
 import type { Operation } from './case.js';
 import { epsilon, type Results, type Workload } from './workload.js';
 
-/** How far the results are from the oracle's. */
+/** How far results are from those of the oracle. */
 export interface ErrorMeasure {
   /** The largest error over its bound; above 1 is wrong. */
   readonly overBound: number;
-  /** The largest error relative to the size of its terms, in units of the last place of the dtype. */
+  /**
+   * The largest error relative to the magnitude of the terms that a result is computed from, in units of the last
+   * place.
+   */
   readonly ulps: number;
 }
 
@@ -40,8 +44,8 @@ interface Solution {
 }
 
 /**
- * The results that a workload should have, made when they are needed, and kept for the next contender. Activations lie channel after
- * channel here: what is summed lies in a row.
+ * The results that a workload should have: computed when they are asked for first, kept for the next operation.
+ * Activations are copied so that the values of a channel are neighbours, because sums go over a channel.
  */
 export class Expected {
   readonly #workload: Workload;
@@ -107,7 +111,7 @@ function solve({ dtype, gamma, beta, ...workload }: Workload, statistics?: Stati
   };
 }
 
-/** The values of each channel, one channel after the other. */
+/** A copy with all values of channel 0 first, then those of channel 1, and so on. */
 function byChannel(data: ArrayLike<number>, { outer, channels, inner }: Extent, dtype: Dtype): FloatArray {
   const values = allocate(dtype, outer * channels * inner);
   for (let c = 0, j = 0; c < channels; c++) {

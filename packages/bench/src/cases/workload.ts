@@ -9,12 +9,12 @@ export const epsilon = 1e-5;
 export interface Workload extends Setting {
   /** Channels on axis 1. */
   readonly extent: Extent;
-  /** Float32 numbers in either dtype. */
+  /** float32 numbers, also in an array of float64. */
   readonly x: FloatArray;
   readonly dy: FloatArray;
   readonly gamma: Float64Array;
   readonly beta: Float64Array;
-  /** For inference. */
+  /** The running statistics that inference normalises with. */
   readonly running: Statistics;
 }
 
@@ -42,7 +42,7 @@ export function workloadOf({ shape, dtype }: Setting): Workload {
   };
 }
 
-/** What an operation computed; a sum may be on the device still, and is read for verification only. */
+/** What an operation computed: of these, what it has. Read from the device for verification only, never while timed. */
 export interface Results {
   readonly y?: ArrayLike<number>;
   readonly dx?: ArrayLike<number>;

@@ -1,5 +1,6 @@
-// `pnpm bench:compare --base REF`: whether the packages as they are here are slower than those of another commit. Exits with 0 when
-// surely not, 1 when something is slower or wrong, 2 when the question was wrong, 3 when it was too noisy to tell.
+// `pnpm bench:compare --base REF`: whether the packages as they are here are slower than those of another commit. Exits
+// with 0 when surely not, 1 when something is slower or wrong, 2 when the question was wrong, 3 when it was too noisy
+// to tell.
 import { appendFile, writeFile } from 'node:fs/promises';
 import type { Dtype } from '@batchnorm/core-api';
 import { Option } from 'commander';

@@ -11,7 +11,10 @@ export interface CompareOptions {
   readonly contenders: readonly string[];
   readonly settings: readonly Setting[];
   readonly operations: readonly Operation[];
-  /** Of processes. What optimising compilers and memory allocators do by chance differs from process to process, not within one. */
+  /**
+   * How many pairs of processes. What compilers and memory allocators do by chance differs between processes, not
+   * within one.
+   */
   readonly pairs: number;
   readonly rounds: number;
   readonly sampling: Sampling;
@@ -127,7 +130,7 @@ async function samplePair(
   }
 }
 
-/** The fastest quarter's end: whatever else the machine does only ever adds to a sample. */
+/** The time that a quarter of the samples are below: whatever else the machine does only ever adds to a sample. */
 function undisturbed(samples: readonly number[]): number {
   return quantile([...samples], 0.25);
 }
@@ -137,7 +140,7 @@ interface Shared {
   readonly id: string;
 }
 
-/** What both sides have and neither gets wrong. */
+/** The calls that both sides have, and that neither gets wrong. */
 async function prepareBoth(
   sides: Readonly<Record<'base' | 'head', Runner>>,
   asked: {

@@ -4,8 +4,9 @@ import type { Measured } from '../timing/measure.js';
 import { straightforwardNameOf } from './contenders.js';
 
 /**
- * The same operation of `against`, which is the name of a contender, 'straightforward' for the straightforward version of this one, or
- * 'pytorch' for PyTorch with as many threads. Where that has several kinds of memory, the same kind, else arrays in and out.
+ * The same operation of `against`, which is the name of a contender, 'straightforward' for the straightforward version
+ * of this one, or 'pytorch' for PyTorch with as many threads. Where that has several kinds of memory, the same kind,
+ * else arrays in and out.
  */
 export function counterpartOf(one: Measured, all: readonly Measured[], against: string): Measured | undefined {
   if (one.kind === against) return undefined;

@@ -6,11 +6,11 @@ type Run = TimedCall['run'];
 
 export interface HostOperations {
   readonly forward: Run;
-  /** Of the latest forward. */
+  /** The gradient of the latest forward. */
   readonly backward: Run;
-  /** Absent where there is none. */
+  /** Absent where a contender has no inference. */
   readonly infer?: Run;
-  /** What was computed last; each call is asked for its own part of it. */
+  /** The latest of every result; of these a call is judged by its own. */
   readonly results: TimedCall['results'];
 }
 
@@ -24,7 +24,7 @@ export function hostCalls({ forward, backward, infer, results }: HostOperations)
   ];
 }
 
-/** `next` of a value that is there, at once, or will be: what needs no promise is timed without one. */
+/** Calls `next` with the value: at once if it is no promise, so that what is synchronous is timed without one. */
 export function after<T, R>(value: MaybePromise<T>, next: (value: T) => MaybePromise<R>): MaybePromise<R> {
   return value instanceof Object && 'then' in value ? value.then(next) : next(value);
 }

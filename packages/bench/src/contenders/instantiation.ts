@@ -1,11 +1,12 @@
-// How large the WebAssembly of a backend is, and how long instantiating it takes: seen from outside while the backend is made.
+// How large the WebAssembly of a backend is, and how long instantiating it takes: seen from outside while the backend
+// is made.
 import type { MaybePromise } from '@batchnorm/core-api';
 import { timed } from '../timing/clock.js';
 
 export interface Instantiation {
-  /** Of each module. */
+  /** The size of each module. */
   readonly moduleBytes: readonly number[];
-  /** From bytes to instances, compiling included. */
+  /** Seconds from bytes to instances, compiling included. */
   readonly seconds: number;
 }
 

@@ -91,8 +91,9 @@ interface OnDevice {
 }
 
 /**
- * x and dy on the device. dgamma and dbeta are read, as an optimiser does; a device works in order, so with them everything
- * before is done. A forward has no small result: there a number that was uploaded once is read.
+ * x and dy are on the device. A backward reads dgamma and dbeta, as an optimiser does; a device works in order, so when
+ * they are there everything before them is done. A forward has no small result: after it a number that was uploaded
+ * once is read instead.
  */
 async function onDevice(backend: Backend, kernels: Kernels, workload: Workload): Promise<OnDevice> {
   const { shape, dtype, gamma, beta, running } = workload;
@@ -103,12 +104,12 @@ async function onDevice(backend: Backend, kernels: Kernels, workload: Workload):
     data: dtype === 'float64' ? Float64Array.of(1) : Float32Array.of(1),
     shape: [1, 1],
   });
-  /** Memory that the host shares is done when the call is. */
+  /** Waits for the device. Not needed where host and device share memory: there a call that has returned is done. */
   const settle = () => (one.view === undefined ? after(one.read(), nothing) : undefined);
   const [latest, inference] = [new Latest(), new Latest()];
   let results: { y?: DeviceTensor; dx?: DeviceTensor; dgamma?: Float64Array; dbeta?: Float64Array } = {};
   let arrays: Results = {};
-  /** What the step before left on the device is let go of first, so that its memory serves again. */
+  /** Disposes what the step before left on the device, so that its memory serves again. */
   const release = (...names: ('y' | 'dx')[]) => {
     for (const name of names) {
       results[name]?.dispose();
@@ -198,7 +199,7 @@ async function onDevice(backend: Backend, kernels: Kernels, workload: Workload):
   };
 }
 
-/** The latest forward's `saved`; the one before is let go of when the next is there, as the layer does it. */
+/** Keeps the saved forward of the latest call, and disposes the one before it only then, as the layer does. */
 class Latest {
   #saved: Saved | undefined;
 

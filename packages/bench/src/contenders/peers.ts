@@ -1,5 +1,5 @@
-// The JavaScript libraries that ours are compared with, where `pnpm bench:peers` has installed them. They are no dependency: what is
-// used of them is typed here.
+// The JavaScript libraries that ours are compared with, where `pnpm bench:peers` has installed them. They are no
+// dependency: what is used of them is typed here.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -42,7 +42,7 @@ interface TfTensor {
 
 interface Tf {
   readonly version: { readonly tfjs: string };
-  /** Without checks of every result, and without greetings. */
+  /** Turns off checks of every result, and greetings on the console. */
   enableProdMode(): void;
   setBackend(name: string): Promise<boolean>;
   tensor(data: FloatArray, shape?: readonly number[]): TfTensor;
@@ -80,7 +80,10 @@ async function enterTfjs(backend: 'cpu' | 'wasm', { extent, dtype, ...workload }
   };
   const gradients = tf.grads((x, gamma, beta) => normalize(x!, gamma!, beta!));
   let results: Results = {};
-  /** y of a step is not asked for: tfjs differentiates a function, and keeps its value to itself. */
+  /**
+   * A step computes its forward twice: tfjs differentiates a function, and does not give the value that it computed for
+   * that.
+   */
   const work: Partial<Record<TimedCall['operation'], (x: TfTensor, dy: () => TfTensor) => Record<string, TfTensor>>> = {
     'forward-training': (x) => ({ y: normalize(x, gamma, beta) }),
     'forward-inference': (x) => ({ y: tf.batchNorm(x, mean, variance, beta, gamma, epsilon) }),
@@ -92,7 +95,10 @@ async function enterTfjs(backend: 'cpu' | 'wasm', { extent, dtype, ...workload }
   };
   const read = (tensors: Record<string, TfTensor>): Results =>
     Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, tensor.dataSync()]));
-  /** setBackend is global, and the other of the two may have been asked for meanwhile; it is a look-up then. */
+  /**
+   * tfjs has one backend at a time for the whole process, and the other contender may have set its own; setting the
+   * same is cheap.
+   */
   const select = () => tf.setBackend(backend);
   const calls = Object.entries(work).flatMap(([name, compute]): TimedCall[] => {
     const operation = name as TimedCall['operation'];
@@ -156,7 +162,10 @@ interface OrtSession {
   release(): Promise<void>;
 }
 
-/** Inference; the native one writes into a tensor that it is given, and the one for the web leaves such a tensor as it is. */
+/**
+ * Inference only. onnxruntime-node writes into a tensor that it is given; onnxruntime-web ignores such a tensor, and
+ * makes its own.
+ */
 async function enterOnnxRuntime(name: 'onnxruntime-node' | 'onnxruntime-web', workload: Workload): Promise<Entrant> {
   const ort = load<Ort>(name);
   const isWeb = name === 'onnxruntime-web';

@@ -1,4 +1,5 @@
-// The pictures, as SVG drawn by Observable Plot. Each is as wide as a phone; the page puts as many beside each other as fit.
+// The pictures, as SVG drawn by Observable Plot. Each is as wide as a phone; the page puts as many beside each other as
+// fit.
 import { groupBy, shapeText, timeText } from '@batchnorm/reporting';
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
@@ -7,7 +8,7 @@ import type { HistoryRecord } from '../history/record.js';
 import { median } from '../timing/statistics.js';
 import { type Colours, familyOf } from './colours.js';
 
-/** What charts are drawn into, where there is no browser. Text is escaped when it is serialised. */
+/** Stands in for a browser's document: charts are drawn into it, and escape their texts when they are serialised. */
 const { document } = parseHTML('<!doctype html><html></html>');
 
 const width = 350;
@@ -103,7 +104,10 @@ export function roofline(records: readonly HistoryRecord[], colours: Colours): E
   }) as unknown as Element;
 }
 
-/** One operation: how far a contender is from the limit, and how far from the oracle; medians over shapes. Best is top left. */
+/**
+ * One operation: how far a contender is from the limit, and how far from the oracle; medians over shapes. Best is top
+ * left.
+ */
 export function accuracy(records: readonly HistoryRecord[], colours: Colours): Element {
   const groups = groupBy(records, labelOf);
   const dots = [...groups].map(([label, of]) => ({
@@ -156,7 +160,7 @@ function right(dots: readonly { readonly ulps: number }[]): () => number {
 
 interface Label {
   readonly label: string;
-  /** Where it belongs, on a logarithmic scale. */
+  /** Where it would be if it were the only one, on a logarithmic scale. */
   readonly at: number;
 }
 

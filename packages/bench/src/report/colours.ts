@@ -1,8 +1,8 @@
-// The colours of contenders, by family: 'gpujs', 'pytorch', 'straightforward', … Observable's ten, which are told apart on white
-// and on black. A family keeps its colour from report to report.
+// The colours of contenders, by family: 'gpujs', 'pytorch', 'straightforward', … Observable's ten, which are told apart
+// on white and on black. A family keeps its colour from report to report.
 import type { HistoryRecord } from '../history/record.js';
 
-/** Those of @batchnorm/catalogue. */
+/** The backends of @batchnorm/catalogue. */
 type BackendName = 'js' | `wasm-${1 | 2}` | `gpujs-${'cpu' | 'webasm' | 'headlessgl' | 'webgl' | 'webgl2' | 'webgpu'}`;
 
 type FamilyOf<Name extends string> = Name extends `${infer Family}-${string}` ? Family : Name;
@@ -23,7 +23,7 @@ const all: Readonly<Record<string, string>> = {
   tfjs: '#ff8ab7',
 };
 
-/** By family. */
+/** A colour for each family. */
 export type Colours = ReadonlyMap<string, string>;
 
 export function familyOf({ contender, kind }: Pick<HistoryRecord, 'contender' | 'kind'>): string {

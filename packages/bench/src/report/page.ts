@@ -8,7 +8,10 @@ import { accuracy, bars, byOperation, history, roofline } from './charts.js';
 import { type Colours, coloursOf } from './colours.js';
 import { style } from './style.js';
 
-/** `run`: the one that is shown; the others of its machine are its history. Errors: an `Error` when there is no such run. */
+/**
+ * `run`: the one that is shown; the others of its machine are its history. Errors: an `Error` when there is no such
+ * run.
+ */
 export function reportPage(records: readonly HistoryRecord[], run: string | undefined): string {
   const shown =
     run ??

@@ -1,5 +1,6 @@
-// Contenders in Node, each in a process of its own, because they are not alone in one: when a WebAssembly memory grows, or a buffer is
-// transferred to a worker, V8 gives up an assumption about all typed arrays of the process, and loops over them get slower.
+// Contenders in Node, each in a process of its own, because they are not alone in one: when a WebAssembly memory grows,
+// or a buffer is transferred to a worker, V8 gives up an assumption about all typed arrays of the process, and loops
+// over them get slower.
 import { fileURLToPath } from 'node:url';
 import type { Sampling } from '../timing/clock.js';
 import { LineProcess } from './line-process.js';

@@ -1,5 +1,5 @@
-// Contenders in Chromium: the page of this package, served from this machine and driven by Playwright. Each contender has a page
-// of its own.
+// Contenders in Chromium: the page of this package, served from this machine and driven by Playwright. Each contender
+// has a page of its own.
 import { fileURLToPath } from 'node:url';
 import { isolationHeaders, launchChromium } from '@batchnorm/browser';
 import type { Browser, Page } from 'playwright';

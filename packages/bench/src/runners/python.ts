@@ -17,8 +17,8 @@ const worker = fileURLToPath(new URL('../../peers/worker.py', import.meta.url));
 export const pythonContenders = ['numpy', 'pytorch-1', 'pytorch-2'] as const;
 
 /**
- * glibc gives large blocks back to the system when they are freed, and the next result pays for fresh pages. Where a library can't
- * write into a buffer that it is given, this lets it at least have the same memory again.
+ * glibc gives large blocks back to the system when they are freed, and the next result pays for fresh pages. Where a
+ * library can't write into a buffer that it is given, this lets it at least have the same memory again.
  */
 const keepFreedMemory = {
   MALLOC_MMAP_MAX_: '0',
@@ -27,8 +27,8 @@ const keepFreedMemory = {
 };
 
 /**
- * NumPy asks Linux for huge pages, and in this process PyTorch's tensors would lie in them, too. No other contender's memory does:
- * neither PyTorch by itself nor a JavaScript engine asks.
+ * NumPy asks Linux for huge pages, and in this process PyTorch's tensors would lie in them, too. No other contender's
+ * memory does: neither PyTorch by itself nor a JavaScript engine asks.
  */
 const equalPages = { NUMPY_MADVISE_HUGEPAGE: '0' };
 
@@ -57,7 +57,9 @@ export class PythonRunner implements Runner {
     this.#folder = folder;
   }
 
-  /** The first of `executables` that has PyTorch, else the first with NumPy. Errors: an `Error` with the reason of each. */
+  /**
+   * The first of `executables` that has PyTorch, else the first with NumPy. Errors: an `Error` with the reason of each.
+   */
   static async start(executables: readonly string[]): Promise<PythonRunner> {
     const found: { readonly child: LineProcess; readonly hello: Hello }[] = [];
     const reasons: string[] = [];

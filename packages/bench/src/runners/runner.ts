@@ -1,5 +1,5 @@
-// Where contenders run: this process, a page in Chromium, Python, or a process with the packages of another commit. All of them
-// prepare, verify and sample alike.
+// Where contenders run: this process, a page in Chromium, Python, or a process with the packages of another commit. All
+// of them prepare, verify and sample alike.
 import type { DataPath, Operation, Platform, Setting } from '../cases/case.js';
 import type { Verdict } from '../cases/verify.js';
 import type { Description } from '../contenders/contender.js';

@@ -7,11 +7,11 @@ import type { Interval } from '../timing/statistics.js';
 
 export interface Row {
   readonly record: HistoryRecord;
-  /** How many times as fast as what it is compared with, where there is that. */
+  /** How many times as fast as its counterpart it is; undefined without one. */
   readonly speedup: Interval | undefined;
 }
 
-/** `against`: the heading of the last column, if there is one. */
+/** `against`: what contenders are compared with, the head of the last column; undefined without that column. */
 export function resultTable(rows: readonly Row[], against: string | undefined): string {
   const columns = [
     ...['operation', 'backend', 'memory'],

@@ -44,7 +44,7 @@ export function contenderLines(records: readonly HistoryRecord[], made: readonly
   ];
 }
 
-/** The first time, and the shortest. */
+/** Of the seconds that each making took, the first and the shortest, in milliseconds. */
 function range(seconds: readonly number[]): string {
   return `${digitsText(seconds[0]! * 1e3)} ms at first, ${digitsText(Math.min(...seconds) * 1e3)} at best`;
 }

@@ -4,8 +4,8 @@ import type { MaybePromise } from '@batchnorm/core-api';
 /** All in seconds. Many short samples tell more than a few long ones: what disturbs one leaves the others alone. */
 export interface Sampling {
   /**
-   * Of calls that no sample counts, before the first: a training loop runs warm, and a processor that has just slept finds neither
-   * its caches nor its clock frequency as they were.
+   * Of calls before the first sample, which none counts: a training loop runs warm, and a processor that has just slept
+   * finds neither its caches nor its clock frequency as they were.
    */
   readonly warmUp: number;
   /** Of one sample, at least: many calls of a fast case, one of a slow one. */
@@ -36,8 +36,9 @@ export async function warmUp(run: () => MaybePromise<void>, { warmUp }: Pick<Sam
 }
 
 /**
- * Seconds per call: the mean of as many calls as take `sampleTime` seconds, so that what one leaves to the next counts. The clock is
- * read after each quarter more of them, because reading it takes time, too. Errors: those of `run`.
+ * Seconds per call: the mean of as many calls as take `sampleTime` seconds, so that what one leaves to the next counts.
+ * The clock is read whenever there are a quarter more of them, because reading it takes time, too. Errors: those of
+ * `run`.
  */
 export async function meanTime(run: () => MaybePromise<void>, sampleTime: number): Promise<number> {
   const begin = performance.now();

@@ -1,5 +1,5 @@
-// One setting: every contender is prepared and verified, and what is right is timed in interleaved rounds, with the copies that are
-// the limits and the fixed reference case among them.
+// One setting: every contender is prepared and verified, and what is right is timed in interleaved rounds, with the
+// copies that are the limits and the fixed reference case among them.
 import type { Case, DataPath, Operation, Setting } from '../cases/case.js';
 import { bytesMoved } from '../cases/streams.js';
 import type { Verdict } from '../cases/verify.js';
