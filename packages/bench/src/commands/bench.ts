@@ -19,14 +19,14 @@ import { type Measured, measure, type SettingOutcome, type Untimed } from '../ti
 import { medianInterval, ratios } from '../timing/statistics.js';
 import {
   command,
-  defaultHistory,
+  dtypesOption,
   exitCodes,
+  historyOption,
   Interrupted,
   onInterrupt,
+  operationsOption,
   parseContenders,
   parseDataPaths,
-  parseDtypes,
-  parseOperations,
   parseShapes,
   pathOf,
 } from './flags.js';
@@ -53,15 +53,9 @@ const program = command(
 )
   .option('--quick', 'four small shapes, few and short samples: within a minute')
   .option('--backend <names>', 'only these; gpujs is every gpujs-…', parseContenders(Participants.names))
-  .addOption(
-    new Option('--op <operations>', `of ${operations.join(', ')}`)
-      .argParser(parseOperations)
-      .default([...operations], 'all'),
-  )
+  .addOption(operationsOption())
   .option('--shape <shapes>', 'these, such as 1024x256,32x64x56x56: batch first, channels second', parseShapes)
-  .addOption(
-    new Option('--dtype <dtypes>', 'of float32, float64').argParser(parseDtypes).default(['float32'], 'float32'),
-  )
+  .addOption(dtypesOption())
   .addOption(
     new Option('--memory <kinds>', 'of host, device, readback')
       .argParser(parseDataPaths)
@@ -82,12 +76,7 @@ const program = command(
   )
   .addOption(new Option('--python <path>', 'the Python of --peers (default: python3)').env('BENCH_PYTHON'))
   .option('--json <file>', 'write the results there, too')
-  .addOption(
-    new Option('--history <file>', 'append to this history').default(
-      defaultHistory,
-      '.bench/history.ndjson in the repository',
-    ),
-  )
+  .addOption(historyOption('append to this history'))
   .option('--no-history', 'append to no history');
 
 async function main(flags: Flags): Promise<number> {

@@ -4,7 +4,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Sampling } from '../timing/clock.js';
 import { LineProcess } from './line-process.js';
-import type { Preparation, Request, Runner } from './runner.js';
+import { type Preparation, qualified, type Request, type Runner, unqualified } from './runner.js';
 
 const worker = fileURLToPath(new URL('worker.js', import.meta.url));
 
@@ -23,9 +23,7 @@ export class ChildProcesses implements Runner {
     const child = this.#processes.get(contender) ?? new LineProcess(process.execPath, this.#arguments);
     this.#processes.set(contender, child);
     try {
-      const found = await child.call<Preparation>('prepare', request);
-      if (!('calls' in found)) return found;
-      return { ...found, calls: found.calls.map((call) => ({ ...call, id: `${contender}\n${call.id}` })) };
+      return qualified(contender, await child.call<Preparation>('prepare', request));
     } catch (error) {
       this.#processes.delete(contender);
       return { failed: (error as Error).message };
@@ -33,8 +31,8 @@ export class ChildProcesses implements Runner {
   }
 
   sample(id: string, sampling: Sampling): Promise<readonly number[]> {
-    const [contender, call] = id.split('\n') as [string, string];
-    return this.#processes.get(contender)!.call('sample', { id: call, sampling });
+    const [contender, idThere] = unqualified(id);
+    return this.#processes.get(contender)!.call('sample', { id: idThere, sampling });
   }
 
   async release(): Promise<void> {

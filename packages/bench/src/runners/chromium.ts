@@ -6,7 +6,7 @@ import type { Browser, Page } from 'playwright';
 import { type PreviewServer, preview } from 'vite';
 import type { Sampling } from '../timing/clock.js';
 import type { PageGlobals } from './page.js';
-import type { Preparation, Request, Runner } from './runner.js';
+import { type Preparation, qualified, type Request, type Runner, unqualified } from './runner.js';
 
 export class ChromiumRunner implements Runner {
   readonly platform = 'chromium';
@@ -44,20 +44,18 @@ export class ChromiumRunner implements Runner {
         (asked) => (globalThis as unknown as PageGlobals).batchNormBench.prepare(asked),
         request,
       );
-      if (!('calls' in found)) return found;
-      const calls = found.calls.map((call) => ({ ...call, id: `${request.contender}\n${call.id}` }));
-      return { ...found, calls };
+      return qualified(request.contender, found);
     } catch (error) {
       return { failed: (error as Error).message.split('\n')[0]! };
     }
   }
 
   sample(id: string, sampling: Sampling): Promise<readonly number[]> {
-    const [contender, call] = id.split('\n') as [string, string];
+    const [contender, idThere] = unqualified(id);
     return this.#pages
       .get(contender)!
       .evaluate(([id, sampling]) => (globalThis as unknown as PageGlobals).batchNormBench.sample(id, sampling), [
-        call,
+        idThere,
         sampling,
       ] as const);
   }

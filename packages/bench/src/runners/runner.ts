@@ -38,3 +38,14 @@ export interface Runner {
   release(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** The calls of a process or page that has one contender, with ids that tell them from those of the others. */
+export function qualified(contender: string, found: Preparation): Preparation {
+  if (!('calls' in found)) return found;
+  return { ...found, calls: found.calls.map((call) => ({ ...call, id: `${contender}\n${call.id}` })) };
+}
+
+/** The contender of such an id, and the id that its process or page knows the call by. */
+export function unqualified(id: string): [contender: string, id: string] {
+  return id.split('\n') as [string, string];
+}
