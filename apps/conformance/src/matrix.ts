@@ -127,17 +127,9 @@ const alarm: readonly EntryStatus[] = ['hole', 'failed', 'refused', 'skipped'];
 
 /** Everything that is to be said, once, with its places; the most alarming first. */
 export function remarksOf({ entries }: Matrix): PlacedRemark[] {
-  const places = new Map<string, { remark: Remark; places: Place[] }>();
-  for (const { place, remarks } of entries) {
-    for (const remark of remarks) {
-      const key = remarkKey(remark);
-      const known = places.get(key) ?? { remark, places: [] };
-      if (known.places.at(-1) !== place) known.places.push(place);
-      places.set(key, known);
-    }
-  }
-  return [...places.values()]
-    .map((known) => ({ ...known.remark, places: known.places }))
+  const placed = entries.flatMap(({ place, remarks }) => remarks.map((remark) => ({ remark, place })));
+  return [...groupBy(placed, ({ remark }) => remarkKey(remark)).values()]
+    .map((same) => ({ ...same[0]!.remark, places: [...new Set(same.map(({ place }) => place))] }))
     .sort((a, b) => alarm.indexOf(a.status) - alarm.indexOf(b.status));
 }
 

@@ -66,6 +66,9 @@ function frame({ shapes, backends }: Content, width: number) {
   } as const;
 }
 
+/** Where a number stands: right of the dot or bar of its row. */
+const besideMark = { fy: 'shape', y: 'backend', textAnchor: 'start' } as const;
+
 const color = ({ best }: Row) => (best ? 'var(--accent)' : 'var(--quiet)');
 
 /** From the shortest to the longest time, with room around them; before anything is timed, 10 µs to 100 ms. */
@@ -113,12 +116,10 @@ export function timeChart(content: Content): Draw {
         }),
         dot(content.rows, { fy: 'shape', y: 'backend', x: (row: Row) => row.time.median, fill: color, r: 4.5 }),
         text(content.rows, {
-          fy: 'shape',
-          y: 'backend',
+          ...besideMark,
           x: (row: Row) => row.time.high,
           text: (row: Row) => timeText(row.time.median),
           fill: (row: Row) => (row.best ? 'var(--accent)' : 'var(--text)'),
-          textAnchor: 'start',
           dx: 10,
         }),
       ],
@@ -142,12 +143,10 @@ export function shareChart(content: Content): Draw {
         shapeNames(text, content),
         barX(content.rows, { fy: 'shape', y: 'backend', x: (row: Row) => row.share.median, fill: color, inset: 3 }),
         text(content.rows, {
-          fy: 'shape',
-          y: 'backend',
+          ...besideMark,
           x: (row: Row) => row.share.median,
           text: (row: Row) => percentText(row.share.median),
           fill: 'var(--text)',
-          textAnchor: 'start',
           dx: 6,
         }),
         ruleX([0]),
