@@ -5,8 +5,8 @@ import { type FixtureFile, FixtureFormatError, parseFixtureFile } from '@batchno
 import { repeatedKeys } from './repeated-keys.js';
 
 /**
- * Reads every `*.json` of `folder`, in name order. Errors: `FixtureFormatError`, with the problems of the folder or of all files that
- * have any.
+ * Reads every `*.json` of `folder`, in name order. Errors: `FixtureFormatError`, with the problems of the folder or of
+ * all files that have any.
  */
 export async function readFixtureFolder(folder: string): Promise<FixtureFile[]> {
   const entries = await readdir(folder).catch((error: Error) => malformed(folder, error.message, 'a folder of *.json'));

@@ -1,5 +1,5 @@
-// `pnpm conformance`: exits with 0 when nothing failed, 1 when something did or the matrix of behaviours has a hole, 2 when the question
-// was wrong.
+// `pnpm conformance`: exits with 0 when nothing failed, 1 when something did or the matrix of behaviours has a hole, 2
+// when the question was wrong.
 import { resolve } from 'node:path';
 import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { backends, backendsNamed } from '@batchnorm/catalogue';

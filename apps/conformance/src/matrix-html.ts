@@ -1,5 +1,6 @@
-// The matrices of behaviours as HTML: rules down, memory × layout × size across, footnotes for what did not simply pass.
-import { Html, html } from './html.js';
+// The matrices of behaviours as HTML: rules down, memory × layout × size across, footnotes for what did not simply
+// pass.
+import { Html, html } from '@batchnorm/reporting/html';
 import {
   axes,
   type Column,

@@ -1,6 +1,6 @@
 // The matrices of behaviours as Markdown: closed, because they are long.
-import { html } from './html.js';
-import { escapeMarkdown, row } from './markdown.js';
+import { escapeMarkdown, markdownTable } from '@batchnorm/reporting';
+import { html } from '@batchnorm/reporting/html';
 import { axes, columns, entriesOf, entryCounts, entrySigns, footnotesOf, type Matrix } from './matrix.js';
 import type { BackendReport } from './run-backend.js';
 import { matrixIn } from './run-summary.js';
@@ -22,7 +22,7 @@ const legend = Object.entries(axes).map(([axis, values]) => {
 function details({ backend, platform }: BackendReport, matrix: Matrix): string[] {
   const { texts, numbersOf } = footnotesOf(matrix);
   const counts = entryCounts(matrix.entries).map(({ text }) => text);
-  const head = ['rule', 'dtype', ...columns.map(({ memory, layout, size }) => `${memory} ${layout} ${size}`)];
+  const heads = ['rule', 'dtype', ...columns.map(({ memory, layout, size }) => `${memory} ${layout} ${size}`)];
   const rows = matrix.rules.flatMap((rule) =>
     matrix.dtypes.map((dtype) => [
       escapeMarkdown(rule),
@@ -36,9 +36,7 @@ function details({ backend, platform }: BackendReport, matrix: Matrix): string[]
     '',
     html`<details><summary>${backend} ${platform}: ${counts.join(', ')}</summary>`.text,
     '',
-    row(head),
-    row(head.map(() => '---')),
-    ...rows.map(row),
+    ...markdownTable(heads, rows),
     '',
     ...texts.map((text, index) => `${index + 1}. ${escapeMarkdown(text)}`),
     '',

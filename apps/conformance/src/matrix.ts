@@ -1,5 +1,5 @@
-// Where behaviours were tried on one backend: rules down, memory × layout × size across, an entry for each dtype. A place that no case
-// covers, and where nothing says why, is a hole.
+// Where behaviours were tried on one backend: rules down, memory × layout × size across, an entry for each dtype. A
+// place that no case covers, and where nothing says why, is a hole.
 import {
   type CaseResult,
   type Cell,
@@ -12,6 +12,7 @@ import {
   signs,
 } from '@batchnorm/conformance';
 import type { Dtype } from '@batchnorm/core-api';
+import { groupBy } from '@batchnorm/reporting';
 
 export type Column = Omit<Cell, 'rule'>;
 
@@ -73,12 +74,8 @@ export function matrixOf(results: readonly CaseResult[], run: readonly CaseResul
   const rules = [...new Set(run.flatMap(({ cell }) => cell?.rule ?? []))];
   if (results.length === 0 || rules.length === 0) return undefined;
   const tried = dtypes.filter((dtype) => run.some((result) => result.dtype === dtype));
-  const found = new Map<string, CaseResult[]>();
-  for (const result of results) {
-    if (result.cell === null) continue;
-    const key = placeText({ ...result.cell, dtype: result.dtype });
-    found.set(key, [...(found.get(key) ?? []), result]);
-  }
+  const placed = results.filter(({ cell }) => cell !== null);
+  const found = groupBy(placed, ({ cell, dtype }) => placeText({ ...cell!, dtype }));
   const places = rules.flatMap((rule) =>
     tried.flatMap((dtype) => columns.map((column) => ({ rule, ...column, dtype }))),
   );
@@ -130,17 +127,9 @@ const alarm: readonly EntryStatus[] = ['hole', 'failed', 'refused', 'skipped'];
 
 /** Everything that is to be said, once, with its places; the most alarming first. */
 export function remarksOf({ entries }: Matrix): PlacedRemark[] {
-  const places = new Map<string, { remark: Remark; places: Place[] }>();
-  for (const { place, remarks } of entries) {
-    for (const remark of remarks) {
-      const key = remarkKey(remark);
-      const known = places.get(key) ?? { remark, places: [] };
-      if (known.places.at(-1) !== place) known.places.push(place);
-      places.set(key, known);
-    }
-  }
-  return [...places.values()]
-    .map((known) => ({ ...known.remark, places: known.places }))
+  const placed = entries.flatMap(({ place, remarks }) => remarks.map((remark) => ({ remark, place })));
+  return [...groupBy(placed, ({ remark }) => remarkKey(remark)).values()]
+    .map((same) => ({ ...same[0]!.remark, places: [...new Set(same.map(({ place }) => place))] }))
     .sort((a, b) => alarm.indexOf(a.status) - alarm.indexOf(b.status));
 }
 

@@ -1,4 +1,5 @@
-// What stderr shows while a backend runs: one line, in it a character for every ten cases, and at its end how they came out.
+// What stderr shows while a backend runs: one line, in it a character for every ten cases, and at its end how they came
+// out.
 import { countsLine, type Status } from '@batchnorm/conformance';
 import type { BackendReport } from './run-backend.js';
 

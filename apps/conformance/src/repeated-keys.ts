@@ -1,7 +1,10 @@
 // Keys that an object of a JSON text has more than once: of these JSON.parse keeps the last, and hides the others.
 import { type JSONPath, visit } from 'jsonc-parser';
 
-/** Their paths, such as 'cases[0].steps[1].x', in the order of the text; a case with its name: `case 'a' (cases[0]).steps[1].x`. */
+/**
+ * Their paths, such as 'cases[0].steps[1].x', in the order of the text; a case with its name: `case 'a'
+ * (cases[0]).steps[1].x`.
+ */
 export function repeatedKeys(text: string): string[] {
   const repeated: JSONPath[] = [];
   const names = new Map<number, unknown>();

@@ -1,29 +1,7 @@
-// The style sheet of the HTML report, for light and dark, wide and narrow.
+// What the HTML report looks like beyond what all pages have, wide and narrow.
 export const style = `
-:root {
-  color-scheme: light dark;
-  --text: light-dark(#1b1f24, #e4e7eb);
-  --quiet: light-dark(#57606a, #9aa4b0);
-  --page: light-dark(#ffffff, #14171b);
-  --line: light-dark(#d4d9df, #353c45);
-  --passed: light-dark(#0b5c2b, #8fe0a8);
-  --passed-back: light-dark(#e7f5ec, #15301f);
-  --failed: light-dark(#a3121f, #ffb0b0);
-  --failed-back: light-dark(#fdeaea, #451a1d);
-  --refused: light-dark(#33478f, #b4c2ff);
-  --refused-back: light-dark(#eceffb, #232a47);
-  --skipped: light-dark(#6b4a00, #f0cf80);
-  --skipped-back: light-dark(#fdf4dc, #3a2f12);
-  --none-back: light-dark(#f3f4f6, #1e2328);
-}
-* { box-sizing: border-box; }
-body {
-  max-width: 80rem; margin: 0 auto; padding: 1.5rem 1rem 4rem;
-  color: var(--text); background: var(--page); font: 1rem/1.45 system-ui, sans-serif; overflow-wrap: anywhere;
-}
-h1 { margin: 0 0 .5rem; font-size: 1.6rem; }
+body { max-width: 80rem; }
 h2 { margin: 2rem 0 .75rem; font-size: 1.2rem; }
-p { margin: .5rem 0; }
 .quiet, .execution { color: var(--quiet); font-size: .875rem; font-weight: normal; }
 .note { color: var(--skipped); }
 .badge { white-space: nowrap; font-weight: 600; font-size: .9375rem; margin-right: .35rem; }
@@ -37,7 +15,6 @@ p { margin: .5rem 0; }
 .codes { font-size: .75rem; font-weight: normal; white-space: normal; }
 .cell .badge { display: block; margin: 0; }
 .cell .codes { display: block; padding-left: 1rem; }
-table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; }
 
 .overview { table-layout: fixed; border-collapse: separate; border-spacing: .25rem; margin: 1rem -.25rem; width: calc(100% + .5rem); }
@@ -52,7 +29,7 @@ th, td { text-align: left; vertical-align: top; }
 .cell .group { display: none; }
 .accuracy { display: block; margin-top: .15rem; font-size: .875rem; }
 
-.scroll { overflow-x: auto; margin: .8rem; }
+.scroll { margin: .8rem; }
 .matrix { font-size: .8125rem; }
 .matrix th, .matrix td { padding: .2rem .25rem; border: 1px solid var(--line); }
 .matrix td { text-align: center; white-space: nowrap; color: var(--passed); }
@@ -67,10 +44,6 @@ th, td { text-align: left; vertical-align: top; }
 .matrix sup { font-size: .6875rem; line-height: 1; margin-left: .1rem; }
 .remarks { margin: .8rem; padding-left: 1.5rem; font-size: .875rem; }
 
-details { border: 1px solid var(--line); border-radius: .4rem; margin: .5rem 0; }
-summary { padding: .6rem .8rem; cursor: pointer; }
-details[open] > summary { border-bottom: 1px solid var(--line); }
-summary:focus-visible { outline: .15rem solid currentColor; }
 dl { display: flex; flex-wrap: wrap; gap: .4rem 1.5rem; margin: .8rem; }
 dt { color: var(--quiet); font-size: .8125rem; }
 dd { margin: 0; }

@@ -1,4 +1,5 @@
-// What a run found, as one page that needs nothing else: backends and groups at a glance, the matrices of behaviours, every case.
+// What a run found, as one page that needs nothing else: backends and groups at a glance, the matrices of behaviours,
+// every case.
 import {
   type CaseResult,
   countsOf,
@@ -8,51 +9,38 @@ import {
   type Status,
   signs,
 } from '@batchnorm/conformance';
-import { Html, html } from './html.js';
+import {
+  boundText,
+  failedFirst,
+  firstMessages,
+  isMeasured,
+  measureTexts,
+  ulpTexts,
+  worstOf,
+} from '@batchnorm/reporting';
+import { Html, html } from '@batchnorm/reporting/html';
+import { htmlPage } from '@batchnorm/reporting/html-page';
 import { htmlMatrices } from './matrix-html.js';
 import { style } from './report-html-style.js';
 import type { BackendReport } from './run-backend.js';
-import {
-  firstMessages,
-  formatRatio,
-  formatUlps,
-  groupsOf,
-  inGroup,
-  type Run,
-  ulpTexts,
-  worstOf,
-} from './run-summary.js';
+import { factsOf, groupsOf, inGroup, placeOf, type Run } from './run-summary.js';
 
 export function htmlReport(run: Run): string {
-  const { date, machine, versions, reports } = run;
+  const { reports } = run;
   const results = reports.flatMap((report) => report.results);
-  const facts = [date, machine, ...Object.entries(versions).map(([name, version]) => `${name} ${version}`)];
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>BatchNorm conformance</title>
-<link rel="icon" href="data:,">
-<style>${new Html(style)}</style>
-</head>
-<body>
-<header>
-<h1>BatchNorm conformance</h1>
-<p class="counts">${badges(results)}</p>
-<p class="quiet">${facts.join(' · ')}</p>
-</header>
-<main>
-${overview(reports)}
+  return htmlPage({
+    title: 'BatchNorm conformance',
+    style,
+    facts: factsOf(run),
+    summary: html`<p class="counts">${badges(results)}</p>
+`,
+    main: html`${overview(reports)}
 <p class="quiet"><b>× bound</b>: the largest error as a share of what is derived as its bound; above 1 fails.
 <b>ulp</b>: the largest relative error, whatever its bound, in units of the last place of the dtype.</p>
 ${htmlMatrices(reports, title)}
 <h2>Every case</h2>
-${reports.map((report) => backendDetails(report, groupsOf(reports)))}
-</main>
-</body>
-</html>
-`.text;
+${reports.map((report) => backendDetails(report, groupsOf(reports)))}`,
+  });
 }
 
 /** Such as '✓ 28 pass' and '⊘ 2 refused UNSUPPORTED'. */
@@ -97,7 +85,7 @@ function accuracy(results: readonly CaseResult[]): Html {
   const worst = worstOf(results);
   if (worst === undefined) return html``;
   if (worst.worst === 0) return html`<span class="accuracy">no error</span>`;
-  return html`<span class="accuracy" title="${`${worst.dtype} ${worst.name} ${worst.where}`}">${formatRatio(worst.worst)} × bound${ulpTexts(results).map((text) => html`<br>${text} ulp`)}</span>`;
+  return html`<span class="accuracy" title="${placeOf(worst)}">${boundText(worst.worst)} × bound${ulpTexts(results).map((text) => html`<br>${text} ulp`)}</span>`;
 }
 
 const title = ({ backend, platform }: BackendReport) => html`<b>${backend}</b> <span class="quiet">${platform}</span>`;
@@ -143,28 +131,22 @@ function executionFacts({ execution }: BackendReport): Html {
   return html`<dl>${Object.entries(facts).map(([term, fact]) => html`<div><dt>${term}</dt><dd>${fact}</dd></div>`)}</dl>`;
 }
 
-const order: readonly Status[] = ['failed', 'skipped', 'refused', 'passed'];
-
 /** What failed comes first. */
 function caseTable(group: Group, results: readonly CaseResult[]): Html {
-  const sorted = results.toSorted((a, b) => order.indexOf(a.status) - order.indexOf(b.status));
   return html`<table class="cases">
 <caption>${group} <span class="counts">${badges(results)}</span></caption>
-<thead><tr><th scope="col">case</th><th scope="col">dtype</th><th scope="col">× bound</th><th scope="col">ulp</th></tr></thead>
+<thead><tr><th scope="col">case</th><th scope="col">dtype</th><th scope="col" class="ratio">× bound</th><th scope="col" class="number">ulp</th></tr></thead>
 <tbody>
-${sorted.map(caseRow)}
+${failedFirst(results).map(caseRow)}
 </tbody>
 </table>`;
 }
 
 function caseRow(result: CaseResult): Html {
-  const { group, source, name, dtype, status, code, ulps, where } = result;
+  const { group, source, name, dtype, status, code, where } = result;
   const place = [source === group ? '' : source, where, code ?? ''].filter((text) => text !== '').join(', ');
-  const measured = status === 'passed' || status === 'failed';
-  const measures = measured
-    ? html`<td class="ratio">${ratioBar(result)}</td><td class="number">${formatUlps(ulps)}</td>`
-    : html`<td class="ratio">${status === 'refused' ? 'refused' : 'skip'}</td><td></td>`;
-  return html`<tr class="${status}"><th scope="row"><span class="sign">${signs[status]}</span> ${name} <span class="quiet">${place}</span>${messages(result)}</th><td>${dtype}</td>${measures}</tr>
+  const { bound, ulp } = measureTexts(result);
+  return html`<tr class="${status}"><th scope="row"><span class="sign">${signs[status]}</span> ${name} <span class="quiet">${place}</span>${messages(result)}</th><td>${dtype}</td><td>${isMeasured(result) ? ratioBar(result) : bound}</td><td>${ulp}</td></tr>
 `;
 }
 
@@ -177,5 +159,5 @@ function messages(result: CaseResult): Html {
 function ratioBar({ worst, status }: CaseResult): Html {
   if (worst === 0) return html`0`;
   const share = (Math.min(worst, 1) * 100).toFixed(1);
-  return html`${formatRatio(worst)}${status === 'failed' ? ' FAIL' : ''}<span class="bar"><i style="width: ${share}%"></i></span>`;
+  return html`${boundText(worst)}${status === 'failed' ? ' FAIL' : ''}<span class="bar"><i style="width: ${share}%"></i></span>`;
 }

@@ -4,8 +4,8 @@ import { holesOf } from './matrix.js';
 import { matrixIn, type Run } from './run-summary.js';
 
 /**
- * An error without a finite measure has `"worst": null` and `"ulps": null`. `holes` are the places of the matrix of behaviours that no
- * case covers, and where nothing says why.
+ * An error without a finite measure has `"worst": null` and `"ulps": null`. `holes` are the places of the matrix of
+ * behaviours that no case covers, and where nothing says why.
  */
 export function jsonReport({ date, machine, versions, reports }: Run): string {
   const results = reports.flatMap((report) => report.results);

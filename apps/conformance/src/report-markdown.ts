@@ -1,51 +1,37 @@
-// What a run found, as Markdown: a table of backends and groups, the matrix of behaviours, and lists of what did not pass.
-import { countsLine, countTexts, explanations } from '@batchnorm/conformance';
-import { escapeMarkdown, row } from './markdown.js';
+// What a run found, as Markdown: a table of backends and groups, the matrix of behaviours, and lists of what did not
+// pass.
+import { countsLine, explanations } from '@batchnorm/conformance';
+import { boundText, countsText, escapeMarkdown, markdownTable, right, ulpTexts, worstOf } from '@batchnorm/reporting';
 import { markdownMatrices } from './matrix-markdown.js';
 import type { BackendReport } from './run-backend.js';
-import { failuresOf, formatRatio, groupsOf, inGroup, type Run, runsOn, ulpTexts, worstOf } from './run-summary.js';
+import { factsOf, failuresOf, groupsOf, inGroup, placeOf, type Run, runsOn } from './run-summary.js';
 
-export function markdownReport({ date, machine, versions, reports }: Run): string {
+export function markdownReport(run: Run): string {
+  const { reports } = run;
   const groups = groupsOf(reports);
-  const head = ['backend', 'platform', ...groups, 'worst ÷ bound', 'where', 'max ulp', 'runs on'];
-  const right = ['worst ÷ bound', 'max ulp'];
+  const heads = ['backend', 'platform', ...groups, right('worst ÷ bound'), 'where', right('max ulp'), 'runs on'];
   const rows = reports.map((report) => {
     const { backend, platform, results } = report;
     const worst = worstOf(results);
     return [
-      backend,
-      platform,
-      ...groups.map((group) => countsText(inGroup(results, group))),
-      worst ? formatRatio(worst.worst) : '',
-      worst ? `${worst.dtype} ${worst.name} ${worst.where}` : '',
-      ulpTexts(results).join(', '),
+      ...[backend, platform, ...groups.map((group) => countsText(inGroup(results, group)))],
+      ...[worst ? boundText(worst.worst) : '', placeOf(worst), ulpTexts(results).join(', ')],
       `${notRun(report)}${runsOn(report)}`,
-    ];
+    ].map(escapeMarkdown);
   });
   return [
     '# BatchNorm conformance',
     '',
-    escapeMarkdown(
-      [date, machine, ...Object.entries(versions).map(([name, version]) => `${name} ${version}`)].join(', '),
-    ),
+    escapeMarkdown(factsOf(run).join(', ')),
     '',
     escapeMarkdown(countsLine(reports.flatMap(({ results }) => results))),
     '',
-    row(head),
-    row(head.map((name) => (right.includes(name) ? '---:' : '---'))),
-    ...rows.map((cells) => row(cells.map(escapeMarkdown))),
+    ...markdownTable(heads, rows),
     ...section('Failures', reports, failuresOf),
     ...section('Refused and skipped', reports, ({ results }) => explanations(results)),
     ...markdownMatrices(reports),
     '',
   ].join('\n');
-}
-
-/** Such as '28 pass, 2 refused DTYPE_MISMATCH'. */
-function countsText(results: BackendReport['results']): string {
-  return countTexts(results)
-    .map(({ text, codes }) => `${text} ${codes}`.trim())
-    .join(', ');
 }
 
 const notRun = ({ unavailable, error }: BackendReport) =>

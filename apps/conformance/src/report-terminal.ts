@@ -1,44 +1,33 @@
 // What a run found, as tables of text.
 import { styleText } from 'node:util';
 import { type CaseResult, countTexts, explanations } from '@batchnorm/conformance';
-import Table from 'cli-table3';
+import { boundText, isMeasured, measureTexts, right, ulpTexts, worstOf } from '@batchnorm/reporting';
+import { textTable } from '@batchnorm/reporting/terminal';
 import { axes, type EntryStatus, entryCounts, type Matrix, remarksOf, remarkText } from './matrix.js';
 import type { BackendReport } from './run-backend.js';
-import { failuresOf, formatRatio, groupsOf, inGroup, matrixIn, runsOn, ulpTexts, worstOf } from './run-summary.js';
+import { failuresOf, groupsOf, inGroup, matrixIn, placeOf, runsOn } from './run-summary.js';
 
 const colors = { passed: 'green', failed: 'red', refused: 'yellow', skipped: 'yellow', hole: 'red' } as const;
 const paint = (status: EntryStatus, text: string) => styleText(colors[status], text);
 
-const plain = {
-  style: { head: [], border: [] },
-  chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
-};
-
 /** One row for each backend and platform, one column for each group of cases. */
 export function summaryTable(reports: readonly BackendReport[]): string {
   const groups = groupsOf(reports);
-  const table = new Table({
-    ...plain,
-    head: ['backend', 'platform', ...groups, 'worst ÷ bound', 'where', 'max ulp', 'runs on'],
-    colAligns: ['left', 'left', ...groups.map(() => 'right' as const), 'right', 'left', 'right', 'left'],
-    colWidths: [null, null, ...groups.map(() => null), null, 30, null, 40],
-    wordWrap: true,
-  });
-  for (const report of reports) {
-    const { backend, platform, results } = report;
+  const columns = [
+    ...['backend', 'platform', ...groups.map(right), right('worst ÷ bound')],
+    ...[{ head: 'where', width: 30 }, right('max ulp'), { head: 'runs on', width: 40 }],
+  ];
+  const rows = reports.map((report) => {
+    const { backend, platform, results, error, unavailable } = report;
     const worst = worstOf(results);
-    const where = worst && `${worst.dtype} ${worst.name} ${worst.where}`;
-    table.push([
-      report.error === null ? backend : `${backend} ${paint('failed', 'FAIL')}`,
-      report.unavailable === null ? platform : `${platform} ${paint('skipped', 'skip')}`,
+    return [
+      error === null ? backend : `${backend} ${paint('failed', 'FAIL')}`,
+      unavailable === null ? platform : `${platform} ${paint('skipped', 'skip')}`,
       ...groups.map((group) => countCell(countTexts(inGroup(results, group)))),
-      worst ? formatRatio(worst.worst) : '',
-      where ?? '',
-      ulpTexts(results).join('\n'),
-      runsOn(report),
-    ]);
-  }
-  return table.toString();
+      ...[worst ? boundText(worst.worst) : '', placeOf(worst), ulpTexts(results).join('\n'), runsOn(report)],
+    ];
+  });
+  return textTable(columns, rows);
 }
 
 function countCell(counts: readonly { readonly status: EntryStatus; readonly text: string }[]): string {
@@ -51,57 +40,47 @@ function countCell(counts: readonly { readonly status: EntryStatus; readonly tex
  */
 export function matrixTable(reports: readonly BackendReport[]): string {
   const across = Object.keys(axes.memory).flatMap((memory) => Object.keys(axes.size).map((size) => ({ memory, size })));
-  const table = new Table({
-    ...plain,
-    head: [
-      'behaviours',
-      'platform',
-      ...across.map(({ memory, size }) => `${memory}\n${size.replace(' or ', '\nor ')}`),
-    ],
-    colAligns: ['left', 'left', ...across.map(() => 'right' as const)],
-  });
-  for (const report of reports) {
+  const heads = across.map(({ memory, size }) => right(`${memory}\n${size.replace(' or ', '\nor ')}`));
+  const rows = reports.flatMap((report) => {
     const matrix = matrixIn(reports, report);
-    if (!matrix) continue;
+    if (!matrix) return [];
     const cells = across.map(({ memory, size }) =>
       countCell(entryCounts(matrix.entries.filter(({ place }) => place.memory === memory && place.size === size))),
     );
-    table.push([report.backend, report.platform, ...cells]);
-  }
-  return table.length === 0 ? '' : table.toString();
+    return [[report.backend, report.platform, ...cells]];
+  });
+  return rows.length === 0 ? '' : textTable(['behaviours', 'platform', ...heads], rows);
 }
 
-/** One row for each golden case, one column for each backend and platform: pass or FAIL, and the worst error over its bound. */
+/**
+ * One row for each golden case, one column for each backend and platform: pass or FAIL, and the worst error over its
+ * bound.
+ */
 export function goldenTable(reports: readonly BackendReport[]): string {
   const ran = reports.map((report) => ({ ...report, results: inGroup(report.results, 'golden') }));
   const columns = ran.filter(({ results }) => results.length > 0);
-  const table = new Table({
-    ...plain,
-    head: [
-      'dtype',
-      'file',
-      'golden case',
-      ...columns.map(({ backend, platform }) => `${backend.replace('-', '\n')}\n${platform}`),
-    ],
-  });
-  for (const { dtype, source, name } of columns[0]?.results ?? []) {
-    const cells = columns.map(({ results }) =>
+  const heads = columns.map(({ backend, platform }) => `${backend.replace('-', '\n')}\n${platform}`);
+  const rows = (columns[0]?.results ?? []).map(({ dtype, source, name }) => [
+    ...[dtype, source, name],
+    ...columns.map(({ results }) =>
       cellOf(results.find((result) => result.dtype === dtype && result.source === source && result.name === name)),
-    );
-    table.push([dtype, source, name, ...cells]);
-  }
-  return table.toString();
+    ),
+  ]);
+  return textTable(['dtype', 'file', 'golden case', ...heads], rows);
 }
 
 function cellOf(result: CaseResult | undefined): string {
   if (result === undefined) return '';
-  const { status, worst } = result;
-  if (status === 'skipped') return paint(status, 'skip');
-  if (status === 'refused') return paint(status, 'refused');
-  return `${paint(status, status === 'passed' ? 'pass' : 'FAIL')} ${formatRatio(worst)}`;
+  const { status } = result;
+  const { bound } = measureTexts(result);
+  if (!isMeasured(result)) return paint(status, bound);
+  return `${paint(status, status === 'passed' ? 'pass' : 'FAIL')} ${bound}`;
 }
 
-/** What failed, was refused or skipped, and why; what of it is in the matrix, by its places there; and the holes of the matrix. */
+/**
+ * What failed, was refused or skipped, and why; what of it is in the matrix, by its places there; and the holes of the
+ * matrix.
+ */
 export function messageLines(reports: readonly BackendReport[]): string[] {
   return reports.flatMap((report) => {
     const elsewhere = report.results.filter(({ cell }) => cell === null);

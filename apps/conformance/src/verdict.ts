@@ -1,4 +1,5 @@
-// Whether a run is in order. What a backend refuses as the contract has it, and what is skipped with a reason, is no failure.
+// Whether a run is in order. What a backend refuses as the contract has it, and what is skipped with a reason, is no
+// failure.
 import { countsOf } from '@batchnorm/conformance';
 import type { BackendReport } from './run-backend.js';
 import { holesIn } from './run-summary.js';

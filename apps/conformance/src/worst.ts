@@ -1,5 +1,6 @@
-// `pnpm conformance:worst`: looks for the largest error ÷ bound. Random batches of values that sums find hard go through a backend
-// until the time is up; each result is compared as the kit compares it. Exits with 1 when a bound was exceeded.
+// `pnpm conformance:worst`: looks for the largest error ÷ bound. Random batches of values that sums find hard go
+// through a backend until the time is up; each result is compared as the kit compares it. Exits with 1 when a bound was
+// exceeded.
 import { backends, createBackend } from '@batchnorm/catalogue';
 import { normal, type Problem, type Random, randomSeededBy, replay, solve } from '@batchnorm/conformance';
 import type { Dtype } from '@batchnorm/core-api';

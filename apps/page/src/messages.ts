@@ -1,4 +1,5 @@
-// What the page and its workers say to each other. A worker does one task at a time and ends each with `done` or `failed`.
+// What the page and its workers say to each other. A worker serves one request at a time and ends each with `done` or
+// `failed`.
 import type { CaseResult } from '@batchnorm/conformance';
 import type { Capabilities, ErrorCode, Execution, Operation, SelectionReport } from '@batchnorm/core-api';
 import type { BackendName } from './backends.js';
@@ -18,40 +19,40 @@ export type KitProgress = { readonly plan: readonly PlannedCase[] } | { readonly
 /** How the timed data came out, judged by the kit. */
 export type Verified = Pick<CaseResult, 'worst' | 'ulps'>;
 
-interface Task<Request, Progress, Answer> {
+interface Service<Request, Progress, Answer> {
   readonly request: Request;
   readonly progress: Progress;
   readonly answer: Answer;
 }
 
-export interface Tasks {
+export interface Services {
   /** Whether it works here. */
-  probe: Task<{ readonly backend: BackendName }, never, Available>;
+  probe: Service<{ readonly backend: BackendName }, never, Available>;
   /** The conformance kit, case by case. */
-  kit: Task<{ readonly backend: BackendName }, KitProgress, null>;
+  kit: Service<{ readonly backend: BackendName }, KitProgress, null>;
   /** Makes a layer for this shape and verifies it; `sample` then times it. */
-  open: Task<{ readonly backend: BackendName; readonly shape: Shape }, never, Verified>;
+  open: Service<{ readonly backend: BackendName; readonly shape: Shape }, never, Verified>;
   /** Seconds of one call, the mean of as many as take `sampleTime` seconds. */
-  sample: Task<{ readonly operation: Operation; readonly sampleTime: number }, never, number>;
+  sample: Service<{ readonly operation: Operation; readonly sampleTime: number }, never, number>;
   /** Seconds of one copy of so many float32 elements. */
-  copy: Task<{ readonly elements: number; readonly sampleTime: number }, never, number>;
+  copy: Service<{ readonly elements: number; readonly sampleTime: number }, never, number>;
   /** `selectBackend` among these. */
-  select: Task<
+  select: Service<
     { readonly backends: readonly BackendName[]; readonly shape: Shape; readonly operation: Operation },
     never,
     SelectionReport
   >;
 }
 
-export type TaskName = keyof Tasks;
+export type ServiceName = keyof Services;
 
-/** To the worker. */
+/** What the page sends: which service, and its request. */
 export type ToWorker = {
-  readonly [Name in TaskName]: { readonly task: Name; readonly request: Tasks[Name]['request'] };
-}[TaskName];
+  readonly [Name in ServiceName]: { readonly service: Name; readonly request: Services[Name]['request'] };
+}[ServiceName];
 
-/** From the worker. */
-export type FromWorker<Name extends TaskName = TaskName> =
-  | { readonly kind: 'progress'; readonly value: Tasks[Name]['progress'] }
-  | { readonly kind: 'done'; readonly value: Tasks[Name]['answer'] }
+/** What the worker answers. */
+export type FromWorker<Name extends ServiceName = ServiceName> =
+  | { readonly kind: 'progress'; readonly value: Services[Name]['progress'] }
+  | { readonly kind: 'done'; readonly value: Services[Name]['answer'] }
   | { readonly kind: 'failed'; readonly code: ErrorCode | null; readonly message: string };

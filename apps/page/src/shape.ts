@@ -1,9 +1,4 @@
-// Shapes that are timed, and how they are told from one another.
+// What is timed: shapes of activations.
 
 /** Sizes of an activation, channels on axis 1. */
 export type Shape = readonly number[];
-
-/** '32×64×28×28' */
-export function shapeText(shape: Shape): string {
-  return shape.join('×');
-}

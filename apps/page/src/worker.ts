@@ -1,17 +1,17 @@
-// The worker: all heavy work of the page happens here, in a fresh one for each backend. It listens at once; the kit, whose golden files
-// take a while to load, is imported when it is asked for.
+// The worker: all heavy work of the page happens here, in a fresh one for each backend. It listens at once; the kit,
+// whose golden files take a while to load, is imported when it is asked for.
 import { BatchNormError } from '@batchnorm/core-api';
 import { sampleCopy } from './bench/copy-limit.js';
 import type { TimedLayer } from './bench/timed-layer.js';
 import { probe } from './device/probe.js';
-import type { FromWorker, TaskName, Tasks, ToWorker } from './messages.js';
+import type { FromWorker, ServiceName, Services, ToWorker } from './messages.js';
 import { select } from './recommend/select.js';
 
 type Handlers = {
-  readonly [Name in TaskName]: (
-    request: Tasks[Name]['request'],
-    onProgress: (value: Tasks[Name]['progress']) => void,
-  ) => Promise<Tasks[Name]['answer']>;
+  readonly [Name in ServiceName]: (
+    request: Services[Name]['request'],
+    onProgress: (value: Services[Name]['progress']) => void,
+  ) => Promise<Services[Name]['answer']>;
 };
 
 /** Lives as long as the worker: one shape on one backend. */
@@ -32,9 +32,9 @@ const handlers: Handlers = {
 
 const reply = (message: FromWorker) => postMessage(message);
 
-addEventListener('message', async ({ data: { task, request } }: MessageEvent<ToWorker>) => {
+addEventListener('message', async ({ data: { service, request } }: MessageEvent<ToWorker>) => {
   try {
-    const handle = handlers[task] as (request: unknown, onProgress: (value: never) => void) => Promise<never>;
+    const handle = handlers[service] as (request: unknown, onProgress: (value: never) => void) => Promise<never>;
     reply({ kind: 'done', value: await handle(request, (value) => reply({ kind: 'progress', value })) });
   } catch (error) {
     const code = error instanceof BatchNormError ? error.code : null;

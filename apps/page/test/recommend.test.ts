@@ -162,7 +162,7 @@ describe('reports', () => {
 
   it('Markdown has no link and no HTML, and a table that holds together', () => {
     const summary = markdownSummary(visit, { shape, operation });
-    expect(summary).toContain('backward of 256×64: **js**, 2 s');
+    expect(summary).toContain('backward of 256×64: **js**, 2.00 s');
     expect(summary).not.toMatch(/https?:\/\/|[^\\]<b/);
     const rows = summary.split('\n').filter((line) => line.startsWith('|'));
     expect(rows).toHaveLength(4);

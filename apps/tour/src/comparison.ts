@@ -3,13 +3,13 @@ import { type Backend, type Candidate, type SelectionReport, selectBackend } fro
 
 export type Shape = readonly number[];
 
-/** For each candidate and shape; enough for a median of several samples. */
+/** The budget of each candidate and shape: enough for a median of several samples. */
 const millisecondsEach = 100;
 
 export interface Comparison {
   /** The choice for the first shape, which the caller disposes. */
   readonly backend: Backend;
-  /** For each shape. */
+  /** One for each shape, in order. */
   readonly reports: readonly SelectionReport[];
 }
 

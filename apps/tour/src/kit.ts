@@ -1,4 +1,5 @@
-// The kit on one backend, in a process of its own: what it compiles and leaves behind would slow down whatever is timed later.
+// The kit on one backend, in a process of its own: what it compiles and leaves behind would slow down whatever is timed
+// later.
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type BackendReport, type OnStatus, runBackend } from '@batchnorm/conformance-cli';

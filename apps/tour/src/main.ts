@@ -1,5 +1,5 @@
-// `pnpm start`: what this machine can run, whether it is right, how fast, what is chosen, and a network that learns on it.
-// Exits with 1 when a case of the kit fails, its matrix has a hole or BatchNorm does not win.
+// `pnpm start`: what this machine can run, whether it is right, how fast, what is chosen, and a network that learns on
+// it. Exits with 1 when a case of the kit fails, its matrix has a hole or BatchNorm does not win.
 import { arch, cpus, platform } from 'node:os';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,7 @@ import {
   writeReport,
 } from '@batchnorm/conformance-cli';
 import { experiment } from '@batchnorm/example-train-digits';
+import { shapeText } from '@batchnorm/reporting';
 import { findCandidates } from './candidates.js';
 import { compare, type Shape } from './comparison.js';
 import { runKit } from './kit.js';
@@ -65,7 +66,7 @@ console.log(
 title('The choice');
 const [{ chosen }] = comparison.reports as [(typeof comparison.reports)[0]];
 console.log(
-  `${styleText('bold', chosen)}, for batches of ${shapes[0].join('×')}. In your program: selectBackend of @batchnorm/core-api.`,
+  `${styleText('bold', chosen)}, for batches of ${shapeText(shapes[0])}. In your program: selectBackend of @batchnorm/core-api.`,
 );
 
 title(`A network learns handwritten digits on ${chosen}`);

@@ -1,47 +1,29 @@
 // What the tour found, as tables of text.
 import type { SelectionReport } from '@batchnorm/core-api';
-import Table from 'cli-table3';
+import { executionText, right, shapeText } from '@batchnorm/reporting';
+import { textTable } from '@batchnorm/reporting/terminal';
 import type { Found } from './candidates.js';
 
-const plain = {
-  style: { head: [], border: [] },
-  chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
-};
-
 export function candidatesTable(found: readonly Found[]): string {
-  const table = new Table({
-    ...plain,
-    head: ['backend', 'here', 'runs on, or why not'],
-    colWidths: [null, null, 80],
-    wordWrap: true,
-  });
-  for (const { candidate, execution, reason } of found) {
-    const { engine, device, threads } = execution ?? {};
-    table.push(
-      execution
-        ? [candidate.name, 'yes', `${engine} on ${device}, ${threads === 1 ? '1 thread' : `${threads} threads`}`]
-        : [candidate.name, 'no', reason],
-    );
-  }
-  return table.toString();
+  return textTable(
+    ['backend', 'here', { head: 'runs on, or why not', width: 80 }],
+    found.map(({ candidate: { name }, execution, reason }) =>
+      execution ? [name, 'yes', executionText(execution)] : [name, 'no', reason ?? ''],
+    ),
+  );
 }
 
 /** Milliseconds of a training step, one column for each shape, with a mark at the fastest. */
 export function comparisonTable(shapes: readonly (readonly number[])[], reports: readonly SelectionReport[]): string {
-  const table = new Table({
-    ...plain,
-    head: ['backend', ...shapes.map((shape) => shape.join('×')), 'error'],
-    colAligns: ['left', ...shapes.map(() => 'right' as const), 'right'],
-  });
-  reports[0]?.candidates.forEach(({ name, error }, index) => {
+  const rows = (reports[0]?.candidates ?? []).map(({ name, error }, index) => {
     const times = reports.map(({ chosen, candidates }) => {
       const { milliseconds } = candidates[index]!;
       if (milliseconds === null) return 'failed';
       return `${chosen === name ? '★ ' : ''}${milliseconds.toPrecision(3)} ms`;
     });
-    table.push([name, ...times, error === null ? '' : error.toExponential(1)]);
+    return [name, ...times, error === null ? '' : error.toExponential(1)];
   });
-  return table.toString();
+  return textTable(['backend', ...shapes.map(shapeText).map(right), right('error')], rows);
 }
 
 /** One line for each candidate and shape that dropped out. */
@@ -49,6 +31,6 @@ export function failures(shapes: readonly (readonly number[])[], reports: readon
   return reports.flatMap(({ candidates }, index) =>
     candidates
       .filter(({ available }) => available === false)
-      .map(({ name, reason }) => `${name} at ${shapes[index]!.join('×')}: ${reason}`),
+      .map(({ name, reason }) => `${name} at ${shapeText(shapes[index]!)}: ${reason}`),
   );
 }

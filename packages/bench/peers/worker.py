@@ -24,7 +24,7 @@ torch, torch_missing = attempt(lambda: __import__("torch"))
 EPSILON = 1e-5
 
 
-class Problem:
+class Workload:
     """The arrays that Node wrote; channels on axis 1."""
 
     def __init__(self, folder, shape, dtype):
@@ -43,9 +43,9 @@ class NumPy:
 
     engine, threads = "NumPy", 1
 
-    def __init__(self, problem):
-        x = problem.x
-        self.p = problem
+    def __init__(self, workload):
+        x = workload.x
+        self.p = workload
         self.axes = tuple(axis for axis in range(x.ndim) if axis != 1)
         self.M = x.size // x.shape[1]
         wide = [1] * x.ndim
@@ -54,8 +54,8 @@ class NumPy:
         vector = lambda: numpy.empty(wide, x.dtype)
         self.mean, self.std, self.dgamma, self.dbeta, self.scale, self.term = (vector() for _ in range(6))
         self.xhat, self.y, self.dx, self.inference = (numpy.empty_like(x) for _ in range(4))
-        self.gamma, self.beta = problem.gamma.reshape(wide), problem.beta.reshape(wide)
-        self.running = (problem.mean.reshape(wide), numpy.sqrt(problem.variance.reshape(wide) + x.dtype.type(EPSILON)))
+        self.gamma, self.beta = workload.gamma.reshape(wide), workload.beta.reshape(wide)
+        self.running = (workload.mean.reshape(wide), numpy.sqrt(workload.variance.reshape(wide) + x.dtype.type(EPSILON)))
 
     def normalize(self, mean, std, y):
         numpy.subtract(self.p.x, mean, out=self.xhat)
@@ -96,14 +96,14 @@ class NumPy:
 class PyTorch:
     engine = "PyTorch"
 
-    def __init__(self, problem, threads):
+    def __init__(self, workload, threads):
         tensor = torch.from_numpy
         self.threads = threads
-        self.x, self.dy = tensor(problem.x), tensor(problem.dy)
-        self.gamma, self.beta = tensor(problem.gamma), tensor(problem.beta)
+        self.x, self.dy = tensor(workload.x), tensor(workload.dy)
+        self.gamma, self.beta = tensor(workload.gamma), tensor(workload.beta)
         # A training forward takes its batch into the running statistics; inference has a pair of its own.
-        self.running = tensor(problem.mean.copy()), tensor(problem.variance.copy())
-        self.constant = tensor(problem.mean), tensor(problem.variance)
+        self.running = tensor(workload.mean.copy()), tensor(workload.variance.copy())
+        self.constant = tensor(workload.mean), tensor(workload.variance)
         self.native = torch.native_batch_norm
         self.native_backward = torch.ops.aten.native_batch_norm_backward.default
 
@@ -141,9 +141,9 @@ class Worker:
             },
         }
 
-    def problem(self, folder, shape, dtype):
+    def workload(self, folder, shape, dtype):
         self.release()
-        self.current = Problem(folder, shape, dtype)
+        self.current = Workload(folder, shape, dtype)
 
     def prepare(self, contender, operations):
         threads = 2 if contender == "pytorch-2" else 1
@@ -154,7 +154,7 @@ class Worker:
             "backward": library.backward,
             "training-step": lambda: (library.forward_training(), library.backward()),
         }
-        tasks = []
+        calls = []
         for operation in (one for one in steps if one in operations):
             use_threads(library)
             if operation == "backward":
@@ -162,12 +162,12 @@ class Worker:
                 library.forward_training()
             begin = time.perf_counter()
             steps[operation]()
-            tasks.append({"operation": operation, "first": time.perf_counter() - begin})
-            self.tasks[f"{contender} {operation}"] = (library, operation, steps[operation])
+            calls.append({"operation": operation, "first": time.perf_counter() - begin})
+            self.calls[f"{contender} {operation}"] = (library, operation, steps[operation])
             self.copies[f"{contender} {operation}"] = {
                 name: values.copy() for name, values in library.results(operation).items()
             }
-        return {"threads": threads, "engine": library.engine, "tasks": tasks}
+        return {"threads": threads, "engine": library.engine, "calls": calls}
 
     def results(self, id):
         copies = self.copies.pop(id)
@@ -178,7 +178,7 @@ class Worker:
 
     def sample(self, id, warmUp, sampleTime, totalTime):
         """Samples as benny takes them: so many calls that one takes `sampleTime` seconds, for `totalTime`."""
-        library, operation, run = self.tasks[id]
+        library, operation, run = self.calls[id]
         use_threads(library)
         if operation == "backward":
             library.forward_training()
@@ -205,7 +205,7 @@ class Worker:
         return samples
 
     def release(self):
-        self.current, self.tasks, self.copies = None, {}, {}
+        self.current, self.calls, self.copies = None, {}, {}
 
 
 def use_threads(library):

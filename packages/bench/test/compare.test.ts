@@ -15,7 +15,7 @@ const right = { overBound: 0.1, ulps: 0.5, wrong: null };
 
 /** A side that says what its calls take. */
 function side(seconds: () => number, prepare?: (request: Request) => Preparation): Runner {
-  const tasks = (request: Request) =>
+  const calls = (request: Request) =>
     request.operations.map((operation) => ({
       id: operation,
       operation,
@@ -25,7 +25,7 @@ function side(seconds: () => number, prepare?: (request: Request) => Preparation
     }));
   return {
     platform: 'node',
-    prepare: async (request) => prepare?.(request) ?? { description, tasks: tasks(request) },
+    prepare: async (request) => prepare?.(request) ?? { description, calls: calls(request) },
     sample: async () => [seconds(), seconds(), seconds(), seconds()],
     release: async () => {},
     close: async () => {},
@@ -88,7 +88,7 @@ describe('a comparison', () => {
       () => 1,
       ({ operations }) => ({
         description,
-        tasks: operations.map((operation) => ({
+        calls: operations.map((operation) => ({
           id: operation,
           operation,
           memory: 'host',

@@ -1,6 +1,6 @@
 // Contenders for tests: of known behaviour, and quick.
 import { allocate } from '@batchnorm/core-api';
-import { epsilon, type Problem } from '../src/cases/problem.js';
+import { epsilon, type Workload } from '../src/cases/workload.js';
 import type { Contender } from '../src/contenders/contender.js';
 import { RowByRow } from '../src/contenders/row-by-row.js';
 
@@ -11,7 +11,7 @@ export function forwardOnly(name: string, spoil: (y: Float32Array) => void = () 
     kind: 'backend' as const,
     platforms: ['node' as const],
     runs: 0,
-    enter: async ({ extent, x, gamma, beta }: Problem) => {
+    enter: async ({ extent, x, gamma, beta }: Workload) => {
       const loops = new RowByRow(extent.outer, extent.channels);
       const y = allocate('float32', x.length) as Float32Array;
       const run = () => {
@@ -27,7 +27,7 @@ export function forwardOnly(name: string, spoil: (y: Float32Array) => void = () 
           creation: 0,
           preparation: 0,
         },
-        tasks: [{ operation: 'forward-training' as const, memory: 'host' as const, run, results: () => ({ y }) }],
+        calls: [{ operation: 'forward-training' as const, memory: 'host' as const, run, results: () => ({ y }) }],
         dispose: () => {},
       };
     },

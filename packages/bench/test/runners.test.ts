@@ -2,7 +2,7 @@
 import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { isRequired } from '@batchnorm/browser/describe-backend';
 import { describe, expect, it } from 'vitest';
-import { memories, operations } from '../src/cases/case.js';
+import { dataPaths, operations } from '../src/cases/case.js';
 import { ChromiumRunner } from '../src/runners/chromium.js';
 import { LineProcess } from '../src/runners/line-process.js';
 import { PythonRunner, pythonContenders } from '../src/runners/python.js';
@@ -16,10 +16,10 @@ const settings = [
 /** Everything that the contender has is right, and can be sampled. */
 async function expectRight(runner: Runner, contender: string): Promise<void> {
   for (const setting of settings) {
-    const found = await runner.prepare({ contender, ...setting, operations, memories });
-    if (!('tasks' in found)) throw new Error(JSON.stringify(found));
-    expect(found.tasks.map(({ operation }) => operation)).toEqual([...operations]);
-    for (const { id, verdict } of found.tasks) {
+    const found = await runner.prepare({ contender, ...setting, operations, dataPaths });
+    if (!('calls' in found)) throw new Error(JSON.stringify(found));
+    expect(found.calls.map(({ operation }) => operation)).toEqual([...operations]);
+    for (const { id, verdict } of found.calls) {
       expect([id, verdict.wrong]).toEqual([id, null]);
       // Far longer than a browser's clock is coarse: 0.1 ms.
       const samples = await runner.sample(id, { warmUp: 0, sampleTime: 5e-3, totalTime: 6e-3 });
@@ -36,7 +36,7 @@ describe('Python', () => {
     if (typeof ready === 'string') return skip(ready);
     try {
       const [setting] = settings;
-      const found = await ready.prepare({ contender, ...setting, operations, memories });
+      const found = await ready.prepare({ contender, ...setting, operations, dataPaths });
       await ready.release();
       if ('unavailable' in found) skip(found.unavailable);
       await expectRight(ready, contender);

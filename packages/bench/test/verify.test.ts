@@ -1,8 +1,8 @@
 // Correctness before speed: what is right passes on rows and on runs, and what is wrong is reported and never timed.
 import { describe, expect, it } from 'vitest';
-import { memories, operations } from '../src/cases/case.js';
-import { problemOf } from '../src/cases/problem.js';
+import { dataPaths, operations } from '../src/cases/case.js';
 import { Expected } from '../src/cases/verify.js';
+import { workloadOf } from '../src/cases/workload.js';
 import type { Contender } from '../src/contenders/contender.js';
 import { ours, straightforward } from '../src/contenders/contenders.js';
 import { peers } from '../src/contenders/peers.js';
@@ -31,11 +31,11 @@ describe('every contender that runs here', () => {
       const runner = new InProcessRunner('node', [contender], noting([]));
       const reasons: string[] = [];
       for (const setting of [rows, runs]) {
-        const found = await runner.prepare({ contender: name, ...setting, operations, memories });
+        const found = await runner.prepare({ contender: name, ...setting, operations, dataPaths });
         if ('failed' in found) throw new Error(found.failed);
         if ('unavailable' in found) reasons.push(found.unavailable);
         else
-          expect(found.tasks.flatMap(({ id, verdict }) => (verdict.wrong === null ? [] : [id, verdict]))).toEqual([]);
+          expect(found.calls.flatMap(({ id, verdict }) => (verdict.wrong === null ? [] : [id, verdict]))).toEqual([]);
         await runner.release();
       }
       // Not here, or not for this setting: the reason is what users are told.
@@ -46,8 +46,8 @@ describe('every contender that runs here', () => {
 
 describe('verification', () => {
   it('looks at every element of every result of an operation', () => {
-    const problem = problemOf({ shape: [12, 5], dtype: 'float64' });
-    const expected = new Expected(problem);
+    const workload = workloadOf({ shape: [12, 5], dtype: 'float64' });
+    const expected = new Expected(workload);
     const zeros = new Float64Array(60);
     for (const operation of operations) {
       expect(expected.verify(operation, {}, 'float64').wrong).toMatch(/^no /);
@@ -61,8 +61,8 @@ describe('verification', () => {
       y[3 * 9 + 2]! += 0.01;
     });
     const runner = new InProcessRunner('node', [contender], noting([]));
-    const found = await runner.prepare({ contender: 'wrong', ...rows, operations, memories });
-    expect('tasks' in found && found.tasks[0]!.verdict.wrong).toMatch(/^y of channel 2\[3\]: received .*, expected/);
+    const found = await runner.prepare({ contender: 'wrong', ...rows, operations, dataPaths });
+    expect('calls' in found && found.calls[0]!.verdict.wrong).toMatch(/^y of channel 2\[3\]: received .*, expected/);
   });
 });
 
@@ -77,7 +77,7 @@ describe('a wrong backend', () => {
     const runner = new InProcessRunner('node', [wrong, right], clock);
     const participants = [wrong, right].map(({ name, kind }) => ({ name, kind, runner }));
     const sampling = { warmUp: 0, sampleTime: 1e-6, totalTime: 1e-6 };
-    const outcome = await measure(participants, rows, { operations, memories, rounds: 2, sampling, clock });
+    const outcome = await measure(participants, rows, { operations, dataPaths, rounds: 2, sampling, clock });
     expect(outcome.measured.map(({ case: { contender } }) => contender)).toEqual(['right']);
     expect(outcome.untimed).toMatchObject([{ status: 'wrong', participant: { name: 'wrong' } }]);
     expect(wrong.runs).toBe(1);
@@ -94,7 +94,7 @@ describe('a wrong backend', () => {
     const runner = new InProcessRunner('node', contenders, failing);
     const participants = contenders.map(({ name, kind }) => ({ name, kind, runner }));
     const sampling = { warmUp: 0, sampleTime: 1e-6, totalTime: 1e-6 };
-    const outcome = await measure(participants, rows, { operations, memories, rounds: 1, sampling, clock: failing });
+    const outcome = await measure(participants, rows, { operations, dataPaths, rounds: 1, sampling, clock: failing });
     expect(outcome.measured.map(({ case: { contender } }) => contender)).toEqual(['holds']);
     expect(outcome.untimed).toMatchObject([{ status: 'failed', reason: 'broken' }]);
   });

@@ -38,6 +38,8 @@ export interface Check extends Comparison {
   readonly what: string;
   /** Of what should be the same to the bit, and is not: how much it differs, relative to the largest number. */
   readonly difference?: number;
+  /** Of the error that was met, if there was one and it has a code. */
+  readonly code?: ErrorCode | null;
 }
 
 export interface Subject {

@@ -8,6 +8,7 @@ import {
   type MaybePromise,
 } from '@batchnorm/core-api';
 import type { Cell, Check, ConformanceCase, Group, Subject } from './conformance-case.js';
+import { errorCode } from './expect-refusal.js';
 import type { FixtureFile } from './fixtures/fixture-case.js';
 import { goldenCases } from './golden-cases.js';
 import { suite } from './suite.js';
@@ -25,7 +26,7 @@ export interface CaseResult {
   readonly cell: Cell | null;
   /** `refused`: the backend says that it can't, and refuses with the code that the contract wants. */
   readonly status: 'passed' | 'failed' | 'refused' | 'skipped';
-  /** The code of a refusal, else null. */
+  /** The code of a refusal, or of the error that a failed case met; null where there is none. */
   readonly code: ErrorCode | null;
   /** The largest error over its bound. Above 1 is a failure. */
   readonly worst: number;
@@ -101,7 +102,8 @@ async function judge(one: ConformanceCase, subject: Subject): Promise<Outcome> {
     const found = await one.run(subject);
     return 'refused' in found ? refused(found.refused) : summarize(found, dtype);
   } catch (error) {
-    return failed(`${error instanceof BatchNormError ? `${error.code}: ` : ''}${error}`);
+    const prefix = error instanceof BatchNormError ? `${error.code}: ` : '';
+    return failed(`${prefix}${error}`, errorCode(error));
   }
 }
 
@@ -138,7 +140,7 @@ function summarize(checks: readonly Check[], dtype: Dtype): Outcome {
   const lastPlace = dtype === 'float64' ? 2 ** -52 : 2 ** -23;
   return {
     status: failures.length === 0 ? 'passed' : 'failed',
-    code: null,
+    code: failures.find(({ code }) => code)?.code ?? null,
     worst: worst.worst,
     ulps: Math.max(...checks.map(({ largestError }) => largestError)) / lastPlace,
     where: worst.what,
@@ -146,10 +148,10 @@ function summarize(checks: readonly Check[], dtype: Dtype): Outcome {
   };
 }
 
-function failed(message: string): Outcome {
+function failed(message: string, code: ErrorCode | null = null): Outcome {
   return {
     status: 'failed',
-    code: null,
+    code,
     worst: Number.POSITIVE_INFINITY,
     ulps: Number.POSITIVE_INFINITY,
     where: '',

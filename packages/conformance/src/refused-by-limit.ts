@@ -1,7 +1,7 @@
 // What is asked of a backend that can't hold as many elements as a case has.
 import { allocate, BatchNorm, product } from '@batchnorm/core-api';
 import type { Refusal, Subject } from './conformance-case.js';
-import { codeOf } from './expect-refusal.js';
+import { refusal } from './expect-refusal.js';
 
 /**
  * Undefined if the backend says that it holds activations of all these shapes; else the refusal of the first that it does not.
@@ -14,19 +14,13 @@ export async function refusedByLimit(
   const { elements } = backend.capabilities.limits;
   const shape = shapes.find((one) => product(one) > elements);
   if (shape === undefined) return undefined;
-  let layer: BatchNorm | undefined;
-  let code = 'no error';
-  try {
+  return refusal(`forward of [${shape}] with a limit of ${elements} elements`, 'LIMIT_EXCEEDED', async () => {
     // More channels than elements are refused here.
-    layer = new BatchNorm({ backend, dtype, numFeatures: shape[1]! });
-    await layer.forward({ data: allocate(dtype, product(shape)), shape });
-  } catch (error) {
-    code = codeOf(error);
-  } finally {
-    await layer?.dispose();
-  }
-  if (code === 'LIMIT_EXCEEDED') return { refused: code };
-  throw new Error(
-    `forward of [${shape}] with a limit of ${elements} elements: received ${code}, expected LIMIT_EXCEEDED`,
-  );
+    const layer = new BatchNorm({ backend, dtype, numFeatures: shape[1]! });
+    try {
+      await layer.forward({ data: allocate(dtype, product(shape)), shape });
+    } finally {
+      await layer.dispose();
+    }
+  });
 }

@@ -44,6 +44,15 @@ it('has a case of each group fail when a backend answers nothing', async () => {
   }
 });
 
+it('says of every failed case which error it met', async () => {
+  const lost = new core.BatchNormError('DEVICE_LOST', 'received a lost device, expected one that answers');
+  const broken = () => ({ ...create(), prepare: () => Promise.reject(lost) });
+  const results = await runConformance(broken, { dtypes: ['float32'], quick: true });
+  const failed = results.filter(({ status }) => status === 'failed');
+  expect(new Set(failed.map(({ group }) => group))).toEqual(new Set(groups));
+  expect(new Set(failed.map(({ code }) => code))).toEqual(new Set(['DEVICE_LOST']));
+});
+
 it('fails a backend that has no dtype at all: every refusal would be right', async () => {
   const none = () => {
     const backend = create();
@@ -84,6 +93,6 @@ describe('a backend of float32 sums', () => {
     ['values around ±1e+30', 'float32', 'LIMIT_EXCEEDED'],
   ] as const)('may not refuse %s in %s with %s', async (name, dtype, code) => {
     const messages = [expect.stringMatching(`^${code}: `)];
-    expect(await outcomeOf(name, dtype, code)).toMatchObject({ status: 'failed', code: null, messages });
+    expect(await outcomeOf(name, dtype, code)).toMatchObject({ status: 'failed', code, messages });
   });
 });

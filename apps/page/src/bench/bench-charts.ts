@@ -1,10 +1,11 @@
-// The charts of the benchmark: time as a dot with its spread, and the share of the copy limit as a bar; the best in the accent's colour.
+// The charts of the benchmark: time as a dot with its spread, and the share of the copy limit as a bar; the best in the
+// accent's colour.
 import type { Operation } from '@batchnorm/core-api';
+import { percentText, shapeText, timeText } from '@batchnorm/reporting';
 import type { BackendName } from '../backends.js';
 import type { Draw } from '../chart/chart.js';
-import { percentText, timeText } from '../number-text.js';
 import { recommend } from '../recommend/recommend.js';
-import { type Shape, shapeText } from '../shape.js';
+import type { Shape } from '../shape.js';
 import { timingOf, type Visit } from '../visit/visit.js';
 import { type Spread, shareOfLimit, spreadOf } from './spread.js';
 
@@ -35,7 +36,7 @@ const nameHeight = 30;
 const axisHeight = 24;
 /** For the names of backends, and for a number behind the longest bar. */
 const [marginLeft, marginRight] = [106, 70];
-/** Of a tick, with room around it. */
+/** Pixels of a tick's name, with room around it. */
 const nameWidth = 52;
 
 /** Pixels: the same before the first row is there and after the last. */
@@ -65,15 +66,18 @@ function frame({ shapes, backends }: Content, width: number) {
   } as const;
 }
 
+/** Where a number stands: right of the dot or bar of its row. */
+const besideMark = { fy: 'shape', y: 'backend', textAnchor: 'start' } as const;
+
 const color = ({ best }: Row) => (best ? 'var(--accent)' : 'var(--quiet)');
 
-/** Something to look at before there is anything; else what there is, with room around it. */
+/** From the shortest to the longest time, with room around them; before anything is timed, 10 µs to 100 ms. */
 function timeDomain(rows: readonly Row[]): [number, number] {
   const times = rows.flatMap(({ time }) => [time.low, time.high]);
   return times.length === 0 ? [1e-5, 1e-1] : [Math.min(...times) / 1.5, Math.max(...times) * 1.5];
 }
 
-/** Names 1, 2 and 5 within two powers of ten; else as many powers of ten as there is room for, which is so many pixels. */
+/** Names the ticks of 1, 2 and 5 within two powers of ten; else as many powers of ten as fit into `room` pixels. */
 function tickText([low, high]: [number, number], room: number): (seconds: number) => string {
   const decades = Math.log10(high / low);
   const every = Math.ceil((decades * nameWidth) / room);
@@ -81,7 +85,7 @@ function tickText([low, high]: [number, number], room: number): (seconds: number
     const exponent = Math.floor(Math.log10(seconds) + 1e-9);
     const leading = Math.round(seconds / 10 ** exponent);
     const named = decades < 2 ? [1, 2, 5].includes(leading) : leading === 1 && exponent % every === 0;
-    return named ? timeText(seconds) : '';
+    return named ? timeText(seconds).replace(/\.0+/, '') : '';
   };
 }
 
@@ -112,12 +116,10 @@ export function timeChart(content: Content): Draw {
         }),
         dot(content.rows, { fy: 'shape', y: 'backend', x: (row: Row) => row.time.median, fill: color, r: 4.5 }),
         text(content.rows, {
-          fy: 'shape',
-          y: 'backend',
+          ...besideMark,
           x: (row: Row) => row.time.high,
           text: (row: Row) => timeText(row.time.median),
           fill: (row: Row) => (row.best ? 'var(--accent)' : 'var(--text)'),
-          textAnchor: 'start',
           dx: 10,
         }),
       ],
@@ -141,12 +143,10 @@ export function shareChart(content: Content): Draw {
         shapeNames(text, content),
         barX(content.rows, { fy: 'shape', y: 'backend', x: (row: Row) => row.share.median, fill: color, inset: 3 }),
         text(content.rows, {
-          fy: 'shape',
-          y: 'backend',
+          ...besideMark,
           x: (row: Row) => row.share.median,
           text: (row: Row) => percentText(row.share.median),
           fill: 'var(--text)',
-          textAnchor: 'start',
           dx: 6,
         }),
         ruleX([0]),
@@ -155,7 +155,7 @@ export function shareChart(content: Content): Draw {
   };
 }
 
-/** Above each band. */
+/** The name of each shape, above its band. */
 function shapeNames(text: Parameters<Draw>[0]['text'], { shapes }: Content) {
   return text(shapes.map(shapeText), {
     fy: (name: string) => name,

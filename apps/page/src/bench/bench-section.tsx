@@ -1,10 +1,10 @@
 // The benchmark live: charts of one operation at a time, and the numbers behind them.
 import { operations } from '@batchnorm/core-api';
+import { boundText, percentText, shapeText, timeText } from '@batchnorm/reporting';
 import { useMemo } from 'preact/hooks';
 import { Chart } from '../chart/chart.js';
-import { boundText, percentText, timeText } from '../number-text.js';
 import type { Choice } from '../recommend/choice.js';
-import { type Shape, shapeText } from '../shape.js';
+import type { Shape } from '../shape.js';
 import { TroubleBadges } from '../visit/trouble-badge.js';
 import type { Visit } from '../visit/visit.js';
 import { chartHeight, type Row, rowsOf, shareChart, timeChart } from './bench-charts.js';

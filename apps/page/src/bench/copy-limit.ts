@@ -1,21 +1,19 @@
 // What an operation's time is held against: a copy moves the same bytes and computes nothing.
+import { meanTime } from '@batchnorm/bench/clock';
+import { Copy } from '@batchnorm/bench/copy';
+import { bytesMoved, streams } from '@batchnorm/bench/streams';
 import type { Operation } from '@batchnorm/core-api';
 
-/** Activations that must be read or written at least: x to y; x and dy to dx. */
-const streams: Readonly<Record<Operation, number>> = {
-  'forward-training': 2,
-  'forward-inference': 2,
-  backward: 3,
-  'training-step': 5,
-};
+/** Has the streams of one copied activation: one is read, and one written. */
+const copied = 'forward-inference';
 
-/** The time of copying the bytes that `operation` has to move, when copying one activation (2 streams) takes `copy`. */
+/** The time of copying the bytes that `operation` has to move, when copying one activation takes `copy`. */
 export function copyLimit(operation: Operation, copy: number): number {
-  return (copy * streams[operation]) / 2;
+  return (copy * streams[operation]) / streams[copied];
 }
 
-let source = new Float32Array(0);
-let target = new Float32Array(0);
+/** Kept, because a shape is copied in every round. */
+let latest = { elements: 0, copy: new Copy(0) };
 
 /** Seconds of one copy of so many float32 elements on one thread, into memory that is there already. */
 export async function sampleCopy({
@@ -25,15 +23,10 @@ export async function sampleCopy({
   readonly elements: number;
   readonly sampleTime: number;
 }): Promise<number> {
-  if (source.length !== elements) {
-    source = Float32Array.from({ length: elements }, (_, k) => k);
-    target = new Float32Array(elements);
+  if (latest.elements !== elements) {
+    latest = { elements, copy: new Copy(bytesMoved({ operation: copied, shape: [elements], dtype: 'float32' })) };
   }
-  target.set(source);
-  const begin = performance.now();
-  for (let calls = 1; ; calls++) {
-    target.set(source);
-    const seconds = (performance.now() - begin) / 1000;
-    if (seconds >= sampleTime) return seconds / calls;
-  }
+  const { copy } = latest;
+  copy.run();
+  return meanTime(() => copy.run(), sampleTime);
 }

@@ -1,17 +1,20 @@
-// Times backends against each other: in every round each of them takes its turn, so that whatever else the device does falls on all
-// alike. Each has its own worker, and only one of them works at a time.
+// Times backends against each other: in every round each of them takes its turn, so that whatever else the device does
+// falls on all alike. Each has its own worker, and only one of them works at a time.
 import { operations, product } from '@batchnorm/core-api';
+import { shapeText } from '@batchnorm/reporting';
 import type { BackendName } from '../backends.js';
-import { type Shape, shapeText } from '../shape.js';
-import { TaskFailure, TaskWorker } from '../visit/task-worker.js';
+import type { Shape } from '../shape.js';
 import { withRound } from '../visit/visit.js';
 import type { VisitStore } from '../visit/visit-store.js';
+import { WorkerClient, WorkerFailure } from '../visit/worker-client.js';
 import { copyLimit } from './copy-limit.js';
 
 /** Seconds of one sample, at least. */
 const sampleTime = 0.03;
 
-/** Every operation on one shape. Rejects with the signal's reason; what fails on a backend is noted, and it drops out. */
+/**
+ * Every operation on one shape. Rejects with the signal's reason; what fails on a backend is noted, and it drops out.
+ */
 export async function timeBackends(
   store: VisitStore,
   shape: Shape,
@@ -19,13 +22,13 @@ export async function timeBackends(
   signal: AbortSignal,
 ): Promise<void> {
   const { shapes, rounds, patience } = store.value.settings;
-  const copier = new TaskWorker(patience, signal);
-  const workers = new Map(names.map((name) => [name, new TaskWorker(patience, signal)]));
+  const copier = new WorkerClient(patience, signal);
+  const workers = new Map(names.map((name) => [name, new WorkerClient(patience, signal)]));
   const total = names.length * (1 + rounds * operations.length);
   let done = shapes.indexOf(shape) * total;
 
   const racers = new Set(names);
-  const turn = async (name: BackendName, work: (worker: TaskWorker) => Promise<void>) => {
+  const turn = async (name: BackendName, work: (worker: WorkerClient) => Promise<void>) => {
     store.progress({ stage: 'speed', on: shapeText(shape), done: done++, total: total * shapes.length });
     if (!racers.has(name)) return;
     try {
@@ -62,6 +65,6 @@ export async function timeBackends(
 
 /** Without a copy to hold them against, times are still times. */
 function unknownUnlessAborted(error: unknown): number {
-  if (!(error instanceof TaskFailure)) throw error;
+  if (!(error instanceof WorkerFailure)) throw error;
   return Number.NaN;
 }

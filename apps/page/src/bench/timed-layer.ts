@@ -1,11 +1,14 @@
-// A float32 layer on one backend with one batch, in a worker: verified by the kit on the very numbers that are timed, then timed.
+// A float32 layer on one backend with one batch, in a worker: verified by the kit on the very numbers that are timed,
+// then timed.
+import { meanTime } from '@batchnorm/bench/clock';
 import { type FixtureCase, runConformance, solve } from '@batchnorm/conformance';
 import { type Backend, BatchNorm, type Operation, type Tensor } from '@batchnorm/core-api';
+import { shapeText } from '@batchnorm/reporting';
 import type { BackendName } from '../backends.js';
 import { createBackend } from '../create-backend.js';
 import { lostDevice } from '../kit/lost-device.js';
 import type { Verified } from '../messages.js';
-import { type Shape, shapeText } from '../shape.js';
+import type { Shape } from '../shape.js';
 
 interface Request {
   readonly backend: BackendName;
@@ -14,8 +17,8 @@ interface Request {
 
 export class TimedLayer {
   readonly verified: Verified;
-  readonly #run: Readonly<Record<Operation, () => Promise<unknown>>>;
-  /** Which forward the backward would belong to. */
+  readonly #run: Readonly<Record<Operation, () => Promise<void>>>;
+  /** The forward that a backward would differentiate now. */
   #latest: 'forward-training' | 'forward-inference' | undefined;
 
   private constructor(backend: Backend, fixture: FixtureCase, verified: Verified) {
@@ -35,14 +38,16 @@ export class TimedLayer {
       Tensor,
     ];
     const gradients = { dx, dgamma: layer.gamma.slice(), dbeta: layer.beta.slice() };
+    const forward = async () => void (await layer.forward(x, { out: y }));
+    const backward = async () => void (await layer.backward(dy, { out: gradients }));
     this.verified = verified;
     this.#run = {
-      'forward-training': () => layer.forward(x, { out: y }),
-      'forward-inference': () => layer.forward(x, { training: false, out: y }),
-      backward: () => layer.backward(dy, { out: gradients }),
+      'forward-training': forward,
+      'forward-inference': async () => void (await layer.forward(x, { training: false, out: y })),
+      backward,
       'training-step': async () => {
-        await layer.forward(x, { out: y });
-        await layer.backward(dy, { out: gradients });
+        await forward();
+        await backward();
       },
     };
   }
@@ -71,15 +76,10 @@ export class TimedLayer {
     await this.#prepare(operation);
     const run = this.#run[operation];
     await run(); // whatever ran before on this device leaves its traces in caches and queues
-    const begin = performance.now();
-    for (let calls = 1; ; calls++) {
-      await run();
-      const seconds = (performance.now() - begin) / 1000;
-      if (seconds >= sampleTime) return seconds / calls;
-    }
+    return meanTime(run, sampleTime);
   }
 
-  /** A backward is that of a training forward. */
+  /** Sees to it that a backward follows a training forward. */
   async #prepare(operation: Operation): Promise<void> {
     if (operation === 'backward' && this.#latest !== 'forward-training') await this.#run['forward-training']();
     this.#latest = operation === 'forward-inference' ? operation : 'forward-training';

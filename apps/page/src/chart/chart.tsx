@@ -1,4 +1,5 @@
-// A chart in a figure: drawn as wide as there is room, again when its data change, and never more than a few times a second.
+// A chart in a figure: drawn as wide as there is room, again when its data change, and never more than a few times a
+// second.
 import { useEffect, useRef, useState } from 'preact/hooks';
 
 export type Plot = typeof import('./plot.js');

@@ -1,10 +1,7 @@
 // Every case of one backend as a table, made when somebody opens it.
-import { type CaseResult, type Status, signs } from '@batchnorm/conformance';
+import { type CaseResult, caseName, signs } from '@batchnorm/conformance';
+import { failedFirst, firstMessages, measureTexts } from '@batchnorm/reporting';
 import { useState } from 'preact/hooks';
-import { boundText, ulpText } from '../number-text.js';
-
-const order: readonly Status[] = ['failed', 'skipped', 'refused', 'passed'];
-const mostMessages = 3;
 
 interface Properties {
   readonly name: string;
@@ -14,7 +11,6 @@ interface Properties {
 /** What failed comes first. */
 export function CaseTable({ name, results }: Properties) {
   const [open, setOpen] = useState(false);
-  const sorted = open ? results.toSorted((a, b) => order.indexOf(a.status) - order.indexOf(b.status)) : [];
   return (
     <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>Every case of {name}</summary>
@@ -34,8 +30,8 @@ export function CaseTable({ name, results }: Properties) {
             </tr>
           </thead>
           <tbody>
-            {sorted.map((result) => (
-              <CaseRow key={`${result.dtype} ${result.source} ${result.name}`} result={result} />
+            {failedFirst(results).map((result) => (
+              <CaseRow key={caseName(result)} result={result} />
             ))}
           </tbody>
         </table>
@@ -45,8 +41,8 @@ export function CaseTable({ name, results }: Properties) {
 }
 
 function CaseRow({ result }: { readonly result: CaseResult }) {
-  const { status, code, source, name, where, dtype, worst, ulps, messages } = result;
-  const measured = status === 'passed' || status === 'failed';
+  const { status, code, source, name, where, dtype, messages } = result;
+  const { bound, ulp } = measureTexts(result);
   return (
     <tr class={status}>
       <th scope="row">
@@ -54,15 +50,15 @@ function CaseRow({ result }: { readonly result: CaseResult }) {
         <span class="quiet">{[source, where, code].filter(Boolean).join(', ')}</span>
         {messages.length > 0 && (
           <ul class="messages">
-            {messages.slice(0, mostMessages).map((message) => (
+            {firstMessages(result).map((message) => (
               <li key={message}>{message}</li>
             ))}
           </ul>
         )}
       </th>
       <td>{dtype}</td>
-      <td class="number">{measured ? boundText(worst) : status === 'refused' ? 'refused' : 'skip'}</td>
-      <td class="number">{measured ? ulpText(ulps) : ''}</td>
+      <td class="number">{bound}</td>
+      <td class="number">{ulp}</td>
     </tr>
   );
 }

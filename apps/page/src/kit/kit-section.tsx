@@ -1,9 +1,9 @@
 // The conformance kit live: a cell for each case, as dark as its error is close to its bound.
 import { type CaseResult, countsLine, countTexts, type Group, groups, signs } from '@batchnorm/conformance';
+import { accuracyText } from '@batchnorm/reporting';
 import { memo } from 'preact/compat';
 import { TroubleBadges } from '../visit/trouble-badge.js';
 import type { BackendFindings, Visit } from '../visit/visit.js';
-import { accuracyText } from './accuracy.js';
 import { CaseTable } from './case-table.js';
 
 export function KitSection({ visit }: { readonly visit: Visit }) {

@@ -2,8 +2,8 @@
 import type { CaseResult } from '@batchnorm/conformance';
 import { BatchNormError } from '@batchnorm/core-api';
 
-/** No case expects that code, so where a message has it the device is gone. */
-export function lostDevice({ status, messages, dtype, name }: CaseResult): BatchNormError | undefined {
-  if (status !== 'failed' || !messages.some((message) => message.includes('DEVICE_LOST'))) return undefined;
-  return new BatchNormError('DEVICE_LOST', `the device was lost in case '${name}' (${dtype})`);
+/** The error to end with, where a case met that: none expects it. */
+export function lostDevice({ status, code, dtype, name }: CaseResult): BatchNormError | undefined {
+  if (status !== 'failed' || code !== 'DEVICE_LOST') return undefined;
+  return new BatchNormError(code, `the device was lost in case '${name}' (${dtype})`);
 }

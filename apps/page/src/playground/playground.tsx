@@ -1,4 +1,5 @@
-// The second view: move a batch and the parameters, and see what the layer makes of them. Every number is the real layer's.
+// The second view: move a batch and the parameters, and see what the layer makes of them. Every number is the real
+// layer's.
 import { useState } from 'preact/hooks';
 import { ForwardSection } from './forward-section.js';
 import { GradientSection } from './gradient-section.js';

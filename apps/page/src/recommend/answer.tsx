@@ -1,10 +1,9 @@
 // The answer: what to run here for the visitor's operation and shape, and the code that does.
 import { type Operation, operations } from '@batchnorm/core-api';
+import { percentText, ratioText, shapeText, timeText } from '@batchnorm/reporting';
 import type { ComponentChildren } from 'preact';
 import { backends } from '../backends.js';
-import { percentText, ratioText, timeText } from '../number-text.js';
 import { CopyButton } from '../report/copy-button.js';
-import { shapeText } from '../shape.js';
 import type { Visit } from '../visit/visit.js';
 import { AskSelectBackend } from './ask-select-backend.js';
 import type { Choice } from './choice.js';

@@ -1,10 +1,12 @@
-// What `selectBackend` takes within its budget, asked here and now: a program can choose on every device that it runs on.
+// What `selectBackend` takes within its budget, asked here and now: a program can choose on every device that it runs
+// on.
+import { secondsSince } from '@batchnorm/bench/clock';
 import type { Operation, SelectionReport } from '@batchnorm/core-api';
+import { timeText } from '@batchnorm/reporting';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { BackendName } from '../backends.js';
-import { timeText } from '../number-text.js';
 import type { Shape } from '../shape.js';
-import { TaskWorker } from '../visit/task-worker.js';
+import { WorkerClient } from '../visit/worker-client.js';
 
 interface Properties {
   /** The fastest first. */
@@ -21,11 +23,11 @@ export function AskSelectBackend({ backends, shape, operation, patience }: Prope
 
   const ask = async () => {
     setAnswer('asking …');
-    const worker = new TaskWorker(patience, controller.current.signal);
+    const worker = new WorkerClient(patience, controller.current.signal);
     const begin = performance.now();
     try {
       const report = await worker.ask('select', { backends, shape, operation });
-      setAnswer(answerText(report, backends[0]!, (performance.now() - begin) / 1000));
+      setAnswer(answerText(report, backends[0]!, secondsSince(begin)));
     } catch (error) {
       if (!controller.current.signal.aborted) setAnswer(`failed: ${(error as Error).message}`);
     } finally {

@@ -1,4 +1,5 @@
-// The rule: of the backends that passed every check, the one with the smallest median time for the shape and operation in question.
+// The rule: of the backends that passed every check, the one with the smallest median time for the shape and operation
+// in question.
 import { countsOf } from '@batchnorm/conformance';
 import type { Operation } from '@batchnorm/core-api';
 import type { BackendName } from '../backends.js';

@@ -5,7 +5,10 @@ import { shareOfLimit, spreadOf } from '../bench/spread.js';
 import { recommend } from '../recommend/recommend.js';
 import type { Visit } from '../visit/visit.js';
 
-/** Seconds everywhere. `counts` are of the kit's cases. An error without a finite measure has `"worst": null` and `"ulps": null`. */
+/**
+ * Seconds everywhere. `counts` are of the kit's cases. An error without a finite measure has `"worst": null` and
+ * `"ulps": null`.
+ */
 export function jsonReport(visit: Visit): string {
   const { state, date, device, settings, backends } = visit;
   const document = {

@@ -1,8 +1,9 @@
-// Conducts a visit: what works here, whether it is right, how fast it is. What goes wrong on one backend is noted, and the others go on.
+// Conducts a visit: what works here, whether it is right, how fast it is. What goes wrong on one backend is noted, and
+// the others go on.
 import type { BackendName } from '../backends.js';
 import { timeBackends } from '../bench/time-backends.js';
-import { TaskWorker } from './task-worker.js';
 import type { VisitStore } from './visit-store.js';
+import { WorkerClient } from './worker-client.js';
 
 /** Resolves when everything is measured, or when `signal` aborts. */
 export async function runVisit(store: VisitStore, signal: AbortSignal): Promise<void> {
@@ -28,7 +29,7 @@ export async function runVisit(store: VisitStore, signal: AbortSignal): Promise<
 }
 
 async function probe(store: VisitStore, name: BackendName, signal: AbortSignal): Promise<void> {
-  const worker = new TaskWorker(store.value.settings.patience, signal);
+  const worker = new WorkerClient(store.value.settings.patience, signal);
   try {
     const available = await worker.ask('probe', { backend: name });
     store.find(name, () => ({ available }));
@@ -40,7 +41,7 @@ async function probe(store: VisitStore, name: BackendName, signal: AbortSignal):
 }
 
 async function check(store: VisitStore, name: BackendName, signal: AbortSignal): Promise<void> {
-  const worker = new TaskWorker(store.value.settings.patience, signal);
+  const worker = new WorkerClient(store.value.settings.patience, signal);
   let [done, total] = [0, 0];
   const show = () => store.progress({ stage: 'conformance', on: name, done, total });
   show();

@@ -1,7 +1,7 @@
 // What is measured, for the visitor to change before the button is pressed.
+import { shapeText } from '@batchnorm/reporting';
 import { useState } from 'preact/hooks';
 import { backendNames, backends } from '../backends.js';
-import { shapeText } from '../shape.js';
 import { parseShapes, presetShapes, type Settings } from './settings.js';
 
 interface Properties {

@@ -1,7 +1,8 @@
 // What a visit measures, as the visitor chose it. The page's address says the same, so that a choice can be shared.
 import { product } from '@batchnorm/core-api';
+import { shapeText } from '@batchnorm/reporting';
 import { type BackendName, backendNames } from '../backends.js';
-import { type Shape, shapeText } from '../shape.js';
+import type { Shape } from '../shape.js';
 
 export interface Settings {
   readonly backends: readonly BackendName[];

@@ -1,5 +1,5 @@
-// A value that views show: changed as often as messages come, shown a few times a second, so that showing takes no time from what is
-// measured.
+// A value that views show: changed as often as messages come, shown a few times a second, so that showing takes no time
+// from what is measured.
 import { useEffect, useState } from 'preact/hooks';
 
 /** Milliseconds from a change until it is shown, with all that have come by then. */

@@ -2,8 +2,8 @@
 import type { BackendName } from '../backends.js';
 import type { Settings } from './settings.js';
 import { Store } from './store.js';
-import { TaskFailure } from './task-worker.js';
 import { type BackendFindings, newVisit, type Progress, type Stage, type Visit } from './visit.js';
+import { WorkerFailure } from './worker-client.js';
 
 export class VisitStore extends Store<Visit> {
   constructor(settings: Settings) {
@@ -34,9 +34,9 @@ export class VisitStore extends Store<Visit> {
     }));
   }
 
-  /** Notes why a backend is out, or out of this stage. Errors: whatever is no failure of a task, such as an abort. */
+  /** Notes why a backend is out, or out of this stage. Errors: whatever is no failure of a worker, such as an abort. */
   trouble(name: BackendName, stage: Stage, error: unknown): void {
-    if (!(error instanceof TaskFailure)) throw error;
+    if (!(error instanceof WorkerFailure)) throw error;
     const { code, message } = error;
     this.find(name, ({ troubles }) => ({ troubles: [...troubles, { stage, code, message }] }));
   }

@@ -1,12 +1,13 @@
 // What has been found out so far, as plain data: every view and every report is a function of it.
 import type { CaseResult } from '@batchnorm/conformance';
 import type { Operation } from '@batchnorm/core-api';
+import { shapeText } from '@batchnorm/reporting';
 import type { BackendName } from '../backends.js';
 import { type Device, describeDevice } from '../device/device.js';
 import type { Available, PlannedCase, Verified } from '../messages.js';
-import { type Shape, shapeText } from '../shape.js';
+import type { Shape } from '../shape.js';
 import type { Settings } from './settings.js';
-import type { FailureCode } from './task-worker.js';
+import type { FailureCode } from './worker-client.js';
 
 export type Stage = 'availability' | 'conformance' | 'speed';
 
@@ -37,7 +38,7 @@ export interface BackendFindings {
   readonly plan: readonly PlannedCase[];
   readonly results: readonly CaseResult[];
   readonly kitDone: boolean;
-  /** By the text of the shape. */
+  /** How the timed results came out, by the text of the shape. */
   readonly verified: Readonly<Record<string, Verified>>;
   readonly timings: readonly Timing[];
   readonly troubles: readonly Trouble[];
@@ -45,7 +46,7 @@ export interface BackendFindings {
 
 export interface Progress {
   readonly stage: Stage;
-  /** The backend, or the shape, that is at work. */
+  /** The backend that is at work, or the shape that is timed. */
   readonly on: string;
   readonly done: number;
   readonly total: number;

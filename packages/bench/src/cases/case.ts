@@ -1,16 +1,20 @@
-// What is timed: an operation × shape × dtype × contender × memory, and the names that flags, tables and files have for it.
-import { type Dtype, product } from '@batchnorm/core-api';
+// What is timed: an operation × shape × dtype × contender × data path, and the names that flags, tables and files have
+// for it.
+import type { Dtype, Operation } from '@batchnorm/core-api';
+import { shapeText } from '@batchnorm/reporting';
 
-export const operations = ['forward-training', 'forward-inference', 'backward', 'training-step'] as const;
-export type Operation = (typeof operations)[number];
+export { type Operation, operations } from '@batchnorm/core-api';
 
-/** `host`: arrays in, arrays out. `device`: activations stay on the device. `readback`: in on the device, out to arrays. */
-export const memories = ['host', 'device', 'readback'] as const;
-export type Memory = (typeof memories)[number];
+/**
+ * Where activations come from and go to. `host`: from host arrays, into host arrays. `device`: they stay on the device.
+ * `readback`: from the device, into host arrays. Flags, tables and files call it `memory`.
+ */
+export const dataPaths = ['host', 'device', 'readback'] as const;
+export type DataPath = (typeof dataPaths)[number];
 
 export type Platform = 'node' | 'chromium' | 'python';
 
-/** A shape and a dtype: what one problem, and one set of prepared contenders, is for. */
+/** A shape and a dtype. Each setting has one workload, and contenders are prepared for one setting at a time. */
 export interface Setting {
   readonly shape: readonly number[];
   readonly dtype: Dtype;
@@ -20,12 +24,7 @@ export interface Case extends Setting {
   readonly operation: Operation;
   readonly contender: string;
   readonly platform: Platform;
-  readonly memory: Memory;
-}
-
-/** 1024×256. */
-export function nameOfShape(shape: readonly number[]): string {
-  return shape.join('×');
+  readonly memory: DataPath;
 }
 
 /** As `--backend` and REQUIRE_BACKENDS have it: 'js', 'js@chromium'. */
@@ -35,21 +34,5 @@ export function nameOfContender({ contender, platform }: Pick<Case, 'contender' 
 
 /** Unique in a run, and the same in every run: what histories and comparisons match by. */
 export function nameOfCase(one: Case): string {
-  return `${one.operation} ${nameOfShape(one.shape)} ${one.dtype} ${nameOfContender(one)} ${one.memory}`;
-}
-
-/**
- * The activations that an operation reads or writes at least once, if it keeps in cache what it needs twice: x and y; x, dy and
- * dx; and both for a step.
- */
-const streams: Readonly<Record<Operation, number>> = {
-  'forward-training': 2,
-  'forward-inference': 2,
-  backward: 3,
-  'training-step': 5,
-};
-
-/** The bytes that must move. */
-export function bytesMoved({ operation, shape, dtype }: Pick<Case, 'operation' | 'shape' | 'dtype'>): number {
-  return streams[operation] * product(shape) * (dtype === 'float64' ? 8 : 4);
+  return `${one.operation} ${shapeText(one.shape)} ${one.dtype} ${nameOfContender(one)} ${one.memory}`;
 }

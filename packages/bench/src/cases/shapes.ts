@@ -1,6 +1,6 @@
 // The shapes that are timed when nobody names any.
 
-/** Ours: a small layer's to a large one's, and a convolution's. */
+/** From a small layer's to a large one's, and a convolution's. */
 const ours = [
   [32, 10],
   [256, 64],
@@ -21,7 +21,7 @@ const pytorchs = [
 
 export const allShapes: readonly (readonly number[])[] = [...ours, ...pytorchs];
 
-/** Enough to see the overhead of a call, the cache, and memory. */
+/** One that is all overhead of the call, one in cache, one larger than that, and a convolution's. */
 export const quickShapes: readonly (readonly number[])[] = [
   [32, 10],
   [256, 64],

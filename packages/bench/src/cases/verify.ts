@@ -1,14 +1,26 @@
-// Correctness before speed: what an operation computed, against the float64 oracle of the conformance kit and its bounds.
+// Correctness before speed: what an operation computed, against the float64 oracle of the conformance kit and its
+// bounds.
 import { boundsOf, compare, oracle, type Step } from '@batchnorm/conformance';
-import { type Accumulation, allocate, type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
+import {
+  type Accumulation,
+  allocate,
+  type Dtype,
+  type Extent,
+  type FloatArray,
+  type Statistics,
+  valuesPerChannel,
+} from '@batchnorm/core-api';
 import type { Operation } from './case.js';
-import { epsilon, type Problem, type Results } from './problem.js';
+import { epsilon, type Results, type Workload } from './workload.js';
 
-/** How far the results are from the oracle's. */
+/** How far results are from those of the oracle. */
 export interface ErrorMeasure {
   /** The largest error over its bound; above 1 is wrong. */
   readonly overBound: number;
-  /** The largest error relative to the size of its terms, in units of the last place of the dtype. */
+  /**
+   * The largest error relative to the magnitude of the terms that a result is computed from, in units of the last
+   * place.
+   */
   readonly ulps: number;
 }
 
@@ -26,90 +38,86 @@ const quantitiesOf: Readonly<Record<Operation, readonly Quantity[]>> = {
   'training-step': ['y', 'dx', 'dgamma', 'dbeta'],
 };
 
-/** One channel, as an extent of its own: channels have nothing to do with each other. */
-interface Channel {
-  readonly results: Readonly<Record<Quantity, Float64Array>>;
+interface Solution {
+  readonly golden: Readonly<Record<Quantity, Float64Array>>;
   readonly step: Omit<Step, 'accumulation'>;
 }
 
-/** The results that a problem should have, made when they are needed, and kept for the next contender. */
+/**
+ * The results that a workload should have: computed when they are asked for first, kept for the next operation.
+ * Activations are copied so that the values of a channel are neighbours, because sums go over a channel.
+ */
 export class Expected {
-  readonly #problem: Problem;
-  readonly #channels: Readonly<Record<'training' | 'inference', Channel[]>> = { training: [], inference: [] };
+  readonly #workload: Workload;
+  readonly #solutions: Partial<Record<'training' | 'inference', Solution>> = {};
 
-  constructor(problem: Problem) {
-    this.#problem = problem;
+  constructor(workload: Workload) {
+    this.#workload = workload;
   }
 
   /** Contenders that do not say how they add up (`undefined`) may add M float32 numbers one after the other. */
   verify(operation: Operation, results: Results, accumulation: Accumulation | undefined): Verdict {
-    const { extent, dtype } = this.#problem;
-    const [M, C] = [valuesPerChannel(extent), extent.channels];
-    const missing = quantitiesOf[operation].find((quantity) => results[quantity] === undefined);
+    const { extent, dtype } = this.#workload;
+    const M = valuesPerChannel(extent);
+    const quantities = quantitiesOf[operation];
+    const missing = quantities.find((quantity) => results[quantity] === undefined);
     if (missing) return { overBound: Number.POSITIVE_INFINITY, ulps: Number.POSITIVE_INFINITY, wrong: `no ${missing}` };
-    let [overBound, largest, wrong] = [0, 0, null as string | null];
-    for (let c = 0; c < C; c++) {
-      const channel = this.#channel(operation === 'forward-inference' ? 'inference' : 'training', c);
-      const bounds = boundsOf({ ...channel.step, accumulation: accumulation ?? dtype });
-      // The bound counts on chains of 1024 additions; M of them, one after the other, err by M/1024 times as much.
-      const looser = accumulation === undefined ? Math.max(1, M / 1024) : 1;
-      for (const quantity of quantitiesOf[operation]) {
-        const isActivation = quantity === 'y' || quantity === 'dx';
-        const length = isActivation ? M : 1;
-        const data = isActivation
-          ? gather(results[quantity]!, c, extent, allocate(dtype, M))
-          : Float64Array.of(results[quantity]![c]!);
-        const { magnitude, tolerance } = bounds[quantity];
-        const found = compare(
-          { shape: [length], data },
-          {
-            shape: [length],
-            dtype: isActivation ? dtype : 'float64',
-            data: channel.results[quantity],
-            magnitude,
-            tolerance: (index) => looser * tolerance(index),
-          },
-        );
-        overBound = Math.max(overBound, found.worst);
-        largest = Math.max(largest, found.largestError);
-        if (!found.passed) wrong ??= `${quantity} of channel ${c}${found.message}`;
-      }
-    }
-    return { overBound, ulps: largest / (dtype === 'float64' ? 2 ** -52 : 2 ** -23), wrong };
-  }
-
-  #channel(mode: 'training' | 'inference', c: number): Channel {
-    this.#channels[mode][c] ??= this.#solve(c, mode === 'inference' ? this.#problem.running : undefined);
-    return this.#channels[mode][c];
-  }
-
-  #solve(c: number, running: Statistics | undefined): Channel {
-    const problem = this.#problem;
-    const M = valuesPerChannel(problem.extent);
-    const extent = { outer: M, channels: 1, inner: 1 };
-    const of = (vector: Float64Array) => vector.subarray(c, c + 1);
-    const x = gather(problem.x, c, problem.extent, new Float64Array(M));
-    const dy = gather(problem.dy, c, problem.extent, new Float64Array(M));
-    const parameters = { gamma: of(problem.gamma), beta: of(problem.beta), epsilon };
-    const statistics = running && { mean: of(running.mean), variance: of(running.variance) };
-    const input = { extent, x, ...parameters, statistics };
-    const normalization = { ...parameters, ...(statistics ?? oracle.batchStatistics(x, extent)) };
+    const { golden, step } = this.#solutionOf(operation === 'forward-inference' ? 'inference' : 'training');
+    const bounds = boundsOf({ ...step, accumulation: accumulation ?? dtype });
+    // The bound counts on chains of 1024 additions; M of them, one after the other, err by M/1024 times as much.
+    const looser = accumulation === undefined ? Math.max(1, M / 1024) : 1;
+    const checks = quantities.map((quantity) => {
+      const isActivation = quantity === 'y' || quantity === 'dx';
+      const received = results[quantity]!;
+      const data = isActivation ? byChannel(received, extent, dtype) : Float64Array.from(received);
+      const { magnitude, tolerance } = bounds[quantity];
+      const shape = [data.length];
+      const found = compare(
+        { shape, data },
+        {
+          shape,
+          dtype: isActivation ? dtype : 'float64',
+          data: golden[quantity],
+          magnitude,
+          tolerance: (index) => looser * tolerance(index),
+        },
+      );
+      const placeOf = (index: number) => (isActivation ? `${Math.floor(index / M)}[${index % M}]` : String(index));
+      const message = found.message.replace(/^\[(\d+)\]/, (_, index) => ` of channel ${placeOf(Number(index))}`);
+      return { ...found, message: `${quantity}${message}` };
+    });
     return {
-      results: { y: oracle.forward(input), ...oracle.backward(input, dy) },
-      step: { dtype: problem.dtype, extent, x, dy, normalization, throughStatistics: running === undefined },
+      overBound: Math.max(...checks.map(({ worst }) => worst)),
+      ulps: Math.max(...checks.map(({ largestError }) => largestError)) / (dtype === 'float64' ? 2 ** -52 : 2 ** -23),
+      wrong: checks.find(({ passed }) => !passed)?.message ?? null,
     };
+  }
+
+  #solutionOf(mode: 'training' | 'inference'): Solution {
+    this.#solutions[mode] ??= solve(this.#workload, mode === 'inference' ? this.#workload.running : undefined);
+    return this.#solutions[mode];
   }
 }
 
-/** The values of channel `c`, one after the other. */
-function gather<T extends Float32Array | Float64Array>(
-  data: ArrayLike<number>,
-  c: number,
-  { outer, channels, inner }: Extent,
-  into: T,
-): T {
-  for (let o = 0, j = 0; o < outer; o++) {
-    for (let i = 0, k = (o * channels + c) * inner; i < inner; i++, j++, k++) into[j] = data[k]!;
+function solve({ dtype, gamma, beta, ...workload }: Workload, statistics?: Statistics): Solution {
+  const extent = { outer: 1, channels: workload.extent.channels, inner: valuesPerChannel(workload.extent) };
+  const x = byChannel(workload.x, workload.extent, dtype);
+  const dy = byChannel(workload.dy, workload.extent, dtype);
+  const input = { extent, x, gamma, beta, epsilon, statistics };
+  const normalization = { gamma, beta, epsilon, ...(statistics ?? oracle.batchStatistics(x, extent)) };
+  return {
+    golden: { y: oracle.forward(input), ...oracle.backward(input, dy) },
+    step: { dtype, extent, x, dy, normalization, throughStatistics: statistics === undefined },
+  };
+}
+
+/** A copy with all values of channel 0 first, then those of channel 1, and so on. */
+function byChannel(data: ArrayLike<number>, { outer, channels, inner }: Extent, dtype: Dtype): FloatArray {
+  const values = allocate(dtype, outer * channels * inner);
+  for (let c = 0, j = 0; c < channels; c++) {
+    for (let o = 0; o < outer; o++) {
+      for (let i = 0, k = (o * channels + c) * inner; i < inner; i++, j++, k++) values[j] = data[k]!;
+    }
   }
-  return into;
+  return values;
 }

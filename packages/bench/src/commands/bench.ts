@@ -1,8 +1,9 @@
 // `pnpm bench`: times backends, and what they are compared with, in one run.
 import { writeFile } from 'node:fs/promises';
 import type { Dtype } from '@batchnorm/core-api';
+import { shapeText } from '@batchnorm/reporting';
 import { Option } from 'commander';
-import { type Memory, nameOfContender, nameOfShape, type Operation, operations, type Setting } from '../cases/case.js';
+import { type DataPath, nameOfContender, type Operation, operations, type Setting } from '../cases/case.js';
 import { allShapes, quickShapes } from '../cases/shapes.js';
 import { counterpartOf } from '../contenders/counterparts.js';
 import { appendToHistory } from '../history/history-file.js';
@@ -18,14 +19,14 @@ import { type Measured, measure, type SettingOutcome, type Untimed } from '../ti
 import { medianInterval, ratios } from '../timing/statistics.js';
 import {
   command,
-  defaultHistory,
+  dtypesOption,
   exitCodes,
+  historyOption,
   Interrupted,
   onInterrupt,
+  operationsOption,
   parseContenders,
-  parseDtypes,
-  parseMemories,
-  parseOperations,
+  parseDataPaths,
   parseShapes,
   pathOf,
 } from './flags.js';
@@ -36,7 +37,7 @@ interface Flags {
   op: Operation[];
   shape?: number[][];
   dtype: Dtype[];
-  memory: Memory[];
+  memory: DataPath[];
   peers?: true;
   against?: string;
   browser?: true;
@@ -52,18 +53,12 @@ const program = command(
 )
   .option('--quick', 'four small shapes, few and short samples: within a minute')
   .option('--backend <names>', 'only these; gpujs is every gpujs-…', parseContenders(Participants.names))
-  .addOption(
-    new Option('--op <operations>', `of ${operations.join(', ')}`)
-      .argParser(parseOperations)
-      .default([...operations], 'all'),
-  )
+  .addOption(operationsOption())
   .option('--shape <shapes>', 'these, such as 1024x256,32x64x56x56: batch first, channels second', parseShapes)
-  .addOption(
-    new Option('--dtype <dtypes>', 'of float32, float64').argParser(parseDtypes).default(['float32'], 'float32'),
-  )
+  .addOption(dtypesOption())
   .addOption(
     new Option('--memory <kinds>', 'of host, device, readback')
-      .argParser(parseMemories)
+      .argParser(parseDataPaths)
       .default(['host', 'device'], 'host,device'),
   )
   .option('--peers', 'beside tfjs, ONNX Runtime, NumPy and PyTorch, where they are installed')
@@ -81,12 +76,7 @@ const program = command(
   )
   .addOption(new Option('--python <path>', 'the Python of --peers (default: python3)').env('BENCH_PYTHON'))
   .option('--json <file>', 'write the results there, too')
-  .addOption(
-    new Option('--history <file>', 'append to this history').default(
-      defaultHistory,
-      '.bench/history.ndjson in the repository',
-    ),
-  )
+  .addOption(historyOption('append to this history'))
   .option('--no-history', 'append to no history');
 
 async function main(flags: Flags): Promise<number> {
@@ -106,14 +96,14 @@ async function main(flags: Flags): Promise<number> {
   const records: HistoryRecord[] = [];
   const untimed: Untimed[] = [];
   const rows: Row[] = [];
-  const made = new Map<string, Made[]>();
+  const made: Made[] = [];
   try {
     for (const setting of settings) {
-      const progress = new Progress(`${nameOfShape(setting.shape)} ${setting.dtype}`);
+      const progress = new Progress(`${shapeText(setting.shape)} ${setting.dtype}`);
       let outcome: SettingOutcome;
       try {
-        const { op: operations, memory: memories } = flags;
-        const options = { operations, memories, ...timing, clock: bennyClock, signal, onProgress: progress.update };
+        const { op: operations, memory: dataPaths } = flags;
+        const options = { operations, dataPaths, ...timing, clock: bennyClock, signal, onProgress: progress.update };
         outcome = await measure(participants.all, setting, options);
       } finally {
         progress.stop();
@@ -122,7 +112,7 @@ async function main(flags: Flags): Promise<number> {
       if (flags.history !== false) appendToHistory(pathOf(flags.history), found);
       records.push(...found);
       untimed.push(...outcome.untimed);
-      noteMade(made, outcome.measured);
+      made.push(...madeFor(outcome.measured));
       const of = found.map((record, index) => ({
         record,
         speedup: speedupOf(outcome.measured[index]!, outcome.measured, flags.against),
@@ -164,11 +154,10 @@ function speedupOf(measured: Measured, all: readonly Measured[], against: string
   return other && medianInterval(ratios(other.times, measured.times));
 }
 
-function noteMade(made: Map<string, Made[]>, measured: readonly Measured[]): void {
-  const latest = new Map(measured.map((one) => [nameOfContender(one.case), one.description]));
-  for (const [name, { creation, instantiation }] of latest) {
-    made.set(name, [...(made.get(name) ?? []), { creation, instantiation }]);
-  }
+/** Each contender is made once for a setting, whatever it is timed at. */
+function madeFor(measured: readonly Measured[]): Made[] {
+  const made = measured.map(({ case: one, description }): Made => ({ name: nameOfContender(one), ...description }));
+  return [...new Map(made.map((one) => [one.name, one])).values()];
 }
 
 async function writeJson(path: string, records: readonly HistoryRecord[], untimed: readonly Untimed[]): Promise<void> {

@@ -1,10 +1,10 @@
-// `pnpm bench:compare --base REF`: whether the packages as they are here are slower than those of another commit. Exits with 0 when
-// surely not, 1 when something is slower or wrong, 2 when the question was wrong, 3 when it was too noisy to tell.
+// `pnpm bench:compare --base REF`: whether the packages as they are here are slower than those of another commit. Exits
+// with 0 when surely not, 1 when something is slower or wrong, 2 when the question was wrong, 3 when it was too noisy
+// to tell.
 import { appendFile, writeFile } from 'node:fs/promises';
 import type { Dtype } from '@batchnorm/core-api';
 import { Option } from 'commander';
 import type { Operation } from '../cases/case.js';
-import { operations } from '../cases/case.js';
 import { compareShapes } from '../cases/shapes.js';
 import { BaseError, buildTree, resolveCommit, type Tree } from '../compare/base-tree.js';
 import { type Comparison, compareTrees } from '../compare/compare.js';
@@ -16,12 +16,12 @@ import { comparisonMarkdown, comparisonTable, summaryOf } from '../terminal/comp
 import { Progress } from '../terminal/progress.js';
 import {
   command,
+  dtypesOption,
   exitCodes,
   Interrupted,
   onInterrupt,
+  operationsOption,
   parseContenders,
-  parseDtypes,
-  parseOperations,
   parsePositive,
   parseShapes,
   pathOf,
@@ -52,19 +52,13 @@ const program = command(
       .argParser(parseContenders(names))
       .default(defaultContenders(names), defaultContenders(names).join(',')),
   )
-  .addOption(
-    new Option('--op <operations>', `of ${operations.join(', ')}`)
-      .argParser(parseOperations)
-      .default([...operations], 'all'),
-  )
+  .addOption(operationsOption())
   .addOption(
     new Option('--shape <shapes>', 'these')
       .argParser(parseShapes)
       .default(compareShapes, compareShapes.map((shape) => shape.join('x')).join(',')),
   )
-  .addOption(
-    new Option('--dtype <dtypes>', 'of float32, float64').argParser(parseDtypes).default(['float32'], 'float32'),
-  )
+  .addOption(dtypesOption())
   .option('--threshold <share>', 'how much slower is slower', parsePositive, 0.1)
   .option('--json <file>', 'write the comparison there, too')
   .option('--markdown <file>', 'append the table in Markdown there, such as to $GITHUB_STEP_SUMMARY');

@@ -1,15 +1,12 @@
 // What the three commands have in common: lists in flags, the user's paths, exit codes, Ctrl-C.
 import { join, resolve } from 'node:path';
-import type { Dtype } from '@batchnorm/core-api';
-import { Command, InvalidArgumentError } from 'commander';
-import { type Memory, memories, type Operation, operations } from '../cases/case.js';
+import { dtypes } from '@batchnorm/conformance';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type DataPath, dataPaths, operations } from '../cases/case.js';
 import { repository } from '../repository.js';
 
 /** 0 all well, 1 something is wrong or slower, 2 a bad question, 3 too noisy to tell, 130 interrupted. */
 export const exitCodes = { ok: 0, failure: 1, usage: 2, noisy: 3, interrupted: 130 } as const;
-
-/** Where `pnpm bench` appends to, and `pnpm bench:report` reads from. */
-export const defaultHistory: string = join(repository, '.bench/history.ndjson');
 
 /** A command that refuses bad flags with a clear error and exit code 2. */
 export function command(name: string, description: string): Command {
@@ -35,10 +32,26 @@ function listOf<T extends string>(choices: readonly T[]): (text: string, before?
   };
 }
 
-export const parseOperations = (text: string): Operation[] =>
-  text === 'all' ? [...operations] : listOf(operations)(text);
-export const parseMemories: (text: string) => Memory[] = listOf(memories);
-export const parseDtypes: (text: string) => Dtype[] = listOf<Dtype>(['float32', 'float64']);
+export const parseDataPaths: (text: string) => DataPath[] = listOf(dataPaths);
+
+export function operationsOption(): Option {
+  return new Option('--op <operations>', `of ${operations.join(', ')}`)
+    .argParser((text) => (text === 'all' ? [...operations] : listOf(operations)(text)))
+    .default([...operations], 'all');
+}
+
+export function dtypesOption(): Option {
+  return new Option('--dtype <dtypes>', `of ${dtypes.join(', ')}`)
+    .argParser(listOf(dtypes))
+    .default(['float32'], 'float32');
+}
+
+export function historyOption(description: string): Option {
+  return new Option('--history <file>', description).default(
+    join(repository, '.bench/history.ndjson'),
+    '.bench/history.ndjson in the repository',
+  );
+}
 
 /** Names of contenders, or of families of them: 'gpujs' is every 'gpujs-…'. */
 export function parseContenders(known: readonly string[]): (text: string) => string[] {

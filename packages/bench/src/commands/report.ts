@@ -5,7 +5,7 @@ import { Option } from 'commander';
 import { readHistory } from '../history/history-file.js';
 import { reportPage } from '../report/page.js';
 import { repository } from '../repository.js';
-import { command, defaultHistory, exitCodes, pathOf } from './flags.js';
+import { command, exitCodes, historyOption, pathOf } from './flags.js';
 
 interface Flags {
   history: string;
@@ -17,12 +17,7 @@ const program = command(
   'bench:report',
   'Draws the latest run of a history, and the history of its machine, as one page.',
 )
-  .addOption(
-    new Option('--history <file>', 'what `pnpm bench` appended to').default(
-      defaultHistory,
-      '.bench/history.ndjson in the repository',
-    ),
-  )
+  .addOption(historyOption('what `pnpm bench` appended to'))
   .option('--run <date>', 'another run than the latest, such as 2026-01-31T12:00:00.000Z')
   .addOption(
     new Option('--out <file>', 'the page').default(

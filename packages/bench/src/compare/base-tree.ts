@@ -27,7 +27,10 @@ export async function resolveCommit(reference: string): Promise<string> {
   return stdout.trim();
 }
 
-/** The backends of `commit`, and what they need. Its own bench is not used, so it need not have one. Errors: `BaseError`. */
+/**
+ * The backends of `commit`, and what they need. Its own bench is not used, so it need not have one. Errors:
+ * `BaseError`.
+ */
 export async function buildTree(commit: string, onStep: (text: string) => void): Promise<Tree> {
   const root = join(await mkdtemp(join(tmpdir(), 'batchnorm-base-')), 'tree');
   const git = (...args: string[]) => run('git', args, { cwd: repository });

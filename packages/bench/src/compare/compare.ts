@@ -11,7 +11,10 @@ export interface CompareOptions {
   readonly contenders: readonly string[];
   readonly settings: readonly Setting[];
   readonly operations: readonly Operation[];
-  /** Of processes. What optimising compilers and memory allocators do by chance differs from process to process, not within one. */
+  /**
+   * How many pairs of processes. What compilers and memory allocators do by chance differs between processes, not
+   * within one.
+   */
   readonly pairs: number;
   readonly rounds: number;
   readonly sampling: Sampling;
@@ -127,7 +130,7 @@ async function samplePair(
   }
 }
 
-/** The fastest quarter's end: whatever else the machine does only ever adds to a sample. */
+/** The time that a quarter of the samples are below: whatever else the machine does only ever adds to a sample. */
 function undisturbed(samples: readonly number[]): number {
   return quantile([...samples], 0.25);
 }
@@ -137,7 +140,7 @@ interface Shared {
   readonly id: string;
 }
 
-/** What both sides have and neither gets wrong. */
+/** The calls that both sides have, and that neither gets wrong. */
 async function prepareBoth(
   sides: Readonly<Record<'base' | 'head', Runner>>,
   asked: {
@@ -149,7 +152,7 @@ async function prepareBoth(
   wanted: ReadonlySet<string> | undefined,
 ): Promise<Shared[]> {
   const { setting, operations } = asked;
-  const memories = ['host', 'device'] as const;
+  const dataPaths = ['host', 'device'] as const;
   const caseOf = (contender: string, { operation, memory }: Pick<Case, 'operation' | 'memory'>): Case => ({
     ...setting,
     operation,
@@ -159,12 +162,12 @@ async function prepareBoth(
   });
   const shared: Shared[] = [];
   for (const contender of asked.contenders) {
-    const all = operations.flatMap((operation) => memories.map((memory) => ({ operation, memory })));
-    if (wanted && !all.some((task) => wanted.has(nameOfCase(caseOf(contender, task))))) continue;
-    const request = { contender, ...setting, operations, memories };
+    const all = operations.flatMap((operation) => dataPaths.map((memory) => ({ operation, memory })));
+    if (wanted && !all.some((call) => wanted.has(nameOfCase(caseOf(contender, call))))) continue;
+    const request = { contender, ...setting, operations, dataPaths };
     const found = { head: await sides.head.prepare(request), base: await sides.base.prepare(request) };
-    const missing = (['head', 'base'] as const).find((side) => !('tasks' in found[side]));
-    if (missing || !('tasks' in found.head) || !('tasks' in found.base)) {
+    const missing = (['head', 'base'] as const).find((side) => !('calls' in found[side]));
+    if (missing || !('calls' in found.head) || !('calls' in found.base)) {
       const why = found[missing!];
       if (missing === 'head' && 'failed' in why) state.wrong.add(`${contender}: ${why.failed}`);
       else
@@ -173,14 +176,14 @@ async function prepareBoth(
         );
       continue;
     }
-    for (const task of found.head.tasks) {
-      const one = caseOf(contender, task);
+    for (const call of found.head.calls) {
+      const one = caseOf(contender, call);
       const name = nameOfCase(one);
-      const inBase = found.base.tasks.find(({ id }) => id === task.id);
-      if (task.verdict.wrong !== null) state.wrong.add(`${name}: ${task.verdict.wrong}`);
+      const inBase = found.base.calls.find(({ id }) => id === call.id);
+      if (call.verdict.wrong !== null) state.wrong.add(`${name}: ${call.verdict.wrong}`);
       else if (!inBase) state.skipped.add(`${name} is new`);
       else if (inBase.verdict.wrong !== null) state.skipped.add(`${name} is wrong in base`);
-      else if (wanted?.has(name) ?? true) shared.push({ one, id: task.id });
+      else if (wanted?.has(name) ?? true) shared.push({ one, id: call.id });
     }
   }
   return shared;

@@ -9,12 +9,15 @@ export interface Verdict {
   readonly ratio: Interval;
 }
 
-/** One false alarm in a hundred cases would be one in every few comparisons: 0.99, and slower is said twice (see compare.ts). */
+/**
+ * A comparison has dozens of cases. At 0.99 one of them would be a false alarm in every few comparisons: so what is
+ * slower is measured again (see compare.ts).
+ */
 const level = 0.99;
 
 /**
- * Of ratios head ÷ base, in one cluster for each pair of processes. `threshold` 0.1: slower is what surely takes more than 1.1
- * times as long, faster what surely takes less than 1 / 1.1 of it, and unchanged what is surely not slower.
+ * Of ratios head ÷ base, in one cluster for each pair of processes. `threshold` 0.1: slower is what surely takes more
+ * than 1.1 times as long, faster what surely takes less than 1 / 1.1 of it, and unchanged what is surely not slower.
  */
 export function judge(clusters: readonly (readonly number[])[], threshold: number): Verdict {
   const ratio = clusteredMedianInterval(clusters, { level });

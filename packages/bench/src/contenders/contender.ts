@@ -1,19 +1,22 @@
-// What takes part: an implementation that enters with one problem, and does its operations on it again and again.
+// What takes part: an implementation that enters with one workload, and does its operations on it again and again.
 import type { Execution, MaybePromise } from '@batchnorm/core-api';
-import type { Memory, Operation, Platform } from '../cases/case.js';
-import type { Problem, Results } from '../cases/problem.js';
+import type { DataPath, Operation, Platform } from '../cases/case.js';
+import type { Results, Workload } from '../cases/workload.js';
 import type { Instantiation } from './instantiation.js';
 
-/** `backend`: kernels as the layer calls them. `layer`: through `BatchNorm`. The others are what these are compared with. */
+/**
+ * `backend`: kernels as the layer calls them. `layer`: through `BatchNorm`. The others are what these are compared
+ * with.
+ */
 export type Kind = 'backend' | 'layer' | 'straightforward' | 'peer';
 
 export interface Contender {
   readonly name: string;
   readonly kind: Kind;
-  /** Where it is defined; one without the other is a skip. */
+  /** Where it can run; elsewhere it is skipped. */
   readonly platforms: readonly Platform[];
-  /** Gets ready for one problem. Errors: `BatchNormError`s and `Unavailable` where it can't. */
-  enter(problem: Problem): Promise<Entrant>;
+  /** Gets ready for one workload. Errors: `BatchNormError`s and `Unavailable` where it can't. */
+  enter(workload: Workload): Promise<Entrant>;
 }
 
 /** Why a contender does not take part: no failure. */
@@ -21,34 +24,38 @@ export class Unavailable extends Error {}
 
 /** What a contender says of itself. */
 export interface Description {
-  /** Of a peer's library; this repository's packages have the version of their package.json. */
+  /**
+   * The version of a peer's library; undefined for packages of this repository, which have it in their package.json.
+   */
   readonly version?: string | undefined;
   readonly engine: string;
   readonly threads: number;
-  /** How it says it adds up, or undefined. */
+  /** In which arithmetic it says that it adds up; undefined where it does not say. */
   readonly accumulation: Execution['accumulation'] | undefined;
-  /** Of its WebAssembly, if it has any. */
+  /** What instantiating its WebAssembly took, if it has any. */
   readonly instantiation?: Instantiation | undefined;
   /** Seconds that making it took. */
   readonly creation: number;
-  /** Seconds that getting ready for this problem took: compiling kernels. */
+  /** Seconds that getting ready for this workload took: compiling kernels. */
   readonly preparation: number;
 }
 
-/** A contender with one problem. */
+/** A contender that is ready for one workload. */
 export interface Entrant {
   readonly description: Description;
-  readonly tasks: readonly Task[];
+  readonly calls: readonly TimedCall[];
   dispose(): MaybePromise<void>;
 }
 
 /** One operation, ready to be done again and again. */
-export interface Task {
+export interface TimedCall {
   readonly operation: Operation;
-  readonly memory: Memory;
-  /** What must have happened once: the forward of a backward. */
+  readonly memory: DataPath;
+  /** Is called once before the first `run`: a backward needs its forward. */
   before?(): MaybePromise<void>;
-  /** Over when it returns, or when its promise resolves. Writes where it wrote before, if the library lets it. */
+  /**
+   * Ends when it returns, or when its promise resolves. Writes into the same buffers every time, where the library can.
+   */
   run(): MaybePromise<void>;
   /** What the latest run computed, on the host. */
   results(): MaybePromise<Results>;

@@ -1,5 +1,5 @@
-// Everything that is timed in this process or in a page: the backends, the layer on the first of them, and the straightforward
-// versions. Peers are found where they are installed: see peers.ts.
+// Everything that is timed in this process or in a page: the backends, the layer on the first of them, and the
+// straightforward versions. Peers are found where they are installed: see peers.ts.
 import { backends } from '@batchnorm/catalogue';
 import type { Contender } from './contender.js';
 import { onKernels } from './on-kernels.js';

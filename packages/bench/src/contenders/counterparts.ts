@@ -1,11 +1,12 @@
 // What a contender is compared with.
-import { nameOfShape } from '../cases/case.js';
+import { shapeText } from '@batchnorm/reporting';
 import type { Measured } from '../timing/measure.js';
 import { straightforwardNameOf } from './contenders.js';
 
 /**
- * The same operation of `against`, which is the name of a contender, 'straightforward' for the straightforward version of this one, or
- * 'pytorch' for PyTorch with as many threads. Where that has several kinds of memory, the same kind, else arrays in and out.
+ * The same operation of `against`, which is the name of a contender, 'straightforward' for the straightforward version
+ * of this one, or 'pytorch' for PyTorch with as many threads. Where that has several kinds of memory, the same kind,
+ * else arrays in and out.
  */
 export function counterpartOf(one: Measured, all: readonly Measured[], against: string): Measured | undefined {
   if (one.kind === against) return undefined;
@@ -16,7 +17,7 @@ export function counterpartOf(one: Measured, all: readonly Measured[], against: 
       other.case.contender === name &&
       other.case.operation === one.case.operation &&
       other.case.dtype === one.case.dtype &&
-      nameOfShape(other.case.shape) === nameOfShape(one.case.shape),
+      shapeText(other.case.shape) === shapeText(one.case.shape),
   );
   const there = candidates.filter(({ case: { platform } }) => platform === one.case.platform);
   const near = there.length > 0 ? there : candidates;

@@ -1,10 +1,12 @@
-// How large the WebAssembly of a backend is, and how long instantiating it takes: seen from outside while the backend is made.
+// How large the WebAssembly of a backend is, and how long instantiating it takes: seen from outside while the backend
+// is made.
 import type { MaybePromise } from '@batchnorm/core-api';
+import { timed } from '../timing/clock.js';
 
 export interface Instantiation {
-  /** Of each module. */
+  /** The size of each module. */
   readonly moduleBytes: readonly number[];
-  /** From bytes to instances, compiling included. */
+  /** Seconds from bytes to instances, compiling included. */
   readonly seconds: number;
 }
 
@@ -15,9 +17,8 @@ export async function watchInstantiation<T>(make: () => MaybePromise<T>): Promis
   let seconds = 0;
   const watched = async (source: BufferSource | WebAssembly.Module, imports?: WebAssembly.Imports) => {
     if ('byteLength' in source) moduleBytes.push(source.byteLength);
-    const begin = performance.now();
-    const result: unknown = await instantiate(source as BufferSource, imports);
-    seconds += (performance.now() - begin) / 1000;
+    const [result, took] = await timed<unknown>(() => instantiate(source as BufferSource, imports));
+    seconds += took;
     return result;
   };
   WebAssembly.instantiate = watched as typeof instantiate;

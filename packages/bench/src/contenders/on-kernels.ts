@@ -11,8 +11,10 @@ import {
   product,
   type Saved,
 } from '@batchnorm/core-api';
-import { epsilon, type Problem, type Results } from '../cases/problem.js';
-import { type Contender, type Description, type Entrant, type Task, Unavailable } from './contender.js';
+import { epsilon, type Results, type Workload } from '../cases/workload.js';
+import { timed } from '../timing/clock.js';
+import { type Contender, type Description, type Entrant, type TimedCall, Unavailable } from './contender.js';
+import { after, hostCalls } from './host-calls.js';
 import { watchInstantiation } from './instantiation.js';
 import { outputsFor } from './outputs.js';
 
@@ -21,24 +23,17 @@ export function onKernels(name: string, { platforms, load, create }: BackendEntr
     name,
     kind: 'backend',
     platforms,
-    enter: async (problem) => {
+    enter: async (workload) => {
       const module = await load();
       const [[backend, instantiation], creation] = await timed(() => watchInstantiation(() => create(module)));
       try {
-        return await enterKernels(backend, problem, { creation, instantiation });
+        return await enterKernels(backend, workload, { creation, instantiation });
       } catch (error) {
         await backend.dispose();
         throw error;
       }
     },
   };
-}
-
-/** What `make` gives, and the seconds that it took. */
-export async function timed<T>(make: () => MaybePromise<T>): Promise<[T, number]> {
-  const begin = performance.now();
-  const made = await make();
-  return [made, (performance.now() - begin) / 1000];
 }
 
 /** What `backend` says of itself. */
@@ -50,7 +45,7 @@ export function describe(
 }
 
 /** Errors: `Unavailable` for a dtype or a size that it says it lacks. */
-export function assertCapable({ capabilities, name }: Backend, { dtype, shape }: Problem): void {
+export function assertCapable({ capabilities, name }: Backend, { dtype, shape }: Workload): void {
   if (!capabilities.dtypes.includes(dtype)) throw new Unavailable(`'${name}' has no ${dtype}`);
   const { elements } = capabilities.limits;
   if (product(shape) > elements) throw new Unavailable(`'${name}' has at most ${elements} elements`);
@@ -58,16 +53,16 @@ export function assertCapable({ capabilities, name }: Backend, { dtype, shape }:
 
 async function enterKernels(
   backend: Backend,
-  problem: Problem,
+  workload: Workload,
   making: Pick<Description, 'creation' | 'instantiation'>,
 ): Promise<Entrant> {
-  assertCapable(backend, problem);
-  const { extent, dtype } = problem;
+  assertCapable(backend, workload);
+  const { extent, dtype } = workload;
   const [kernels, preparation] = await timed(() => backend.prepare({ extent, dtype }));
-  const device = backend.capabilities.deviceTensors ? await onDevice(backend, kernels, problem) : undefined;
+  const device = backend.capabilities.deviceTensors ? await onDevice(backend, kernels, workload) : undefined;
   return {
     description: describe(backend, { ...making, preparation }),
-    tasks: [...onHost(kernels, problem), ...(device?.tasks ?? [])],
+    calls: [...onHost(kernels, workload), ...(device?.calls ?? [])],
     dispose: async () => {
       device?.dispose();
       kernels.dispose();
@@ -77,9 +72,9 @@ async function enterKernels(
 }
 
 /** Arrays in, arrays out, into the same buffers every time. */
-function onHost(kernels: Kernels, problem: Problem): Task[] {
-  const { x, dy, gamma, beta, running } = problem;
-  const { y, dx, dgamma, dbeta } = outputsFor(problem);
+function onHost(kernels: Kernels, workload: Workload): TimedCall[] {
+  const { x, dy, gamma, beta, running } = workload;
+  const { y, dx, dgamma, dbeta } = outputsFor(workload);
   const latest = new Latest();
   const forward = () =>
     after(kernels.forwardTraining({ x, gamma, beta, epsilon, y, requireFinite: true }), latest.keep);
@@ -87,46 +82,34 @@ function onHost(kernels: Kernels, problem: Problem): Task[] {
     after(kernels.backwardTraining({ saved: latest.saved, dy, dx, dgamma, dbeta, parameterGradients: true }), nothing);
   const inference = new Latest();
   const infer = () => after(kernels.forwardInference({ x, gamma, beta, epsilon, ...running, y }), inference.keep);
-  const step = () => after(forward(), backward);
-  const task = (operation: Task['operation'], run: Task['run'], results: Results): Task => ({
-    operation,
-    memory: 'host',
-    ...(operation === 'backward' && { before: forward }),
-    run,
-    results: () => results,
-  });
-  return [
-    task('forward-training', forward, { y }),
-    task('forward-inference', infer, { y }),
-    task('backward', backward, { dx, dgamma, dbeta }),
-    task('training-step', step, { y, dx, dgamma, dbeta }),
-  ];
+  return hostCalls({ forward, backward, infer, results: () => ({ y, dx, dgamma, dbeta }) });
 }
 
 interface OnDevice {
-  readonly tasks: readonly Task[];
+  readonly calls: readonly TimedCall[];
   dispose(): void;
 }
 
 /**
- * x and dy on the device. dgamma and dbeta are read, as an optimiser does; a device works in order, so with them everything
- * before is done. A forward has no small result: there a number that was uploaded once is read.
+ * x and dy are on the device. A backward reads dgamma and dbeta, as an optimiser does; a device works in order, so when
+ * they are there everything before them is done. A forward has no small result: after it a number that was uploaded
+ * once is read instead.
  */
-async function onDevice(backend: Backend, kernels: Kernels, problem: Problem): Promise<OnDevice> {
-  const { shape, dtype, gamma, beta, running } = problem;
+async function onDevice(backend: Backend, kernels: Kernels, workload: Workload): Promise<OnDevice> {
+  const { shape, dtype, gamma, beta, running } = workload;
   const operations: Operations<OnDeviceMemory> = kernels.device!;
-  const x = await backend.upload({ data: problem.x, shape });
-  const dy = await backend.upload({ data: problem.dy, shape });
+  const x = await backend.upload({ data: workload.x, shape });
+  const dy = await backend.upload({ data: workload.dy, shape });
   const one = await backend.upload({
     data: dtype === 'float64' ? Float64Array.of(1) : Float32Array.of(1),
     shape: [1, 1],
   });
-  /** Memory that the host shares is done when the call is. */
+  /** Waits for the device. Not needed where host and device share memory: there a call that has returned is done. */
   const settle = () => (one.view === undefined ? after(one.read(), nothing) : undefined);
   const [latest, inference] = [new Latest(), new Latest()];
   let results: { y?: DeviceTensor; dx?: DeviceTensor; dgamma?: Float64Array; dbeta?: Float64Array } = {};
   let arrays: Results = {};
-  /** What the step before left on the device is let go of first, so that its memory serves again. */
+  /** Disposes what the step before left on the device, so that its memory serves again. */
   const release = (...names: ('y' | 'dx')[]) => {
     for (const name of names) {
       results[name]?.dispose();
@@ -169,7 +152,7 @@ async function onDevice(backend: Backend, kernels: Kernels, problem: Problem): P
     const { y, dx, ...vectors } = results;
     arrays = { ...vectors, ...(y && { y: await y.read() }), ...(dx && { dx: await dx.read() }) };
   };
-  const task = (operation: Task['operation'], work: () => MaybePromise<void>): Task[] => [
+  const call = (operation: TimedCall['operation'], work: () => MaybePromise<void>): TimedCall[] => [
     {
       operation,
       memory: 'device',
@@ -192,20 +175,20 @@ async function onDevice(backend: Backend, kernels: Kernels, problem: Problem): P
     },
   ];
   return {
-    tasks: [
-      ...task('forward-training', () => {
+    calls: [
+      ...call('forward-training', () => {
         release('dx');
         return forward();
       }),
-      ...task('forward-inference', () => {
+      ...call('forward-inference', () => {
         release('dx');
         return infer();
       }),
-      ...task('backward', () => {
+      ...call('backward', () => {
         release('y');
         return backward();
       }),
-      ...task('training-step', () => after(forward(), backward)),
+      ...call('training-step', () => after(forward(), backward)),
     ],
     dispose: () => {
       release('y', 'dx');
@@ -216,7 +199,7 @@ async function onDevice(backend: Backend, kernels: Kernels, problem: Problem): P
   };
 }
 
-/** The latest forward's `saved`; the one before is let go of when the next is there, as the layer does it. */
+/** Keeps the saved forward of the latest call, and disposes the one before it only then, as the layer does. */
 class Latest {
   #saved: Saved | undefined;
 
@@ -234,11 +217,6 @@ class Latest {
     this.#saved?.dispose();
     this.#saved = undefined;
   }
-}
-
-/** `next` of a value that is there, at once, or will be: what needs no promise is timed without one. */
-function after<T, R>(value: MaybePromise<T>, next: (value: T) => MaybePromise<R>): MaybePromise<R> {
-  return value instanceof Object && 'then' in value ? value.then(next) : next(value);
 }
 
 const nothing = () => {};

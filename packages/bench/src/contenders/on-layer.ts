@@ -1,9 +1,11 @@
 // A backend through the layer, as users call it: validation, queue and running statistics included.
 import type { BackendEntry } from '@batchnorm/catalogue';
 import type { BatchNorm, Tensor } from '@batchnorm/core-api';
-import { epsilon, type Problem, type Results } from '../cases/problem.js';
-import type { Contender, Task } from './contender.js';
-import { assertCapable, describe, timed } from './on-kernels.js';
+import { epsilon, type Workload } from '../cases/workload.js';
+import { timed } from '../timing/clock.js';
+import type { Contender, TimedCall } from './contender.js';
+import { hostCalls } from './host-calls.js';
+import { assertCapable, describe } from './on-kernels.js';
 import { outputsFor } from './outputs.js';
 
 /** `loadLayer`: core-api, of this commit or of another. */
@@ -16,10 +18,10 @@ export function onLayer(
     name,
     kind: 'layer',
     platforms: platforms.filter((platform) => platform === 'node'),
-    enter: async (problem) => {
+    enter: async (workload) => {
       const [module, { BatchNorm }] = [await load(), await loadLayer()];
       const [backend, creation] = await timed(() => create(module));
-      const { extent, dtype, gamma, beta, running } = problem;
+      const { extent, dtype, gamma, beta, running } = workload;
       const newLayer = () => {
         const layer = new BatchNorm({ backend, numFeatures: extent.channels, epsilon, dtype });
         layer.gamma.set(gamma);
@@ -27,13 +29,13 @@ export function onLayer(
         return layer;
       };
       try {
-        assertCapable(backend, problem);
+        assertCapable(backend, workload);
         const [layer, inference] = [newLayer(), newLayer()];
         inference.runningMean.set(running.mean);
         inference.runningVariance.set(running.variance);
         return {
           description: describe(backend, { creation, preparation: 0 }),
-          tasks: tasksOf(layer, inference, problem),
+          calls: callsOf(layer, inference, workload),
           dispose: async () => {
             await layer.dispose();
             await inference.dispose();
@@ -48,34 +50,19 @@ export function onLayer(
   };
 }
 
-function tasksOf(layer: BatchNorm, inference: BatchNorm, problem: Problem): Task[] {
-  const { shape } = problem;
-  const outputs = outputsFor(problem);
+function callsOf(layer: BatchNorm, inference: BatchNorm, workload: Workload): TimedCall[] {
+  const { shape } = workload;
+  const outputs = outputsFor(workload);
   const { dgamma, dbeta } = outputs;
   const tensor = (data: Tensor['data']): Tensor => ({ data, shape });
-  const [x, dy, y, dx] = [problem.x, problem.dy, outputs.y, outputs.dx].map(tensor) as [Tensor, Tensor, Tensor, Tensor];
+  const [x, dy, y, dx] = [workload.x, workload.dy, outputs.y, outputs.dx].map(tensor) as [
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
   const forward = async () => void (await layer.forward(x, { out: y }));
   const backward = async () => void (await layer.backward(dy, { out: { dx, dgamma, dbeta } }));
-  const task = (operation: Task['operation'], run: Task['run'], results: Results): Task => ({
-    operation,
-    memory: 'host',
-    ...(operation === 'backward' && { before: forward }),
-    run,
-    results: () => results,
-  });
-  return [
-    task('forward-training', forward, { y: y.data }),
-    task('forward-inference', async () => void (await inference.forward(x, { training: false, out: y })), {
-      y: y.data,
-    }),
-    task('backward', backward, { dx: dx.data, dgamma, dbeta }),
-    task(
-      'training-step',
-      async () => {
-        await forward();
-        await backward();
-      },
-      { y: y.data, dx: dx.data, dgamma, dbeta },
-    ),
-  ];
+  const infer = async () => void (await inference.forward(x, { training: false, out: y }));
+  return hostCalls({ forward, backward, infer, results: () => ({ y: y.data, dx: dx.data, dgamma, dbeta }) });
 }

@@ -1,6 +1,7 @@
-// An ONNX model of one BatchNormalization, as bytes: the few fields of onnx.proto that it needs, in protobuf's wire format.
+// An ONNX model of one BatchNormalization, as bytes: the few fields of onnx.proto that it needs, in protobuf's wire
+// format.
 import type { Dtype } from '@batchnorm/core-api';
-import { epsilon, type Problem } from '../cases/problem.js';
+import { epsilon, type Workload } from '../cases/workload.js';
 
 /** A field's number, and an integer, a float, a text, bytes, or a message. */
 type Field = readonly [number: number, value: number | Float | string | Uint8Array | readonly Field[]];
@@ -10,7 +11,7 @@ interface Float {
 }
 
 /** x in, y out; everything else is a constant of the model. */
-export function batchNormalizationModel({ shape, dtype, gamma, beta, running }: Problem): Uint8Array {
+export function batchNormalizationModel({ shape, dtype, gamma, beta, running }: Workload): Uint8Array {
   const constants = { gamma, beta, mean: running.mean, variance: running.variance };
   const tensorType = (sizes: readonly number[]): Field[] => [
     [
@@ -76,7 +77,7 @@ function field(number: number, value: Field[1]): Uint8Array[] {
   return [varint((number << 3) | 2), varint(bytes.length), bytes];
 }
 
-/** Seven bits a byte, the lowest first; the eighth says that there are more. */
+/** protobuf's varint: seven bits a byte, the lowest first; the eighth bit says that more bytes follow. */
 function varint(value: number): Uint8Array {
   const bytes: number[] = [];
   for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);

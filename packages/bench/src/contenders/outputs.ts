@@ -1,6 +1,6 @@
-// Buffers for every result of a problem, that each run of a contender writes into again.
+// Buffers for every result of a workload, that each run of a contender writes into again.
 import { allocate, type FloatArray } from '@batchnorm/core-api';
-import type { Problem } from '../cases/problem.js';
+import type { Workload } from '../cases/workload.js';
 
 export interface Outputs {
   readonly y: FloatArray;
@@ -9,7 +9,7 @@ export interface Outputs {
   readonly dbeta: Float64Array;
 }
 
-export function outputsFor({ dtype, x, gamma }: Problem): Outputs {
+export function outputsFor({ dtype, x, gamma }: Workload): Outputs {
   return {
     y: allocate(dtype, x.length),
     dx: allocate(dtype, x.length),

@@ -1,12 +1,12 @@
-// The JavaScript libraries that ours are compared with, where `pnpm bench:peers` has installed them. They are no dependency: what is
-// used of them is typed here.
+// The JavaScript libraries that ours are compared with, where `pnpm bench:peers` has installed them. They are no
+// dependency: what is used of them is typed here.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Dtype, FloatArray } from '@batchnorm/core-api';
-import { epsilon, type Problem, type Results } from '../cases/problem.js';
-import { type Contender, type Entrant, type Task, Unavailable } from './contender.js';
-import { timed } from './on-kernels.js';
+import { epsilon, type Results, type Workload } from '../cases/workload.js';
+import { timed } from '../timing/clock.js';
+import { type Contender, type Entrant, type TimedCall, Unavailable } from './contender.js';
 import { batchNormalizationModel } from './onnx-model.js';
 import { outputsFor } from './outputs.js';
 
@@ -29,10 +29,10 @@ function peer(name: string, enter: Contender['enter']): Contender {
 }
 
 export const peers: readonly Contender[] = [
-  peer('tfjs-cpu', (problem) => enterTfjs('cpu', problem)),
-  peer('tfjs-wasm', (problem) => enterTfjs('wasm', problem)),
-  peer('onnxruntime-node', (problem) => enterOnnxRuntime('onnxruntime-node', problem)),
-  peer('onnxruntime-web', (problem) => enterOnnxRuntime('onnxruntime-web', problem)),
+  peer('tfjs-cpu', (workload) => enterTfjs('cpu', workload)),
+  peer('tfjs-wasm', (workload) => enterTfjs('wasm', workload)),
+  peer('onnxruntime-node', (workload) => enterOnnxRuntime('onnxruntime-node', workload)),
+  peer('onnxruntime-web', (workload) => enterOnnxRuntime('onnxruntime-web', workload)),
 ];
 
 interface TfTensor {
@@ -42,7 +42,7 @@ interface TfTensor {
 
 interface Tf {
   readonly version: { readonly tfjs: string };
-  /** Without checks of every result, and without greetings. */
+  /** Turns off checks of every result, and greetings on the console. */
   enableProdMode(): void;
   setBackend(name: string): Promise<boolean>;
   tensor(data: FloatArray, shape?: readonly number[]): TfTensor;
@@ -61,7 +61,7 @@ interface Tf {
 }
 
 /** Each call makes its results anew: tfjs has no buffers to write into. Its wasm backend copies arrays in and out. */
-async function enterTfjs(backend: 'cpu' | 'wasm', { extent, dtype, ...problem }: Problem): Promise<Entrant> {
+async function enterTfjs(backend: 'cpu' | 'wasm', { extent, dtype, ...workload }: Workload): Promise<Entrant> {
   if (dtype !== 'float32') throw new Unavailable('tfjs has no float64');
   if (extent.inner !== 1) throw new Unavailable("tfjs's batchNorm takes channels-last");
   const tf = load<Tf>('@tensorflow/tfjs');
@@ -71,17 +71,20 @@ async function enterTfjs(backend: 'cpu' | 'wasm', { extent, dtype, ...problem }:
   if (!found) throw new Unavailable(`tfjs's backend '${backend}' does not start here`);
   const shape = [extent.outer, extent.channels];
   const vector = (data: Float64Array) => tf.tensor(Float32Array.from(data));
-  const [gamma, beta] = [vector(problem.gamma), vector(problem.beta)];
-  const [mean, variance] = [vector(problem.running.mean), vector(problem.running.variance)];
-  const [x, dy] = [tf.tensor(problem.x, shape), tf.tensor(problem.dy, shape)];
+  const [gamma, beta] = [vector(workload.gamma), vector(workload.beta)];
+  const [mean, variance] = [vector(workload.running.mean), vector(workload.running.variance)];
+  const [x, dy] = [tf.tensor(workload.x, shape), tf.tensor(workload.dy, shape)];
   const normalize = (x: TfTensor, gamma: TfTensor, beta: TfTensor) => {
     const batch = tf.moments(x, [0]);
     return tf.batchNorm(x, batch.mean, batch.variance, beta, gamma, epsilon);
   };
   const gradients = tf.grads((x, gamma, beta) => normalize(x!, gamma!, beta!));
   let results: Results = {};
-  /** y of a step is not asked for: tfjs differentiates a function, and keeps its value to itself. */
-  const work: Partial<Record<Task['operation'], (x: TfTensor, dy: () => TfTensor) => Record<string, TfTensor>>> = {
+  /**
+   * A step computes its forward twice: tfjs differentiates a function, and does not give the value that it computed for
+   * that.
+   */
+  const work: Partial<Record<TimedCall['operation'], (x: TfTensor, dy: () => TfTensor) => Record<string, TfTensor>>> = {
     'forward-training': (x) => ({ y: normalize(x, gamma, beta) }),
     'forward-inference': (x) => ({ y: tf.batchNorm(x, mean, variance, beta, gamma, epsilon) }),
     'training-step': (x, dy) => {
@@ -92,20 +95,23 @@ async function enterTfjs(backend: 'cpu' | 'wasm', { extent, dtype, ...problem }:
   };
   const read = (tensors: Record<string, TfTensor>): Results =>
     Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, tensor.dataSync()]));
-  /** setBackend is global, and the other of the two may have been asked for meanwhile; it is a look-up then. */
+  /**
+   * tfjs has one backend at a time for the whole process, and the other contender may have set its own; setting the
+   * same is cheap.
+   */
   const select = () => tf.setBackend(backend);
-  const tasks = Object.entries(work).flatMap(([name, compute]): Task[] => {
-    const operation = name as Task['operation'];
-    const host: Task = {
+  const calls = Object.entries(work).flatMap(([name, compute]): TimedCall[] => {
+    const operation = name as TimedCall['operation'];
+    const host: TimedCall = {
       operation,
       memory: 'host',
       run: async () => {
         await select();
-        results = tf.tidy(() => read(compute(tf.tensor(problem.x, shape), () => tf.tensor(problem.dy, shape))));
+        results = tf.tidy(() => read(compute(tf.tensor(workload.x, shape), () => tf.tensor(workload.dy, shape))));
       },
       results: () => results,
     };
-    const device: Task = {
+    const device: TimedCall = {
       operation,
       memory: 'device',
       run: async () => {
@@ -128,7 +134,7 @@ async function enterTfjs(backend: 'cpu' | 'wasm', { extent, dtype, ...problem }:
       creation,
       preparation: 0,
     },
-    tasks,
+    calls,
     dispose: async () => {
       await select();
       for (const tensor of [gamma, beta, mean, variance, x, dy]) tensor.dispose();
@@ -156,20 +162,23 @@ interface OrtSession {
   release(): Promise<void>;
 }
 
-/** Inference; the native one writes into a tensor that it is given, and the one for the web leaves such a tensor as it is. */
-async function enterOnnxRuntime(name: 'onnxruntime-node' | 'onnxruntime-web', problem: Problem): Promise<Entrant> {
+/**
+ * Inference only. onnxruntime-node writes into a tensor that it is given; onnxruntime-web ignores such a tensor, and
+ * makes its own.
+ */
+async function enterOnnxRuntime(name: 'onnxruntime-node' | 'onnxruntime-web', workload: Workload): Promise<Entrant> {
   const ort = load<Ort>(name);
   const isWeb = name === 'onnxruntime-web';
   if (isWeb) ort.env.wasm.numThreads = 1;
   const options = { intraOpNumThreads: 1, ...(isWeb && { executionProviders: ['wasm'] }) };
   const [session, creation] = await timed(() =>
-    ort.InferenceSession.create(batchNormalizationModel(problem), options),
+    ort.InferenceSession.create(batchNormalizationModel(workload), options),
   ).catch((error: Error) => {
     throw new Unavailable(error.message.split('\n')[0]);
   });
-  const { y } = outputsFor(problem);
-  const feeds = { x: new ort.Tensor(problem.dtype, problem.x, problem.shape) };
-  const fetches = isWeb ? ['y'] : { y: new ort.Tensor(problem.dtype, y, problem.shape) };
+  const { y } = outputsFor(workload);
+  const feeds = { x: new ort.Tensor(workload.dtype, workload.x, workload.shape) };
+  const fetches = isWeb ? ['y'] : { y: new ort.Tensor(workload.dtype, y, workload.shape) };
   let results: Results = {};
   return {
     description: {
@@ -180,7 +189,7 @@ async function enterOnnxRuntime(name: 'onnxruntime-node' | 'onnxruntime-web', pr
       creation,
       preparation: 0,
     },
-    tasks: [
+    calls: [
       {
         operation: 'forward-inference',
         memory: 'host',

@@ -1,5 +1,5 @@
-// The straightforward implementation that backends are measured against: [N, C], row by row, with sums indexed by channel.
-// Two-pass statistics. Plain, but not made slow on purpose.
+// The straightforward implementation that backends are measured against: [N, C], row by row, with sums indexed by
+// channel. Two-pass statistics. Plain, but not made slow on purpose.
 
 export class RowByRow {
   readonly #rows: number;

@@ -1,5 +1,6 @@
-// The straightforward gpu.js version that the backend is measured against: [N, C], one kernel per step, one thread per feature
-// for sums; host arrays in, flat host arrays out. gpu.js's own settings but for `precision`. Plain, but not made slow on purpose.
+// The straightforward gpu.js version that the backend is measured against: [N, C], one kernel per step, one thread per
+// feature for sums; host arrays in, flat host arrays out. gpu.js's own settings but for `precision`. Plain, but not
+// made slow on purpose.
 import type { GpuJsMode } from '@batchnorm/backend-gpujs';
 import { GPU, type IKernelRunShortcut, Input, type KernelVariable } from 'gpu.js';
 

@@ -1,9 +1,10 @@
 // What a programmer would write first: in plain JavaScript and with gpu.js, on rows of channels in float32.
 import type { GpuJsMode } from '@batchnorm/backend-gpujs';
 import type { Platform } from '../cases/case.js';
-import { epsilon, type Problem, type Results } from '../cases/problem.js';
-import { type Contender, type Entrant, type Task, Unavailable } from './contender.js';
-import { timed } from './on-kernels.js';
+import { epsilon, type Results, type Workload } from '../cases/workload.js';
+import { timed } from '../timing/clock.js';
+import { type Contender, type Entrant, Unavailable } from './contender.js';
+import { hostCalls } from './host-calls.js';
 import { outputsFor } from './outputs.js';
 import { RowByRow } from './row-by-row.js';
 
@@ -12,9 +13,9 @@ export const rowByRow: Contender = {
   name: 'row-by-row',
   kind: 'straightforward',
   platforms: ['node', 'chromium'],
-  enter: async (problem) => {
-    const { x, dy, gamma, beta, extent } = rowsOf(problem);
-    const outputs = outputsFor(problem);
+  enter: async (workload) => {
+    const { x, dy, gamma, beta, extent } = rowsOf(workload);
+    const outputs = outputsFor(workload);
     const [y, dx] = [outputs.y, outputs.dx] as [Float32Array, Float32Array];
     const { dgamma, dbeta } = outputs;
     const loops = new RowByRow(extent.outer, extent.channels);
@@ -22,7 +23,7 @@ export const rowByRow: Contender = {
     const backward = () => loops.backward(x, dy, dgamma, dbeta, dx);
     return {
       description: { engine: 'JavaScript', threads: 1, accumulation: undefined, creation: 0, preparation: 0 },
-      tasks: tasksOf(forward, backward, () => ({ y, dx, dgamma, dbeta })),
+      calls: hostCalls({ forward, backward, results: () => ({ y, dx, dgamma, dbeta }) }),
       dispose: () => {},
     };
   },
@@ -34,9 +35,9 @@ export function straightforwardGpuJs(name: string, mode: GpuJsMode, platforms: r
     name,
     kind: 'straightforward',
     platforms,
-    enter: async (problem): Promise<Entrant> => {
-      const { x, dy, extent } = rowsOf(problem);
-      const [gamma, beta] = [Float32Array.from(problem.gamma), Float32Array.from(problem.beta)];
+    enter: async (workload): Promise<Entrant> => {
+      const { x, dy, extent } = rowsOf(workload);
+      const [gamma, beta] = [Float32Array.from(workload.gamma), Float32Array.from(workload.beta)];
       const { StraightforwardGpuJs } = await import('./straightforward-gpujs.js');
       const make = () => new StraightforwardGpuJs(mode, extent.outer, extent.channels, epsilon);
       const [kernels, creation] = await timed(make).catch((error: Error) => {
@@ -51,7 +52,7 @@ export function straightforwardGpuJs(name: string, mode: GpuJsMode, platforms: r
       };
       return {
         description: { engine: `gpu.js ${mode}`, threads: 1, accumulation: undefined, creation, preparation: 0 },
-        tasks: tasksOf(forward, backward, () => results),
+        calls: hostCalls({ forward, backward, results: () => results }),
         dispose: () => kernels.dispose(),
       };
     },
@@ -59,21 +60,8 @@ export function straightforwardGpuJs(name: string, mode: GpuJsMode, platforms: r
 }
 
 /** Errors: `Unavailable` for what is not rows of channels in float32. */
-function rowsOf({ extent, dtype, x, dy, gamma, beta }: Problem) {
+function rowsOf({ extent, dtype, x, dy, gamma, beta }: Workload) {
   if (extent.inner !== 1 || dtype !== 'float32')
     throw new Unavailable('the straightforward version is for [N, C] in float32');
   return { extent, x: x as Float32Array, dy: dy as Float32Array, gamma, beta };
-}
-
-function tasksOf(forward: Task['run'], backward: Task['run'], results: Task['results']): Task[] {
-  const step = () => {
-    const first = forward();
-    return first === undefined ? backward() : first.then(backward);
-  };
-  const common = { memory: 'host', results } as const;
-  return [
-    { operation: 'forward-training', run: forward, ...common },
-    { operation: 'backward', before: forward, run: backward, ...common },
-    { operation: 'training-step', run: step, ...common },
-  ];
 }

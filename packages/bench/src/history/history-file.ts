@@ -5,8 +5,8 @@ import { dirname } from 'node:path';
 import { type HistoryRecord, schema } from './record.js';
 
 /**
- * Appends whole lines in one synchronous write: no signal handler runs in the middle of it. A last line that something else
- * left unfinished gets its newline first, and so spoils itself only.
+ * Appends whole lines in one synchronous write: no signal handler runs in the middle of it. A last line that something
+ * else left unfinished gets its newline first, so that it is the only one that can't be read.
  *
  * Errors: those of the file system.
  */

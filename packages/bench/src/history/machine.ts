@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 
 export interface Machine {
-  /** Of everything below. */
+  /** The first digits of a hash of everything below. */
   readonly fingerprint: string;
   readonly system: string;
   readonly processor: string;

@@ -1,5 +1,6 @@
 // One line of a history: one case of one run.
-import { bytesMoved, type Case, nameOfCase } from '../cases/case.js';
+import { type Case, nameOfCase } from '../cases/case.js';
+import { bytesMoved } from '../cases/streams.js';
 import type { Kind } from '../contenders/contender.js';
 import type { Measured } from '../timing/measure.js';
 import { type Interval, medianInterval, ratios } from '../timing/statistics.js';
@@ -23,24 +24,24 @@ export interface HistoryRecord extends RunFacts, Case {
   /** Unique in a run, and the same in every run. */
   readonly name: string;
   readonly kind: Kind;
-  /** Of the backend's package, or of the peer's library. */
+  /** The version of the backend's package, or of the peer's library. */
   readonly version: string;
   readonly engine: string;
   readonly threads: number;
-  /** Against the oracle: the largest over its bound, and in units of the last place. */
+  /** The largest error against the oracle: over its bound, and in units of the last place. */
   readonly error: { readonly overBound: number; readonly ulps: number };
   readonly rounds: number;
-  /** Per call, median over rounds with its 95 % interval. */
+  /** Seconds per call: the median over rounds, with its 95 % interval. */
   readonly seconds: Interval;
-  /** The first call, once, with what it compiled. */
+  /** Seconds of the very first call, with what it compiled. */
   readonly first: number;
-  /** Bytes that must move, and how many thousand millions of them did in a second. */
+  /** Bytes that must move; and how many of them moved in a second, in units of 10⁹. */
   readonly bytes: number;
   readonly gigabytesPerSecond: number;
-  /** Seconds of a copy that moves these bytes, and what part of the time that is: 1 is the limit. */
+  /** Seconds of a copy that moves these bytes; and these as a share of the time per call: 1 is as fast as the copy. */
   readonly limit: number;
   readonly shareOfLimit: Interval;
-  /** Over the time of the fixed reference case: what runs of different days have in common. */
+  /** Time per call over that of the fixed reference case, so that runs of different days compare. */
   readonly ratioToReference: Interval;
 }
 

@@ -23,7 +23,7 @@ export function recordsOf(measured: readonly Measured[], facts: RunFacts): Histo
   return measured.map((one) => recordOf(one, versionOf(one), facts));
 }
 
-/** A peer's own; else that of the package. */
+/** The version of a peer's library; for others that of the package in this repository. */
 function versionOf({ case: { contender }, description }: Measured): string {
   if (description.version !== undefined) return description.version;
   const folder = backends[contender]?.folder ?? (contender === 'layer-js' ? 'core-api' : 'bench');

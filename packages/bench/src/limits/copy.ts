@@ -1,4 +1,5 @@
-// The limit: a copy, on one thread, that moves as many bytes as an operation must, half of them read and half of them written.
+// The limit: a copy, on one thread, that moves as many bytes as an operation must, half of them read and half of them
+// written.
 
 export class Copy {
   readonly #from: Float64Array;

@@ -1,5 +1,5 @@
-// The fixed reference case, whose time every record is divided by, so that runs of different days can be put beside each other.
-// Never change it: a history would break in two.
+// The fixed reference case: every record divides its time by that of this case, so that runs of different days compare.
+// Never change it: records from before and after would no longer compare.
 import { RowByRow } from '../contenders/row-by-row.js';
 
 const [N, C] = [256, 64];

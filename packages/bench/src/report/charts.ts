@@ -1,11 +1,15 @@
-// The pictures, as SVG drawn by Observable Plot. Each is as wide as a phone; the page puts as many beside each other as fit.
+// The pictures, as SVG drawn by Observable Plot. Each is as wide as a phone; the page puts as many beside each other as
+// fit.
+import { groupBy, shapeText, timeText } from '@batchnorm/reporting';
 import * as Plot from '@observablehq/plot';
-import { nameOfContender, nameOfShape, type Operation, operations } from '../cases/case.js';
+import { parseHTML } from 'linkedom';
+import { nameOfContender, type Operation, operations } from '../cases/case.js';
 import type { HistoryRecord } from '../history/record.js';
-import { formatNumber } from '../terminal/format.js';
 import { median } from '../timing/statistics.js';
-import { document } from './document.js';
-import { groupBy } from './group-by.js';
+import { type Colours, familyOf } from './colours.js';
+
+/** Stands in for a browser's document: charts are drawn into it, and escape their texts when they are serialised. */
+const { document } = parseHTML('<!doctype html><html></html>');
 
 const width = 350;
 const common = {
@@ -13,36 +17,6 @@ const common = {
   width,
   style: { fontSize: '11px', background: 'transparent', overflow: 'visible' },
 } as const;
-
-/** Contenders that share a colour: 'gpujs', 'pytorch', 'straightforward', … */
-export function familyOf({ contender, kind }: Pick<HistoryRecord, 'contender' | 'kind'>): string {
-  return kind === 'straightforward' || kind === 'layer' ? kind : contender.split('-')[0]!;
-}
-
-/** Observable's ten, which are told apart on white and on black. A family keeps its colour from report to report. */
-const palette: Readonly<Record<string, string>> = {
-  js: '#efb118',
-  wasm: '#3ca951',
-  gpujs: '#4269d0',
-  layer: '#ff725c',
-  straightforward: '#9c6b4e',
-  pytorch: '#a463f2',
-  numpy: '#6cc5b0',
-  onnxruntime: '#97bbf5',
-  tfjs: '#ff8ab7',
-};
-
-/** The colours of the families that are there. */
-export function coloursOf(records: readonly HistoryRecord[]): ReadonlyMap<string, string> {
-  const families = [...new Set(records.map(familyOf))].sort();
-  return new Map(families.map((family) => [family, palette[family] ?? '#9498a0']));
-}
-
-/** 346 µs, 5.2 ms */
-export function formatTime(seconds: number): string {
-  if (seconds < 1e-3) return `${formatNumber(seconds * 1e6)} µs`;
-  return seconds < 1 ? `${formatNumber(seconds * 1e3)} ms` : `${formatNumber(seconds)} s`;
-}
 
 const labelOf = (record: HistoryRecord) =>
   `${nameOfContender(record)}${record.memory === 'host' ? '' : ` (${record.memory})`}`;
@@ -78,7 +52,7 @@ export function bars(records: readonly HistoryRecord[]): Element {
       Plot.text(sorted, {
         x: (record: HistoryRecord) => Math.min(longest * 1.15, record.bytes / record.seconds.low / 1e9),
         y: labelOf,
-        text: (record: HistoryRecord) => formatTime(record.seconds.median),
+        text: (record: HistoryRecord) => timeText(record.seconds.median),
         textAnchor: 'start',
         dx: 4,
         stroke: 'var(--page)',
@@ -89,7 +63,7 @@ export function bars(records: readonly HistoryRecord[]): Element {
 }
 
 /** One operation on all shapes: how far from a copy, over the bytes that must move. */
-export function roofline(records: readonly HistoryRecord[], colours: ReadonlyMap<string, string>): Element {
+export function roofline(records: readonly HistoryRecord[], colours: Colours): Element {
   const limits = [
     ...new Map(records.map(({ bytes, limit }) => [bytes, { bytes, rate: bytes / limit / 1e9 }])).values(),
   ];
@@ -124,14 +98,17 @@ export function roofline(records: readonly HistoryRecord[], colours: ReadonlyMap
         fill: (record: HistoryRecord) => colours.get(familyOf(record)),
         r: 3,
         title: (record: HistoryRecord) =>
-          `${labelOf(record)}, ${nameOfShape(record.shape)}: ${formatTime(record.seconds.median)}`,
+          `${labelOf(record)}, ${shapeText(record.shape)}: ${timeText(record.seconds.median)}`,
       }),
     ],
   }) as unknown as Element;
 }
 
-/** One operation: how far a contender is from the limit, and how far from the oracle; medians over shapes. Best is top left. */
-export function accuracy(records: readonly HistoryRecord[], colours: ReadonlyMap<string, string>): Element {
+/**
+ * One operation: how far a contender is from the limit, and how far from the oracle; medians over shapes. Best is top
+ * left.
+ */
+export function accuracy(records: readonly HistoryRecord[], colours: Colours): Element {
   const groups = groupBy(records, labelOf);
   const dots = [...groups].map(([label, of]) => ({
     label,
@@ -183,7 +160,7 @@ function right(dots: readonly { readonly ulps: number }[]): () => number {
 
 interface Label {
   readonly label: string;
-  /** Where it belongs, on a logarithmic scale. */
+  /** Where it would be if it were the only one, on a logarithmic scale. */
   readonly at: number;
 }
 
@@ -204,7 +181,7 @@ function domainOf(values: readonly number[], room = 1.3): [number, number] {
 }
 
 /** One case of several contenders over the runs of one machine: time over that of the fixed reference case. */
-export function history(records: readonly HistoryRecord[], colours: ReadonlyMap<string, string>): Element {
+export function history(records: readonly HistoryRecord[], colours: Colours): Element {
   const runs = [...new Set(records.map(({ run }) => run))].sort();
   const at = ({ run }: HistoryRecord) => runs.indexOf(run);
   const ratio = ({ ratioToReference }: HistoryRecord) => ratioToReference.median;

@@ -1,13 +1,17 @@
 // A history as one page that needs nothing else.
-import { nameOfContender, nameOfShape } from '../cases/case.js';
+import { digitsText, groupBy, intervalText, percentText, shapeText, timeText } from '@batchnorm/reporting';
+import { Html, html } from '@batchnorm/reporting/html';
+import { htmlPage } from '@batchnorm/reporting/html-page';
+import { nameOfContender } from '../cases/case.js';
 import type { HistoryRecord } from '../history/record.js';
-import { formatInterval, formatNumber, formatPercent } from '../terminal/format.js';
-import { accuracy, bars, byOperation, coloursOf, formatTime, history, roofline } from './charts.js';
-import { element } from './document.js';
-import { groupBy } from './group-by.js';
+import { accuracy, bars, byOperation, history, roofline } from './charts.js';
+import { type Colours, coloursOf } from './colours.js';
 import { style } from './style.js';
 
-/** `run`: the one that is shown; the others of its machine are its history. Errors: an `Error` when there is no such run. */
+/**
+ * `run`: the one that is shown; the others of its machine are its history. Errors: an `Error` when there is no such
+ * run.
+ */
 export function reportPage(records: readonly HistoryRecord[], run: string | undefined): string {
   const shown =
     run ??
@@ -18,72 +22,46 @@ export function reportPage(records: readonly HistoryRecord[], run: string | unde
   const latest = records.filter((record) => record.run === shown);
   const [first] = latest;
   if (first === undefined) throw new Error(`there is no run ${shown ?? 'at all'} in this history`);
-  const before = records.filter(
+  const upToShown = records.filter(
     ({ machine, run }) => machine.fingerprint === first.machine.fingerprint && run <= first.run,
   );
   const { machine, node, chromium, commit } = first;
-  const facts = [
-    first.run.slice(0, 16).replace('T', ' '),
-    `commit ${commit.slice(0, 10)}${commit.endsWith('+') ? ' with changes' : ''}`,
-    machine.processor,
-    `${machine.cores} cores`,
-    machine.system,
-    `Node ${node}`,
-    ...(chromium === undefined ? [] : [`Chromium ${chromium}`]),
-  ];
-  const page = element(
-    'html',
-    { lang: 'en' },
-    element(
-      'head',
-      {},
-      element('meta', { charset: 'utf-8' }),
-      element('meta', { name: 'viewport', content: 'width=device-width, initial-scale=1' }),
-      element('title', {}, 'BatchNorm performance'),
-      element('link', { rel: 'icon', href: 'data:,' }),
-      element('style', {}, style),
-    ),
-    element(
-      'body',
-      {},
-      element(
-        'header',
-        {},
-        element('h1', {}, 'BatchNorm performance'),
-        element('p', { class: 'quiet' }, facts.join(' · ')),
-      ),
-      element('main', {}, ...sections(latest, before)),
-    ),
-  );
-  return `<!doctype html>\n${page.outerHTML}\n`;
+  return htmlPage({
+    title: 'BatchNorm performance',
+    style,
+    facts: [
+      first.run.slice(0, 16).replace('T', ' '),
+      `commit ${commit.slice(0, 10)}${commit.endsWith('+') ? ' with changes' : ''}`,
+      machine.processor,
+      `${machine.cores} cores`,
+      machine.system,
+      `Node ${node}`,
+      ...(chromium === undefined ? [] : [`Chromium ${chromium}`]),
+    ],
+    main: sections(latest, upToShown),
+  });
 }
 
-function sections(latest: readonly HistoryRecord[], all: readonly HistoryRecord[]): Element[] {
+function sections(latest: readonly HistoryRecord[], all: readonly HistoryRecord[]): Html {
   const colours = coloursOf(latest);
   const shown = kinds.filter(([kind]) => latest.some((record) => record.kind === kind));
-  const families = element('ul', { class: 'key' }, ...[...colours].map(([name, colour]) => keyOf(name, colour)));
-  return [
-    ...section(
-      'How fast',
-      'The longer a bar the faster: bytes that must move, in a second. Beside it the time of a call, a median; the thin line is its 95 % interval. Device: activations stay where the backend computes; otherwise arrays go in and come out.',
-      element('ul', { class: 'key' }, ...shown.map(([kind, text]) => keyOf(text, `var(--${kind})`))),
-      ...settingsOf(latest).map((of) => barSection(of)),
-    ),
-    ...section(
-      'How far from the limit',
-      'Dashed: a copy on one thread that moves as many bytes. Nothing that reads and writes memory once is faster than that, but for what several threads share.',
-      families,
-      grid(byOperation(latest).map(([operation, of]) => figure(operation, roofline(of, colours)))),
-    ),
-    ...section(
-      'How accurate',
-      'The largest error against the float64 oracle, in units of the last place relative to the size of its terms, beside the median distance to the limit. Best is top left.',
-      grid(byOperation(latest).map(([operation, of]) => figure(operation, accuracy(of, colours)))),
-    ),
-    ...historySection(all, latest, colours),
-    element('h2', {}, 'All numbers'),
-    ...settingsOf(latest).map(numbers),
-  ];
+  const charts = (draw: (records: readonly HistoryRecord[], colours: Colours) => Element) =>
+    grid(byOperation(latest).map(([operation, of]) => figure(operation, draw(of, colours))));
+  return html`<h2>How fast</h2>
+<p class="quiet">The longer a bar the faster: bytes that must move, in a second. Beside it the time of a call, a median; the thin line is its 95 % interval. Device: activations stay where the backend computes; otherwise arrays go in and come out.</p>
+${key(shown.map(([kind, text]) => [text, `var(--${kind})`]))}
+${settingsOf(latest).map(barSection)}
+<h2>How far from the limit</h2>
+<p class="quiet">Dashed: a copy on one thread that moves as many bytes. Nothing that reads and writes memory once is faster than that, but for what several threads share.</p>
+${key([...colours])}
+${charts(roofline)}
+<h2>How accurate</h2>
+<p class="quiet">The largest error against the float64 oracle, in units of the last place relative to the size of its terms, beside the median distance to the limit. Best is top left.</p>
+${charts(accuracy)}
+<h2>Over commits</h2>
+${overCommits(all, latest, colours)}
+<h2>All numbers</h2>
+${settingsOf(latest).map(numbers)}`;
 }
 
 const kinds: readonly (readonly [HistoryRecord['kind'], string])[] = [
@@ -93,20 +71,16 @@ const kinds: readonly (readonly [HistoryRecord['kind'], string])[] = [
   ['peer', 'other libraries'],
 ];
 
-function section(title: string, text: string, ...content: readonly Element[]): Element[] {
-  return [element('h2', {}, title), element('p', { class: 'quiet' }, text), ...content];
+function key(entries: readonly (readonly [name: string, colour: string])[]): Html {
+  return html`<ul class="key">${entries.map(([name, colour]) => html`<li style="--colour: ${colour}">${name}</li>`)}</ul>`;
 }
 
-function keyOf(name: string, colour: string): Element {
-  return element('li', { style: `--colour: ${colour}` }, name);
+function grid(figures: readonly Html[]): Html {
+  return html`<div class="charts">${figures}</div>`;
 }
 
-function grid(figures: readonly Element[]): Element {
-  return element('div', { class: 'charts' }, ...figures);
-}
-
-function figure(title: string, chart: Element): Element {
-  return element('figure', {}, element('figcaption', {}, title), chart);
+function figure(title: string, chart: Element): Html {
+  return html`<figure><figcaption>${title}</figcaption>${new Html(chart.outerHTML)}</figure>`;
 }
 
 /** Records by shape and dtype. */
@@ -115,97 +89,61 @@ function settingsOf(records: readonly HistoryRecord[]): HistoryRecord[][] {
 }
 
 function nameOfSetting({ shape, dtype }: HistoryRecord): string {
-  return `${nameOfShape(shape)} ${dtype}`;
+  return `${shapeText(shape)} ${dtype}`;
 }
 
-function barSection(records: readonly HistoryRecord[]): Element {
-  return element(
-    'section',
-    {},
-    element('h3', {}, nameOfSetting(records[0]!)),
-    grid(byOperation(records).map(([operation, of]) => figure(`${operation}, GB/s`, bars(of)))),
-  );
+function barSection(records: readonly HistoryRecord[]): Html {
+  const figures = byOperation(records).map(([operation, of]) => figure(`${operation}, GB/s`, bars(of)));
+  return html`<section><h3>${nameOfSetting(records[0]!)}</h3>${grid(figures)}</section>
+`;
 }
 
-function historySection(
-  all: readonly HistoryRecord[],
-  latest: readonly HistoryRecord[],
-  colours: ReadonlyMap<string, string>,
-): Element[] {
-  const runs = new Set(all.map(({ run }) => run));
-  const title = 'Over commits';
-  if (runs.size < 2) {
-    return section(
-      title,
-      'This is the only run of this machine in the history so far. From two on, lines are drawn here.',
-    );
+function overCommits(all: readonly HistoryRecord[], latest: readonly HistoryRecord[], colours: Colours): Html {
+  if (new Set(all.map(({ run }) => run)).size < 2) {
+    return html`<p class="quiet">This is the only run of this machine in the history so far. From two on, lines are drawn here.</p>`;
   }
   const names = new Set(latest.filter(({ kind }) => kind === 'backend' || kind === 'layer').map(({ name }) => name));
   const tracked = all.filter(({ name }) => names.has(name));
-  return section(
-    title,
-    'Time over that of the fixed reference case in the same run, on this machine; lower is faster. Around each line its 95 % interval.',
-    ...settingsOf(tracked).map((of, index) =>
-      element(
-        'details',
-        index === 0 ? { open: '' } : {},
-        element('summary', {}, nameOfSetting(of[0]!)),
-        grid(byOperation(of).map(([operation, records]) => figure(operation, history(records, colours)))),
-      ),
-    ),
-  );
+  return html`<p class="quiet">Time over that of the fixed reference case in the same run, on this machine; lower is faster. Around each line its 95 % interval.</p>
+${settingsOf(tracked).map((of, index) => {
+  const figures = byOperation(of).map(([operation, records]) => figure(operation, history(records, colours)));
+  return details(of, grid(figures), index === 0);
+})}`;
 }
 
-function numbers(records: readonly HistoryRecord[]): Element {
-  const headings = [
-    'operation',
-    'backend',
-    'memory',
-    'time',
-    '95 %, µs',
-    'GB/s',
-    'of limit',
-    'first, ms',
-    'ulp',
-    '÷ bound',
-  ];
-  const cell = (tag: 'th' | 'td', text: string, column: number) =>
-    element(tag, column < 3 ? { class: 'name' } : {}, text);
+function details(records: readonly HistoryRecord[], content: Html, open = false): Html {
+  return html`<details${new Html(open ? ' open' : '')}><summary>${nameOfSetting(records[0]!)}</summary>${content}</details>
+`;
+}
+
+/** The columns of the table: the first three are names, the others numbers. */
+const columns: Readonly<Record<string, (record: HistoryRecord) => string>> = {
+  operation: ({ operation }) => operation,
+  backend: nameOfContender,
+  memory: ({ memory }) => memory,
+  time: ({ seconds }) => timeText(seconds.median),
+  '95 %, µs': ({ seconds }) => intervalText(seconds, 1e6).replace(/^.* \[/, '['),
+  'GB/s': ({ gigabytesPerSecond }) => digitsText(gigabytesPerSecond),
+  'of limit': ({ shareOfLimit }) => percentText(shareOfLimit.median),
+  'first, ms': ({ first }) => digitsText(first * 1e3),
+  ulp: ({ error }) => digitsText(error.ulps),
+  '÷ bound': ({ error }) => digitsText(error.overBound),
+};
+
+function numbers(records: readonly HistoryRecord[]): Html {
   const rows = byOperation(records).flatMap(([, of]) => of.toSorted((a, b) => a.seconds.median - b.seconds.median));
-  return element(
-    'details',
-    {},
-    element('summary', {}, nameOfSetting(records[0]!)),
-    element(
-      'div',
-      { class: 'scroll' },
-      element(
-        'table',
-        {},
-        element('thead', {}, element('tr', {}, ...headings.map((text, column) => cell('th', text, column)))),
-        element(
-          'tbody',
-          {},
-          ...rows.map((record) =>
-            element('tr', {}, ...cellsOf(record).map((text, column) => cell('td', text, column))),
-          ),
-        ),
-      ),
-    ),
-  );
-}
-
-function cellsOf(record: HistoryRecord): string[] {
-  return [
-    record.operation,
-    nameOfContender(record),
-    record.memory,
-    formatTime(record.seconds.median),
-    formatInterval(record.seconds, 1e6).replace(/^.* \[/, '['),
-    formatNumber(record.gigabytesPerSecond),
-    formatPercent(record.shareOfLimit.median),
-    formatNumber(record.first * 1e3),
-    formatNumber(record.error.ulps),
-    formatNumber(record.error.overBound),
-  ];
+  const row = (tag: 'th' | 'td', texts: readonly string[]) =>
+    html`<tr>${texts.map((text, column) => html`<${tag}${column < 3 ? new Html(' class="name"') : ''}>${text}</${tag}>`)}</tr>
+`;
+  const table = html`<div class="scroll"><table>
+<thead>${row('th', Object.keys(columns))}</thead>
+<tbody>
+${rows.map((record) =>
+  row(
+    'td',
+    Object.values(columns).map((text) => text(record)),
+  ),
+)}</tbody>
+</table></div>`;
+  return details(records, table);
 }

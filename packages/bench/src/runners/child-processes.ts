@@ -1,9 +1,10 @@
-// Contenders in Node, each in a process of its own, because they are not alone in one: when a WebAssembly memory grows, or a buffer is
-// transferred to a worker, V8 gives up an assumption about all typed arrays of the process, and loops over them get slower.
+// Contenders in Node, each in a process of its own, because they are not alone in one: when a WebAssembly memory grows,
+// or a buffer is transferred to a worker, V8 gives up an assumption about all typed arrays of the process, and loops
+// over them get slower.
 import { fileURLToPath } from 'node:url';
 import type { Sampling } from '../timing/clock.js';
 import { LineProcess } from './line-process.js';
-import type { Preparation, Request, Runner } from './runner.js';
+import { type Preparation, qualified, type Request, type Runner, unqualified } from './runner.js';
 
 const worker = fileURLToPath(new URL('worker.js', import.meta.url));
 
@@ -22,9 +23,7 @@ export class ChildProcesses implements Runner {
     const child = this.#processes.get(contender) ?? new LineProcess(process.execPath, this.#arguments);
     this.#processes.set(contender, child);
     try {
-      const found = await child.call<Preparation>('prepare', request);
-      if (!('tasks' in found)) return found;
-      return { ...found, tasks: found.tasks.map((task) => ({ ...task, id: `${contender}\n${task.id}` })) };
+      return qualified(contender, await child.call<Preparation>('prepare', request));
     } catch (error) {
       this.#processes.delete(contender);
       return { failed: (error as Error).message };
@@ -32,8 +31,8 @@ export class ChildProcesses implements Runner {
   }
 
   sample(id: string, sampling: Sampling): Promise<readonly number[]> {
-    const [contender, task] = id.split('\n') as [string, string];
-    return this.#processes.get(contender)!.call('sample', { id: task, sampling });
+    const [contender, idThere] = unqualified(id);
+    return this.#processes.get(contender)!.call('sample', { id: idThere, sampling });
   }
 
   async release(): Promise<void> {

@@ -1,12 +1,12 @@
-// Contenders in Chromium: the page of this package, served from this machine and driven by Playwright. Each contender has a page
-// of its own.
+// Contenders in Chromium: the page of this package, served from this machine and driven by Playwright. Each contender
+// has a page of its own.
 import { fileURLToPath } from 'node:url';
 import { isolationHeaders, launchChromium } from '@batchnorm/browser';
 import type { Browser, Page } from 'playwright';
 import { type PreviewServer, preview } from 'vite';
 import type { Sampling } from '../timing/clock.js';
 import type { PageGlobals } from './page.js';
-import type { Preparation, Request, Runner } from './runner.js';
+import { type Preparation, qualified, type Request, type Runner, unqualified } from './runner.js';
 
 export class ChromiumRunner implements Runner {
   readonly platform = 'chromium';
@@ -44,20 +44,18 @@ export class ChromiumRunner implements Runner {
         (asked) => (globalThis as unknown as PageGlobals).batchNormBench.prepare(asked),
         request,
       );
-      if (!('tasks' in found)) return found;
-      const tasks = found.tasks.map((task) => ({ ...task, id: `${request.contender}\n${task.id}` }));
-      return { ...found, tasks };
+      return qualified(request.contender, found);
     } catch (error) {
       return { failed: (error as Error).message.split('\n')[0]! };
     }
   }
 
   sample(id: string, sampling: Sampling): Promise<readonly number[]> {
-    const [contender, task] = id.split('\n') as [string, string];
+    const [contender, idThere] = unqualified(id);
     return this.#pages
       .get(contender)!
       .evaluate(([id, sampling]) => (globalThis as unknown as PageGlobals).batchNormBench.sample(id, sampling), [
-        task,
+        idThere,
         sampling,
       ] as const);
   }

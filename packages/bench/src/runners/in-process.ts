@@ -1,20 +1,20 @@
 // Contenders in this process, whether that is Node or a page.
 import { BatchNormError } from '@batchnorm/core-api';
-import { nameOfShape, type Platform, type Setting } from '../cases/case.js';
-import { type Problem, problemOf } from '../cases/problem.js';
+import { shapeText } from '@batchnorm/reporting';
+import type { Platform, Setting } from '../cases/case.js';
 import { Expected } from '../cases/verify.js';
-import { type Contender, type Entrant, type Task, Unavailable } from '../contenders/contender.js';
-import { timed } from '../contenders/on-kernels.js';
-import type { Clock, Sampling } from '../timing/clock.js';
-import type { Preparation, PreparedTask, Request, Runner } from './runner.js';
+import { type Workload, workloadOf } from '../cases/workload.js';
+import { type Contender, type Entrant, type TimedCall, Unavailable } from '../contenders/contender.js';
+import { type Clock, type Sampling, timed } from '../timing/clock.js';
+import type { Preparation, PreparedCall, Request, Runner } from './runner.js';
 
 export class InProcessRunner implements Runner {
   readonly platform: Platform;
   readonly #contenders: readonly Contender[];
   readonly #clock: Clock;
-  #problem: Problem | undefined;
+  #workload: Workload | undefined;
   readonly #entrants: Entrant[] = [];
-  readonly #tasks: Map<string, Task> = new Map();
+  readonly #calls: Map<string, TimedCall> = new Map();
 
   constructor(platform: Platform, contenders: readonly Contender[], clock: Clock) {
     this.platform = platform;
@@ -22,56 +22,56 @@ export class InProcessRunner implements Runner {
     this.#clock = clock;
   }
 
-  async prepare({ contender: name, operations, memories, ...setting }: Request): Promise<Preparation> {
+  async prepare({ contender: name, operations, dataPaths, ...setting }: Request): Promise<Preparation> {
     const contender = this.#contenders.find((one) => one.name === name);
     if (contender === undefined) return { unavailable: `'${name}' is not part of this build` };
     if (!contender.platforms.includes(this.platform)) {
       return { unavailable: `'${name}' needs ${contender.platforms.join(' or ')}` };
     }
     try {
-      const problem = this.#problemOf(setting);
-      const expected = new Expected(problem); // several times the problem's size: not kept
-      const entrant = await contender.enter(problem);
+      const workload = this.#workloadOf(setting);
+      const expected = new Expected(workload); // several times the workload's size: not kept
+      const entrant = await contender.enter(workload);
       this.#entrants.push(entrant);
       const { description } = entrant;
-      const tasks: PreparedTask[] = [];
-      for (const task of entrant.tasks) {
-        const { operation, memory } = task;
-        if (!operations.includes(operation) || !memories.includes(memory)) continue;
-        await task.before?.();
-        const [, first] = await timed(() => task.run());
-        const verdict = expected.verify(operation, await task.results(), description.accumulation?.[setting.dtype]);
+      const calls: PreparedCall[] = [];
+      for (const call of entrant.calls) {
+        const { operation, memory } = call;
+        if (!operations.includes(operation) || !dataPaths.includes(memory)) continue;
+        await call.before?.();
+        const [, first] = await timed(() => call.run());
+        const verdict = expected.verify(operation, await call.results(), description.accumulation?.[setting.dtype]);
         const id = `${name} ${operation} ${memory}`;
-        this.#tasks.set(id, task);
-        tasks.push({ id, operation, memory, first: description.preparation + first, verdict });
+        this.#calls.set(id, call);
+        calls.push({ id, operation, memory, first: description.preparation + first, verdict });
       }
-      return { description, tasks };
+      return { description, calls };
     } catch (error) {
       return reasonOf(error);
     }
   }
 
   sample(id: string, sampling: Sampling): Promise<readonly number[]> {
-    const { run } = this.#tasks.get(id)!;
+    const { run } = this.#calls.get(id)!;
     return this.#clock(id, run, sampling);
   }
 
   async release(): Promise<void> {
-    this.#tasks.clear();
+    this.#calls.clear();
     for (const entrant of this.#entrants.splice(0)) await entrant.dispose();
-    this.#problem = undefined;
+    this.#workload = undefined;
   }
 
   close(): Promise<void> {
     return this.release();
   }
 
-  #problemOf(setting: Setting): Problem {
+  #workloadOf(setting: Setting): Workload {
     const { shape, dtype } = setting;
-    if (this.#problem?.dtype !== dtype || nameOfShape(this.#problem.shape) !== nameOfShape(shape)) {
-      this.#problem = problemOf(setting);
+    if (this.#workload?.dtype !== dtype || shapeText(this.#workload.shape) !== shapeText(shape)) {
+      this.#workload = workloadOf(setting);
     }
-    return this.#problem;
+    return this.#workload;
   }
 }
 

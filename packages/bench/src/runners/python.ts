@@ -3,12 +3,13 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { nameOfShape, type Operation, type Setting } from '../cases/case.js';
-import { type Problem, problemOf, type Results } from '../cases/problem.js';
+import { shapeText } from '@batchnorm/reporting';
+import type { Operation, Setting } from '../cases/case.js';
 import { Expected } from '../cases/verify.js';
+import { type Results, type Workload, workloadOf } from '../cases/workload.js';
 import type { Sampling } from '../timing/clock.js';
 import { LineProcess } from './line-process.js';
-import type { Preparation, PreparedTask, Request, Runner } from './runner.js';
+import type { Preparation, PreparedCall, Request, Runner } from './runner.js';
 
 const worker = fileURLToPath(new URL('../../peers/worker.py', import.meta.url));
 
@@ -16,8 +17,8 @@ const worker = fileURLToPath(new URL('../../peers/worker.py', import.meta.url));
 export const pythonContenders = ['numpy', 'pytorch-1', 'pytorch-2'] as const;
 
 /**
- * glibc gives large blocks back to the system when they are freed, and the next result pays for fresh pages. Where a library can't
- * write into a buffer that it is given, this lets it at least have the same memory again.
+ * glibc gives large blocks back to the system when they are freed, and the next result pays for fresh pages. Where a
+ * library can't write into a buffer that it is given, this lets it at least have the same memory again.
  */
 const keepFreedMemory = {
   MALLOC_MMAP_MAX_: '0',
@@ -26,8 +27,8 @@ const keepFreedMemory = {
 };
 
 /**
- * NumPy asks Linux for huge pages, and in this process PyTorch's tensors would lie in them, too. No other contender's memory does:
- * neither PyTorch by itself nor a JavaScript engine asks.
+ * NumPy asks Linux for huge pages, and in this process PyTorch's tensors would lie in them, too. No other contender's
+ * memory does: neither PyTorch by itself nor a JavaScript engine asks.
  */
 const equalPages = { NUMPY_MADVISE_HUGEPAGE: '0' };
 
@@ -40,7 +41,7 @@ interface Hello {
 interface PythonPreparation {
   readonly threads: number;
   readonly engine: string;
-  readonly tasks: readonly { readonly operation: Operation; readonly first: number }[];
+  readonly calls: readonly { readonly operation: Operation; readonly first: number }[];
 }
 
 export class PythonRunner implements Runner {
@@ -48,7 +49,7 @@ export class PythonRunner implements Runner {
   readonly #process: LineProcess;
   readonly #hello: Hello;
   readonly #folder: string;
-  #current: { readonly name: string; readonly problem: Problem; readonly expected: Expected } | undefined;
+  #current: { readonly name: string; readonly workload: Workload; readonly expected: Expected } | undefined;
 
   private constructor(process: LineProcess, hello: Hello, folder: string) {
     this.#process = process;
@@ -56,7 +57,9 @@ export class PythonRunner implements Runner {
     this.#folder = folder;
   }
 
-  /** The first of `executables` that has PyTorch, else the first with NumPy. Errors: an `Error` with the reason of each. */
+  /**
+   * The first of `executables` that has PyTorch, else the first with NumPy. Errors: an `Error` with the reason of each.
+   */
   static async start(executables: readonly string[]): Promise<PythonRunner> {
     const found: { readonly child: LineProcess; readonly hello: Hello }[] = [];
     const reasons: string[] = [];
@@ -82,19 +85,19 @@ export class PythonRunner implements Runner {
     if (library.version === undefined) return { unavailable: library.missing ?? 'not installed' };
     const setting = { shape, dtype };
     try {
-      const { expected } = await this.#problemOf(setting);
+      const { expected } = await this.#workloadOf(setting);
       const found = await this.#process.call<PythonPreparation>('prepare', { contender, operations });
-      const tasks: PreparedTask[] = [];
-      for (const { operation, first } of found.tasks) {
+      const calls: PreparedCall[] = [];
+      for (const { operation, first } of found.calls) {
         const id = `${contender} ${operation}`;
         const verdict = expected.verify(operation, await this.#resultsOf(id, setting), undefined);
-        tasks.push({ id, operation, memory: 'host', first, verdict });
+        calls.push({ id, operation, memory: 'host', first, verdict });
       }
       const { threads, engine } = found;
       const { version } = library;
       return {
         description: { version, engine, threads, accumulation: undefined, creation: 0, preparation: 0 },
-        tasks,
+        calls,
       };
     } catch (error) {
       return { failed: (error as Error).message };
@@ -115,15 +118,15 @@ export class PythonRunner implements Runner {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  async #problemOf(setting: Setting) {
-    const name = `${nameOfShape(setting.shape)} ${setting.dtype}`;
+  async #workloadOf(setting: Setting) {
+    const name = `${shapeText(setting.shape)} ${setting.dtype}`;
     if (this.#current?.name !== name) {
-      const problem = problemOf(setting);
-      const { x, dy, gamma, beta, running } = problem;
+      const workload = workloadOf(setting);
+      const { x, dy, gamma, beta, running } = workload;
       const arrays = { x, dy, gamma, beta, mean: running.mean, variance: running.variance };
       for (const [file, data] of Object.entries(arrays)) await writeFile(join(this.#folder, file), data);
-      await this.#process.call('problem', { folder: this.#folder, ...setting });
-      this.#current = { name, problem, expected: new Expected(problem) };
+      await this.#process.call('workload', { folder: this.#folder, ...setting });
+      this.#current = { name, workload, expected: new Expected(workload) };
     }
     return this.#current;
   }

@@ -1,5 +1,5 @@
-// A process for contenders: those of this commit, or of the working tree that is named on its command line. It answers requests, a
-// line of JSON each.
+// A process for contenders: those of this commit, or of the working tree that is named on its command line. It answers
+// requests, a line of JSON each.
 import { createInterface } from 'node:readline';
 import { ours, straightforward } from '../contenders/contenders.js';
 import { contendersOf } from '../contenders/of-tree.js';

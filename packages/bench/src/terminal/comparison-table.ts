@@ -1,36 +1,25 @@
 // What `pnpm bench:compare` says: a table for terminals, and the same in Markdown for a job summary.
-import Table from 'cli-table3';
-import { nameOfShape } from '../cases/case.js';
+import { digitsText, intervalText, markdownTable, right, shapeText } from '@batchnorm/reporting';
+import { textTable } from '@batchnorm/reporting/terminal';
 import type { Compared } from '../compare/compare.js';
 import type { Answer } from '../compare/verdict.js';
-import { formatInterval, formatNumber } from './format.js';
 
 const order: readonly Answer[] = ['slower', 'too noisy to tell', 'faster', 'unchanged'];
 const signs: Readonly<Record<Answer, string>> = { slower: '✗', 'too noisy to tell': '?', faster: '▲', unchanged: '✓' };
-const head = ['', 'case', 'base, µs', 'head, µs', 'head ÷ base', 'answer'];
+const columns = ['', 'case', ...['base, µs', 'head, µs', 'head ÷ base'].map(right), 'answer'];
 
 /** What needs attention comes first. */
 export function comparisonTable(compared: readonly Compared[]): string {
-  const table = new Table({
-    head,
-    colAligns: ['left', 'left', 'right', 'right', 'right', 'left'],
-    style: { head: [], border: [] },
-    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
-  });
-  table.push(...rowsOf(compared));
-  return table.toString();
+  return textTable(columns, rowsOf(compared));
 }
 
 export function comparisonMarkdown(title: string, compared: readonly Compared[], notes: readonly string[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [
     `## ${title}`,
     '',
     summaryOf(compared),
     '',
-    line(head),
-    line(['---', '---', '--:', '--:', '--:', '---']),
-    ...rowsOf(compared).map(line),
+    ...markdownTable(columns, rowsOf(compared)),
     '',
     ...notes.map((note) => `- ${note}`),
     '',
@@ -51,10 +40,10 @@ function rowsOf(compared: readonly Compared[]): string[][] {
     .toSorted((a, b) => order.indexOf(a.answer) - order.indexOf(b.answer))
     .map(({ answer, case: { operation, shape, dtype, contender, memory }, base, head, ratio }) => [
       signs[answer],
-      `${contender} ${operation} ${nameOfShape(shape)} ${dtype}${memory === 'host' ? '' : ` ${memory}`}`,
-      formatNumber(base * 1e6),
-      formatNumber(head * 1e6),
-      formatInterval(ratio),
+      `${contender} ${operation} ${shapeText(shape)} ${dtype}${memory === 'host' ? '' : ` ${memory}`}`,
+      digitsText(base * 1e6),
+      digitsText(head * 1e6),
+      intervalText(ratio),
       answer,
     ]);
 }

@@ -1,5 +1,5 @@
 // Why something was not timed: one line for each contender and reason.
-import { nameOfShape } from '../cases/case.js';
+import { groupBy, shapeText } from '@batchnorm/reporting';
 import type { Missing } from '../runners/participants.js';
 import type { Untimed } from '../timing/measure.js';
 
@@ -10,16 +10,15 @@ const words: Readonly<Record<Untimed['status'], string>> = {
 };
 
 export function untimedLines(untimed: readonly (Missing | Untimed)[]): string[] {
-  const placesOf = new Map<string, Set<string>>();
-  for (const one of untimed) {
-    const line = `${nameOf(one)} ${words[one.status]}: ${one.reason}`;
-    const places = placesOf.get(line) ?? new Set<string>();
-    if ('setting' in one) {
-      places.add(`${one.operation ? `${one.operation} ` : ''}${nameOfShape(one.setting.shape)} ${one.setting.dtype}`);
-    }
-    placesOf.set(line, places);
-  }
-  return [...placesOf].map(([line, places]) => (places.size === 0 ? line : `${line} (${[...places].join(', ')})`));
+  const lines = groupBy(untimed, (one) => `${nameOf(one)} ${words[one.status]}: ${one.reason}`);
+  return [...lines].map(([line, all]) => {
+    const places = new Set(all.flatMap((one) => ('setting' in one ? placeOf(one) : [])));
+    return places.size === 0 ? line : `${line} (${[...places].join(', ')})`;
+  });
+}
+
+function placeOf({ operation, setting: { shape, dtype } }: Untimed): string {
+  return `${operation ? `${operation} ` : ''}${shapeText(shape)} ${dtype}`;
 }
 
 function nameOf({ participant }: Missing | Untimed): string {

@@ -1,53 +1,37 @@
 // What `pnpm bench` prints: a table for each setting.
-import Table from 'cli-table3';
-import { nameOfContender, nameOfShape } from '../cases/case.js';
+import { digitsText, intervalText, percentText, right, shapeText } from '@batchnorm/reporting';
+import { textTable } from '@batchnorm/reporting/terminal';
+import { nameOfContender } from '../cases/case.js';
 import type { HistoryRecord } from '../history/record.js';
 import type { Interval } from '../timing/statistics.js';
-import { formatInterval, formatNumber, formatPercent } from './format.js';
 
 export interface Row {
   readonly record: HistoryRecord;
-  /** How many times as fast as what it is compared with, where there is that. */
+  /** How many times as fast as its counterpart it is; undefined without one. */
   readonly speedup: Interval | undefined;
 }
 
-/** `against`: the heading of the last column, if there is one. */
+/** `against`: what contenders are compared with, the head of the last column; undefined without that column. */
 export function resultTable(rows: readonly Row[], against: string | undefined): string {
-  const table = new Table({
-    head: [
-      'operation',
-      'backend',
-      'memory',
-      'µs',
-      'GB/s',
-      'of limit',
-      'first, ms',
-      'ulp',
-      '÷ reference',
-      ...(against === undefined ? [] : [`× ${against}`]),
-    ],
-    colAligns: ['left', 'left', 'left', ...new Array<'right'>(7).fill('right')],
-    style: { head: [], border: [] },
-    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
-  });
-  let operation = '';
-  for (const { record, speedup } of rows) {
-    table.push([
-      record.operation === operation ? '' : record.operation,
-      nameOfContender(record),
-      record.memory,
-      formatInterval(record.seconds, 1e6),
-      formatNumber(record.gigabytesPerSecond),
-      formatPercent(record.shareOfLimit.median),
-      formatNumber(record.first * 1e3),
-      formatNumber(record.error.ulps),
-      formatNumber(record.ratioToReference.median),
-      ...(against === undefined ? [] : [speedup ? formatInterval(speedup) : '']),
-    ]);
-    operation = record.operation;
-  }
+  const columns = [
+    ...['operation', 'backend', 'memory'],
+    ...['µs', 'GB/s', 'of limit', 'first, ms', 'ulp', '÷ reference'].map(right),
+    ...(against === undefined ? [] : [right(`× ${against}`)]),
+  ];
+  const cells = rows.map(({ record, speedup }, index) => [
+    record.operation === rows[index - 1]?.record.operation ? '' : record.operation,
+    nameOfContender(record),
+    record.memory,
+    intervalText(record.seconds, 1e6),
+    digitsText(record.gigabytesPerSecond),
+    percentText(record.shareOfLimit.median),
+    digitsText(record.first * 1e3),
+    digitsText(record.error.ulps),
+    digitsText(record.ratioToReference.median),
+    ...(against === undefined ? [] : [speedup ? intervalText(speedup) : '']),
+  ]);
   const { shape, dtype } = rows[0]!.record;
-  return `${nameOfShape(shape)}, ${dtype}\n${table}`;
+  return `${shapeText(shape)}, ${dtype}\n${textTable(columns, cells)}`;
 }
 
 export const legend: string =

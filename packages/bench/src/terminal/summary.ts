@@ -1,23 +1,19 @@
 // What `pnpm bench` prints after its tables: what ran, and geometric means over all cases.
+import { digitsText, groupBy, threadsText } from '@batchnorm/reporting';
 import { nameOfContender } from '../cases/case.js';
-import type { Instantiation } from '../contenders/instantiation.js';
+import type { Description } from '../contenders/contender.js';
 import { shortCommit } from '../history/commit.js';
 import type { HistoryRecord } from '../history/record.js';
 import { geometricMean } from '../timing/statistics.js';
-import { formatNumber } from './format.js';
 import type { Row } from './result-table.js';
 
-export interface Made {
-  /** Seconds that making the backend took, each time. */
-  readonly creation: number;
-  readonly instantiation: Instantiation | undefined;
+/** A contender that was made for a setting. */
+export interface Made extends Pick<Description, 'creation' | 'instantiation'> {
+  readonly name: string;
 }
 
 /** Machine and contenders, one line each. */
-export function contenderLines(
-  records: readonly HistoryRecord[],
-  made: ReadonlyMap<string, readonly Made[]>,
-): string[] {
+export function contenderLines(records: readonly HistoryRecord[], made: readonly Made[]): string[] {
   const [first] = records;
   if (first === undefined) return [];
   const { machine, node, chromium, commit } = first;
@@ -33,11 +29,11 @@ export function contenderLines(
   return [
     `${facts.join(', ')}, commit ${shortCommit(commit)}`,
     ...[...names].map(([name, { engine, threads, version }]) => {
-      const all = made.get(name) ?? [];
+      const all = made.filter((one) => one.name === name);
       const creation = all.map((one) => one.creation);
       const instantiations = all.flatMap(({ instantiation }) => instantiation ?? []);
       return [
-        `${name}: ${engine}, ${threads === 1 ? '1 thread' : `${threads} threads`}, ${version}`,
+        `${name}: ${engine}, ${threadsText(threads)}, ${version}`,
         ...instantiations.slice(0, 1).map(({ moduleBytes }) => modules(moduleBytes)),
         ...(instantiations.length > 0
           ? [`instantiated in ${range(instantiations.map(({ seconds }) => seconds))}`]
@@ -48,24 +44,23 @@ export function contenderLines(
   ];
 }
 
-/** The first time, and the shortest. */
+/** Of the seconds that each making took, the first and the shortest, in milliseconds. */
 function range(seconds: readonly number[]): string {
-  return `${formatNumber(seconds[0]! * 1e3)} ms at first, ${formatNumber(Math.min(...seconds) * 1e3)} at best`;
+  return `${digitsText(seconds[0]! * 1e3)} ms at first, ${digitsText(Math.min(...seconds) * 1e3)} at best`;
 }
 
 /** The geometric mean of each contender's cells. */
 export function meanSpeedupLines(rows: readonly Row[], against: string): string[] {
-  const cells = new Map<string, number[]>();
-  for (const { record, speedup } of rows) {
-    if (speedup === undefined) continue;
-    const name = `${nameOfContender(record)}, ${record.memory}`;
-    cells.set(name, [...(cells.get(name) ?? []), speedup.median]);
-  }
-  return [...cells].map(
-    ([name, speedups]) =>
-      `${name}: × ${against} ${formatNumber(geometricMean(speedups))} in the geometric mean, ` +
-      `${formatNumber(Math.min(...speedups))} to ${formatNumber(Math.max(...speedups))} over ${speedups.length} cells`,
+  const compared = rows.flatMap(({ record, speedup }) =>
+    speedup ? [{ name: `${nameOfContender(record)}, ${record.memory}`, speedup: speedup.median }] : [],
   );
+  return [...groupBy(compared, ({ name }) => name)].map(([name, cells]) => {
+    const speedups = cells.map(({ speedup }) => speedup);
+    return (
+      `${name}: × ${against} ${digitsText(geometricMean(speedups))} in the geometric mean, ` +
+      `${digitsText(Math.min(...speedups))} to ${digitsText(Math.max(...speedups))} over ${speedups.length} cells`
+    );
+  });
 }
 
 function modules(bytes: readonly number[]): string {

@@ -27,8 +27,9 @@ export const bennyClock: Clock = async (name, run, sampling) => {
 };
 
 /**
- * Between two samples benny waits for a timer, and in that millisecond a processor sleeps: on a virtual machine others then have
- * its caches, and the next sample would begin with cold ones. The event loop turns until the function that is returned is called.
+ * Between two samples benny waits for a timer, and in that millisecond a processor sleeps: on a virtual machine others
+ * then have its caches, and the next sample would begin with cold ones. The event loop turns until the function that is
+ * returned is called.
  */
 function keepAwake(): () => void {
   let isAwake = true;
@@ -57,8 +58,8 @@ async function suite(name: string, run: () => MaybePromise<void>, { sampleTime, 
 }
 
 /**
- * Always a promise. benny finds out whether a case is asynchronous by two calls at once: they do no work, and what it times
- * comes after them.
+ * Always a promise. benny finds out whether a case is asynchronous by two calls at once: they do no work, and what it
+ * times comes after them.
  */
 function awaited(run: () => MaybePromise<void>): () => Promise<void> {
   let trials = 2;

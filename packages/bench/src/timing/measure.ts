@@ -1,6 +1,7 @@
-// One setting: every contender is prepared and verified, and what is right is timed in interleaved rounds, with the copies that are
-// the limits and the fixed reference case among them.
-import { bytesMoved, type Case, type Memory, type Operation, type Setting } from '../cases/case.js';
+// One setting: every contender is prepared and verified, and what is right is timed in interleaved rounds, with the
+// copies that are the limits and the fixed reference case among them.
+import type { Case, DataPath, Operation, Setting } from '../cases/case.js';
+import { bytesMoved } from '../cases/streams.js';
 import type { Verdict } from '../cases/verify.js';
 import type { Description, Kind } from '../contenders/contender.js';
 import { Copy } from '../limits/copy.js';
@@ -40,7 +41,7 @@ export interface Untimed {
 
 export interface MeasureOptions {
   readonly operations: readonly Operation[];
-  readonly memories: readonly Memory[];
+  readonly dataPaths: readonly DataPath[];
   readonly rounds: number;
   /** Seconds of timing after which no round begins, but for the first three. */
   readonly budget?: number | undefined;
@@ -105,17 +106,17 @@ export async function measure(
 async function prepare(
   participant: Participant,
   setting: Setting,
-  { operations, memories, sampling }: MeasureOptions,
+  { operations, dataPaths, sampling }: MeasureOptions,
   untimed: Untimed[],
 ): Promise<Prepared[]> {
   const { name, kind, runner } = participant;
-  const found = await runner.prepare({ contender: name, ...setting, operations, memories });
+  const found = await runner.prepare({ contender: name, ...setting, operations, dataPaths });
   const leaveOut = (status: Untimed['status'], reason: string, operation?: Operation) =>
     untimed.push({ status, participant, setting, reason, ...(operation && { operation }) });
   if ('unavailable' in found) leaveOut('skipped', found.unavailable);
   else if ('failed' in found) leaveOut('failed', found.failed);
-  if (!('tasks' in found)) return [];
-  return found.tasks.flatMap(({ id, operation, memory, first, verdict }) => {
+  if (!('calls' in found)) return [];
+  return found.calls.flatMap(({ id, operation, memory, first, verdict }) => {
     if (verdict.wrong !== null) {
       leaveOut('wrong', verdict.wrong, operation);
       return [];

@@ -1,13 +1,14 @@
-// Interleaving: every case once in each round, in an order of its own for each round, so that whatever else the machine does
-// falls on all of them alike.
+// Interleaving: every case once in each round, in an order of its own for each round, so that whatever else the machine
+// does falls on all of them alike.
 import { setTimeout as pause } from 'node:timers/promises';
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import { secondsSince } from './clock.js';
 import { median } from './statistics.js';
 
 /**
- * Before each turn: the threads of the one before, PyTorch's and ours, look for work for some time before they sleep. A Ctrl-C is
- * heard then, too, which benny's synchronous cases would leave unheard.
+ * Before each turn: the threads of the one before, PyTorch's and ours, look for work for some time before they sleep. A
+ * Ctrl-C is heard then, too, which benny's synchronous cases would leave unheard.
  */
 const pauseMs = 10;
 
@@ -32,7 +33,7 @@ export async function inRounds(
   const times: number[][] = cases.map(() => []);
   const begin = performance.now();
   for (let round = 0; round < rounds; round++) {
-    if (round >= 3 && (performance.now() - begin) / 1000 > budget) break;
+    if (round >= 3 && secondsSince(begin) > budget) break;
     for (const index of shuffled(cases.length, round)) {
       await pause(pauseMs);
       signal?.throwIfAborted();

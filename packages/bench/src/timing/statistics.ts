@@ -28,8 +28,8 @@ export function medianInterval(samples: readonly number[], options?: BootstrapOp
 }
 
 /**
- * Of samples in clusters, such as those of one process: clusters are drawn with replacement, and then samples of each, so that
- * what a whole cluster has in common is not taken for precision.
+ * Of samples in clusters, such as those of one process: clusters are drawn with replacement, and then samples of each,
+ * so that what a whole cluster has in common is not taken for precision.
  */
 export function clusteredMedianInterval(
   clusters: readonly (readonly number[])[],

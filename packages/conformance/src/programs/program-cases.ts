@@ -2,11 +2,12 @@
 import fc from 'fast-check';
 import { refusedUpload } from '../behaviours/refused-upload.js';
 import { outcome } from '../compare.js';
-import type { ConformanceCase, MemoryKind, Subject } from '../conformance-case.js';
+import type { Check, ConformanceCase, MemoryKind, Subject } from '../conformance-case.js';
+import { errorCode } from '../expect-refusal.js';
 import { arbitraryProgram } from './arbitrary-program.js';
 import { printProgram } from './print-program.js';
 import type { Program } from './program.js';
-import { runProgram } from './run-program.js';
+import { judgeProgram, type ProgramFindings } from './run-program.js';
 
 interface Family {
   readonly name: string;
@@ -46,29 +47,34 @@ export const programCases: readonly ConformanceCase[] = families.map(({ name, me
     const count = subject.quick ? programsOfQuickRun : programsOfFamily;
     const others = backend.capabilities.dtypes.filter((other) => other !== dtype);
     const programs = arbitraryProgram({ dtypes: [dtype, ...others], memories, overlapping });
-    return [outcome(name, ...(await check(programs, (program) => runProgram(backend, program), seed, count)))];
+    return [await check(name, programs, (program) => judgeProgram(backend, program), seed, count)];
   },
 }));
 
 /** Whether nothing is wrong with any of the programs; else what is, with the shortest program that shows it. */
 async function check(
+  name: string,
   programs: fc.Arbitrary<Program>,
-  run: (program: Program) => Promise<string[]>,
+  judge: (program: Program) => Promise<ProgramFindings>,
   seed: number,
   count: number,
-): Promise<[holds: boolean, message: string]> {
-  let shortest: { readonly program: Program; readonly found: readonly string[] } | undefined;
+): Promise<Check> {
+  let shortest: (ProgramFindings & { readonly program: Program }) | undefined;
   let deadline = Number.POSITIVE_INFINITY;
   const isRight = async (program: Program) => {
     if (performance.now() > deadline) return true;
-    const found = await run(program).catch((error: unknown) => [`the program was broken off: ${error}`]);
+    const { found, code } = await judge(program).catch((error: unknown) => ({
+      found: [`the program was broken off: ${error}`],
+      code: errorCode(error),
+    }));
     if (found.length === 0) return true;
-    shortest = { program, found };
+    shortest = { program, found, code };
     deadline = Math.min(deadline, performance.now() + shrinkingMs);
     return false;
   };
   await fc.check(fc.asyncProperty(programs, isRight), { seed, numRuns: count });
-  if (shortest === undefined) return [true, ''];
-  const { found, program } = shortest;
-  return [false, [`, seed ${seed}:`, ...found.slice(0, mostLines), printProgram(program)].join('\n')];
+  if (shortest === undefined) return outcome(name, true, '');
+  const { found, program, code } = shortest;
+  const message = [`, seed ${seed}:`, ...found.slice(0, mostLines), printProgram(program)].join('\n');
+  return { ...outcome(name, false, message), code };
 }

@@ -16,7 +16,7 @@ import {
 } from '@batchnorm/core-api';
 import { compare, sameBits } from '../compare.js';
 import type { MemoryKind } from '../conformance-case.js';
-import { codeOf } from '../expect-refusal.js';
+import { codeOf, errorCode } from '../expect-refusal.js';
 import { type Activation, type ActivationMemory, activationMemory, type Vector } from '../memory/activation-memory.js';
 import { type Expectation, type Forwarded, LayerModel } from './layer-model.js';
 import type { LayerSpec, Program, Source, Step, Target } from './program.js';
@@ -31,6 +31,19 @@ interface Call {
 
 /** What is wrong, a line each; empty when nothing is. Disposes what it makes, and leaves the backend alive. */
 export async function runProgram(backend: Backend, program: Program): Promise<string[]> {
+  return (await judgeProgram(backend, program)).found;
+}
+
+/** What is wrong with a program. */
+export interface ProgramFindings {
+  /** A line each. */
+  readonly found: string[];
+  /** Of the first error that nothing had asked for. */
+  readonly code: ErrorCode | null;
+}
+
+/** `runProgram`, with the code of what went wrong. */
+export async function judgeProgram(backend: Backend, program: Program): Promise<ProgramFindings> {
   const run = new ProgramRun(backend, program.layers);
   try {
     for (const [index, step] of program.steps.entries()) await run.step(`steps[${index}] ${step.does}`, step);
@@ -38,7 +51,7 @@ export async function runProgram(backend: Backend, program: Program): Promise<st
   } finally {
     await run.dispose();
   }
-  return run.found;
+  return run;
 }
 
 /** What a buffer for results may hold before. */
@@ -111,8 +124,9 @@ interface Kept {
   readonly copy: FloatArray;
 }
 
-class ProgramRun {
+class ProgramRun implements ProgramFindings {
   readonly found: string[] = [];
+  code: ErrorCode | null = null;
   readonly #subjects: readonly Subject[];
   readonly #memories: Readonly<Record<MemoryKind, ActivationMemory>>;
   readonly #kept = new Map<Activation | Vector, Kept>();
@@ -426,7 +440,7 @@ class ProgramRun {
       if (wanted !== 'no error') this.#wrong(what, `received no error, expected ${wanted}`);
       return result;
     } catch (error) {
-      if (codeOf(error) !== wanted) this.#wrong(what, `received ${codeOf(error)}, expected ${wanted}`);
+      if (codeOf(error) !== wanted) this.#failed(what, error, wanted);
       return undefined;
     }
   }
@@ -483,8 +497,13 @@ class ProgramRun {
     try {
       await judge();
     } catch (error) {
-      this.#wrong(what, `received ${codeOf(error)}, expected no error`);
+      this.#failed(what, error, 'no error');
     }
+  }
+
+  #failed(what: string, error: unknown, wanted: string): void {
+    this.code ??= errorCode(error);
+    this.#wrong(what, `received ${codeOf(error)}, expected ${wanted}`);
   }
 
   #wrong(what: string, message: string): void {

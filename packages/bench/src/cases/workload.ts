@@ -6,19 +6,19 @@ import type { Setting } from './case.js';
 
 export const epsilon = 1e-5;
 
-export interface Problem extends Setting {
+export interface Workload extends Setting {
   /** Channels on axis 1. */
   readonly extent: Extent;
-  /** Float32 numbers in either dtype. */
+  /** float32 numbers, also in an array of float64. */
   readonly x: FloatArray;
   readonly dy: FloatArray;
   readonly gamma: Float64Array;
   readonly beta: Float64Array;
-  /** For inference. */
+  /** The running statistics that inference normalises with. */
   readonly running: Statistics;
 }
 
-export function problemOf({ shape, dtype }: Setting): Problem {
+export function workloadOf({ shape, dtype }: Setting): Workload {
   const size = product(shape);
   const generator = mersenne(size);
   const uniform = (low: number, high: number) => low + (high - low) * uniformFloat64(generator);
@@ -42,7 +42,7 @@ export function problemOf({ shape, dtype }: Setting): Problem {
   };
 }
 
-/** What an operation computed; a sum may be on the device still, and is read for verification only. */
+/** What an operation computed: of these, what it has. Read from the device for verification only, never while timed. */
 export interface Results {
   readonly y?: ArrayLike<number>;
   readonly dx?: ArrayLike<number>;

@@ -1,11 +1,11 @@
-// A worker as the page sees it: tasks as promises, and an end to waiting when it hangs or crashes.
+// A worker as the page sees it: what it does as promises, and an end to waiting when it hangs or crashes.
 import type { ErrorCode } from '@batchnorm/core-api';
-import type { FromWorker, TaskName, Tasks } from '../messages.js';
+import type { FromWorker, ServiceName, Services } from '../messages.js';
 
-/** `HUNG`: no sign of life for as long as the visitor's patience lasts. `CRASHED`: an error that no task answers for. */
+/** `HUNG`: no sign of life for as long as the visitor's patience lasts. `CRASHED`: an error that answers no request. */
 export type FailureCode = ErrorCode | 'HUNG' | 'CRASHED';
 
-export class TaskFailure extends Error {
+export class WorkerFailure extends Error {
   readonly code: FailureCode | null;
 
   constructor(code: FailureCode | null, message: string) {
@@ -14,12 +14,12 @@ export class TaskFailure extends Error {
   }
 }
 
-export class TaskWorker {
+export class WorkerClient {
   readonly #worker = new Worker(new URL('../worker.ts', import.meta.url), { type: 'module' });
   readonly #patience: number;
   readonly #signal: AbortSignal;
-  /** Why it is of no more use. */
-  #failure: TaskFailure | undefined;
+  /** Why it can't answer any more. */
+  #failure: WorkerFailure | undefined;
 
   /** Is terminated when `signal` aborts. `patience`: seconds. */
   constructor(patience: number, signal: AbortSignal) {
@@ -28,12 +28,12 @@ export class TaskWorker {
     signal.addEventListener('abort', this.terminate, { once: true });
   }
 
-  /** One task at a time. Errors: `TaskFailure`, the same ever after if it hung or crashed; the signal's reason. */
-  ask<Name extends TaskName>(
-    task: Name,
-    request: Tasks[Name]['request'],
-    onProgress: (value: Tasks[Name]['progress']) => void = () => {},
-  ): Promise<Tasks[Name]['answer']> {
+  /** One request at a time. Errors: `WorkerFailure`, the same ever after if it hung or crashed; the signal's reason. */
+  ask<Name extends ServiceName>(
+    service: Name,
+    request: Services[Name]['request'],
+    onProgress: (value: Services[Name]['progress']) => void = () => {},
+  ): Promise<Services[Name]['answer']> {
     return new Promise((resolve, reject) => {
       this.#signal.throwIfAborted();
       if (this.#failure) throw this.#failure;
@@ -47,7 +47,7 @@ export class TaskWorker {
       };
       const giveUp = (code: FailureCode, message: string) => {
         this.terminate();
-        this.#failure = new TaskFailure(code, message);
+        this.#failure = new WorkerFailure(code, message);
         end(() => reject(this.#failure));
       };
       const watch = () => {
@@ -59,7 +59,7 @@ export class TaskWorker {
         watch();
         if (data.kind === 'progress') onProgress(data.value);
         else if (data.kind === 'done') end(() => resolve(data.value));
-        else end(() => reject(new TaskFailure(data.code, data.message)));
+        else end(() => reject(new WorkerFailure(data.code, data.message)));
       };
       this.#worker.addEventListener('message', onMessage, until);
       this.#worker.addEventListener('messageerror', () => giveUp('CRASHED', 'sent what cannot be read'), until);
@@ -70,7 +70,7 @@ export class TaskWorker {
       );
       this.#signal.addEventListener('abort', () => end(() => reject(this.#signal.reason)), until);
       watch();
-      this.#worker.postMessage({ task, request });
+      this.#worker.postMessage({ service, request });
     });
   }
 
