@@ -1,71 +1,72 @@
-// Every backend of this repository, one line each: where it runs, its package, and how it is made. Modules are loaded by name,
-// or by the bench from the folder of another commit.
-import type { GpuJsMode } from '@batchnorm/backend-gpujs';
+// The backends as kit, bench and tour go through them: those of the registry, wasm once for each count of threads. Modules
+// are loaded by name, or by the bench from the folder of another commit.
 import type { Backend, MaybePromise } from '@batchnorm/core-api';
+import {
+  type BackendName,
+  type Family,
+  families,
+  type OptionsOf,
+  type Platform,
+  type RegistryEntry,
+  registry,
+} from './registry.js';
 
-export type Platform = 'node' | 'chromium';
+export type { BackendName, Family, Platform } from './registry.js';
 
-export interface BackendEntry {
-  readonly platforms: readonly Platform[];
+export type BackendEntry = RegistryEntry & {
   /** Its folder in packages/. */
   readonly folder: string;
-  /** Of gpu.js, where it is one. */
-  readonly mode?: GpuJsMode;
   /** The module, as this commit has it. */
   readonly load: () => Promise<unknown>;
   /** Errors: `BACKEND_UNAVAILABLE`. */
   readonly create: (module: unknown) => MaybePromise<Backend>;
-}
-
-const everywhere: readonly Platform[] = ['node', 'chromium'];
-
-function entry<Module>(
-  folder: string,
-  platforms: readonly Platform[],
-  load: () => Promise<Module>,
-  create: (module: Module) => MaybePromise<Backend>,
-): BackendEntry {
-  return { folder, platforms, load, create: create as (module: unknown) => MaybePromise<Backend> };
-}
-
-const gpujs = (mode: GpuJsMode, platforms: readonly Platform[]): BackendEntry => ({
-  ...entry(
-    'backend-gpujs',
-    platforms,
-    () => import('@batchnorm/backend-gpujs'),
-    ({ createGpuJsBackend }) => createGpuJsBackend({ mode }),
-  ),
-  mode,
-});
-
-const wasm = (threads: number) =>
-  entry(
-    'backend-wasm',
-    everywhere,
-    () => import('@batchnorm/backend-wasm'),
-    ({ createWasmBackend }) => createWasmBackend({ threads }),
-  );
-
-// biome-ignore format: one line for one backend
-export const backends: Readonly<Record<string, BackendEntry>> = {
-  js: entry('backend-js', everywhere, () => import('@batchnorm/backend-js'), ({ createJsBackend }) => createJsBackend()),
-  'wasm-1': wasm(1),
-  'wasm-2': wasm(2),
-  'gpujs-cpu': gpujs('cpu', everywhere),
-  'gpujs-webasm': gpujs('webasm', everywhere),
-  'gpujs-headlessgl': gpujs('headlessgl', ['node']),
-  'gpujs-webgl': gpujs('webgl', ['chromium']),
-  'gpujs-webgl2': gpujs('webgl2', ['chromium']),
-  'gpujs-webgpu': gpujs('webgpu', ['chromium']),
 };
 
-/** A new backend, of the module as this commit has it. Errors: `BACKEND_UNAVAILABLE`. */
+type Module<F extends Family> = {
+  readonly [Factory in (typeof families)[F]['factory']]: (options: OptionsOf<F>) => MaybePromise<Backend>;
+};
+
+/** Each import is written out, so that a bundler finds it. */
+const modules: { readonly [F in Family]: () => Promise<Module<F>> } = {
+  js: () => import('@batchnorm/backend-js'),
+  wasm: () => import('@batchnorm/backend-wasm'),
+  gpujs: () => import('@batchnorm/backend-gpujs'),
+};
+
+function entryOf(registered: RegistryEntry, threads?: number): BackendEntry {
+  const { folder, factory } = families[registered.family];
+  const options = threads === undefined ? registered.options : { ...registered.options, threads };
+  return {
+    ...registered,
+    needs: (threads ?? 1) > 1 ? [...registered.needs, 'isolation'] : registered.needs,
+    folder,
+    load: modules[registered.family],
+    create: (module) => (module as Record<string, (given: object) => MaybePromise<Backend>>)[factory]!(options),
+  };
+}
+
+export const backends: Readonly<Record<string, BackendEntry>> = Object.fromEntries(
+  Object.entries(registry).flatMap(([name, registered]): [string, BackendEntry][] =>
+    registered.threads === undefined
+      ? [[name, entryOf(registered)]]
+      : registered.threads.map((threads) => [`${name}-${threads}`, entryOf(registered, threads)]),
+  ),
+);
+
+/**
+ * A new backend of the module that this commit has. By a name of `backends`, or by one of the registry: 'wasm' takes as many
+ * threads as it finds good. Errors: `BACKEND_UNAVAILABLE`.
+ */
 export async function createBackend(name: string): Promise<Backend> {
-  const { load, create } = backends[name]!;
+  const { load, create } = backends[name] ?? entryOf(registry[name as BackendName]);
   return create(await load());
 }
 
-/** The backends of a name, or of a family: 'gpujs' is every 'gpujs-…'. */
+/** The names that are `name`, or begin with it: 'gpujs' is every 'gpujs-…'. */
 export function backendsNamed(name: string): string[] {
   return Object.keys(backends).filter((one) => one === name || one.startsWith(`${name}-`));
+}
+
+export function backendsOn(platform: Platform): string[] {
+  return Object.keys(backends).filter((name) => backends[name]!.platforms.includes(platform));
 }

@@ -1,8 +1,8 @@
 // A float32 layer on one backend with one batch, in a worker: verified by the kit on the very numbers that are timed, then timed.
+import { createBackend } from '@batchnorm/catalogue';
 import { type FixtureCase, runConformance, solve } from '@batchnorm/conformance';
 import { type Backend, BatchNorm, type Operation, type Tensor } from '@batchnorm/core-api';
 import type { BackendName } from '../backends.js';
-import { createBackend } from '../create-backend.js';
 import { lostDevice } from '../kit/lost-device.js';
 import type { Verified } from '../messages.js';
 import { type Shape, shapeText } from '../shape.js';

@@ -1,0 +1,69 @@
+// The one list of this repository's backends: what each is called, where it runs and what it needs there. Every other list
+// and table of backends is made of it. It is data alone: backends.ts loads the modules.
+import type { GpuJsMode } from '@batchnorm/backend-gpujs';
+import type { BackendName as Family } from 'batchnorm';
+
+/** What `batchnorm` chooses from: each is a package. */
+export type { Family };
+
+/** gpu.js is one backend for each of its modes. */
+export type BackendName = Exclude<Family, 'gpujs'> | `gpujs-${GpuJsMode}`;
+
+export type Platform = 'node' | 'chromium';
+
+/** What not every machine has. `isolation`: a cross-origin isolated page, whose threads may share memory. */
+export type Requirement = 'isolation' | 'OpenGL' | 'WebGL' | 'WebGL 2' | 'WebGPU';
+
+/** `folder`: in packages/, and the package's name after its scope. `factory`: the function there that makes the backend. */
+export const families = {
+  js: { folder: 'backend-js', factory: 'createJsBackend' },
+  wasm: { folder: 'backend-wasm', factory: 'createWasmBackend' },
+  gpujs: { folder: 'backend-gpujs', factory: 'createGpuJsBackend' },
+} as const;
+
+/** What the registry passes to a factory. */
+export type OptionsOf<F extends Family> = F extends 'gpujs'
+  ? { readonly mode: GpuJsMode }
+  : Readonly<Record<string, never>>;
+
+interface EntryOf<F extends Family> {
+  readonly family: F;
+  /** For people. */
+  readonly title: string;
+  readonly options: OptionsOf<F>;
+  readonly platforms: readonly Platform[];
+  readonly needs: readonly Requirement[];
+  /** Counts of threads: commands try each of them. Absent: they try the backend once, with as many as it takes by itself. */
+  readonly threads?: readonly number[];
+}
+
+export type RegistryEntry = { readonly [F in Family]: EntryOf<F> }[Family];
+
+const everywhere: readonly Platform[] = ['node', 'chromium'];
+
+function gpujs(
+  mode: GpuJsMode,
+  engine: string,
+  platforms: readonly Platform[],
+  ...needs: readonly Requirement[]
+): EntryOf<'gpujs'> {
+  return { family: 'gpujs', title: `gpu.js, ${engine}`, options: { mode }, platforms, needs };
+}
+
+// biome-ignore format: one line for one backend
+export const registry: Readonly<Record<BackendName, RegistryEntry>> = {
+  js: { family: 'js', title: 'Plain JavaScript', options: {}, platforms: everywhere, needs: [] },
+  wasm: { family: 'wasm', title: 'WebAssembly', options: {}, platforms: everywhere, needs: [], threads: [1, 2] },
+  'gpujs-cpu': gpujs('cpu', 'JavaScript', everywhere),
+  'gpujs-webasm': gpujs('webasm', 'WebAssembly', everywhere),
+  'gpujs-headlessgl': gpujs('headlessgl', 'headless GL', ['node'], 'OpenGL'),
+  'gpujs-webgl': gpujs('webgl', 'WebGL', ['chromium'], 'WebGL'),
+  'gpujs-webgl2': gpujs('webgl2', 'WebGL 2', ['chromium'], 'WebGL 2'),
+  'gpujs-webgpu': gpujs('webgpu', 'WebGPU', ['chromium'], 'WebGPU'),
+};
+
+/** The names in the registry of what runs on a platform. */
+export function registeredOn(platform: Platform): BackendName[] {
+  const names = Object.keys(registry) as BackendName[];
+  return names.filter((name) => registry[name].platforms.includes(platform));
+}
