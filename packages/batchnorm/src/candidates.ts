@@ -5,8 +5,8 @@ import { type Backend, BatchNormError, type Candidate } from '@batchnorm/core-ap
 export type BackendName = 'wasm' | 'js' | 'gpujs';
 
 /**
- * Without measuring, and of two that are equally fast, the earlier one is taken. gpu.js comes last: data travel to it and
- * back.
+ * Of two that are equally fast, and without measuring, the earlier one is taken. gpu.js comes last: data travel to its
+ * device and back.
  */
 export const candidates: Readonly<Record<BackendName, Candidate>> = {
   wasm: { name: 'wasm', create: async () => (await import('@batchnorm/backend-wasm')).createWasmBackend() },

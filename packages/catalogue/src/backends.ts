@@ -1,5 +1,5 @@
-// The backends as kit, bench and tour go through them: those of the registry, wasm once for each count of threads. Modules
-// are loaded by name, or by the bench from the folder of another commit.
+// The backends as kit, bench and tour go through them: those of the registry, wasm once for each count of threads.
+// A backend's module is loaded when the backend is made; the bench loads it from the folder of another commit, too.
 import type { Backend, MaybePromise } from '@batchnorm/core-api';
 import {
   type BackendName,
@@ -16,12 +16,13 @@ export type { BackendName, Family, Platform } from './registry.js';
 export type BackendEntry = RegistryEntry & {
   /** Its folder in packages/. */
   readonly folder: string;
-  /** The module, as this commit has it. */
+  /** Loads the module, as this commit has it. */
   readonly load: () => Promise<unknown>;
-  /** Errors: `BACKEND_UNAVAILABLE`. */
+  /** Makes the backend with a module that was loaded. Errors: `BACKEND_UNAVAILABLE`. */
   readonly create: (module: unknown) => MaybePromise<Backend>;
 };
 
+/** What a family's module exports, as far as it is used. */
 type Module<F extends Family> = {
   readonly [Factory in (typeof families)[F]['factory']]: (options: OptionsOf<F>) => MaybePromise<Backend>;
 };
@@ -33,6 +34,7 @@ const modules: { readonly [F in Family]: () => Promise<Module<F>> } = {
   gpujs: () => import('@batchnorm/backend-gpujs'),
 };
 
+/** `threads`: so many, and not as many as the backend takes by itself. */
 function entryOf(registered: RegistryEntry, threads?: number): BackendEntry {
   const { folder, factory } = families[registered.family];
   const options = threads === undefined ? registered.options : { ...registered.options, threads };
@@ -45,6 +47,7 @@ function entryOf(registered: RegistryEntry, threads?: number): BackendEntry {
   };
 }
 
+/** By name, in the order of every list and table. */
 export const backends: Readonly<Record<string, BackendEntry>> = Object.fromEntries(
   Object.entries(registry).flatMap(([name, registered]): [string, BackendEntry][] =>
     registered.threads === undefined
@@ -54,8 +57,8 @@ export const backends: Readonly<Record<string, BackendEntry>> = Object.fromEntri
 );
 
 /**
- * A new backend of the module that this commit has. By a name of `backends`, or by one of the registry: 'wasm' takes as many
- * threads as it finds good. Errors: `BACKEND_UNAVAILABLE`.
+ * Makes a backend by its name in `backends` or in the registry; 'wasm' then chooses its threads by itself. Errors:
+ * `BACKEND_UNAVAILABLE`.
  */
 export async function createBackend(name: string): Promise<Backend> {
   const { load, create } = backends[name] ?? entryOf(registry[name as BackendName]);
@@ -67,6 +70,7 @@ export function backendsNamed(name: string): string[] {
   return Object.keys(backends).filter((one) => one === name || one.startsWith(`${name}-`));
 }
 
+/** The names of the backends that are for this platform. */
 export function backendsOn(platform: Platform): string[] {
   return Object.keys(backends).filter((name) => backends[name]!.platforms.includes(platform));
 }

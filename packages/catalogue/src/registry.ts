@@ -1,12 +1,12 @@
-// The one list of this repository's backends: what each is called, where it runs and what it needs there. Every other list
-// and table of backends is made of it. It is data alone: backends.ts loads the modules.
+// The one list of this repository's backends: what each is called, where it runs and what it needs there. Every other
+// list and table of backends is made of it. It is data alone: backends.ts loads the modules.
 import type { GpuJsMode } from '@batchnorm/backend-gpujs';
 import type { BackendName as Family } from 'batchnorm';
 
-/** What `batchnorm` chooses from: each is a package. */
+/** What `batchnorm` chooses from. Each is a package. */
 export type { Family };
 
-/** gpu.js is one backend for each of its modes. */
+/** A name here is a family's, or, of gpu.js, that of one of its modes. A union: a table of backends can't lack one. */
 export type BackendName = Exclude<Family, 'gpujs'> | `gpujs-${GpuJsMode}`;
 
 export type Platform = 'node' | 'chromium';
@@ -14,26 +14,26 @@ export type Platform = 'node' | 'chromium';
 /** What not every machine has. `isolation`: a cross-origin isolated page, whose threads may share memory. */
 export type Requirement = 'isolation' | 'OpenGL' | 'WebGL' | 'WebGL 2' | 'WebGPU';
 
-/** `folder`: in packages/, and the package's name after its scope. `factory`: the function there that makes the backend. */
+/** `folder`: in packages/, and the package's name after its scope. `factory`: its function that makes the backend. */
 export const families = {
   js: { folder: 'backend-js', factory: 'createJsBackend' },
   wasm: { folder: 'backend-wasm', factory: 'createWasmBackend' },
   gpujs: { folder: 'backend-gpujs', factory: 'createGpuJsBackend' },
 } as const;
 
-/** What the registry passes to a factory. */
+/** What a family's factory is called with. */
 export type OptionsOf<F extends Family> = F extends 'gpujs'
   ? { readonly mode: GpuJsMode }
   : Readonly<Record<string, never>>;
 
 interface EntryOf<F extends Family> {
   readonly family: F;
-  /** For people. */
+  /** For people, on the page. */
   readonly title: string;
   readonly options: OptionsOf<F>;
   readonly platforms: readonly Platform[];
   readonly needs: readonly Requirement[];
-  /** Counts of threads: commands try each of them. Absent: they try the backend once, with as many as it takes by itself. */
+  /** Kit, bench and tour try each of these counts of threads; without it, the count that the backend chooses. */
   readonly threads?: readonly number[];
 }
 

@@ -1,4 +1,4 @@
-// Prints every backend on every platform that it is for, as REQUIRE_BACKENDS has them: .ci/run lets none of them be skipped.
+// Prints every backend on every platform that it is for, in the form of REQUIRE_BACKENDS: .ci/run lets none be skipped.
 import { backendsOn } from './backends.js';
 
 const inChromium = backendsOn('chromium').map((name) => `${name}@chromium`);

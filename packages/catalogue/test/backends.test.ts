@@ -1,4 +1,4 @@
-// That each entry of the registry makes the backend that it says.
+// Each entry of the registry makes the backend that it says.
 import { describeBackend } from '@batchnorm/browser/describe-backend';
 import { expect, it } from 'vitest';
 import { backends, backendsOn, createBackend } from '../src/backends.js';

@@ -1,4 +1,4 @@
-// That tables of backends in the docs have the registry's backends and no others. A difference shows the rows as they must be.
+// Tables of backends in the docs have the registry's backends and no others. A failure shows the rows as they must be.
 import { readFileSync } from 'node:fs';
 import { candidates } from 'batchnorm';
 import { expect, it } from 'vitest';
