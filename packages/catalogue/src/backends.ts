@@ -1,15 +1,7 @@
 // The backends as kit, bench and tour go through them: those of the registry, wasm once for each count of threads.
 // A backend's module is loaded when the backend is made; the bench loads it from the folder of another commit, too.
 import type { Backend, MaybePromise } from '@batchnorm/core-api';
-import {
-  type BackendName,
-  type Family,
-  families,
-  type OptionsOf,
-  type Platform,
-  type RegistryEntry,
-  registry,
-} from './registry.js';
+import { type BackendName, type Family, families, type Platform, type RegistryEntry, registry } from './registry.js';
 
 export type { BackendName, Family, Platform } from './registry.js';
 
@@ -22,13 +14,10 @@ export type BackendEntry = RegistryEntry & {
   readonly create: (module: unknown) => MaybePromise<Backend>;
 };
 
-/** What a family's module exports, as far as it is used. */
-type Module<F extends Family> = {
-  readonly [Factory in (typeof families)[F]['factory']]: (options: OptionsOf<F>) => MaybePromise<Backend>;
-};
+type Factory = (options: never) => MaybePromise<Backend>;
 
-/** Each import is written out, so that a bundler finds it. */
-const modules: { readonly [F in Family]: () => Promise<Module<F>> } = {
+/** Each import is written out, so that a bundler finds it. The module must have the factory of the family. */
+const modules: { readonly [F in Family]: () => Promise<Record<(typeof families)[F]['factory'], Factory>> } = {
   js: () => import('@batchnorm/backend-js'),
   wasm: () => import('@batchnorm/backend-wasm'),
   gpujs: () => import('@batchnorm/backend-gpujs'),
@@ -43,7 +32,7 @@ function entryOf(registered: RegistryEntry, threads?: number): BackendEntry {
     needs: (threads ?? 1) > 1 ? [...registered.needs, 'isolation'] : registered.needs,
     folder,
     load: modules[registered.family],
-    create: (module) => (module as Record<string, (given: object) => MaybePromise<Backend>>)[factory]!(options),
+    create: (module) => (module as Record<string, Factory>)[factory]!(options as never),
   };
 }
 

@@ -21,32 +21,25 @@ export const families = {
   gpujs: { folder: 'backend-gpujs', factory: 'createGpuJsBackend' },
 } as const;
 
-/** What a family's factory is called with. */
-export type OptionsOf<F extends Family> = F extends 'gpujs'
-  ? { readonly mode: GpuJsMode }
-  : Readonly<Record<string, never>>;
-
-interface EntryOf<F extends Family> {
-  readonly family: F;
+interface Facts {
   /** For people, on the page. */
   readonly title: string;
-  readonly options: OptionsOf<F>;
   readonly platforms: readonly Platform[];
   readonly needs: readonly Requirement[];
   /** Kit, bench and tour try each of these counts of threads; without it, the count that the backend chooses. */
   readonly threads?: readonly number[];
 }
 
-export type RegistryEntry = { readonly [F in Family]: EntryOf<F> }[Family];
+/** `options`: what the factory is called with. */
+export type RegistryEntry = Facts &
+  (
+    | { readonly family: Exclude<Family, 'gpujs'>; readonly options: Readonly<Record<string, never>> }
+    | { readonly family: 'gpujs'; readonly options: { readonly mode: GpuJsMode } }
+  );
 
-const everywhere: readonly Platform[] = ['node', 'chromium'];
+const everywhere: Platform[] = ['node', 'chromium'];
 
-function gpujs(
-  mode: GpuJsMode,
-  engine: string,
-  platforms: readonly Platform[],
-  ...needs: readonly Requirement[]
-): EntryOf<'gpujs'> {
+function gpujs(mode: GpuJsMode, engine: string, platforms: Platform[], ...needs: Requirement[]): RegistryEntry {
   return { family: 'gpujs', title: `gpu.js, ${engine}`, options: { mode }, platforms, needs };
 }
 
