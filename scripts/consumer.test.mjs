@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { chromiumMissing, chromiumPath, launchChromium } from '../apps/browser/dist/chromium.js';
+import { chromiumMissing, chromiumPath, launchChromium } from '../packages/browser/dist/chromium.js';
 import { packPackages, readManifest } from './pack-packages.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { describeMissing, isRequired } from '@batchnorm/browser/describe-backend';
+import { backendsNamed, backendsOn, backends as catalogue } from '@batchnorm/catalogue';
 import { type CaseResult, countsLine, countsOf, groups, suite } from '@batchnorm/conformance';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { runCommand } from './command.js';
@@ -87,13 +88,10 @@ describe('pnpm conformance', () => {
     });
     const { backends } = await readJson();
     expect(backends.map(({ backend, platform }) => `${backend} ${platform}`)).toEqual(
-      [
-        ...['js', 'wasm-1', 'wasm-2'],
-        ...['cpu', 'webasm', 'headlessgl', 'webgl', 'webgl2', 'webgpu'].map((mode) => `gpujs-${mode}`),
-      ].map((name) => `${name} node`),
+      Object.keys(catalogue).map((name) => `${name} node`),
     );
     for (const { backend, unavailable, results } of backends) {
-      if (/webg/.test(backend)) expect(unavailable).toMatch(/\S/);
+      if (!backendsOn('node').includes(backend)) expect(unavailable).toMatch(/\S/);
       expect(output).toMatch(new RegExp(`│ ${backend} +│ node${unavailable === null ? ' +│ +1 pass' : ' skip'}`));
       expect(results).toHaveLength(unavailable === null ? 1 : 0);
     }
@@ -102,7 +100,7 @@ describe('pnpm conformance', () => {
   it('takes a family for all of its backends, whether they run here or not', async () => {
     await write('right.json', golden([4, 6, 4, 6]));
     const { code, output } = await conformance(['--backend', 'js,gpujs', '--fixtures', '.'], { REQUIRE_BACKENDS: '' });
-    for (const name of ['js', 'gpujs-cpu', 'gpujs-webgl']) expect(output).toContain(`│ ${name} `);
+    for (const name of ['js', ...backendsNamed('gpujs')]) expect(output).toContain(`│ ${name} `);
     expect(output).not.toContain('wasm-1');
     expect(code).toBe(0);
   });
@@ -177,10 +175,8 @@ describe('pnpm conformance --browser', () => {
     const { code, output } = await conformance(args);
     const { backends } = await readJson();
     expect(backends.map(({ backend, platform }) => `${backend} ${platform}`)).toEqual([
-      ...['js', 'wasm-1', 'wasm-2', 'gpujs-cpu', 'gpujs-webasm', 'gpujs-headlessgl'].map((name) => `${name} node`),
-      ...['js', 'wasm-1', 'wasm-2', 'gpujs-cpu', 'gpujs-webasm', 'gpujs-webgl', 'gpujs-webgl2', 'gpujs-webgpu'].map(
-        (name) => `${name} chromium`,
-      ),
+      ...backendsOn('node').map((name) => `${name} node`),
+      ...backendsOn('chromium').map((name) => `${name} chromium`),
     ]);
     for (const { backend, platform, unavailable, results } of backends) {
       expect(output).toMatch(new RegExp(`│ ${backend} +│ ${platform} `));

@@ -4,7 +4,7 @@ import { describeMissing, isRequired } from '@batchnorm/browser/describe-backend
 import type { Browser } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { serveSite } from './site.js';
-import { kitOf, rowOf, visit } from './visitor.js';
+import { gpuBackends, kitOf, rowOf, visit } from './visitor.js';
 
 const path = chromiumPath();
 
@@ -17,38 +17,35 @@ describe('the page, when something goes wrong', () => {
   });
   afterAll(() => browser?.close());
 
-  it.for(['gpujs-webgl', 'gpujs-webgl2', 'gpujs-webgpu'])(
-    'shows that %s has lost its device, and goes on',
-    async (name, { skip }) => {
-      const site = await serveSite({ inWorker: loseTheDevice });
-      const { page, measure, problems } = await visit(
-        browser,
-        `${site.address}?backends=${name},js&shapes=32x10&rounds=2`,
-      );
-      await measure();
-      const row = rowOf(page, name);
-      if ((await row.getAttribute('data-available')) === 'no' && !isRequired(`${name}@chromium`))
-        skip((await row.textContent())!);
+  it.for(gpuBackends)('shows that %s has lost its device, and goes on', async (name, { skip }) => {
+    const site = await serveSite({ inWorker: loseTheDevice });
+    const { page, measure, problems } = await visit(
+      browser,
+      `${site.address}?backends=${name},js&shapes=32x10&rounds=2`,
+    );
+    await measure();
+    const row = rowOf(page, name);
+    if ((await row.getAttribute('data-available')) === 'no' && !isRequired(`${name}@chromium`))
+      skip((await row.textContent())!);
 
-      const kit = kitOf(page, name);
-      expect(await kit.locator('.trouble').getAttribute('data-code')).toBe('DEVICE_LOST');
-      expect(await kit.locator('.trouble').textContent()).toMatch(
-        /✗ DEVICE_LOST in conformance: the device was lost in case '.+'/,
-      );
-      expect(await kit.getAttribute('data-done')).toBe('false');
-      // The cases before it passed; the one that met the loss says nothing about the backend, and is not counted against it.
-      expect(await kit.locator('.cells .passed').count()).toBeGreaterThan(0);
-      expect(await kit.locator('.cells .failed').count()).toBe(0);
-      expect(await row.locator('.trouble').first().getAttribute('data-code')).toBe('DEVICE_LOST');
+    const kit = kitOf(page, name);
+    expect(await kit.locator('.trouble').getAttribute('data-code')).toBe('DEVICE_LOST');
+    expect(await kit.locator('.trouble').textContent()).toMatch(
+      /✗ DEVICE_LOST in conformance: the device was lost in case '.+'/,
+    );
+    expect(await kit.getAttribute('data-done')).toBe('false');
+    // The cases before it passed; the one that met the loss says nothing about the backend, and is not counted against it.
+    expect(await kit.locator('.cells .passed').count()).toBeGreaterThan(0);
+    expect(await kit.locator('.cells .failed').count()).toBe(0);
+    expect(await row.locator('.trouble').first().getAttribute('data-code')).toBe('DEVICE_LOST');
 
-      expect(await kitOf(page, 'js').getAttribute('data-done')).toBe('true');
-      expect(await page.locator('.answer').getAttribute('data-backend')).toBe('js');
-      expect(await page.locator('.reasons').textContent()).toContain(`${name} DEVICE_LOST`);
-      expect(problems.filter((problem) => !/CONTEXT_LOST|context lost/i.test(problem))).toEqual([]);
-      await page.close();
-      await site.close();
-    },
-  );
+    expect(await kitOf(page, 'js').getAttribute('data-done')).toBe('true');
+    expect(await page.locator('.answer').getAttribute('data-backend')).toBe('js');
+    expect(await page.locator('.reasons').textContent()).toContain(`${name} DEVICE_LOST`);
+    expect(problems.filter((problem) => !/CONTEXT_LOST|context lost/i.test(problem))).toEqual([]);
+    await page.close();
+    await site.close();
+  });
 
   it('shows a device that is lost while it is timed', async ({ skip }) => {
     const name = 'gpujs-webgl2';

@@ -110,6 +110,7 @@ it('gives three lines of code', () => {
 import { BatchNorm } from '@batchnorm/core-api';
 const layer = new BatchNorm({ backend: await createGpuJsBackend({ mode: 'webgpu' }), numFeatures: 64 });`,
   );
+  expect(codeFor('wasm', shape)).toContain('backend: await createWasmBackend(), numFeatures: 64');
 });
 
 it('holds each operation against a copy of the bytes that it has to move', () => {

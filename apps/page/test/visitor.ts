@@ -1,5 +1,9 @@
 // A visitor: a page in Chromium, and a record of what should not happen in it.
 import type { Browser, Page } from 'playwright';
+import { backendNames, backends } from '../src/backends.js';
+
+/** Those that need what a browser without a GPU may lack. */
+export const gpuBackends = backendNames.filter((name) => backends[name].needs.length > 0);
 
 export interface Visitor {
   readonly page: Page;

@@ -1,5 +1,5 @@
 // Which backends this machine has, and why not the others.
-import { backends, createBackend } from '@batchnorm/catalogue';
+import { backendsOn, createBackend } from '@batchnorm/catalogue';
 import { BatchNormError, type Candidate, type Execution } from '@batchnorm/core-api';
 
 export interface Found {
@@ -13,8 +13,7 @@ export interface Found {
 /** Makes each backend that can run in Node, once. Errors: what is no `BACKEND_UNAVAILABLE`. */
 export async function findCandidates(): Promise<Found[]> {
   const found: Found[] = [];
-  for (const [name, { platforms }] of Object.entries(backends)) {
-    if (!platforms.includes('node')) continue;
+  for (const name of backendsOn('node')) {
     found.push(await tryCandidate({ name, create: () => createBackend(name) }));
   }
   return found;

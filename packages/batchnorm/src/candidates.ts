@@ -1,24 +1,18 @@
 // The backends to choose from. Each is loaded when it is asked for its backend, and not before.
 import { type Backend, BatchNormError, type Candidate } from '@batchnorm/core-api';
 
+/** What `createBatchNorm` takes by name. */
 export type BackendName = 'wasm' | 'js' | 'gpujs';
 
-/** Of two that are equally fast, and without measuring, the earlier one is taken. gpu.js comes last: data travel to it and back. */
+/**
+ * Of two that are equally fast, and without measuring, the earlier one is taken. gpu.js comes last: data travel to its
+ * device and back.
+ */
 export const candidates: Readonly<Record<BackendName, Candidate>> = {
-  wasm: { name: 'wasm', create: createWasm },
-  js: { name: 'js', create: createJs },
+  wasm: { name: 'wasm', create: async () => (await import('@batchnorm/backend-wasm')).createWasmBackend() },
+  js: { name: 'js', create: async () => (await import('@batchnorm/backend-js')).createJsBackend() },
   gpujs: { name: 'gpujs', create: createGpuJs },
 };
-
-async function createWasm(): Promise<Backend> {
-  const { createWasmBackend } = await import('@batchnorm/backend-wasm');
-  return createWasmBackend();
-}
-
-async function createJs(): Promise<Backend> {
-  const { createJsBackend } = await import('@batchnorm/backend-js');
-  return createJsBackend();
-}
 
 /** An optional peer dependency: gpu.js is larger than everything else together, and most pages do without. */
 async function createGpuJs(): Promise<Backend> {

@@ -13,8 +13,8 @@ import { SelectedBatchNorm } from './selected-batch-norm.js';
 /** A layer's options, and how its backend is chosen: for the layer's own axis and dtype. */
 export interface CreateBatchNormOptions extends LayerOptions, Omit<SelectOptions, 'shape' | 'axis' | 'dtype'> {
   /**
-   * The activation to choose for. By default 256 values per channel, or fewer of more than 16,384 channels: [256, numFeatures], or
-   * the like with another axis. The layer takes any shape all the same.
+   * The shape of the activation to choose for. Default: 256 values per channel, fewer where there are more than 16,384
+   * channels: [256, numFeatures], or its like with another axis. The layer takes any shape all the same.
    */
   readonly shape?: readonly number[];
   /** What to choose from, by name or as candidates of your own; others are not loaded. Default: every name. */
@@ -22,11 +22,10 @@ export interface CreateBatchNormOptions extends LayerOptions, Omit<SelectOptions
 }
 
 /**
- * A layer on the backend that runs it best here: each is loaded, checked against known results, and timed (`selectBackend`).
+ * A layer on the backend that runs it best here: `selectBackend` loads each, checks it against known results, and times it.
  *
- * Errors: `INVALID_OPTION`; `SHAPE_MISMATCH` when `shape` has other channels, `LIMIT_EXCEEDED` when nobody can count its elements;
- * `BACKEND_UNAVAILABLE` with every reason; the reason
- * of `signal`.
+ * Errors: `INVALID_OPTION`; `SHAPE_MISMATCH` when `shape` has another number of channels than `numFeatures`;
+ * `LIMIT_EXCEEDED` when `shape` has 2⁵³ elements or more; `BACKEND_UNAVAILABLE` with every reason; the reason of `signal`.
  */
 export async function createBatchNorm(options: CreateBatchNormOptions): Promise<SelectedBatchNorm> {
   const { shape: given, backends = Object.values(candidates), ...others } = Object(options) as CreateBatchNormOptions;

@@ -1,11 +1,11 @@
 // A float32 layer on one backend with one batch, in a worker: verified by the kit on the very numbers that are timed,
 // then timed.
 import { meanTime } from '@batchnorm/bench/clock';
+import { createBackend } from '@batchnorm/catalogue';
 import { type FixtureCase, runConformance, solve } from '@batchnorm/conformance';
 import { type Backend, BatchNorm, type Operation, type Tensor } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';
 import type { BackendName } from '../backends.js';
-import { createBackend } from '../create-backend.js';
 import { lostDevice } from '../kit/lost-device.js';
 import type { Verified } from '../messages.js';
 import type { Shape } from '../shape.js';

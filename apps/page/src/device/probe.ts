@@ -1,6 +1,6 @@
 // Whether a backend works on this device: made, and described by itself.
+import { createBackend } from '@batchnorm/catalogue';
 import type { BackendName } from '../backends.js';
-import { createBackend } from '../create-backend.js';
 import type { Available } from '../messages.js';
 
 /** Errors: `BACKEND_UNAVAILABLE` with the reason. */

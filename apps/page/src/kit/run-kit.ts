@@ -1,7 +1,7 @@
 // The conformance kit in a worker, case by case. A lost device ends it.
+import { createBackend } from '@batchnorm/catalogue';
 import { dtypes, runConformance, suite } from '@batchnorm/conformance';
 import type { BackendName } from '../backends.js';
-import { createBackend } from '../create-backend.js';
 import type { KitProgress } from '../messages.js';
 import { lostDevice } from './lost-device.js';
 

@@ -1,7 +1,7 @@
 // What a program would choose by itself: `selectBackend`, in a worker.
+import { createBackend } from '@batchnorm/catalogue';
 import { type Operation, type SelectionReport, selectBackend } from '@batchnorm/core-api';
 import type { BackendName } from '../backends.js';
-import { createBackend } from '../create-backend.js';
 import type { Shape } from '../shape.js';
 
 interface Request {

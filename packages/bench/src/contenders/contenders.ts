@@ -13,12 +13,12 @@ export const ours: readonly Contender[] = [
 
 export const straightforward: readonly Contender[] = [
   rowByRow,
-  ...Object.entries(backends).flatMap(([name, { mode, platforms }]) =>
-    mode ? [straightforwardGpuJs(straightforwardNameOf(name), mode, platforms)] : [],
+  ...Object.entries(backends).flatMap(([name, { family, options, platforms }]) =>
+    family === 'gpujs' ? [straightforwardGpuJs(straightforwardNameOf(name), options.mode, platforms)] : [],
   ),
 ];
 
 /** What the straightforward version of a backend is called. */
 export function straightforwardNameOf(contender: string): string {
-  return backends[contender]?.mode ? `straightforward-${contender}` : rowByRow.name;
+  return backends[contender]?.family === 'gpujs' ? `straightforward-${contender}` : rowByRow.name;
 }

@@ -1,13 +1,9 @@
 // The colours of contenders, by family: 'gpujs', 'pytorch', 'straightforward', … Observable's ten, which are told apart
 // on white and on black. A family keeps its colour from report to report.
+import type { Family } from '@batchnorm/catalogue';
 import type { HistoryRecord } from '../history/record.js';
 
-/** The backends of @batchnorm/catalogue. */
-type BackendName = 'js' | `wasm-${1 | 2}` | `gpujs-${'cpu' | 'webasm' | 'headlessgl' | 'webgl' | 'webgl2' | 'webgpu'}`;
-
-type FamilyOf<Name extends string> = Name extends `${infer Family}-${string}` ? Family : Name;
-
-const ofBackends: Readonly<Record<FamilyOf<BackendName>, string>> = {
+const ofBackends: Readonly<Record<Family, string>> = {
   js: '#efb118',
   wasm: '#3ca951',
   gpujs: '#4269d0',

@@ -1,7 +1,7 @@
 // Tests of a backend that not every machine can run: a visible skip with the reason, or a failure where it is required.
 import { describe, inject, it } from 'vitest';
 
-/** What is tried, to see whether it runs here. */
+/** All that is asked of a backend to see whether it runs here. */
 interface Disposable {
   dispose(): unknown;
 }
@@ -21,7 +21,7 @@ export function nameHere(name: string): string {
 
 /**
  * Describes the tests of the backend that `factory` makes, when it can be made here. If it rejects with
- * `BACKEND_UNAVAILABLE`, there is one test, skipped for that reason, or failing where REQUIRE_BACKENDS has this backend.
+ * `BACKEND_UNAVAILABLE`, there is one test: skipped for that reason, or failing where REQUIRE_BACKENDS has the backend.
  */
 export async function describeBackend(
   name: string,

@@ -27,7 +27,10 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** No request of its own to anybody, and WebGPU also without a GPU (SwiftShader). Containers run it as root: no sandbox. */
+/**
+ * Chromium sends no requests of its own, and has WebGPU without a GPU, too (SwiftShader). No sandbox: in containers it runs
+ * as root.
+ */
 export const launchArguments: readonly string[] = [
   '--no-sandbox',
   '--disable-quic',
@@ -40,16 +43,16 @@ export const launchArguments: readonly string[] = [
   '--enable-unsafe-swiftshader',
 ];
 
-/** With these it has neither WebGL nor a WebGPU adapter, whatever the machine has. */
+/** With these arguments Chromium has neither WebGL nor a WebGPU adapter, whatever the machine has. */
 export const withoutGpu: readonly string[] = ['--disable-gpu', '--disable-software-rasterizer'];
 
-/** With these a page is cross-origin isolated, and may share memory with its worker threads. */
+/** With these response headers a page is cross-origin isolated, and may share memory with its worker threads. */
 export const isolationHeaders: Readonly<Record<string, string>> = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
 };
 
-/** Starts it without a window; `more` arguments go after those that it always gets. */
+/** Starts Chromium without a window. `more`: arguments after those that it always gets. */
 export async function launchChromium(executablePath: string, more: readonly string[] = []): Promise<Browser> {
   const { chromium } = await import('playwright');
   return chromium.launch({ executablePath, args: [...launchArguments, ...more] });

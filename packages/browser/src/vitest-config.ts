@@ -42,7 +42,7 @@ export function inChromium({ name, include, backends, dependencies = [] }: Chrom
     test: {
       name,
       include,
-      // For what hangs alone: software rendering of a large case takes seconds, and more on a busy machine.
+      // Only what hangs takes so long: software rendering of a large case takes seconds, and more on a busy machine.
       testTimeout: 180_000,
       hookTimeout: 180_000,
       provide: { requiredBackends },
