@@ -1,5 +1,5 @@
 // What the tour found, as tables of text.
-import type { SelectionReport } from '@batchnorm/core-api';
+import type { SelectionReport } from '@batchnorm/select';
 import Table from 'cli-table3';
 import type { Found } from './candidates.js';
 

@@ -2,7 +2,7 @@
 // running statistics are the layer's.
 import type { Extent } from './extent.js';
 import type { MaybePromise } from './maybe-promise.js';
-import type { DeviceTensor, Dtype, FloatArray, OnDevice, Tensor } from './tensor.js';
+import type { Dtype, FloatArray, OnDevice, Tensor } from './tensor.js';
 
 /** One implementation of the arithmetic. Whoever made it disposes it; layers never do. */
 export interface Backend {
@@ -63,6 +63,15 @@ export interface Execution {
   readonly accumulation: Readonly<Partial<Record<Dtype, Accumulation>>>;
   /** Why this is not what was asked for, or null. */
   readonly fallbackReason: string | null;
+}
+
+/** An activation where its backend computes: in a texture, in a GPU buffer, in WebAssembly's linear memory. */
+export interface DeviceTensor extends OnDevice<FloatArray> {
+  /** The backend that made it; every other refuses it with `FOREIGN_TENSOR`. */
+  readonly backend: Backend;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly disposed: boolean;
 }
 
 /** What kernels are compiled for. */

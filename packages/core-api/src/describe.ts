@@ -1,6 +1,6 @@
 // How error messages show what was received.
 
-/** A short text for any value: `NaN`, `'abc'`, `Int32Array(6)`, `array of 3`, `undefined`. Never throws. */
+/** A short text for any value, for error messages: `NaN`, `'abc'`, `Int32Array(6)`, `array of 3`, `undefined`. Never throws. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return value.length > 100 ? `'${value.slice(0, 100)}…'` : `'${value}'`;
   if (Array.isArray(value)) return `array of ${value.length}`;
@@ -10,12 +10,12 @@ export function describe(value: unknown): string {
   return String(value);
 }
 
-/** Of its class: an object may have none. */
+/** The name of the object's class, or 'object'. */
 function nameOf(value: object): string {
   return textOf(() => value.constructor?.name) || 'object';
 }
 
-/** What somebody else's property says, if that is a text: it may be anything, or a getter that throws. */
+/** The text that `read` gets from a caller's property; '' where the property is no text, or its getter throws. */
 function textOf(read: () => unknown): string {
   try {
     const text = read();
@@ -25,7 +25,7 @@ function textOf(read: () => unknown): string {
   }
 }
 
-/** `[32, 10]` */
+/** `[32, 10]`. Never throws, whatever the elements are. */
 export function describeShape(shape: readonly unknown[]): string {
   return `[${Array.from(shape, (size) => (typeof size === 'number' ? size : describe(size))).join(', ')}]`;
 }

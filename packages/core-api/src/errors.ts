@@ -65,3 +65,8 @@ export class BatchNormError extends Error {
     return typeof value === 'object' && value !== null && marker in value;
   }
 }
+
+/** Throws a `BatchNormError` whose message says what was received and what was expected. */
+export function refuse(code: ErrorCode, received: string, expected: string, options?: ErrorOptions): never {
+  throw new BatchNormError(code, `received ${received}, expected ${expected}`, options);
+}

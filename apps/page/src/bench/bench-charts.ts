@@ -1,5 +1,5 @@
 // The charts of the benchmark: time as a dot with its spread, and the share of the copy limit as a bar; the best in the accent's colour.
-import type { Operation } from '@batchnorm/core-api';
+import type { Operation } from '@batchnorm/select';
 import type { BackendName } from '../backends.js';
 import type { Draw } from '../chart/chart.js';
 import { percentText, timeText } from '../number-text.js';

@@ -1,5 +1,5 @@
 // The benchmark live: charts of one operation at a time, and the numbers behind them.
-import { operations } from '@batchnorm/core-api';
+import { operations } from '@batchnorm/select';
 import { useMemo } from 'preact/hooks';
 import { Chart } from '../chart/chart.js';
 import { boundText, percentText, timeText } from '../number-text.js';

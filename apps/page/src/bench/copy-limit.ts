@@ -1,5 +1,5 @@
 // What an operation's time is held against: a copy moves the same bytes and computes nothing.
-import type { Operation } from '@batchnorm/core-api';
+import type { Operation } from '@batchnorm/select';
 
 /** Activations that must be read or written at least: x to y; x and dy to dx. */
 const streams: Readonly<Record<Operation, number>> = {

@@ -1,6 +1,7 @@
 // Times backends against each other: in every round each of them takes its turn, so that whatever else the device does falls on all
 // alike. Each has its own worker, and only one of them works at a time.
-import { operations, product } from '@batchnorm/core-api';
+import { product } from '@batchnorm/core-api';
+import { operations } from '@batchnorm/select';
 import type { BackendName } from '../backends.js';
 import { type Shape, shapeText } from '../shape.js';
 import { TaskFailure, TaskWorker } from '../visit/task-worker.js';

@@ -1,6 +1,7 @@
 // A float32 layer on one backend with one batch, in a worker: verified by the kit on the very numbers that are timed, then timed.
 import { type FixtureCase, runConformance, solve } from '@batchnorm/conformance';
-import { type Backend, BatchNorm, type Operation, type Tensor } from '@batchnorm/core-api';
+import { type Backend, BatchNorm, type Tensor } from '@batchnorm/core-api';
+import type { Operation } from '@batchnorm/select';
 import type { BackendName } from '../backends.js';
 import { createBackend } from '../create-backend.js';
 import { lostDevice } from '../kit/lost-device.js';

@@ -1,5 +1,5 @@
 // The answer: what to run here for the visitor's operation and shape, and the code that does.
-import { type Operation, operations } from '@batchnorm/core-api';
+import { type Operation, operations } from '@batchnorm/select';
 import type { ComponentChildren } from 'preact';
 import { backends } from '../backends.js';
 import { percentText, ratioText, timeText } from '../number-text.js';

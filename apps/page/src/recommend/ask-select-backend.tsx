@@ -1,5 +1,5 @@
 // What `selectBackend` takes within its budget, asked here and now: a program can choose on every device that it runs on.
-import type { Operation, SelectionReport } from '@batchnorm/core-api';
+import type { Operation, SelectionReport } from '@batchnorm/select';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { BackendName } from '../backends.js';
 import { timeText } from '../number-text.js';

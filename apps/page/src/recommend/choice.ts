@@ -1,5 +1,5 @@
 // What the recommendation is for: the visitor's operation and shape.
-import type { Operation } from '@batchnorm/core-api';
+import type { Operation } from '@batchnorm/select';
 import { type Shape, shapeText } from '../shape.js';
 
 export interface Choice {

@@ -1,5 +1,5 @@
 // What a program would choose by itself: `selectBackend`, in a worker.
-import { type Operation, type SelectionReport, selectBackend } from '@batchnorm/core-api';
+import { type Operation, type SelectionReport, selectBackend } from '@batchnorm/select';
 import type { BackendName } from '../backends.js';
 import { createBackend } from '../create-backend.js';
 import type { Shape } from '../shape.js';

@@ -1,20 +1,26 @@
-// The batch that every candidate gets on the asked shape, and what it must make of it: the equations of docs/semantics.md in
-// float64, for every element. That costs as much as a few calls, and no candidate is timed for fewer.
-import type { Statistics } from '../backend.js';
-import type { Gradients } from '../batch-norm.js';
-import { describeShape } from '../describe.js';
-import { BatchNormError } from '../errors.js';
-import { type Extent, extentOf, product, valuesPerChannel } from '../extent.js';
-import { defaultOptions } from '../options.js';
-import { allocate, type FloatArray, type Tensor } from '../tensor.js';
+// The numbers that every candidate is timed on, of the asked shape, and what it must make of them: the equations of docs/semantics.md
+// in float64, for every element. Checking costs as much as a few calls, and every candidate is timed for at least as many.
+import {
+  allocate,
+  defaultOptions,
+  type Extent,
+  extentOf,
+  type FloatArray,
+  type Gradients,
+  product,
+  refuse,
+  type Statistics,
+  type Tensor,
+  valuesPerChannel,
+} from '@batchnorm/core-api';
 import { tolerance } from './known-case.js';
 import type { Question } from './question.js';
 
-/** What the asked operation leaves; absent is what it does not compute. */
+/** The results of the asked operation; what it does not compute is absent. */
 export interface Results {
   readonly y?: Tensor;
   readonly gradients?: Gradients;
-  /** Of the batch, as a training forward told them. */
+  /** The batch's, from a training forward. */
   readonly statistics?: Statistics;
 }
 
@@ -44,8 +50,8 @@ interface Contents {
   readonly runningVariance: Float64Array;
 }
 
-/** The same for every backend. */
-export class Batch {
+/** The same for every candidate. */
+export class Workload {
   readonly #question: Question;
   readonly #extent: Extent;
   #contents: Contents | undefined;
@@ -57,20 +63,20 @@ export class Batch {
     this.#extent = extentOf(question.shape, question.axis);
   }
 
-  /** Made when they are first asked for. Errors: `LIMIT_EXCEEDED` where there is no memory for them. */
+  /** Inputs and buffers, which are made at the first call. Errors: `LIMIT_EXCEEDED` where memory has no room for them. */
   get contents(): Contents {
     this.#contents ??= this.#make();
     return this.#contents;
   }
 
-  /** Before a call: what earlier ones left in the buffers is no result of this one. */
+  /** Before a call: fills the output buffers with NaN, so that results of earlier calls can't pass for its own. */
   spoil(): void {
     const { y, dx } = this.contents;
     y.data.fill(Number.NaN);
     dx.data.fill(Number.NaN);
   }
 
-  /** After a call: that it has not written to x or dy, from which others compute. Looks at some elements, the last among them. */
+  /** After a call. Errors: where it has written to x or dy. Compares about a hundred elements, the last one among them. */
   assertIntact(): void {
     const [x, dy] = [this.contents.x.data, this.contents.dy.data];
     const step = Math.ceil(x.length / 100);
@@ -80,7 +86,7 @@ export class Batch {
     }
   }
 
-  /** After a backend failed: it may have written to inputs, and may write to buffers whenever its call ends. */
+  /** After a backend failed: replaces all arrays, because it may have written to inputs, and its call may go on writing. */
   renew(): void {
     this.#contents = undefined;
     this.#normalization = undefined;
@@ -88,8 +94,8 @@ export class Batch {
   }
 
   /**
-   * Compares every element. Errors are relative to the terms that a result is made of, because a sum that cancels is no more accurate
-   * than they are, and at most as large as in the known case. Errors: one that names what is wrong.
+   * Compares every element. The bound of an error is that of the known case, relative to the sizes of the terms that a result is made
+   * of: a sum whose terms cancel is only as exact as they are. Errors: an `Error` that names the result that is wrong.
    */
   assertRight({ y, gradients, statistics }: Results): void {
     if (y !== undefined) this.#assertOutput(y.data);
@@ -112,7 +118,7 @@ export class Batch {
     }
   }
 
-  /** Relative to a deviation and to the variance: x lies around 0. */
+  /** The bounds are relative to the size of a value and to its square. */
   #assertStatistics(received: Statistics): void {
     const { mean, variance } = this.#normalize();
     const most = tolerance[this.#question.dtype];
@@ -151,7 +157,7 @@ export class Batch {
   }
 
   #fail(name: string, index: number, received: number, expected: number): never {
-    const which = `${name}[${index}] on shape ${describeShape(this.#question.shape)}`;
+    const which = `${name}[${index}] on shape [${this.#question.shape.join(', ')}]`;
     throw new Error(`computes wrong: ${which} is ${received} where ${expected} is right`);
   }
 
@@ -222,16 +228,16 @@ export class Batch {
         runningVariance: vector((c) => 1 + noise(c, 6) / 2),
       };
     } catch (cause) {
-      const received = `received shape ${describeShape(shape)}, expected one that there is memory for`;
-      throw new BatchNormError('LIMIT_EXCEEDED', received, { cause });
+      refuse('LIMIT_EXCEEDED', `shape [${shape.join(', ')}]`, 'one that there is memory for', { cause });
     }
   }
 }
 
-/** Goes through an activation in the order of memory. */
+/** An element's place, while an activation is gone through in the order of memory. */
 class Position {
-  /** The index of an element, and its channel. */
+  /** The index of the element. */
   k = 0;
+  /** Its channel. */
   c = 0;
   readonly #channels: number;
   readonly #inner: number;
@@ -250,7 +256,7 @@ class Position {
   }
 }
 
-/** Sums of each channel, with Kahan's compensation (1965, Communications of the ACM 8). */
+/** A sum for each channel, with Kahan's compensation (1965, Communications of the ACM 8). */
 class Sums {
   readonly #sum: Float64Array;
   readonly #excess: Float64Array;
@@ -270,12 +276,12 @@ class Sums {
 
 const xOf = (k: number): number => noise(k, 1);
 
-/** Half of it is x, and its mean is 1: neither dgamma nor dbeta cancels, so that one which is too small is far off. */
+/** Half of it is x, and its mean is 1: the terms of dgamma and dbeta don't cancel, so that a wrong sum is far off. */
 const dyOf = (k: number): number => 1 + (noise(k, 1) + noise(k, 2)) / 2;
 
 /**
- * The k-th number of a sequence in [−1, 1) that has no pattern, whatever part of it a channel gets (MurmurHash3's last steps). It has
- * 16 bits, and what is made of two of them is a float32.
+ * The k-th number of a pseudorandom sequence in [−1, 1): steps of MurmurHash3's finalizer, so that no subsequence which a channel gets
+ * has a pattern. Numbers have 16 bits, and sums of two are exact in float32.
  */
 function noise(k: number, seed: number): number {
   let h = Math.imul(k ^ Math.imul(seed, 0x9e3779b1), 0x85ebca6b);

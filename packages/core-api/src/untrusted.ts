@@ -1,0 +1,12 @@
+// Objects of callers may have getters, or be proxies, that throw when they are read: the caller's mistake gets a code, too.
+import { BatchNormError, type ErrorCode } from './errors.js';
+
+/** What `read` returns. Errors: those with a code as they are; `code` for anything else that `read` throws. */
+export function readUntrusted<T>(code: ErrorCode, what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (cause instanceof BatchNormError) throw cause;
+    throw new BatchNormError(code, `received ${what} that throw when they are read, expected plain values`, { cause });
+  }
+}
