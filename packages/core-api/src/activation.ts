@@ -14,7 +14,7 @@ export function elementsOf(tensor: Activation): FloatArray | DeviceTensor {
   return isDeviceTensor(tensor) ? tensor : plain(tensor.data);
 }
 
-/** The same elements as a plain typed array: `slice` and `subarray` of a subclass would call the subclass's constructor. */
+/** The same elements as a plain typed array: methods of a subclass, such as `slice`, call its constructor. */
 function plain(data: FloatArray): FloatArray {
   const Elements = data.BYTES_PER_ELEMENT === 8 ? Float64Array : Float32Array;
   return Object.getPrototypeOf(data) === Elements.prototype
@@ -27,7 +27,7 @@ export function activationOf(elements: FloatArray | DeviceTensor, shape: readonl
   return ArrayBuffer.isView(elements) ? { data: elements, shape: [...shape] } : elements;
 }
 
-/** The tensor as it is now: its owner may assign another shape or other data to the object later. Elements are not copied. */
+/** The tensor as it is now, elements aside: its owner may give the object another shape or other data. */
 export function snapshotOf(x: Activation): Activation {
   return isDeviceTensor(x) ? x : { data: x.data, shape: [...x.shape] };
 }

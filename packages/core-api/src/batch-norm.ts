@@ -1,4 +1,4 @@
-// The layer: what users call. Calls take effect one after the other; it keeps parameters, running statistics and records.
+// The layer: what users call. It does one call after the other, and keeps parameters, running statistics and records.
 import type { Activation } from './activation.js';
 import type { DeviceTensor } from './backend.js';
 import { CallQueue } from './call-queue.js';
@@ -56,8 +56,9 @@ export class BatchNorm {
   }
 
   /**
-   * [C], ones at first; empty without `scale`. Elements may be written; an array of as many numbers may be assigned, which
-   * are copied. Await earlier calls before you change it. Errors of an assignment: `INVALID_STATE`; then nothing has changed.
+   * [C], ones at first; empty without `scale`. Elements may be written; an array of as many numbers may be assigned,
+   * which are copied. Await earlier calls before you change it. Errors of an assignment: `INVALID_STATE`; then nothing
+   * has changed.
    */
   get gamma(): Float64Array {
     return this.#gamma;
@@ -76,7 +77,7 @@ export class BatchNorm {
     assignVector('beta', this.#beta, values);
   }
 
-  /** [C], zeros at first; empty without running statistics. Otherwise as `gamma`. Errors: `UNSETTLED` (see `settle`). */
+  /** [C], zeros at first; empty without running statistics. Else as `gamma`. Errors: `UNSETTLED` (see `settle`). */
   get runningMean(): Float64Array {
     return this.#running.mean;
   }
@@ -100,8 +101,8 @@ export class BatchNorm {
   }
 
   /**
-   * How the batches of later forwards are averaged into the running statistics. May be assigned, for a schedule. Errors of an
-   * assignment: `INVALID_OPTION`, also for a change to or from 'exact', which has to see every batch.
+   * How the batches of later forwards are averaged into the running statistics. May be assigned, for a schedule. Errors
+   * of an assignment: `INVALID_OPTION`, also for a change to or from 'exact', which has to see every batch.
    */
   get momentum(): Momentum {
     return this.#momentum;
@@ -120,9 +121,9 @@ export class BatchNorm {
   }
 
   /**
-   * Normalises x: [N, C], [N, C, L], [N, C, H, W], …, with C = `numFeatures` channels on `axis`. Host in, host out; device
-   * in, device out. x is lent to the layer: leave it as it is until its backward is done or the next forward begins. A backward
-   * of an x that has changed fails with `INPUT_CHANGED`.
+   * Normalises x: [N, C], [N, C, L], [N, C, H, W], …, with C = `numFeatures` channels on `axis`. Host in, host out;
+   * device in, device out. x is lent to the layer: leave it as it is until its backward is done or the next forward
+   * begins. A backward of an x that has changed fails with `INPUT_CHANGED`.
    *
    * Errors: `INVALID_OPTION`, `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `EMPTY_BATCH`, `LIMIT_EXCEEDED`,
    * `SINGLE_VALUE`, `NON_FINITE_STATISTICS` (training with running statistics, and where arithmetic does not reach),
@@ -140,12 +141,12 @@ export class BatchNorm {
   }
 
   /**
-   * The gradients of the latest `forward`: through the batch statistics after a training forward, with constant statistics
-   * after an inference forward. dy has the shape of that forward's x, and lies where x lies.
+   * The gradients of the latest `forward`: through the batch statistics after a training forward, with constant
+   * statistics after an inference forward. dy has the shape of that forward's x, and lies where x lies.
    *
-   * Errors: `FORWARD_REQUIRED` (also where x was disposed or transferred), `INPUT_CHANGED`, `INVALID_OPTION`, `INVALID_TENSOR`,
-   * `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NON_FINITE_STATISTICS` (sums of finite numbers beyond the backend's arithmetic),
-   * `FOREIGN_TENSOR`, `DISPOSED`.
+   * Errors: `FORWARD_REQUIRED` (also where x was disposed or transferred), `INPUT_CHANGED`, `INVALID_OPTION`,
+   * `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NON_FINITE_STATISTICS` (sums of finite numbers beyond the
+   * backend's arithmetic), `FOREIGN_TENSOR`, `DISPOSED`.
    */
   backward(dy: Tensor, options?: BackwardOptions<Tensor>): Promise<Gradients<Tensor>>;
   backward(dy: DeviceTensor, options?: BackwardOptions<DeviceTensor>): Promise<Gradients<DeviceTensor>>;
@@ -160,9 +161,9 @@ export class BatchNorm {
   }
 
   /**
-   * A forward with its own backward, and with the statistics that normalised x: for several forwards before their backwards, as in
-   * gradient accumulation and siamese networks. Any number of passes may be alive, and `backward` still differentiates the latest
-   * `forward`. Dispose a pass when its backward is done. Errors: those of `forward`.
+   * A forward with its own backward, and with the statistics that normalised x: for several forwards before their
+   * backwards, as in gradient accumulation and siamese networks. Any number of passes may be alive, and `backward`
+   * still differentiates the latest `forward`. Dispose a pass when its backward is done. Errors: those of `forward`.
    */
   forwardPass(x: Tensor, options?: ForwardOptions<Tensor>): Promise<ForwardPass<Tensor>>;
   forwardPass(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<ForwardPass<DeviceTensor>>;
@@ -172,20 +173,20 @@ export class BatchNorm {
   }
 
   /**
-   * Averages the batches that wait on the device into the running statistics, in call order. Training on device tensors may leave
-   * some waiting, and then reading the running statistics fails with `UNSETTLED`. Inference, `state()` and `dispose()` settle
-   * by themselves.
+   * Averages the batches that wait on the device into the running statistics, in call order. Training on device tensors
+   * may leave some waiting, and then reading the running statistics fails with `UNSETTLED`. Inference, `state()` and
+   * `dispose()` settle by themselves.
    *
-   * Errors: `NON_FINITE_STATISTICS`, once, if the statistics of a batch were not finite: that batch was left out, all others are
-   * averaged in. `DISPOSED`.
+   * Errors: `NON_FINITE_STATISTICS`, once, if the statistics of a batch were not finite: that batch was left out, all
+   * others are averaged in. `DISPOSED`.
    */
   settle(): Promise<void> {
     return this.#call(() => this.#running.settle());
   }
 
   /**
-   * Begins the running statistics anew: mean 0, variance 1, no batch. Forgets batches that wait on the device, and errors of those
-   * that were left out. Errors: `DISPOSED`.
+   * Begins the running statistics anew: mean 0, variance 1, no batch. Forgets batches that wait on the device, and
+   * errors of those that were left out. Errors: `DISPOSED`.
    */
   resetRunningStatistics(): Promise<void> {
     return this.#call(async () => {
@@ -197,8 +198,8 @@ export class BatchNorm {
   }
 
   /**
-   * Parameters and running statistics as plain JSON. Errors: `INVALID_STATE` where one of their numbers is not finite, or a variance
-   * is negative; those of `settle`; `DISPOSED`.
+   * Parameters and running statistics as plain JSON. Errors: `INVALID_STATE` where one of their numbers is not finite,
+   * or a variance is negative; those of `settle`; `DISPOSED`.
    */
   state(): Promise<BatchNormState> {
     return this.#call(async () => {
@@ -210,8 +211,8 @@ export class BatchNorm {
   }
 
   /**
-   * Copies a state that `state()` wrote. Forgets batches that wait on the device, and errors of those that were left out.
-   * Errors: `INVALID_STATE`, and then nothing has changed; `DISPOSED`.
+   * Copies a state that `state()` wrote. Forgets batches that wait on the device, and errors of those that were left
+   * out. Errors: `INVALID_STATE`, and then nothing has changed; `DISPOSED`.
    */
   loadState(state: BatchNormState): Promise<void> {
     return this.#call(async () => {

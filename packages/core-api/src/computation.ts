@@ -1,4 +1,4 @@
-// One forward or backward of a layer: everything is checked, kernels compute, and the running statistics take in the batch.
+// One forward or backward of a layer: inputs are checked, kernels compute, running statistics take in the batch.
 import { type Activation, activationOf, elementsOf, isDeviceTensor, operationsOn, snapshotOf } from './activation.js';
 import type { Memory, Operations, Statistics } from './backend.js';
 import type { ForwardRequest, Gradients } from './calls.js';
@@ -206,7 +206,7 @@ export class Computation {
   }
 }
 
-/** The gradient of a parameter that the layer does not have: `out` or a new vector of length 0. Frees what kernels made for it. */
+/** The gradient of a parameter that the layer lacks: `out`, or a new vector of length 0. Disposes what kernels made. */
 function emptyGradient(
   made: Float64Array | OnDevice<Float64Array>,
   out: Float64Array | undefined,

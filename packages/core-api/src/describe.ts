@@ -1,6 +1,6 @@
 // How error messages show what was received.
 
-/** A short text for any value, for error messages: `NaN`, `'abc'`, `Int32Array(6)`, `array of 3`, `undefined`. Never throws. */
+/** A short text for any value: `NaN`, `'abc'`, `Int32Array(6)`, `array of 3`, `undefined`. Never throws. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return value.length > 100 ? `'${value.slice(0, 100)}…'` : `'${value}'`;
   if (Array.isArray(value)) return `array of ${value.length}`;

@@ -27,24 +27,25 @@ export class ForwardPass<T extends Activation = Tensor> {
   }
 
   /**
-   * The gradients of this forward, as `BatchNorm.backward` gives those of the latest. May be called again, and then gives the same.
-   * Errors: those of `BatchNorm.backward`; `DISPOSED`, also after the layer's `dispose()`.
+   * The gradients of this forward, as `BatchNorm.backward` gives those of the latest. May be called again, and then
+   * gives the same. Errors: those of `BatchNorm.backward`; `DISPOSED`, also after the layer's `dispose()`.
    */
   backward(dy: T, options?: BackwardOptions<T>): Promise<Gradients<T>> {
     return this.#calls.backward(dy, options);
   }
 
   /**
-   * A copy of the mean and the population variance that normalised x, [C] each: those of the batch, or the running ones as they were
-   * at the forward. Statistics of device tensors are read from the device now. Errors: `DISPOSED`, `DEVICE_LOST`.
+   * A copy of the mean and the population variance that normalised x, [C] each: those of the batch, or the running ones
+   * as they were at the forward. Statistics of device tensors are read from the device now. Errors: `DISPOSED`,
+   * `DEVICE_LOST`.
    */
   statistics(): Promise<Statistics> {
     return this.#calls.statistics();
   }
 
   /**
-   * Frees what the backward needs, after the calls before it. Without `dispose()` that is freed when the garbage collector finds the
-   * pass, which may be late. May be called again, and then does nothing.
+   * Frees what the backward needs, after the calls before it. Without `dispose()` that is freed when the garbage
+   * collector finds the pass, which may be late. May be called again, and then does nothing.
    */
   dispose(): Promise<void> {
     dropped.unregister(this);

@@ -1,4 +1,4 @@
-// What the layer keeps of a forward until its backward is done: x, leased kernels, and the saved forward of the backend.
+// What the layer keeps of a forward for its backward: x, leased kernels, and the saved forward of the backend.
 import type { Memory, Operations, Saved } from './backend.js';
 import type { LentInput } from './lent-input.js';
 

@@ -18,9 +18,9 @@ import { SavedForward } from './saved-forward.js';
 import { allocate, type FloatArray } from './tensor.js';
 
 /**
- * The arithmetic of a backend in host memory, for one extent and dtype. Each pass goes through a whole activation. It writes every
- * element of its results, which are its last arguments, and nothing else. Vectors are [C]; invStd = 1/√(variance + epsilon),
- * scale = gamma · invStd.
+ * The arithmetic of a backend in host memory, for one extent and dtype. Each pass goes through a whole activation. It
+ * writes every element of its results, which are its last arguments, and nothing else. Vectors are [C].
+ * invStd = 1/√(variance + epsilon), scale = gamma · invStd.
  */
 export interface HostPasses {
   /** Batch mean and population variance. */
@@ -44,7 +44,7 @@ export class HostKernels implements Kernels {
   readonly #zeros: Float64Array;
   /** Where sums are kept until they are known to be finite: a backward that fails writes nothing. */
   readonly #sums: Pick<BackwardOutput<HostMemory>, 'dgamma' | 'dbeta'>;
-  /** Saved forwards that were disposed, for reuse: a training loop alternates between two of them and allocates none. */
+  /** Disposed saved forwards, for reuse: a training loop alternates between two of them and allocates none. */
   readonly #free: SavedForward[] = [];
 
   constructor(plan: Plan, passes: HostPasses, assertUsable: () => void) {

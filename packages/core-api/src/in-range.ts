@@ -4,12 +4,12 @@ import { refuse } from './errors.js';
 import type { Extent } from './extent.js';
 import type { FloatArray } from './tensor.js';
 
-/** The smallest variance + epsilon: squares are rounded to multiples of 2⁻¹⁰⁷⁴, which a sum of this size does not feel. */
+/** The smallest variance + epsilon: rounding squares to multiples of 2⁻¹⁰⁷⁴ is less than a roundoff of it. */
 const leastSquare = 2 ** -1020;
 
 /**
- * Errors: `NON_FINITE_STATISTICS` where a channel's values are finite and not all equal, and float64 can't hold their mean, or
- * variance + epsilon: y would be finite and wrong. Values that are not finite pass, because their y is NaN.
+ * Errors: `NON_FINITE_STATISTICS` where a channel's values are finite and not all equal, and float64 can't hold their
+ * mean, or variance + epsilon: y would be finite and wrong. Values that are not finite pass, because their y is NaN.
  */
 export function assertStatisticsInRange(
   x: FloatArray,
@@ -28,7 +28,7 @@ export function assertStatisticsInRange(
   }
 }
 
-/** Errors: `NON_FINITE_STATISTICS` where finite gamma and invStd have a product that overflows: 0 · ∞ would make y NaN. */
+/** Errors: `NON_FINITE_STATISTICS` where gamma and invStd are finite and their product is not: 0 · ∞ is no y. */
 export function assertScalesInRange(scale: Float64Array, gamma: Float64Array, invStd: Float64Array): void {
   for (let c = 0; c < scale.length; c++) {
     if (Number.isFinite(scale[c]) || !Number.isFinite(gamma[c]) || !Number.isFinite(invStd[c])) continue;

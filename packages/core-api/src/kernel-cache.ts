@@ -4,8 +4,8 @@ import type { Extent } from './extent.js';
 import type { MaybePromise } from './maybe-promise.js';
 
 /**
- * Kernels that are kept though nobody uses them: for the batches of a training set, its last and smaller one, those of a test set, and
- * some more.
+ * How many are kept though nobody uses them: for the batches of a training set and a test set, each with a smaller last
+ * one, and some more.
  */
 const capacity = 8;
 

@@ -1,4 +1,4 @@
-// x belongs to the caller and is lent to the layer: a backward needs x as its forward saw it, and checks that it has not changed.
+// x is lent to the layer: a backward needs x as its forward saw it, and checks that it has not changed.
 import { type Activation, isDeviceTensor } from './activation.js';
 import type { DeviceTensor } from './backend.js';
 import { BatchNormError, refuse } from './errors.js';
@@ -16,7 +16,7 @@ export function recordWrite(output: Activation): void {
   if (isDeviceTensor(output)) writes.set(output, (writes.get(output) ?? 0) + 1);
 }
 
-/** x with some of its elements as they were: all of them, or a few, which costs next to nothing and reveals a reused buffer. */
+/** x, and its elements as they were: all, or a few, which costs next to nothing and reveals a reused buffer. */
 export class LentInput {
   readonly x: Activation;
   readonly #writes: number | undefined;
@@ -42,8 +42,8 @@ export class LentInput {
   }
 
   /**
-   * Errors: `INPUT_CHANGED`; `FORWARD_REQUIRED` where x was disposed, or its buffer transferred. Returns a promise only where x has to
-   * be read from the device.
+   * Errors: `INPUT_CHANGED`; `FORWARD_REQUIRED` where x was disposed, or its buffer transferred. Returns a promise only
+   * where x has to be read from the device.
    */
   assertUnchanged(): MaybePromise<void> {
     const { x } = this;

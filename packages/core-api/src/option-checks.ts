@@ -1,4 +1,4 @@
-// Options are checked against tables, so that every option is refused in the same words: a layer's, a call's, a factory's.
+// Options of layers, calls and factories are checked against tables, so that all are refused in the same words.
 import { describe } from './describe.js';
 import { refuse } from './errors.js';
 

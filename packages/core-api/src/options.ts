@@ -3,9 +3,9 @@ import type { Backend } from './backend.js';
 import type { Dtype } from './tensor.js';
 
 /**
- * The fraction of the old running value that each batch keeps, in [0, 1], as in Keras and ONNX; PyTorch's momentum is 1 − this.
- * `'cumulative'`: the plain average of all batches, each with the same weight, as PyTorch's `None`. `'exact'`: the mean and variance
- * of all values of all batches, as if they had been one batch.
+ * How running statistics average batches. A number in [0, 1] is the fraction of the old value that each batch keeps, as
+ * in Keras and ONNX; PyTorch's momentum is 1 − this. `'cumulative'` is the plain average of all batches, as PyTorch's
+ * `None`. `'exact'` gives the mean and variance of all values of all batches, as if they had been one batch.
  */
 export type Momentum = number | 'cumulative' | 'exact';
 
@@ -14,7 +14,7 @@ export interface BatchNormOptions {
   readonly backend: Backend;
   /** C, the number of channels. */
   readonly numFeatures: number;
-  /** Added to the variance, inside the square root. Not negative; with 0 a constant channel gives y = beta. Default 1e-5. */
+  /** Added to the variance under the root. Not negative; with 0 a constant channel gives y = beta. Default 1e-5. */
   readonly epsilon?: number;
   /** How running statistics average batches. A layer's `momentum` can be assigned later. Default 0.9. */
   readonly momentum?: Momentum;
@@ -22,16 +22,16 @@ export interface BatchNormOptions {
   readonly axis?: number;
   /** Whether there are parameters gamma and beta. `false`: y = xHat, and both have length 0. Default true. */
   readonly affine?: boolean;
-  /** Whether there is gamma, as Keras's `scale`. `false`: the factor is 1, and gamma has length 0. Default: `affine`. */
+  /** Whether there is gamma, as in Keras. `false`: the factor is 1, and gamma has length 0. Default: `affine`. */
   readonly scale?: boolean;
-  /** Whether there is beta, as Keras's `center`. `false`: nothing is added, and beta has length 0. Default: `affine`. */
+  /** Whether there is beta, as in Keras. `false`: nothing is added, and beta has length 0. Default: `affine`. */
   readonly center?: boolean;
   /** Whether running statistics are kept for inference. `false`: inference uses batch statistics, too. Default true. */
   readonly trackRunningStatistics?: boolean;
   /**
-   * Which variance of a batch the running variance averages: the `'population'` variance Σ(x − mean)²/M (Keras, ONNX), or the
-   * `'sample'` variance Σ(x − mean)²/(M − 1) (PyTorch). Activations are always normalised with the population variance.
-   * Default 'population'.
+   * Which variance of a batch the running variance averages: the `'population'` variance Σ(x − mean)²/M (Keras, ONNX),
+   * or the `'sample'` variance Σ(x − mean)²/(M − 1) (PyTorch). Activations are always normalised with the population
+   * variance. Default 'population'.
    */
   readonly varianceEstimator?: 'population' | 'sample';
   /**
@@ -42,18 +42,19 @@ export interface BatchNormOptions {
   /** The element type of activations. Parameters and statistics are always float64. Default 'float32'. */
   readonly dtype?: Dtype;
   /**
-   * Batch statistics of one value per channel: `'allow'` gives y = beta; `'reject'` fails with `SINGLE_VALUE`, as in PyTorch.
-   * Default 'allow'.
+   * Batch statistics of one value per channel: `'allow'` gives y = beta; `'reject'` fails with `SINGLE_VALUE`, as in
+   * PyTorch. Default 'allow'.
    */
   readonly singleValue?: 'allow' | 'reject';
   /**
-   * A batch without values: `'reject'` fails with `EMPTY_BATCH`; `'pass'` gives an empty y, and running statistics stay as they are.
-   * Default 'reject'.
+   * A batch without values: `'reject'` fails with `EMPTY_BATCH`; `'pass'` gives an empty y, and running statistics stay
+   * as they are. Default 'reject'.
    */
   readonly emptyBatch?: 'reject' | 'pass';
   /**
-   * For development. `true`: each forward copies x, and its backward fails with `INPUT_CHANGED` if any element has changed since, which
-   * costs a copy and a comparison of x in each step. `false`: a few elements of x are compared. Default false.
+   * For development. `true`: each forward copies x, and its backward fails with `INPUT_CHANGED` if any element has
+   * changed since, which costs a copy and a comparison of x in each step. `false`: a few elements of x are compared.
+   * Default false.
    */
   readonly checks?: boolean;
 }

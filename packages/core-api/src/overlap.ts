@@ -3,7 +3,7 @@ import type { Activation } from './activation.js';
 import { refuse } from './errors.js';
 import type { OnDevice } from './tensor.js';
 
-/** The memory of an activation or vector, on the host or on the device. On the device two regions share memory only if they are one object. */
+/** The memory of an activation or vector. On the device, two regions share memory only if they are one object. */
 type Region = Activation | Float64Array | OnDevice<unknown>;
 
 /** Whether two regions begin at the same byte. */
@@ -13,7 +13,9 @@ export function sameMemory(a: Region, b: Region): boolean {
   return viewA.buffer === viewB.buffer && viewA.byteOffset === viewB.byteOffset;
 }
 
-/** Errors: `INVALID_TENSOR` when an output shares memory with another output or with an input. Regions that are undefined are skipped. */
+/**
+ * Errors: `INVALID_TENSOR` where an output shares memory with another output or an input. Undefined ones are skipped.
+ */
 export function assertSeparate(
   outputs: Readonly<Record<string, Region | undefined>>,
   inputs: Readonly<Record<string, Region | undefined>>,

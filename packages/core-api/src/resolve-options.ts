@@ -49,8 +49,8 @@ export function isBackend(value: unknown): value is Backend {
 }
 
 /**
- * Fills in the defaults of everything but the backend, for those who choose one for these options. Errors: `INVALID_OPTION` for a
- * value that its documentation does not allow, or a name that does not exist.
+ * Fills in the defaults of everything but the backend, for those who choose one for these options. Errors:
+ * `INVALID_OPTION` for a value that its documentation does not allow, or a name that does not exist.
  */
 export function resolveLayerOptions(options: LayerOptions): Readonly<Required<LayerOptions>> {
   return readUntrusted('INVALID_OPTION', 'options', () => resolved(options));
@@ -82,8 +82,8 @@ function varianceEstimatorOf({ varianceEstimator, runningVariance }: LayerOption
 }
 
 /**
- * Fills in every default. Errors: those of `resolveLayerOptions`; `INVALID_OPTION` for what is no backend; `DTYPE_MISMATCH`
- * for a dtype that the backend does not have; `LIMIT_EXCEEDED` for more channels than it has elements.
+ * Fills in every default. Errors: those of `resolveLayerOptions`; `INVALID_OPTION` for what is no backend;
+ * `DTYPE_MISMATCH` for a dtype that the backend does not have; `LIMIT_EXCEEDED` for more channels than it has elements.
  */
 export function resolveOptions(options: BatchNormOptions): ResolvedOptions {
   const { backend, ...layerOptions } = readUntrusted('INVALID_OPTION', 'options', () => {

@@ -37,8 +37,8 @@ interface DeferredBatch {
 }
 
 /**
- * The running statistics of one layer: mean 0 and variance 1 until the first batch. Batches whose statistics are still on a device are
- * deferred: kept, in order, to be read and averaged in later.
+ * The running statistics of one layer: mean 0 and variance 1 until the first batch. Batches whose statistics are still
+ * on a device are deferred: kept, in order, to be read and averaged in later.
  */
 export class RunningStatistics {
   readonly #mean: Float64Array;
@@ -90,8 +90,8 @@ export class RunningStatistics {
   }
 
   /**
-   * The vectors, if inference can normalise with them. Errors: `INVALID_STATE` for a number that somebody wrote into them and no
-   * state may have, and for a variance of 0 with epsilon 0; `UNSETTLED`.
+   * The vectors, if inference can normalise with them. Errors: `INVALID_STATE` for a number that somebody wrote into
+   * them and no state may have, and for a variance of 0 with epsilon 0; `UNSETTLED`.
    */
   forInference(epsilon: number): Statistics {
     const { mean, variance } = this;
@@ -123,8 +123,8 @@ export class RunningStatistics {
   }
 
   /**
-   * Averages in a batch whose statistics are on the device: at once if they have a `view` and no batch waits, else later. A batch that
-   * can't be averaged in is left out, and `settle` throws its error. Disposes `statistics`.
+   * Averages in a batch whose statistics are on the device: at once if they have a `view` and no batch waits, else
+   * later. A batch that can't be averaged in is left out, and `settle` throws its error. Disposes `statistics`.
    */
   trackOnDevice(statistics: OnDevice<Statistics>, weight: BatchWeight): void {
     if (statistics.view === undefined || this.#deferred.length > 0) {
@@ -140,7 +140,7 @@ export class RunningStatistics {
     }
   }
 
-  /** Averages in the batches that wait on the device, in order. One that can't be is left out, and `settle` throws its error. */
+  /** Averages in the batches that wait on the device, in order. `settle` throws the error of one that can't be. */
   async trackDeferred(): Promise<void> {
     for (const { statistics, weight } of this.#deferred) {
       try {
@@ -154,14 +154,14 @@ export class RunningStatistics {
     this.#deferred.length = 0;
   }
 
-  /** `trackDeferred`. Errors: that of the first batch that has been left out since the latest `settle`. All others are averaged in. */
+  /** `trackDeferred`. Errors: that of the first batch that was left out since the latest `settle`; others are in. */
   async settle(): Promise<void> {
     await this.trackDeferred();
     const [first] = this.#leftOut.splice(0);
     if (first !== undefined) throw first;
   }
 
-  /** Sets the counts, after the vectors were written. Forgets batches that wait, and errors of those that were left out. */
+  /** Sets the counts, after vectors were overwritten. Forgets batches that wait, and errors of those left out. */
   restart({ batchesTracked, valuesTracked = 0 }: Tracked): void {
     for (const { statistics } of this.#deferred.splice(0)) statistics.dispose();
     this.#leftOut.length = 0;
@@ -175,8 +175,8 @@ export class RunningStatistics {
   }
 
   /**
-   * The mean and variance of all values: n before this batch, M in it (Chan, Golub and LeVeque, 1983, The American Statistician 37).
-   * Sums of squared deviations are divided by their number less `ddof` (delta degrees of freedom).
+   * The mean and variance of all values: n before this batch, M in it (Chan, Golub and LeVeque, 1983, The American
+   * Statistician 37). Sums of squared deviations are divided by their number less `ddof` (delta degrees of freedom).
    */
   #merge(batch: Statistics, M: number, next: Statistics): void {
     const n = this.#valuesTracked;

@@ -4,7 +4,7 @@ import type { FloatArray } from './tensor.js';
 
 const noElements = new Float32Array(0);
 
-/** x by reference, and copies of everything else, [C] each, so that parameters and running statistics may change meanwhile. */
+/** x by reference; copies, [C] each, of all else, so that parameters and running statistics may change. */
 export class SavedForward implements Saved, Statistics {
   x: FloatArray = noElements;
   readonly mean: Float64Array;

@@ -1,4 +1,4 @@
-// What a layer has learned: which numbers its vectors may hold, whoever writes them, and the layer's state as plain JSON.
+// What a layer has learned: which numbers its vectors may hold, whoever writes them, and its state as plain JSON.
 import { describe } from './describe.js';
 import { refuse } from './errors.js';
 import type { FloatArray } from './tensor.js';
@@ -17,8 +17,8 @@ export interface BatchNormState {
   readonly runningVariance: readonly number[];
   readonly batchesTracked: number;
   /**
-   * How many values per channel the running statistics have seen. Written, and required, with momentum 'exact', which weighs the next
-   * batch against them.
+   * How many values per channel the running statistics have seen. Written, and required, with momentum 'exact', which
+   * weighs the next batch against them.
    */
   readonly valuesTracked?: number;
 }
@@ -51,8 +51,8 @@ export function assignVector(name: StateVector, target: Float64Array, values: un
 }
 
 /**
- * Errors: `INVALID_STATE` unless `values` is an array, of any numeric type, of `length` finite numbers; those of a variance must not
- * be negative.
+ * Errors: `INVALID_STATE` unless `values` is an array, of any numeric type, of `length` finite numbers; those of a
+ * variance must not be negative.
  */
 export function assertStateVector(
   name: StateVector,
@@ -92,8 +92,8 @@ export function writeState(
 }
 
 /**
- * Copies the vectors of `state` into `target`, and returns its counts. `needsValues`: whether `valuesTracked` must be there.
- * Errors: `INVALID_STATE`, and then nothing has changed.
+ * Copies the vectors of `state` into `target`, and returns its counts. `needsValues`: whether `valuesTracked` must be
+ * there. Errors: `INVALID_STATE`, and then nothing has changed.
  */
 export function readState(state: unknown, numFeatures: number, target: StateVectors, needsValues: boolean): Tracked {
   return readUntrusted('INVALID_STATE', 'fields of a state', () => read(state, numFeatures, target, needsValues));

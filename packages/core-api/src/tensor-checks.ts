@@ -9,8 +9,8 @@ import { type Dtype, dtypeOf, type FloatArray, type Tensor } from './tensor.js';
 import { readUntrusted } from './untrusted.js';
 
 /**
- * Errors: `INVALID_TENSOR` unless `value` is a host tensor whose `data` has as many elements as `shape` says; `DTYPE_MISMATCH` for a
- * typed array of another element type.
+ * Errors: `INVALID_TENSOR` unless `value` is a host tensor whose `data` has as many elements as `shape` says;
+ * `DTYPE_MISMATCH` for a typed array of another element type.
  */
 export function assertTensor(value: unknown, name = 'tensor'): asserts value is Tensor {
   const { data, shape } = Object(value) as Partial<Tensor>;
@@ -28,7 +28,7 @@ export function assertTensor(value: unknown, name = 'tensor'): asserts value is 
   }
 }
 
-/** The class of a typed array, also of one from another realm (an iframe, a test runner), which `instanceof` would not know. */
+/** The class of a typed array, also of another realm (an iframe, a test runner), where `instanceof` does not help. */
 const tagOf = (value: unknown): unknown => (ArrayBuffer.isView(value) ? Object(value)[Symbol.toStringTag] : undefined);
 
 function isFloatArray(value: unknown): value is FloatArray {
@@ -61,7 +61,7 @@ function isShape(value: unknown): value is readonly number[] {
   return true;
 }
 
-/** Errors: `FOREIGN_TENSOR` where the getter throws, because the object is not of the class that the getter belongs to. */
+/** Errors: `FOREIGN_TENSOR` where the getter throws: the object is not of the class that has the getter. */
 function isDisposed(tensor: DeviceTensor, name: string): boolean {
   try {
     return tensor.disposed;
@@ -70,7 +70,7 @@ function isDisposed(tensor: DeviceTensor, name: string): boolean {
   }
 }
 
-/** Errors: unless `value` is a host tensor, or a device tensor of `backend` that is not disposed, and of this dtype. */
+/** Errors: those of `assertTensor`; `FOREIGN_TENSOR`, `DISPOSED` and `DTYPE_MISMATCH`. */
 function assertActivation(value: unknown, name: string, dtype: Dtype, backend: Backend): asserts value is Activation {
   const tensor = Object(value) as Activation;
   if (!('data' in tensor) && 'read' in tensor) {
@@ -91,8 +91,8 @@ function assertActivation(value: unknown, name: string, dtype: Dtype, backend: B
 }
 
 /**
- * The extent of an input x. Errors: those of `assertTensor`, `validateInputShape` and `assertWithinLimits`; `FOREIGN_TENSOR`,
- * `DISPOSED`, `DTYPE_MISMATCH`.
+ * The extent of an input x. Errors: those of `assertTensor`, `validateInputShape` and `assertWithinLimits`;
+ * `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`.
  */
 export function validateInput(x: unknown, options: ResolvedOptions): Extent {
   const { dtype, backend } = options;
@@ -105,8 +105,8 @@ export function validateInput(x: unknown, options: ResolvedOptions): Extent {
 }
 
 /**
- * The extent of an input of this shape. Errors: `SHAPE_MISMATCH` where the rank is below 2, has no such axis, or the axis has not
- * `numFeatures` channels; `EMPTY_BATCH` where a channel has no value, unless `emptyBatch` lets that pass.
+ * The extent of an input of this shape. Errors: `SHAPE_MISMATCH` where the rank is below 2, has no such axis, or the
+ * axis has not `numFeatures` channels; `EMPTY_BATCH` where a channel has no value, unless `emptyBatch` lets that pass.
  */
 export function validateInputShape(
   shape: readonly number[],
@@ -145,8 +145,8 @@ export function assertWithinLimits({ capabilities: { limits }, name }: Backend, 
 }
 
 /**
- * Errors: `SINGLE_VALUE` where each channel has one value, and the options refuse batch statistics of it. `runningVariance` is the old
- * name of `varianceEstimator`.
+ * Errors: `SINGLE_VALUE` where each channel has one value, and the options refuse batch statistics of it.
+ * `runningVariance` is the old name of `varianceEstimator`.
  */
 export function assertEnoughValues(
   extent: Extent,
@@ -169,8 +169,8 @@ export function assertEnoughValues(
 }
 
 /**
- * Errors: unless `tensor` has dtype, backend, memory and shape of `reference`, which is x or of its shape: those of `assertTensor`;
- * `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`, `SHAPE_MISMATCH`; `INVALID_TENSOR` for the other kind of memory.
+ * Errors: those of `assertActivation`, and `SHAPE_MISMATCH`, unless `tensor` has the dtype, backend and shape of
+ * `reference`; `INVALID_TENSOR` where one is on the host and the other on the device.
  */
 export function assertLike(
   tensor: unknown,
@@ -200,8 +200,8 @@ function assertLikeOne(tensor: unknown, name: string, reference: Activation, dty
 }
 
 /**
- * Errors: `INVALID_TENSOR` unless `value` can receive the gradient of a parameter: a Float64Array of `length`, or a device vector
- * where x is a device tensor.
+ * Errors: `INVALID_TENSOR` unless `value` can receive the gradient of a parameter: a Float64Array of `length`, or a
+ * device vector where x is a device tensor.
  */
 export function assertVector(value: unknown, name: string, length: number, x: Activation): void {
   if (isDeviceTensor(x)) {

@@ -18,9 +18,9 @@ export interface OnDevice<T> {
   /** Copies the value to the host. Errors: `DISPOSED`, `DEVICE_LOST`. */
   read(): MaybePromise<T>;
   /**
-   * The value itself, without a copy and at once; absent where the host can't reach the device's memory. Valid until the next call of
-   * the backend, which may move its memory. A view does not keep the value alive: keep a reference to the value, too.
-   * Errors: `DISPOSED`.
+   * The value itself, without a copy and at once; absent where the host can't reach the device's memory. Valid until
+   * the next call of the backend, which may move its memory. A view does not keep the value alive: keep a reference to
+   * the value, too. Errors: `DISPOSED`.
    */
   view?(): T;
   /** Frees its memory. Again is allowed and does nothing. */

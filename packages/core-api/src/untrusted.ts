@@ -1,4 +1,4 @@
-// Objects of callers may have getters, or be proxies, that throw when they are read: the caller's mistake gets a code, too.
+// Objects of callers may have getters, or be proxies, that throw when they are read: that is refused with a code.
 import { BatchNormError, type ErrorCode } from './errors.js';
 
 /** What `read` returns. Errors: those with a code as they are; `code` for anything else that `read` throws. */

@@ -40,14 +40,14 @@ export class CandidateTrial {
     return this.#failure;
   }
 
-  /** Hands the backend that `probe` made to the caller, who then disposes it. Undefined before `probe`, or if the candidate is out. */
+  /** Hands the backend to the caller, who disposes it. Undefined before `probe`, or if the candidate is out. */
   release(): Backend | undefined {
     const backend = this.#backend;
     this.#backend = undefined;
     return backend;
   }
 
-  /** Makes the backend and checks it in the known case, once. Returns false if the candidate is out. Errors: the signal's reason. */
+  /** Makes the backend and tries the known case, once. False: the candidate is out. Errors: the signal's reason. */
   async probe(): Promise<boolean> {
     if (this.#report.available !== null) return this.#report.available;
     return this.#attempt(async () => {
@@ -61,7 +61,7 @@ export class CandidateTrial {
     });
   }
 
-  /** Does the operation on the workload and checks the results. Returns false if the candidate is out. Errors: the signal's reason. */
+  /** Does the operation and checks its results. False: the candidate is out. Errors: the signal's reason. */
   async check(): Promise<boolean> {
     return this.#attempt(async () => {
       const operation = await this.#compute(this.#question.timeoutMs, ({ run }) => run());
@@ -70,8 +70,8 @@ export class CandidateTrial {
   }
 
   /**
-   * Times the operation for one turn. After the turn in which all turns together have taken `shareMs`, checks the results of the last
-   * call and reports the time. Returns false if the candidate is out. Errors: the signal's reason.
+   * Times the operation for one turn. After the turn that uses up `shareMs`, checks the results of the last call and
+   * reports the median time. False: the candidate is out. Errors: the signal's reason.
    */
   async measure(shareMs: number): Promise<boolean> {
     return this.#attempt(async () => {
@@ -88,7 +88,7 @@ export class CandidateTrial {
     });
   }
 
-  /** Disposes the operation's layer, and the backend unless it was released. Ignores errors, which no longer matter to the choice. */
+  /** Disposes the layer, and the backend unless it was released. Errors no longer matter, and are ignored. */
   async dispose(): Promise<void> {
     for (const held of [this.#operation, this.release()]) {
       if (held !== undefined) await within(this.#question.timeoutMs, undefined, () => dispose(held)).catch(() => {});

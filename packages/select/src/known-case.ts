@@ -14,7 +14,7 @@ import {
  *
  * Channel 0: deviations (3, −1, −1, −1) from 2, so variance 3, √(3 + 1) = 2 and xHat = (3, −1, −1, −1)/2.
  * Channel 1: the same around 4001, where E[x²] − E[x]² in float32 has no digit left.
- * Channel 2: √(variance + 1) = 1.46175… is no fraction, so that results are rounded; 40 digits, then the nearest float64.
+ * Channel 2: √(variance + 1) = 1.46175… is no fraction: results in 40 digits, rounded to the nearest float64.
  *
  * z is inference with the running statistics given: √(runningVariance + 1) is 4, 2 and √1.5.
  */
@@ -67,8 +67,8 @@ const channels = [
 ] as const;
 
 /**
- * How often the batch is repeated, so that sums have more than four terms: mean, variance, y, dx and z stay what they are, dgamma and
- * dbeta grow by that factor.
+ * How often the batch is repeated, so that sums have more than four terms: mean, variance, y, dx and z stay what they
+ * are, dgamma and dbeta grow by that factor.
  */
 const repeats = 64;
 
@@ -76,14 +76,15 @@ const repeats = 64;
 const shape = [2 * repeats, channels.length, 2] as const;
 
 /**
- * The largest relative error of a right result. The condition number of channel 1 is |mean|/σ = 2000; statistics that are accumulated
- * in the dtype itself, around a pivot, err by a few times that many roundoffs (docs/numerics.md). Wrong results err by 1e-2 or more.
+ * The largest relative error of a right result. The condition number of channel 1 is |mean|/σ = 2000; statistics that
+ * are accumulated in the dtype itself, around a pivot, err by a few times that many roundoffs (docs/numerics.md). Wrong
+ * results err by 1e-2 or more.
  */
 export const tolerance: Readonly<Record<Dtype, number>> = { float32: 2 ** 13 * 2 ** -24, float64: 2 ** 13 * 2 ** -53 };
 
 /**
- * The largest error of forward-inference, forward-training and backward, relative to the largest value of the same result and
- * channel. Errors: those of the layer; an `Error` that names the result that is wrong.
+ * The largest error of forward-inference, forward-training and backward, relative to the largest value of the same
+ * result and channel. Errors: those of the layer; an `Error` that names the result that is wrong.
  */
 export async function errorInKnownCase(backend: Backend, dtype: Dtype): Promise<number> {
   // With momentum 0 the running statistics are those of the latest batch.

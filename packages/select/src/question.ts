@@ -28,7 +28,7 @@ const defaults: Readonly<Required<Defaulted>> = {
 
 const [isPositiveInteger] = layerOptionChecks.numFeatures;
 
-/** Positive integers, for no more axes than the option `axis` can name. `Array.from`, because `every` would skip holes. */
+/** Positive integers, one for each axis that the option `axis` can name. `every` alone would skip holes. */
 const isShape = (value: unknown) =>
   Array.isArray(value) &&
   value.length >= 2 &&
@@ -55,7 +55,7 @@ const checks: Readonly<Record<Exclude<keyof SelectOptions, 'cache'>, OptionCheck
   signal: [isSignal, 'an AbortSignal'],
 };
 
-/** Fills in defaults. Errors: `INVALID_OPTION`; `LIMIT_EXCEEDED` for more elements than an integer of float64 can count. */
+/** Fills in defaults. Errors: `INVALID_OPTION`; `LIMIT_EXCEEDED` for more elements than can be counted. */
 export function resolveQuestion(options: SelectOptions): Question {
   assertOptionNames(options, [...Object.keys(checks), 'cache']);
   const given = Object.entries(options).filter(([, value]) => value !== undefined);

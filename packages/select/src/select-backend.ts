@@ -8,13 +8,13 @@ import type { Candidate, Selection, SelectionCache, SelectOptions } from './sele
 import { Workload } from './workload.js';
 
 /**
- * Makes the backend of each candidate, checks it on a tiny case with known results, times it on the asked shape in alternation with
- * the others, checks every element that it computed there, and chooses the best. With `measure: false` it chooses the first that
- * passes both checks. A candidate that can't be made, computes wrong, or fails on that shape is out, and the report says why. Backends
- * that are not chosen are disposed.
+ * Makes the backend of each candidate, checks it on a tiny case with known results, times it on the asked shape in
+ * alternation with the others, checks every element that it computed there, and chooses the best. With `measure: false`
+ * it chooses the first that passes both checks. A candidate that can't be made, computes wrong, or fails on that shape
+ * is out, and the report says why. Backends that are not chosen are disposed.
  *
- * Errors: `INVALID_OPTION`; `LIMIT_EXCEEDED` for a shape of more elements than can be counted; `BACKEND_UNAVAILABLE` where no
- * candidate works, with every reason; the reason of `signal`.
+ * Errors: `INVALID_OPTION`; `LIMIT_EXCEEDED` for a shape of more elements than can be counted; `BACKEND_UNAVAILABLE`
+ * where no candidate works, with every reason; the reason of `signal`.
  */
 export async function selectBackend(candidates: readonly Candidate[], options: SelectOptions): Promise<Selection> {
   assertCandidates(candidates);

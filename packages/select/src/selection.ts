@@ -10,7 +10,7 @@ export type Operation = (typeof operations)[number];
 export interface Candidate {
   /** Names the candidate in the report and the cache. Names of one selection must differ. */
   readonly name: string;
-  /** Makes a backend, which is disposed here or handed to the caller. May throw, reject or never answer: the report says so. */
+  /** Makes a backend, to be disposed here or by the caller. May throw, reject or never answer: the report says so. */
   readonly create: () => MaybePromise<Backend>;
 }
 
@@ -23,21 +23,23 @@ export interface SelectOptions {
   readonly dtype?: Dtype;
   /** What to time. Default 'training-step'. */
   readonly operation?: Operation;
-  /** Chooses the shortest time, or the smallest error in the known case. Of equals the first is chosen. Default 'speed'. */
+  /** Chooses the shortest time, or the smallest error in the known case; of equals the first. Default 'speed'. */
   readonly prefer?: 'speed' | 'accuracy';
   /**
-   * Milliseconds for measuring all candidates, in equal shares; greater than 0. Every candidate makes a warm-up call and a timed one
-   * however long they take, and a call that has begun is not interrupted. Default 200.
+   * Milliseconds for measuring all candidates, in equal shares; greater than 0. Every candidate makes a warm-up call
+   * and a timed one however long they take, and a call that has begun is not interrupted. Default 200.
    */
   readonly budgetMs?: number;
-  /** `false` chooses the first candidate that computes right, and tries none after it; `prefer` is ignored then. Default true. */
+  /**
+   * `false` chooses the first candidate that computes right, and tries none after it, whatever `prefer`. Default true.
+   */
   readonly measure?: boolean;
   /**
-   * Milliseconds that a candidate may take to be made, to be checked, and to be measured beyond its share: each of them. Then it is
-   * out. Default 5000.
+   * Milliseconds that a candidate may take to be made, to be checked, and to be measured beyond its share: each of
+   * them. Then it is out. Default 5000.
    */
   readonly timeoutMs?: number;
-  /** The `cache` of an earlier selection, also parsed from JSON. One for another platform or question, or malformed, is ignored. */
+  /** The `cache` of an earlier selection, also parsed from JSON. Ignored where it is stale, foreign or malformed. */
   readonly cache?: unknown;
   /** When it is aborted, every backend made so far is disposed, and the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -76,7 +78,7 @@ export interface CandidateReport {
   readonly error: number | null;
 }
 
-/** A choice to keep for the next selection, as plain JSON. It holds for one platform and one question, and is ignored for others. */
+/** A choice to keep, as plain JSON. It holds for one platform and one question, and is ignored for others. */
 export interface SelectionCache {
   readonly formatVersion: 1;
   /** The platform and the question. */

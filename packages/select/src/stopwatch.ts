@@ -1,5 +1,5 @@
-// How long a call takes, with a coarse timer, on a machine that does other things, too. It is timed turn by turn, so that several
-// stopwatches can alternate: what disturbs the machine for a while disturbs all of them.
+// How long a call takes, with a coarse timer, on a machine that does other things, too. It is timed turn by turn, so
+// that several stopwatches can alternate: what disturbs the machine for a while disturbs all of them.
 
 /** Browsers round time to multiples of at most this. */
 const tickMs = 1;
@@ -11,14 +11,14 @@ interface Turn {
   readonly ms: number;
 }
 
-/** Times one call until its budget is spent. The first turn is a warm-up; it and one timed turn are done however long they take. */
+/** Times one call until its budget is spent: a warm-up and one timed turn at least, however long they take. */
 export class Stopwatch {
   readonly #call: () => PromiseLike<unknown>;
   readonly #turns: Turn[] = [];
   #leftMs: number;
   /** How many calls the next turn makes; 0 for the warm-up, which makes one. */
   #calls = 0;
-  /** An upper bound, of one tick more, for the shortest time that a call took in any turn. Turns that were disturbed don't raise it. */
+  /** The shortest time that a call can have taken, plus a tick at most. Turns that were disturbed don't raise it. */
   #leastMs = Number.POSITIVE_INFINITY;
 
   constructor(call: () => PromiseLike<unknown>, budgetMs: number) {
@@ -31,7 +31,7 @@ export class Stopwatch {
     return this.#leftMs <= 0 && this.#turns.length > 0;
   }
 
-  /** The median time of one call in milliseconds, over the turns that were long enough, or else those of the most calls. */
+  /** The median time of one call in milliseconds, over the turns that were long enough, or else the longest. */
   get median(): number {
     const mostCalls = this.#turns.at(-1)!.calls;
     const samples = this.#turns.filter(({ calls }) => calls === mostCalls || this.#isEnough(calls));
@@ -40,7 +40,10 @@ export class Stopwatch {
     return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
   }
 
-  /** Makes one call as a warm-up, one in the next turn, then twice as many in each turn until they last long enough. Errors: the call's. */
+  /**
+   * Makes one call to warm up, then one, then twice as many in each turn until they take long enough. Errors: the
+   * call's.
+   */
   async turn(): Promise<void> {
     // Promises alone would never let timers, painting and abort signals have their turn.
     await new Promise((resolve) => setTimeout(resolve));

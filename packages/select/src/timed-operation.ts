@@ -45,7 +45,7 @@ export class TimedOperation {
     };
   }
 
-  /** Must be called before calls that are timed or checked: does the forward that a backward needs, and clears earlier results. */
+  /** Before calls that are timed or checked: does the forward that a backward needs, and clears earlier results. */
   async prepare(): Promise<void> {
     await this.#before();
     this.#workload.spoil();

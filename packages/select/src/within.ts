@@ -3,7 +3,7 @@
 /** The longest delay of a timer, in milliseconds: a longer one would fire at once. */
 const longestTimer = 2 ** 31 - 1;
 
-/** Settles as `work` does, or rejects after `ms` milliseconds, or with the reason of `signal`. The work itself is not stopped. */
+/** Settles as `work` does, or rejects after `ms` milliseconds, or for the reason of `signal`. Work goes on. */
 export async function within<T>(ms: number, signal: AbortSignal | undefined, work: () => PromiseLike<T>): Promise<T> {
   signal?.throwIfAborted();
   let stop!: () => void;

@@ -1,5 +1,6 @@
-// The numbers that every candidate is timed on, of the asked shape, and what it must make of them: the equations of docs/semantics.md
-// in float64, for every element. Checking costs as much as a few calls, and every candidate is timed for at least as many.
+// The numbers that every candidate is timed on, of the asked shape, and what it must make of them: the equations of
+// docs/semantics.md in float64, for every element. Checking costs as much as a few calls, and every candidate is timed
+// for at least as many.
 import {
   allocate,
   defaultOptions,
@@ -63,7 +64,7 @@ export class Workload {
     this.#extent = extentOf(question.shape, question.axis);
   }
 
-  /** Inputs and buffers, which are made at the first call. Errors: `LIMIT_EXCEEDED` where memory has no room for them. */
+  /** Made at the first call. Errors: `LIMIT_EXCEEDED` where memory has no room for them. */
   get contents(): Contents {
     this.#contents ??= this.#make();
     return this.#contents;
@@ -76,7 +77,7 @@ export class Workload {
     dx.data.fill(Number.NaN);
   }
 
-  /** After a call. Errors: where it has written to x or dy. Compares about a hundred elements, the last one among them. */
+  /** After a call. Errors: where x or dy has changed. Compares a hundred elements, the last one among them. */
   assertIntact(): void {
     const [x, dy] = [this.contents.x.data, this.contents.dy.data];
     const step = Math.ceil(x.length / 100);
@@ -86,7 +87,7 @@ export class Workload {
     }
   }
 
-  /** After a backend failed: replaces all arrays, because it may have written to inputs, and its call may go on writing. */
+  /** After a backend failed: lets go of all arrays. It may have written to inputs, and its call may go on writing. */
   renew(): void {
     this.#contents = undefined;
     this.#normalization = undefined;
@@ -94,8 +95,9 @@ export class Workload {
   }
 
   /**
-   * Compares every element. The bound of an error is that of the known case, relative to the sizes of the terms that a result is made
-   * of: a sum whose terms cancel is only as exact as they are. Errors: an `Error` that names the result that is wrong.
+   * Compares every element. The bound of an error is that of the known case, relative to the sizes of the terms that a
+   * result is made of: a sum whose terms cancel is only as exact as they are. Errors: an `Error` that names the result
+   * that is wrong.
    */
   assertRight({ y, gradients, statistics }: Results): void {
     if (y !== undefined) this.#assertOutput(y.data);
@@ -280,8 +282,8 @@ const xOf = (k: number): number => noise(k, 1);
 const dyOf = (k: number): number => 1 + (noise(k, 1) + noise(k, 2)) / 2;
 
 /**
- * The k-th number of a pseudorandom sequence in [−1, 1): steps of MurmurHash3's finalizer, so that no subsequence which a channel gets
- * has a pattern. Numbers have 16 bits, and sums of two are exact in float32.
+ * The k-th number of a pseudorandom sequence in [−1, 1): steps of MurmurHash3's finalizer, so that no subsequence which
+ * a channel gets has a pattern. Numbers have 16 bits, and sums of two are exact in float32.
  */
 function noise(k: number, seed: number): number {
   let h = Math.imul(k ^ Math.imul(seed, 0x9e3779b1), 0x85ebca6b);
