@@ -7,7 +7,7 @@ import { refuse } from './errors.js';
 import { valuesPerChannel } from './extent.js';
 import { ForwardRecord } from './forward-record.js';
 import { KernelCache } from './kernel-cache.js';
-import { LentInput, recordWrite } from './lent-input.js';
+import { countWrite, LentInput } from './lent-input.js';
 import type { ResolvedOptions } from './options.js';
 import { assertSeparate, sameMemory } from './overlap.js';
 import type { RunningStatistics } from './running-statistics.js';
@@ -84,7 +84,7 @@ export class Computation {
       const { y, saved, statistics } = usesBatchStatistics
         ? await this.#normalizeByBatch(operations, request, valuesPerChannel(extent))
         : await this.#normalizeByRunning(operations, request);
-      if (out !== undefined) recordWrite(out);
+      if (out !== undefined) countWrite(out);
       const record = new ForwardRecord(input, operations, saved, usesBatchStatistics, release);
       if (inPlace) record.release();
       return { y: out ?? activationOf(y, x.shape), record: inPlace ? undefined : record, statistics };
@@ -197,7 +197,7 @@ export class Computation {
     const { dx, dgamma, dbeta } = usesBatchStatistics
       ? await operations.backwardTraining(gradients)
       : await operations.backwardInference(gradients);
-    if (out.dx !== undefined) recordWrite(out.dx);
+    if (out.dx !== undefined) countWrite(out.dx);
     return {
       dx: out.dx ?? activationOf(dx, dy.shape),
       dgamma: scale ? dgamma : emptyGradient(dgamma, out.dgamma),

@@ -11,8 +11,8 @@ const sampleSize = 8;
 /** How often layers have written to each device tensor. */
 const writes = new WeakMap<DeviceTensor, number>();
 
-/** Must be called for every `out` that a layer has written: if that is a device tensor and was lent, it has changed. */
-export function recordWrite(output: Activation): void {
+/** Must be called for every `out` that a layer has written: a device tensor that is lent has then changed. */
+export function countWrite(output: Activation): void {
   if (isDeviceTensor(output)) writes.set(output, (writes.get(output) ?? 0) + 1);
 }
 

@@ -18,6 +18,9 @@ const mostAxes = 64;
 /** The most channels that a layer can have: a vector of float64 then takes one GiB, and a layer has six or more. */
 const mostChannels = 2 ** 27;
 
+const trueOrFalse = oneOf(true, false);
+const estimators = oneOf('population', 'sample');
+
 /** The check of each option of a layer. */
 export const layerOptionChecks: Readonly<Record<keyof LayerOptions, OptionCheck>> = {
   numFeatures: [(value) => Number.isSafeInteger(value) && (value as number) > 0, 'a whole number of at least 1'],
@@ -30,16 +33,16 @@ export const layerOptionChecks: Readonly<Record<keyof LayerOptions, OptionCheck>
     (value) => Number.isSafeInteger(value) && (value as number) < mostAxes && (value as number) >= -mostAxes,
     `a whole number from ${-mostAxes} to ${mostAxes - 1}`,
   ],
-  affine: oneOf(true, false),
-  scale: oneOf(true, false),
-  center: oneOf(true, false),
-  trackRunningStatistics: oneOf(true, false),
-  varianceEstimator: oneOf('population', 'sample'),
-  runningVariance: oneOf('population', 'sample'),
+  affine: trueOrFalse,
+  scale: trueOrFalse,
+  center: trueOrFalse,
+  trackRunningStatistics: trueOrFalse,
+  varianceEstimator: estimators,
+  runningVariance: estimators,
   dtype: oneOf('float32', 'float64'),
   singleValue: oneOf('allow', 'reject'),
   emptyBatch: oneOf('reject', 'pass'),
-  checks: oneOf(true, false),
+  checks: trueOrFalse,
 };
 
 /** Whether `value` is a backend of the contract's version 1. */
@@ -59,9 +62,8 @@ export function resolveLayerOptions(options: LayerOptions): Readonly<Required<La
 function resolved(options: LayerOptions): Readonly<Required<LayerOptions>> {
   assertOptionNames(options, Object.keys(layerOptionChecks));
   // What is undefined counts as absent.
-  const given: LayerOptions = Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as unknown as LayerOptions;
+  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
+  const given = Object.fromEntries(entries) as unknown as LayerOptions;
   const { affine, ...others } = { ...defaultOptions, ...given };
   const all = { scale: affine, center: affine, affine, ...others };
   assertOptions(all, layerOptionChecks);
@@ -70,15 +72,18 @@ function resolved(options: LayerOptions): Readonly<Required<LayerOptions>> {
 }
 
 /** By either of its names. Errors: `INVALID_OPTION` where they contradict each other. */
-function varianceEstimatorOf({ varianceEstimator, runningVariance }: LayerOptions): 'population' | 'sample' {
-  if (varianceEstimator !== undefined && runningVariance !== undefined && varianceEstimator !== runningVariance) {
+function varianceEstimatorOf({
+  runningVariance,
+  varianceEstimator = runningVariance ?? defaultOptions.varianceEstimator,
+}: LayerOptions): ResolvedOptions['varianceEstimator'] {
+  if (runningVariance !== undefined && runningVariance !== varianceEstimator) {
     refuse(
       'INVALID_OPTION',
-      `varianceEstimator '${varianceEstimator}' and runningVariance '${runningVariance}'`,
-      'varianceEstimator alone: runningVariance is its old name',
+      `runningVariance '${runningVariance}'`,
+      `'${varianceEstimator}', as varianceEstimator says`,
     );
   }
-  return varianceEstimator ?? runningVariance ?? defaultOptions.varianceEstimator;
+  return varianceEstimator;
 }
 
 /**

@@ -178,25 +178,21 @@ export function assertLike(
   reference: Activation,
   { dtype, backend }: ResolvedOptions,
 ): asserts tensor is Activation {
-  readUntrusted('INVALID_TENSOR', `elements of a tensor ${name}`, () =>
-    assertLikeOne(tensor, name, reference, dtype, backend),
-  );
-}
-
-function assertLikeOne(tensor: unknown, name: string, reference: Activation, dtype: Dtype, backend: Backend): void {
-  assertActivation(tensor, name, dtype, backend);
-  if (isDeviceTensor(tensor) !== isDeviceTensor(reference)) {
-    const place = (activation: Activation) => (isDeviceTensor(activation) ? 'on the device' : 'on the host');
-    refuse('INVALID_TENSOR', `${name} ${place(tensor)}`, `one ${place(reference)}, where x is`);
-  }
-  const { shape } = tensor;
-  if (shape.length !== reference.shape.length || !shape.every((size, d) => size === reference.shape[d])) {
-    refuse(
-      'SHAPE_MISMATCH',
-      `${name} of shape ${describeShape(shape)}`,
-      `${describeShape(reference.shape)}, the shape of x`,
-    );
-  }
+  readUntrusted('INVALID_TENSOR', `elements of a tensor ${name}`, () => {
+    assertActivation(tensor, name, dtype, backend);
+    if (isDeviceTensor(tensor) !== isDeviceTensor(reference)) {
+      const place = (activation: Activation) => (isDeviceTensor(activation) ? 'on the device' : 'on the host');
+      refuse('INVALID_TENSOR', `${name} ${place(tensor)}`, `one ${place(reference)}, where x is`);
+    }
+    const { shape } = tensor;
+    if (shape.length !== reference.shape.length || !shape.every((size, d) => size === reference.shape[d])) {
+      refuse(
+        'SHAPE_MISMATCH',
+        `${name} of shape ${describeShape(shape)}`,
+        `${describeShape(reference.shape)}, the shape of x`,
+      );
+    }
+  });
 }
 
 /**

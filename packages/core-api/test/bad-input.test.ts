@@ -66,7 +66,7 @@ describe('a layer that is constructed with', () => {
     'two variances that differ': [
       'INVALID_OPTION',
       { varianceEstimator: 'population', runningVariance: 'sample' },
-      /varianceEstimator 'population' and runningVariance 'sample', expected varianceEstimator alone/,
+      /^received runningVariance 'sample', expected 'population', as varianceEstimator says$/,
     ],
     'an unknown dtype': ['INVALID_OPTION', { dtype: 'float16' }, /'float32' or 'float64'/],
     'an unknown singleValue': ['INVALID_OPTION', { singleValue: 'throw' }, /'allow' or 'reject'/],
