@@ -1,8 +1,9 @@
 // What is timed: the asked operation of a layer on the workload, from host arrays to host arrays, as users have it.
 import { type Backend, BatchNorm, type Tensor } from '@batchnorm/core-api';
+import type { Results } from './equations.js';
 import type { Question } from './question.js';
 import type { Operation } from './selection.js';
-import type { Results, Workload } from './workload.js';
+import type { Workload } from './workload.js';
 
 /** The operation on one backend. */
 export class TimedOperation {
