@@ -2,7 +2,8 @@
 import { createGpuJsBackend, type GpuJsBackend } from '@batchnorm/backend-gpujs';
 import { createJsBackend } from '@batchnorm/backend-js';
 import { builtInFixtures, type CaseResult, runConformance } from '@batchnorm/conformance';
-import { type Backend, BatchNorm, BatchNormError, type Selection, selectBackend } from '@batchnorm/core-api';
+import { type Backend, BatchNorm, BatchNormError } from '@batchnorm/core-api';
+import { type Selection, selectBackend } from '@batchnorm/select';
 
 const gpujs: GpuJsBackend = await createGpuJsBackend({ mode: 'cpu' });
 await gpujs.dispose();

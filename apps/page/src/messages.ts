@@ -1,7 +1,8 @@
 // What the page and its workers say to each other. A worker serves one request at a time and ends each with `done` or
 // `failed`.
 import type { CaseResult } from '@batchnorm/conformance';
-import type { Capabilities, ErrorCode, Execution, Operation, SelectionReport } from '@batchnorm/core-api';
+import type { Capabilities, ErrorCode, Execution } from '@batchnorm/core-api';
+import type { Operation, SelectionReport } from '@batchnorm/select';
 import type { BackendName } from './backends.js';
 import type { Shape } from './shape.js';
 

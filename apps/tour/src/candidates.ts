@@ -1,6 +1,7 @@
 // Which backends this machine has, and why not the others.
 import { backendsOn, createBackend } from '@batchnorm/catalogue';
-import { BatchNormError, type Candidate, type Execution } from '@batchnorm/core-api';
+import { BatchNormError, type Execution } from '@batchnorm/core-api';
+import type { Candidate } from '@batchnorm/select';
 
 export interface Found {
   readonly candidate: Candidate;

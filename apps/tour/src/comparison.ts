@@ -1,5 +1,6 @@
 // How fast each backend is here, shape by shape.
-import { type Backend, type Candidate, type SelectionReport, selectBackend } from '@batchnorm/core-api';
+import type { Backend } from '@batchnorm/core-api';
+import { type Candidate, type SelectionReport, selectBackend } from '@batchnorm/select';
 
 export type Shape = readonly number[];
 

@@ -66,7 +66,7 @@ console.log(
 title('The choice');
 const [{ chosen }] = comparison.reports as [(typeof comparison.reports)[0]];
 console.log(
-  `${styleText('bold', chosen)}, for batches of ${shapeText(shapes[0])}. In your program: selectBackend of @batchnorm/core-api.`,
+  `${styleText('bold', chosen)}, for batches of ${shapeText(shapes[0])}. In your program: selectBackend of @batchnorm/select.`,
 );
 
 title(`A network learns handwritten digits on ${chosen}`);

@@ -1,7 +1,8 @@
 // What the tour found, as tables of text.
-import type { SelectionReport } from '@batchnorm/core-api';
+
 import { executionText, right, shapeText } from '@batchnorm/reporting';
 import { textTable } from '@batchnorm/reporting/terminal';
+import type { SelectionReport } from '@batchnorm/select';
 import type { Found } from './candidates.js';
 
 export function candidatesTable(found: readonly Found[]): string {

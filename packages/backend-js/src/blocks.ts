@@ -1,34 +1,43 @@
-// The order in which an activation is walked: blocks that stay in cache while each of their channels is visited.
+// In which order a pass reads an activation: in blocks that stay in the cache while their channels are read one after
+// the other.
 import type { Extent } from '@batchnorm/core-api';
 
-/**
- * A part of an activation: of every channel `count` runs, `next` apart, of `length` elements, `step` apart. Channel 0
- * begins at `first`, and each channel `inner` after the one before it.
- */
+/** A part of an activation: some runs of every channel. Channel c begins `c · inner` elements after channel 0. */
 export interface Block {
+  /** Index of the first element of channel 0. */
   readonly first: number;
+  /** Elements of one run. */
   readonly length: number;
+  /** Elements from one of a run to the next: 1 where a run's elements are neighbours. */
   readonly step: number;
+  /** Runs of each channel. */
   readonly count: number;
+  /** Elements from the beginning of one run to that of the channel's next. */
   readonly next: number;
-  /** Elements of each channel in the blocks before it: no fewer than in this one, the first block apart. */
+  /** Elements of each channel in all blocks before this one: no fewer than in this one, except before the first. */
   readonly seen: number;
 }
 
-/** Elements of a block of rows, all channels together: 256 KiB of float32. */
+/** Elements of a channels-last block, all channels together: 256 KiB of float32. */
 const elementsOfRows = 65536;
-/** Elements of one channel in a block of rows. More than that break fewer, less than that more strips. */
+/**
+ * Rows of a channels-last block, at least and at most. Fewer would cut strips into more pieces, more would round sums
+ * more.
+ */
 const [fewestRows, mostRows] = [64, 1024];
-/** Elements of one channel in a block, where runs are long: cutting runs shorter would break the prefetcher's streams. */
+/**
+ * Elements of one channel in a channels-first block of long runs: shorter pieces would interrupt the hardware's
+ * prefetching.
+ */
 const longestRun = 4096;
-/** Elements of one channel in a block, where runs are short: more would walk memory out of order. */
+/** Elements of one channel in a channels-first block of short runs: more would read memory too far out of order. */
 const elementsOfShortRuns = 64;
-/** Elements of one channel in the first block: the pivot is one of them (docs/numerics.md). */
+/** Elements of one channel in the first block, whose pivot is its first element (docs/numerics.md). */
 const firstElements = 8;
 
-/** Blocks in memory order that cover `extent` once. */
+/** Blocks in the order of memory that together cover `extent` once. */
 export function blocksOf({ outer, channels, inner }: Extent): Block[] {
-  // Where channels are neighbours, a channel has one run, its column: its elements are a row apart.
+  // Channels-last, a channel is one run: a column, whose elements are a row apart.
   const isRows = inner === 1 || channels === 1;
   const [runs, runLength, step] = isRows ? [1, outer * inner, channels] : [outer, inner, 1];
   const mostElements = isRows

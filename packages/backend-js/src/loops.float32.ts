@@ -1,34 +1,36 @@
-// The hot loops, for Float32Array activations. `loops.float64.ts` is made from this file by scripts/make-float64.mjs: V8
-// keeps one set of observed types per function in the source, and a loop that has seen both kinds of array checks the kind
-// at every element, which makes it up to twice as slow.
+// The hot loops, for Float32Array activations. scripts/make-float64.mjs makes `loops.float64.ts` from this file: V8
+// keeps one set of observed types for each function of the source, and a loop that has seen both kinds of array checks
+// the kind at every element, which makes it up to twice as slow.
 //
-// Each function is one pass over one block. It has two loops:
+// Each function is one pass over one block, and has two loops:
 //
-// - Where channels are neighbours, down a strip of them, with their sums or coefficients in local variables: three
-//   channels have the most sums that stay in registers; passes that write want eight, because narrower strips keep hitting
-//   the same cache sets where rows are a power of two bytes.
-// - Otherwise, and for the channels that do not fill a strip, along one channel, unrolled; sums are added as a tree.
+// - Channels-last, the first goes down a strip of neighbouring channels, with their sums or coefficients in local
+//   variables. A strip of passes that add up has three channels, because more sums would not stay in registers. One of
+//   passes that write has eight, because narrower strips hit the same cache sets again and again where a row's bytes
+//   are a power of two.
+// - The second goes along one channel: channels-first, and for the channels that do not fill a strip. It is unrolled,
+//   and adds sums as a tree.
 //
-// Every index is in bounds, which TypeScript cannot know: hence the `!`, of which nothing is left at run time.
+// Every index is in bounds, which TypeScript can't know: hence the `!`, which does nothing at run time.
 import type { Block } from './blocks.js';
 
 type Activation = Float32Array;
 type Vector = Float64Array;
 
-/** sum += Σ (x − mean), squares += Σ (x − mean)² */
+/** sum += Σ (x − pivot), squares += Σ (x − pivot)² */
 // biome-ignore format: one line for one channel
 export function moments(
-  x: Activation, mean: Vector, sum: Vector, squares: Vector,
+  x: Activation, pivot: Vector, sum: Vector, squares: Vector,
   channels: number, inner: number, { first, length, step, count, next }: Block,
 ): void {
   let c = 0;
   if (inner === 1) {
     for (; c + 3 <= channels; c += 3) {
-      const m0 = mean[c]!, m1 = mean[c + 1]!, m2 = mean[c + 2]!;
+      const p0 = pivot[c]!, p1 = pivot[c + 1]!, p2 = pivot[c + 2]!;
       let s0 = 0, s1 = 0, s2 = 0;
       let q0 = 0, q1 = 0, q2 = 0;
       for (let i = first + c, end = first + length * step; i < end; i += step) {
-        const d0 = x[i]! - m0, d1 = x[i + 1]! - m1, d2 = x[i + 2]! - m2;
+        const d0 = x[i]! - p0, d1 = x[i + 1]! - p1, d2 = x[i + 2]! - p2;
         s0 += d0; q0 += d0 * d0;
         s1 += d1; q1 += d1 * d1;
         s2 += d2; q2 += d2 * d2;
@@ -39,21 +41,21 @@ export function moments(
     }
   }
   for (; c < channels; c++) {
-    const m = mean[c]!;
+    const p = pivot[c]!;
     let s = 0, q = 0;
     for (let run = 0, start = first + c * inner; run < count; run++, start += next) {
       const end = start + length * step;
       let i = start;
       while (i + 3 * step < end) {
-        const d0 = x[i]! - m; i += step;
-        const d1 = x[i]! - m; i += step;
-        const d2 = x[i]! - m; i += step;
-        const d3 = x[i]! - m; i += step;
+        const d0 = x[i]! - p; i += step;
+        const d1 = x[i]! - p; i += step;
+        const d2 = x[i]! - p; i += step;
+        const d3 = x[i]! - p; i += step;
         s += d0 + d1 + (d2 + d3);
         q += d0 * d0 + d1 * d1 + (d2 * d2 + d3 * d3);
       }
       for (; i < end; i += step) {
-        const d = x[i]! - m;
+        const d = x[i]! - p;
         s += d; q += d * d;
       }
     }

@@ -1,4 +1,4 @@
-// The passes over an activation, block by block: what to add up and what to write, per channel.
+// The passes over an activation, block by block: what is added up for each channel, and what is written.
 import {
   type Extent,
   type FloatArray,
@@ -12,16 +12,16 @@ import { type Block, blocksOf } from './blocks.js';
 import * as float32 from './loops.float32.js';
 import * as float64 from './loops.float64.js';
 
-/** The two modules differ in nothing but the kind of array that V8 sees in them. */
+/** The functions of both modules, which differ only in the kind of array that V8 sees in them. */
 type Loops = { [Name in keyof typeof float32]: (...args: Widened<Parameters<(typeof float32)[Name]>>) => void };
 type Widened<Args extends unknown[]> = { [I in keyof Args]: Args[I] extends Float32Array ? FloatArray : Args[I] };
 
-/** The passes for one plan, with the scratch memory that they need. */
+/** The passes for one plan. */
 export class Passes implements HostPasses {
   readonly #extent: Extent;
   readonly #blocks: readonly Block[];
   readonly #loops: Loops;
-  /** Scratch, [C] each. */
+  /** Scratch memory of a pass, [C] each. */
   readonly #sum: Float64Array;
   readonly #product: Float64Array;
 
@@ -34,12 +34,13 @@ export class Passes implements HostPasses {
   }
 
   /**
-   * Batch mean and population variance. Each block is summed as deviations d from the mean p of those before it, and merged
-   * by Chan's formula (Chan, Golub and LeVeque, 1983): with n of the N elements in the block, its own M2 is Σd² − (Σd)²/n,
-   * and the merge adds (Σd/n)² · n(N − n)/N. Together that is Σd² − (Σd)²/N.
+   * Batch mean and population variance. M2 is the sum of squared deviations from the mean. Of each block, deviations d
+   * from the pivot p are added up, which is the mean of all blocks before it; then the block is merged into them by
+   * Chan's formula (Chan, Golub and LeVeque, 1983, The American Statistician 37). If n of the N elements so far are in
+   * the block, its own M2 is Σd² − (Σd)²/n, and the merge adds (Σd/n)² · n(N − n)/N. Together that is Σd² − (Σd)²/N.
    *
-   * p is rounded: the elements before the block are off it by r in sum, and by r²/(N − n) more than their M2 in squares. Both
-   * sums begin with that, as if it had been summed around p, too.
+   * p is a rounded mean: over the N − n elements before the block, Σd is not 0 but r, and Σd² is their M2 + r²/(N − n).
+   * The sums of the block therefore begin with r and r²/(N − n), as if those elements had been added up around p, too.
    */
   statistics(x: FloatArray, { mean, variance: M2 }: Statistics): void {
     const { channels, inner } = this.#extent;

@@ -1,5 +1,6 @@
 // The backends to choose from. Each is loaded when it is asked for its backend, and not before.
-import { type Backend, BatchNormError, type Candidate } from '@batchnorm/core-api';
+import { type Backend, BatchNormError } from '@batchnorm/core-api';
+import type { Candidate } from '@batchnorm/select';
 
 /** What `createBatchNorm` takes by name. */
 export type BackendName = 'wasm' | 'js' | 'gpujs';

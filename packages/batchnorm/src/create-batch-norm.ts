@@ -1,12 +1,6 @@
 // A layer without choosing a backend by hand.
-import {
-  BatchNormError,
-  type Candidate,
-  type LayerOptions,
-  resolveLayerOptions,
-  type SelectOptions,
-  selectBackend,
-} from '@batchnorm/core-api';
+import { BatchNormError, type LayerOptions, resolveLayerOptions } from '@batchnorm/core-api';
+import { type Candidate, type SelectOptions, selectBackend } from '@batchnorm/select';
 import { type BackendName, candidates } from './candidates.js';
 import { SelectedBatchNorm } from './selected-batch-norm.js';
 

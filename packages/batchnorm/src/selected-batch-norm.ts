@@ -1,12 +1,7 @@
 // A layer that owns the backend which was chosen for it.
 /// <reference lib="esnext.disposable" preserve="true" />
-import {
-  BatchNorm,
-  type LayerOptions,
-  type Selection,
-  type SelectionCache,
-  type SelectionReport,
-} from '@batchnorm/core-api';
+import { BatchNorm, type LayerOptions } from '@batchnorm/core-api';
+import type { Selection, SelectionCache, SelectionReport } from '@batchnorm/select';
 
 /** A `BatchNorm` on the backend `options.backend`, which other layers may use for as long as this one lives. */
 export class SelectedBatchNorm extends BatchNorm {

@@ -322,7 +322,7 @@ describeCases('a case of format 1 that is malformed', 1, {
   ],
   'one value per channel in a PyTorch case': [
     { ...torch, steps: [{ x: array([1, 3]), y: array([1, 3]) }] },
-    ".steps[0].x: received 1 value per channel, expected at least 2: the factor M/(M−1) of runningVariance 'sample' has no value",
+    ".steps[0].x: received 1 value per channel, expected at least 2: the factor M/(M−1) of varianceEstimator 'sample' has no value",
   ],
 });
 

@@ -1,8 +1,8 @@
-// The contract: what a backend implements. Kernels do arithmetic on extents; options, layouts, validation and
-// running statistics are the layer's.
+// The contract: what a backend implements. Kernels do arithmetic on extents; options, layouts, validation and running
+// statistics are the layer's.
 import type { Extent } from './extent.js';
 import type { MaybePromise } from './maybe-promise.js';
-import type { DeviceTensor, Dtype, FloatArray, OnDevice, Tensor } from './tensor.js';
+import type { Dtype, FloatArray, OnDevice, Tensor } from './tensor.js';
 
 /** One implementation of the arithmetic. Whoever made it disposes it; layers never do. */
 export interface Backend {
@@ -11,16 +11,16 @@ export interface Backend {
   readonly name: string;
   readonly capabilities: Capabilities;
   readonly execution: Execution;
-  /** Compiles the kernels for one extent and dtype; the layer keeps them. Errors: `DISPOSED`, `LIMIT_EXCEEDED`, `DEVICE_LOST`. */
+  /** Makes the kernels for one plan; the layer keeps them. Errors: `DISPOSED`, `LIMIT_EXCEEDED`, `DEVICE_LOST`. */
   prepare(plan: Plan): MaybePromise<Kernels>;
   /**
-   * Copies a tensor to the device. Errors: `UNSUPPORTED` without `capabilities.deviceTensors`, `INVALID_TENSOR`, `DTYPE_MISMATCH` for
-   * a dtype that is not among the capabilities, `DISPOSED`, `LIMIT_EXCEEDED`, `DEVICE_LOST`.
+   * Copies a tensor to the device. Errors: `UNSUPPORTED` without `capabilities.deviceTensors`, `INVALID_TENSOR`,
+   * `DTYPE_MISMATCH` for a dtype that is not among the capabilities, `DISPOSED`, `LIMIT_EXCEEDED`, `DEVICE_LOST`.
    */
   upload(tensor: Tensor): MaybePromise<DeviceTensor>;
   /**
-   * Bytes that tensors, kernels and saved forwards take now in memory that JavaScript's garbage collector does not see: a device's,
-   * WebAssembly's. Absent where there is no such memory, or nobody counts.
+   * Bytes of memory that JavaScript's garbage collector does not see (a device's, WebAssembly's), as tensors, kernels
+   * and saved forwards take them now. Absent where there is no such memory, or it is not counted.
    */
   allocatedBytes?(): number;
   /** Frees everything. Again is allowed and does nothing; any other call then fails with `DISPOSED`. */
@@ -45,24 +45,33 @@ export interface Capabilities {
  * The arithmetic of a sum of many terms, deviations from a pivot among them.
  *
  * - `float64`: every term and every addition.
- * - `blocked-float32`: terms, and sums of blocks of at most eight as a tree, in float32; sums of blocks in float64 (FABsum:
- *   Blanchard, Higham and Mary, 2020, SIAM Journal on Scientific Computing 42).
+ * - `blocked-float32`: terms, and sums of blocks of at most eight as a tree, in float32; sums of blocks in float64
+ *   (FABsum: Blanchard, Higham and Mary, 2020, SIAM Journal on Scientific Computing 42).
  * - `compensated-float32`: terms in float32; each addition keeps its rounding error (Kahan, Neumaier).
  * - `float32`: every term and every addition.
  */
 export type Accumulation = 'float64' | 'blocked-float32' | 'compensated-float32' | 'float32';
 
-/** What really runs, for reports: never what was hoped for. */
+/** What really runs, for reports, whatever was asked for. */
 export interface Execution {
   /** 'JavaScript', 'WebAssembly SIMD', 'WebGL 2', … */
   readonly engine: string;
   /** 'cpu', or the renderer's own name. */
   readonly device: string;
   readonly threads: number;
-  /** How statistics and gradient sums are accumulated: an entry for each dtype of the capabilities, and for no other. */
+  /** How sums are accumulated, of statistics and gradients: an entry for each dtype of the capabilities, no other. */
   readonly accumulation: Readonly<Partial<Record<Dtype, Accumulation>>>;
-  /** Why this is not what was asked for, or null. */
+  /** Why something else runs than was asked for; null where nothing else does. */
   readonly fallbackReason: string | null;
+}
+
+/** An activation where its backend computes: in a texture, in a GPU buffer, in WebAssembly's linear memory. */
+export interface DeviceTensor extends OnDevice<FloatArray> {
+  /** The backend that made it; every other refuses it with `FOREIGN_TENSOR`. */
+  readonly backend: Backend;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly disposed: boolean;
 }
 
 /** What kernels are compiled for. */
@@ -77,7 +86,9 @@ export interface Statistics {
   readonly variance: Float64Array;
 }
 
-/** What a forward keeps for its backward; opaque to the layer, which disposes it, once, when the next forward has succeeded. */
+/**
+ * What a forward keeps for its backward. Only kernels look into it. The layer disposes it, once, after a later forward.
+ */
 export interface Saved {
   dispose(): void;
 }
@@ -90,8 +101,8 @@ export interface HostMemory {
 }
 
 /**
- * Activations on the device. Nothing waits for a readback: vectors and statistics are read when somebody needs them. Statistics that
- * have a `view` are averaged in at once.
+ * Activations on the device. No call waits until the host can read results: vectors and statistics are read when they
+ * are needed. Statistics that have a `view` are averaged in at once.
  */
 export interface DeviceMemory {
   readonly activation: DeviceTensor;
@@ -103,8 +114,8 @@ export interface DeviceMemory {
 export type Memory = HostMemory | DeviceMemory;
 
 /**
- * What every forward gets. Arrays are the caller's, and never written, except `y`. Vectors are read before the first suspension; x
- * stays as it is until its backward, because what is saved holds it by reference.
+ * What every forward gets. Arrays belong to the caller; only `y` is written. Vectors are read before the first
+ * suspension. x does not change until the backward, because the saved forward refers to it.
  */
 export interface ForwardInput<M extends Memory> {
   readonly x: M['activation'];
@@ -114,8 +125,8 @@ export interface ForwardInput<M extends Memory> {
   readonly beta: Float64Array;
   readonly epsilon: number;
   /**
-   * Where y goes, when the caller gave a buffer. It may be `x` itself in a layer's inference, which without running statistics is a
-   * `forwardTraining`.
+   * Receives y, if the caller gave a buffer. It may be `x` itself in inference of a layer, which is a `forwardTraining`
+   * in one without running statistics.
    */
   readonly y: M['activation'] | undefined;
 }
@@ -144,13 +155,13 @@ export interface ForwardTrainingOutput<M extends Memory> extends ForwardOutput<M
 export interface BackwardInput<M extends Memory> {
   readonly saved: Saved;
   readonly dy: M['activation'];
-  /** Where the results go, when the caller gave buffers. `dx` may be `dy` itself. */
+  /** Buffers that receive the results, if the caller gave any. `dx` may be `dy` itself. */
   readonly dx: M['activation'] | undefined;
   readonly dgamma: M['vector'] | undefined;
   readonly dbeta: M['vector'] | undefined;
   /**
-   * Whether anybody asks for dgamma or dbeta. `false`: only what dx needs has to be computed (nothing, with constant statistics), and
-   * the two may hold anything.
+   * Whether dgamma or dbeta is asked for. `false`: only what dx needs must be computed, which is nothing with constant
+   * statistics, and dgamma and dbeta may hold anything.
    */
   readonly parameterGradients: boolean;
 }
@@ -163,12 +174,12 @@ export interface BackwardOutput<M extends Memory> {
 
 /**
  * The four operations, over one kind of memory. Inputs have been validated. With xHat = (x − mean) · invStd and
- * invStd = 1/√(variance + epsilon), y = gamma · xHat + beta. Where variance and epsilon are both 0 (a constant channel), invStd is 0
- * and y is beta. A call that fails has written to none of its outputs.
+ * invStd = 1/√(variance + epsilon), y = gamma · xHat + beta. Where variance and epsilon are both 0 (a constant
+ * channel), invStd is 0 and y is beta. A call that fails has written to none of its outputs.
  *
- * Finite inputs give finite results, or are refused: where an intermediate result is beyond the backend's arithmetic, the call fails
- * with `NON_FINITE_STATISTICS`, whether the running statistics want the batch or not; on the device, whose results nobody waits for,
- * y is NaN in every element of the channel and the statistics fail when they are read.
+ * Finite inputs give finite results, or are refused: where an intermediate result is beyond the backend's arithmetic,
+ * the call fails with `NON_FINITE_STATISTICS`, whether or not running statistics are to take in the batch. On the
+ * device, where no call waits for results, y is NaN in every element of that channel, and reading the statistics fails.
  */
 export interface Operations<M extends Memory> {
   /** Normalises with the statistics of this batch. */
@@ -183,8 +194,8 @@ export interface Operations<M extends Memory> {
 
 /** The operations for one plan, used by one layer. */
 export interface Kernels extends Operations<HostMemory> {
-  /** The same on device tensors, where `capabilities.deviceTensors`. */
+  /** The same on device tensors; absent without `capabilities.deviceTensors`. */
   readonly device?: Operations<DeviceMemory>;
-  /** Frees what `prepare` made. A layer calls it once, when what its forwards saved is disposed. */
+  /** Frees what `prepare` made. A layer calls it once, when every saved forward of these kernels has been disposed. */
   dispose(): void;
 }

@@ -10,12 +10,12 @@ export function describe(value: unknown): string {
   return String(value);
 }
 
-/** Of its class: an object may have none. */
+/** The name of the object's class, or 'object'. */
 function nameOf(value: object): string {
   return textOf(() => value.constructor?.name) || 'object';
 }
 
-/** What somebody else's property says, if that is a text: it may be anything, or a getter that throws. */
+/** The text that `read` gets from a caller's property; '' where the property is no text, or its getter throws. */
 function textOf(read: () => unknown): string {
   try {
     const text = read();
@@ -25,7 +25,7 @@ function textOf(read: () => unknown): string {
   }
 }
 
-/** `[32, 10]` */
+/** `[32, 10]`. Never throws, whatever the elements are. */
 export function describeShape(shape: readonly unknown[]): string {
   return `[${Array.from(shape, (size) => (typeof size === 'number' ? size : describe(size))).join(', ')}]`;
 }

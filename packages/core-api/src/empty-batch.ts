@@ -1,10 +1,9 @@
-// A batch without values, in layers that let it pass: nothing to normalise, and gradients of nothing.
-import { type Activation, activationOf, elementsOf } from './activation.js';
-import type { BackwardInput, BackwardOutput, Memory } from './backend.js';
+// A batch without values, in a layer with `emptyBatch: 'pass'`: no kernels run, and gradients of parameters are 0.
+import { type Activation, activationOf, elementsOf, isDeviceTensor } from './activation.js';
+import type { BackwardInput, BackwardOutput, DeviceTensor, Memory } from './backend.js';
 import type { BackwardOperations } from './forward-record.js';
 import type { ResolvedOptions } from './options.js';
-import { allocate, type DeviceTensor, type FloatArray, type Tensor } from './tensor.js';
-import { isDeviceTensor } from './validate.js';
+import { allocate, type FloatArray, type Tensor } from './tensor.js';
 import { zeros } from './vector.js';
 
 /** An activation of no elements, of the shape and in the memory of x. */
@@ -13,7 +12,7 @@ export async function emptyLike(x: Activation, { backend, dtype }: ResolvedOptio
   return isDeviceTensor(x) ? backend.upload(empty) : empty;
 }
 
-/** A backward that gives an empty dx, and gradients of parameters that are 0. */
+/** The backward of an empty batch: dx is empty, dgamma and dbeta are 0. */
 export function emptyOperations(options: ResolvedOptions): BackwardOperations {
   const vector = () => zeros(options.numFeatures);
   const backward = async ({ dy, dx, dgamma, dbeta }: BackwardInput<Memory>): Promise<BackwardOutput<Memory>> => {

@@ -13,7 +13,7 @@
  * | `SINGLE_VALUE` | one value per channel where batch statistics need more |
  * | `FORWARD_REQUIRED` | backward without a forward to differentiate |
  * | `INPUT_CHANGED` | backward when x is not what its forward saw |
- * | `NON_FINITE_STATISTICS` | a batch mean or variance that would poison the running statistics, or that the backend can't compute |
+ * | `NON_FINITE_STATISTICS` | a batch mean or variance that would poison the running statistics, or can't be computed |
  * | `UNSETTLED` | running statistics are asked for while batches wait on the device for them: `await settle()` first |
  * | `INVALID_STATE` | parameters or running statistics that can't be, in a state, in an assignment or in the layer |
  * | `FOREIGN_TENSOR` | a device tensor of another backend |
@@ -48,8 +48,8 @@ export type ErrorCode =
 const marker: unique symbol = Symbol.for('@batchnorm/BatchNormError');
 
 /**
- * An error with a stable `code`; the message says what was received and what was expected.
- * `instanceof` also recognises the errors of another copy of this package.
+ * An error with a stable `code`; the message says what was received and what was expected. `instanceof` also recognises
+ * the errors of another copy of this package.
  */
 export class BatchNormError extends Error {
   readonly code: ErrorCode;
@@ -64,4 +64,9 @@ export class BatchNormError extends Error {
   static override [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === 'object' && value !== null && marker in value;
   }
+}
+
+/** Throws a `BatchNormError` whose message says what was received and what was expected. */
+export function refuse(code: ErrorCode, received: string, expected: string, options?: ErrorOptions): never {
+  throw new BatchNormError(code, `received ${received}, expected ${expected}`, options);
 }

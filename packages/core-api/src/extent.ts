@@ -1,4 +1,4 @@
-// Every layout is one view of three sizes, so that kernels know no layouts.
+// Every layout is seen as three sizes, outer × channels × inner, so that kernels know no layouts.
 
 /**
  * The canonical view of an activation: element (o, c, i) lies at `(o * channels + c) * inner + i`.
@@ -21,12 +21,12 @@ export function extentOf(shape: readonly number[], axis: number): Extent {
   };
 }
 
-/** M: how many values a channel has, over which its statistics reduce. */
+/** M: how many values a channel has, over which its mean and variance are taken. */
 export function valuesPerChannel({ outer, inner }: Extent): number {
   return outer * inner;
 }
 
-/** The number of elements of `shape`. */
+/** How many elements a tensor of `shape` has. */
 export function product(shape: readonly number[]): number {
   return shape.reduce((count, size) => count * size, 1);
 }

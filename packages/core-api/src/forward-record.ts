@@ -1,4 +1,4 @@
-// What a forward leaves for its backward: its x, what differentiates it, and what was saved, until it is released.
+// What the layer keeps of a forward for its backward: x, leased kernels, and the saved forward of the backend.
 import type { Memory, Operations, Saved } from './backend.js';
 import type { LentInput } from './lent-input.js';
 
@@ -27,7 +27,7 @@ export class ForwardRecord {
     this.#releaseKernels = releaseKernels;
   }
 
-  /** Again is allowed and does nothing. */
+  /** Disposes the saved forward and ends the lease of the kernels. May be called again, and then does nothing. */
   release(): void {
     if (this.#released) return;
     this.#released = true;

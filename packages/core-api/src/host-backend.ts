@@ -1,22 +1,22 @@
-// A backend that computes in host memory, made from its arithmetic: what all of them would repeat is here.
-import type { Backend, Capabilities, Execution, Kernels, Plan } from './backend.js';
-import { BatchNormError } from './errors.js';
+// A backend in host memory, made of its passes. What all such backends have in common is here.
+import type { Backend, Capabilities, DeviceTensor, Execution, Kernels, Plan } from './backend.js';
+import { refuse } from './errors.js';
 import { HostKernels, type HostPasses } from './host-kernels.js';
-import type { DeviceTensor, Tensor } from './tensor.js';
+import type { Tensor } from './tensor.js';
 
-/** What tells one such backend from another. */
+/** What differs between such backends. */
 export interface HostBackendOptions {
   /** Short and stable, such as 'js'. */
   readonly name: string;
-  /** The arithmetic for one extent and dtype. */
+  /** Makes the passes for one extent and dtype. */
   readonly passesFor: (plan: Plan) => HostPasses;
-  /** Default: both dtypes, the same bits each time, as many elements as int32 counts. */
+  /** Default: both dtypes, deterministic, at most 2³¹ − 1 elements. */
   readonly capabilities?: Partial<Omit<Capabilities, 'deviceTensors'>>;
-  /** Default: JavaScript on one thread of the CPU, with float64 sums. */
+  /** Default: JavaScript on one thread of the CPU, sums accumulated in float64. */
   readonly execution?: Partial<Execution>;
 }
 
-/** A backend without device tensors. After `dispose()` every other call fails with `DISPOSED`. */
+/** A backend on these passes, without device tensors. After its `dispose()` every other call fails with `DISPOSED`. */
 export function hostBackend(options: HostBackendOptions): Backend {
   return new HostBackend(options);
 }
@@ -59,10 +59,7 @@ class HostBackend implements Backend {
 
   upload(_tensor: Tensor): DeviceTensor {
     this.#assertUsable();
-    throw new BatchNormError(
-      'UNSUPPORTED',
-      `received upload(), expected host tensors: backend '${this.name}' computes in host memory`,
-    );
+    refuse('UNSUPPORTED', 'upload()', `host tensors: backend '${this.name}' computes in host memory`);
   }
 
   dispose(): void {
@@ -70,7 +67,6 @@ class HostBackend implements Backend {
   }
 
   #assertUsable(): void {
-    if (!this.#disposed) return;
-    throw new BatchNormError('DISPOSED', `received a call after dispose() of backend '${this.name}', expected none`);
+    if (this.#disposed) refuse('DISPOSED', `a call after dispose() of backend '${this.name}'`, 'none');
   }
 }

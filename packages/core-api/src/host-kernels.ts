@@ -1,4 +1,4 @@
-// The four operations on host memory, as passes over an activation.
+// The four operations on host arrays, made of passes over an activation.
 import type {
   BackwardInput,
   BackwardOutput,
@@ -18,8 +18,9 @@ import { SavedForward } from './saved-forward.js';
 import { allocate, type FloatArray } from './tensor.js';
 
 /**
- * The arithmetic of a backend in host memory, for one extent and dtype. Each pass covers a whole activation, and writes to its
- * last arguments alone, every element of them. Vectors are [C]; invStd = 1/√(variance + epsilon), scale = gamma · invStd.
+ * The arithmetic of a backend in host memory, for one extent and dtype. Each pass goes through a whole activation. It
+ * writes every element of its results, which are its last arguments, and nothing else. Vectors are [C].
+ * invStd = 1/√(variance + epsilon), scale = gamma · invStd.
  */
 export interface HostPasses {
   /** Batch mean and population variance. */
@@ -32,16 +33,18 @@ export interface HostPasses {
   inputGradient(forward: Forward, dy: FloatArray, dgamma: Float64Array, dbeta: Float64Array, dx: FloatArray): void;
 }
 
-/** What a backward knows of its forward. */
+/** What a pass of a backward gets of its forward. */
 export type Forward = Readonly<Pick<SavedForward, 'x' | 'mean' | 'invStd' | 'scale'>>;
 
 export class HostKernels implements Kernels {
   readonly #plan: Plan;
   readonly #passes: HostPasses;
   readonly #assertUsable: () => void;
+  /** [C] */
   readonly #zeros: Float64Array;
+  /** Where sums are kept until they are known to be finite: a backward that fails writes nothing. */
   readonly #sums: Pick<BackwardOutput<HostMemory>, 'dgamma' | 'dbeta'>;
-  /** Saved forwards that were disposed: a training loop alternates between two of them and allocates none. */
+  /** Disposed saved forwards, for reuse: a training loop alternates between two of them and allocates none. */
   readonly #free: SavedForward[] = [];
 
   constructor(plan: Plan, passes: HostPasses, assertUsable: () => void) {
@@ -89,7 +92,7 @@ export class HostKernels implements Kernels {
 
   backwardInference(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     const output = input.parameterGradients ? this.#parameterGradients(input) : this.#outputs(input);
-    // dx = scale · dy: no mean to subtract, nothing to add.
+    // dx = scale · dy = (dy − 0) · scale + 0
     const { scale } = input.saved as SavedForward;
     this.#passes.normalize({ x: input.dy, mean: this.#zeros, scale }, this.#zeros, output.dx);
     return output;
@@ -108,7 +111,7 @@ export class HostKernels implements Kernels {
     return y;
   }
 
-  /** dx is still to be written. Sums are the caller's when they are known to be numbers. */
+  /** Outputs of which dgamma and dbeta have been written, and dx has not. Errors: those of `assertGradientsInRange`. */
   #parameterGradients(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     const output = this.#outputs(input);
     const { dgamma, dbeta } = this.#sums;
@@ -131,7 +134,7 @@ export class HostKernels implements Kernels {
     };
   }
 
-  /** To be disposed by a forward that is refused, which leaves nothing behind. */
+  /** A saved forward, which whoever called this disposes if the forward fails. */
   #newSaved(): SavedForward {
     return this.#free.pop() ?? new SavedForward(this.#plan.extent.channels, (saved) => this.#free.push(saved));
   }

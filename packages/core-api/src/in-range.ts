@@ -1,15 +1,15 @@
-// The ends of float64: where finite values have squares, sums or scales that are no numbers any more, or lose their digits.
+// The range of float64: finite values whose squares, sums or scales overflow, or underflow to few digits, are refused.
 import type { Statistics } from './backend.js';
-import { BatchNormError } from './errors.js';
+import { refuse } from './errors.js';
 import type { Extent } from './extent.js';
 import type { FloatArray } from './tensor.js';
 
-/** Of variance + epsilon: what squares lose to the smallest number, 2⁻¹⁰⁷⁴, is no digit of more than this. */
+/** The smallest variance + epsilon: rounding squares to multiples of 2⁻¹⁰⁷⁴ is less than a roundoff of it. */
 const leastSquare = 2 ** -1020;
 
 /**
- * Errors: `NON_FINITE_STATISTICS` where finite values of a channel, which are not all the same, have a mean or variance that float64
- * can't hold: y would be finite and wrong. Values that are not finite are not refused here: what they give is NaN.
+ * Errors: `NON_FINITE_STATISTICS` where a channel's values are finite and not all equal, and float64 can't hold their
+ * mean, or variance + epsilon: y would be finite and wrong. Values that are not finite pass, because their y is NaN.
  */
 export function assertStatisticsInRange(
   x: FloatArray,
@@ -21,22 +21,22 @@ export function assertStatisticsInRange(
     const square = variance[c]! + epsilon;
     if (Number.isFinite(mean[c]) && square >= leastSquare && square < Number.POSITIVE_INFINITY) continue;
     if (!isFiniteChannel(x, extent, c) || isConstantChannel(x, extent, c)) continue;
-    refuse(
+    refuseChannel(
       `values of channel ${c} with mean ${mean[c]} and variance ${variance[c]}`,
       'squares that float64 can add up',
     );
   }
 }
 
-/** Errors: `NON_FINITE_STATISTICS` where gamma · invStd is beyond float64: 0 · ∞ is no y. */
+/** Errors: `NON_FINITE_STATISTICS` where gamma and invStd are finite and their product is not: 0 · ∞ is no y. */
 export function assertScalesInRange(scale: Float64Array, gamma: Float64Array, invStd: Float64Array): void {
   for (let c = 0; c < scale.length; c++) {
     if (Number.isFinite(scale[c]) || !Number.isFinite(gamma[c]) || !Number.isFinite(invStd[c])) continue;
-    refuse(`gamma ${gamma[c]} and 1/σ ${invStd[c]} in channel ${c}`, 'a product that is a number');
+    refuseChannel(`gamma ${gamma[c]} and 1/σ ${invStd[c]} in channel ${c}`, 'a product that is a number');
   }
 }
 
-/** Errors: `NON_FINITE_STATISTICS` where finite x and dy of a channel have sums that are not. */
+/** Errors: `NON_FINITE_STATISTICS` where x and dy of a channel are finite, and dgamma or dbeta is not. */
 export function assertGradientsInRange(
   x: FloatArray,
   dy: FloatArray,
@@ -47,7 +47,7 @@ export function assertGradientsInRange(
   for (let c = 0; c < dgamma.length; c++) {
     if (Number.isFinite(dgamma[c]) && Number.isFinite(dbeta[c])) continue;
     if (!isFiniteChannel(x, extent, c) || !isFiniteChannel(dy, extent, c)) continue;
-    refuse(`a dy whose sums of channel ${c} are ${dgamma[c]} and ${dbeta[c]}`, 'sums that float64 can hold');
+    refuseChannel(`a dy whose sums of channel ${c} are ${dgamma[c]} and ${dbeta[c]}`, 'sums that float64 can hold');
   }
 }
 
@@ -60,6 +60,7 @@ function isConstantChannel(x: FloatArray, extent: Extent, c: number): boolean {
   return everyRun(x, extent, c, (run) => run.every((value: number) => value === first));
 }
 
+/** Whether `holds` for every run of neighbours that belong to channel c. */
 function everyRun(
   x: FloatArray,
   { outer, channels, inner }: Extent,
@@ -73,6 +74,6 @@ function everyRun(
   return true;
 }
 
-function refuse(received: string, expected: string): never {
-  throw new BatchNormError('NON_FINITE_STATISTICS', `received finite ${received}, expected ${expected}`);
+function refuseChannel(received: string, expected: string): never {
+  refuse('NON_FINITE_STATISTICS', `finite ${received}`, expected);
 }

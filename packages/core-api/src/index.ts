@@ -6,6 +6,7 @@ export type {
   BackwardOutput,
   Capabilities,
   DeviceMemory,
+  DeviceTensor,
   Execution,
   ForwardInferenceInput,
   ForwardInput,
@@ -20,20 +21,16 @@ export type {
   Saved,
   Statistics,
 } from './backend.js';
-export {
-  type BackwardOptions,
-  BatchNorm,
-  type ForwardOptions,
-  type Gradients,
-  type GradientVector,
-  type Numbers,
-} from './batch-norm.js';
-export { BatchNormError, type ErrorCode } from './errors.js';
+export { BatchNorm } from './batch-norm.js';
+export type { BackwardOptions, ForwardOptions, Gradients, GradientVector } from './calls.js';
+export { describe } from './describe.js';
+export { BatchNormError, type ErrorCode, refuse } from './errors.js';
 export { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
 export type { ForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-kernels.js';
 export type { MaybePromise } from './maybe-promise.js';
+export { assertOption, assertOptionNames, assertOptions, type OptionCheck, oneOf } from './option-checks.js';
 export {
   type BatchNormOptions,
   defaultOptions,
@@ -41,33 +38,15 @@ export {
   type Momentum,
   type ResolvedOptions,
 } from './options.js';
+export { assertDtype, isBackend, layerOptionChecks, resolveLayerOptions } from './resolve-options.js';
 export { assertFiniteStatistics } from './running-statistics.js';
-export { selectBackend } from './select/select-backend.js';
-export {
-  type Candidate,
-  type CandidateReport,
-  type Operation,
-  operations,
-  type Selection,
-  type SelectionCache,
-  type SelectionReport,
-  type SelectOptions,
-} from './select/selection.js';
-export type { BatchNormState } from './state.js';
+export type { BatchNormState, Numbers } from './state.js';
 export {
   allocate,
-  type DeviceTensor,
   type Dtype,
   dtypeOf,
   type FloatArray,
   type OnDevice,
   type Tensor,
 } from './tensor.js';
-export {
-  assertEnoughValues,
-  assertTensor,
-  layerOptionChecks,
-  type OptionCheck,
-  resolveLayerOptions,
-  validateInputShape,
-} from './validate.js';
+export { assertEnoughValues, assertTensor, assertWithinLimits, validateInputShape } from './tensor-checks.js';

@@ -1,18 +1,21 @@
-// Compiling kernels is dear on some backends: each layer keeps those of the extents it saw last, and those that are in use.
+// Preparing kernels is slow on some backends: a layer keeps those in use, and those of the extents that it saw last.
 import type { Kernels } from './backend.js';
 import type { Extent } from './extent.js';
 import type { MaybePromise } from './maybe-promise.js';
 
-/** A training set's batches, its last and smaller one, those of its test set, and room to spare. */
+/**
+ * How many are kept though nobody uses them: for the batches of a training set and a test set, each with a smaller last
+ * one, and some more.
+ */
 const capacity = 8;
 
-/** Kernels with the number of those who use them. */
+/** Kernels, and how many leases of them have not been released. */
 interface Entry {
   readonly kernels: Kernels;
   users: number;
 }
 
-/** Kernels that stay until they are released, once. */
+/** Kernels that are not disposed before `release`, which must be called once. */
 export interface Lease {
   readonly kernels: Kernels;
   release(): void;
@@ -20,14 +23,14 @@ export interface Lease {
 
 export class KernelCache {
   readonly #prepare: (extent: Extent) => MaybePromise<Kernels>;
-  /** The least recently used first. */
+  /** In the order of their latest lease. */
   readonly #entries = new Map<string, Entry>();
 
   constructor(prepare: (extent: Extent) => MaybePromise<Kernels>) {
     this.#prepare = prepare;
   }
 
-  /** The kernels for `extent`: at once, if it was among the last. */
+  /** The kernels for `extent`: at once if they are kept, else a promise. Errors: those of `Backend.prepare`. */
   lease(extent: Extent): Lease | Promise<Lease> {
     const key = `${extent.outer}×${extent.inner}`;
     const entry = this.#entries.get(key);
@@ -50,13 +53,13 @@ export class KernelCache {
     return { kernels: entry.kernels, release };
   }
 
-  /** When every lease has been released. */
+  /** Disposes all kernels. Every lease must have been released. */
   dispose(): void {
     for (const { kernels } of this.#entries.values()) kernels.dispose();
     this.#entries.clear();
   }
 
-  /** Disposes the least recently used, but none that are in use. */
+  /** Disposes the least recently used kernels that have no lease, until no more than `capacity` are left. */
   #makeRoom(): void {
     for (const [key, { kernels, users }] of this.#entries) {
       if (this.#entries.size <= capacity) return;

@@ -1,26 +1,26 @@
-// x is lent to a forward until its backward, which needs it as it was: whether it still is.
-import type { Activation } from './activation.js';
-import { BatchNormError } from './errors.js';
+// x is lent to the layer: a backward needs x as its forward saw it, and checks that it has not changed.
+import { type Activation, isDeviceTensor } from './activation.js';
+import type { DeviceTensor } from './backend.js';
+import { BatchNormError, refuse } from './errors.js';
 import type { MaybePromise } from './maybe-promise.js';
-import type { DeviceTensor, FloatArray } from './tensor.js';
-import { isDeviceTensor } from './validate.js';
+import type { FloatArray } from './tensor.js';
 
-/** How many elements are looked at where nobody wants all of them checked. */
-const samples = 8;
+/** How many elements of x are remembered without the option `checks`. */
+const sampleSize = 8;
 
-/** How often a layer has written to a device tensor. */
+/** How often layers have written to each device tensor. */
 const writes = new WeakMap<DeviceTensor, number>();
 
-/** To be called for every output: a device tensor that was lent is no longer what it was. */
-export function noteWrite(output: Activation): void {
+/** Must be called for every `out` that a layer has written: a device tensor that is lent has then changed. */
+export function countWrite(output: Activation): void {
   if (isDeviceTensor(output)) writes.set(output, (writes.get(output) ?? 0) + 1);
 }
 
-/** What is remembered of x: all of its elements, or a few, which is as good as free and notices that a buffer was used again. */
+/** x, and its elements as they were: all, or a few, which costs next to nothing and reveals a reused buffer. */
 export class LentInput {
   readonly x: Activation;
   readonly #writes: number | undefined;
-  /** Of x, or of what can be seen of it without waiting for the device. */
+  /** Elements of x; none of a device tensor without a `view`, unless all were to be copied. */
   readonly #remembered: ArrayLike<number>;
   readonly #isWhole: boolean;
 
@@ -31,26 +31,26 @@ export class LentInput {
     this.#isWhole = isWhole;
   }
 
-  /** x as it is now. */
+  /** Remembers a few elements of x as it is now. */
   static sampled(x: Activation): LentInput {
     return new LentInput(x, sampleOf(visibleElements(x)), false);
   }
 
-  /** The same with a copy of every element. */
+  /** Remembers every element of x as it is now. */
   static async copied(x: Activation): Promise<LentInput> {
     return new LentInput(x, (await elements(x)).slice(), true);
   }
 
-  /** Errors: `INPUT_CHANGED`, `FORWARD_REQUIRED` where x is gone. A promise only where x has to be read. */
+  /**
+   * Errors: `INPUT_CHANGED`; `FORWARD_REQUIRED` where x was disposed, or its buffer transferred. Returns a promise only
+   * where x has to be read from the device.
+   */
   assertUnchanged(): MaybePromise<void> {
     const { x } = this;
     if (isDeviceTensor(x) ? x.disposed : x.data.length === 0 && this.#remembered.length > 0) {
-      throw new BatchNormError(
-        'FORWARD_REQUIRED',
-        'received backward() when the x of its forward() was disposed or transferred, expected x as it was',
-      );
+      refuse('FORWARD_REQUIRED', 'backward() when the x of its forward() was disposed or transferred', 'x as it was');
     }
-    if (isDeviceTensor(x) && writes.get(x) !== this.#writes) changed('which has received a result since');
+    if (isDeviceTensor(x) && writes.get(x) !== this.#writes) refuseChange('which has received a result since');
     if (!this.#isWhole) this.#compare(visibleElements(x));
     else if (isDeviceTensor(x)) return elements(x).then((now) => this.#compare(now));
     else this.#compare(x.data);
@@ -58,41 +58,39 @@ export class LentInput {
 
   #compare(now: FloatArray): void {
     for (let k = 0; k < this.#remembered.length; k++) {
-      const value = now[this.#isWhole ? k : placeOfSample(k, now)];
+      const value = now[this.#isWhole ? k : sampleIndex(k, now)];
       if (Object.is(value, this.#remembered[k])) continue;
       const which = this.#isWhole ? `element ${k}` : 'an element';
-      changed(`of which ${which} was ${this.#remembered[k]} and is ${value}`);
+      refuseChange(`of which ${which} was ${this.#remembered[k]} and is ${value}`);
     }
   }
 }
 
-function changed(how: string): never {
-  throw new BatchNormError(
-    'INPUT_CHANGED',
-    `received backward() after a change of its forward's x, ${how}, expected x as it was: it is lent until then`,
-  );
+function refuseChange(how: string): never {
+  refuse('INPUT_CHANGED', `backward() after a change of its forward's x, ${how}`, 'x as it was: it is lent until then');
 }
 
 function sampleOf(values: FloatArray): ArrayLike<number> {
   const sample: number[] = [];
   if (values.length === 0) return sample;
-  for (let k = 0; k < samples; k++) sample.push(values[placeOfSample(k, values)]!);
+  for (let k = 0; k < sampleSize; k++) sample.push(values[sampleIndex(k, values)]!);
   return sample;
 }
 
-/** From the first element to the last. */
-function placeOfSample(k: number, values: FloatArray): number {
-  return Math.floor((k * (values.length - 1)) / (samples - 1));
+/** Where the k-th sample lies: evenly from the first element to the last. */
+function sampleIndex(k: number, values: FloatArray): number {
+  return Math.floor((k * (values.length - 1)) / (sampleSize - 1));
 }
 
-const hidden = new Float32Array(0);
+const none = new Float32Array(0);
 
+/** The elements of x that can be read at once. */
 function visibleElements(x: Activation): FloatArray {
   if (!isDeviceTensor(x)) return x.data;
   try {
-    return x.view?.() ?? hidden;
+    return x.view?.() ?? none;
   } catch (error) {
-    refuse(error);
+    refuseForeign(error);
   }
 }
 
@@ -101,16 +99,12 @@ async function elements(x: Activation): Promise<FloatArray> {
   try {
     return await x.read();
   } catch (error) {
-    refuse(error);
+    refuseForeign(error);
   }
 }
 
-/** What only looks like a device tensor may throw anything: its class does not know it. */
-function refuse(error: unknown): never {
-  if (error instanceof BatchNormError) throw error;
-  throw new BatchNormError(
-    'FOREIGN_TENSOR',
-    'received an object that only looks like a device tensor, expected one that a backend made',
-    { cause: error },
-  );
+/** An object that only looks like a device tensor throws when its methods are called: they are not for its class. */
+function refuseForeign(cause: unknown): never {
+  if (cause instanceof BatchNormError) throw cause;
+  refuse('FOREIGN_TENSOR', 'an object that only looks like a device tensor', 'one that a backend made', { cause });
 }

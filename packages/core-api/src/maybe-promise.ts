@@ -1,3 +1,2 @@
-// A kernel on the CPU answers at once, one on a GPU later; callers always await.
-
+// A kernel on the CPU returns its result, one on a GPU a promise of it. Callers always await.
 export type MaybePromise<T> = T | PromiseLike<T>;

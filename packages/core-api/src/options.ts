@@ -3,61 +3,75 @@ import type { Backend } from './backend.js';
 import type { Dtype } from './tensor.js';
 
 /**
- * The fraction of the old running value that each batch keeps, in [0, 1], as in Keras and ONNX; PyTorch's momentum is 1 − this.
- * `'cumulative'`: the plain average of all batches, each with the same weight, as PyTorch's `None`. `'exact'`: the mean and variance
- * of all values of all batches, as if they had been one batch.
+ * How running statistics average batches. A number in [0, 1] is the fraction of the old value that each batch keeps, as
+ * in Keras and ONNX; PyTorch's momentum is 1 − this. `'cumulative'` is the plain average of all batches, as PyTorch's
+ * `None`. `'exact'` gives the mean and variance of all values of all batches, as if they had been one batch.
  */
 export type Momentum = number | 'cumulative' | 'exact';
 
 export interface BatchNormOptions {
-  /** Computes; shared between layers, and disposed by whoever made it. */
+  /** What computes. Layers may share one; whoever made it disposes it. */
   readonly backend: Backend;
   /** C, the number of channels. */
   readonly numFeatures: number;
-  /** Added to the variance, inside the square root. Not negative; with 0 a constant channel gives y = beta. Default 1e-5. */
+  /** Added to the variance under the root. Not negative; with 0 a constant channel gives y = beta. Default 1e-5. */
   readonly epsilon?: number;
-  /** How running statistics average batches, until it is assigned. Default 0.9. */
+  /** How running statistics average batches. A layer's `momentum` can be assigned later. Default 0.9. */
   readonly momentum?: Momentum;
   /** The channel axis of activations; negative counts from the end. Default 1. */
   readonly axis?: number;
-  /** Whether there are parameters gamma and beta; without, y = xHat and both have length 0. Default true. */
+  /** Whether there are parameters gamma and beta. `false`: y = xHat, and both have length 0. Default true. */
   readonly affine?: boolean;
-  /** Whether there is gamma: Keras's `scale`. Without, it is 1 and its array has length 0. Default: as `affine` says of both. */
+  /** Whether there is gamma, as in Keras. `false`: the factor is 1, and gamma has length 0. Default: `affine`. */
   readonly scale?: boolean;
-  /** Whether there is beta: Keras's `center`. Without, it is 0 and its array has length 0. Default: as `affine` says of both. */
+  /** Whether there is beta, as in Keras. `false`: nothing is added, and beta has length 0. Default: `affine`. */
   readonly center?: boolean;
-  /** Whether running statistics are kept for inference; without, inference uses batch statistics too. Default true. */
+  /** Whether running statistics are kept for inference. `false`: inference uses batch statistics, too. Default true. */
   readonly trackRunningStatistics?: boolean;
   /**
-   * What the running variance averages: the `'population'` variance (Keras, ONNX) or the `'sample'` variance, M/(M−1)
-   * times it (PyTorch). Activations are always normalised with the population variance. Default 'population'.
+   * Which variance of a batch the running variance averages: the `'population'` variance Σ(x − mean)²/M (Keras, ONNX),
+   * or the `'sample'` variance Σ(x − mean)²/(M − 1) (PyTorch). Activations are always normalised with the population
+   * variance. Default 'population'.
+   */
+  readonly varianceEstimator?: 'population' | 'sample';
+  /**
+   * The old name of `varianceEstimator`. Both together must say the same.
+   * @deprecated Use `varianceEstimator`.
    */
   readonly runningVariance?: 'population' | 'sample';
-  /** Of activations. Parameters and statistics are float64 always. Default 'float32'. */
+  /** The element type of activations. Parameters and statistics are always float64. Default 'float32'. */
   readonly dtype?: Dtype;
-  /** M = 1 under batch statistics: `'allow'` gives y = beta; `'reject'` fails with `SINGLE_VALUE`, as in PyTorch. Default 'allow'. */
+  /**
+   * Batch statistics of one value per channel: `'allow'` gives y = beta; `'reject'` fails with `SINGLE_VALUE`, as in
+   * PyTorch. Default 'allow'.
+   */
   readonly singleValue?: 'allow' | 'reject';
-  /** A batch without values: `'reject'` fails with `EMPTY_BATCH`; `'pass'` gives an empty y, and changes nothing. Default 'reject'. */
+  /**
+   * A batch without values: `'reject'` fails with `EMPTY_BATCH`; `'pass'` gives an empty y, and running statistics stay
+   * as they are. Default 'reject'.
+   */
   readonly emptyBatch?: 'reject' | 'pass';
   /**
-   * For development: each forward keeps a copy of x, and a backward fails with `INPUT_CHANGED` if one element of it is another now.
-   * Without, a few elements are looked at. Costs a copy and a comparison of x for each step. Default false.
+   * For development. `true`: each forward copies x, and its backward fails with `INPUT_CHANGED` if any element has
+   * changed since, which costs a copy and a comparison of x in each step. `false`: a few elements of x are compared.
+   * Default false.
    */
   readonly checks?: boolean;
 }
 
-/** What a layer is, wherever it runs. */
+/** The options that do not depend on where a layer runs. */
 export type LayerOptions = Omit<BatchNormOptions, 'backend'>;
 
 type Defaulted = Omit<LayerOptions, 'numFeatures' | 'scale' | 'center'>;
 
-/** `scale` and `center` are what `affine` is. */
+/** The defaults of what has one of its own: `scale` and `center` default to `affine`. */
 export const defaultOptions: Readonly<Required<Defaulted>> = {
   epsilon: 1e-5,
   momentum: 0.9,
   axis: 1,
   affine: true,
   trackRunningStatistics: true,
+  varianceEstimator: 'population',
   runningVariance: 'population',
   dtype: 'float32',
   singleValue: 'allow',
@@ -65,5 +79,5 @@ export const defaultOptions: Readonly<Required<Defaulted>> = {
   checks: false,
 };
 
-/** Options with every default filled in. */
+/** Options with every default filled in. `runningVariance` is what `varianceEstimator` is. */
 export type ResolvedOptions = Readonly<Required<BatchNormOptions>>;

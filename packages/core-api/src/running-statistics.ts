@@ -1,13 +1,12 @@
-// Running mean and variance: how a sequence of batches is averaged for inference.
+// Running mean and variance: the averages over batches with which inference normalises.
 import type { Statistics } from './backend.js';
-import { BatchNormError } from './errors.js';
-import type { Momentum } from './options.js';
+import { refuse } from './errors.js';
+import type { Momentum, ResolvedOptions } from './options.js';
 import { assertStateVector, type Tracked } from './state.js';
 import type { OnDevice } from './tensor.js';
-import { fail } from './validate.js';
 import { zeros } from './vector.js';
 
-/** Fails with `NON_FINITE_STATISTICS`, naming the first channel whose batch mean or variance is NaN or infinite. */
+/** Errors: `NON_FINITE_STATISTICS`, which names the first channel whose batch mean or variance is NaN or infinite. */
 export function assertFiniteStatistics({ mean, variance }: Statistics): void {
   assertFinite('mean', mean);
   assertFinite('variance', variance);
@@ -16,18 +15,18 @@ export function assertFiniteStatistics({ mean, variance }: Statistics): void {
 function assertFinite(name: string, values: Float64Array): void {
   for (let c = 0; c < values.length; c++) {
     if (!Number.isFinite(values[c])) {
-      throw new BatchNormError(
+      refuse(
         'NON_FINITE_STATISTICS',
-        `received a batch whose ${name} of channel ${c} is ${values[c]}, expected finite values: ` +
-          'it would poison the running statistics',
+        `a batch whose ${name} of channel ${c} is ${values[c]}`,
+        'finite values: it would poison the running statistics',
       );
     }
   }
 }
 
-/** How one batch is averaged in. */
+/** With which weight a batch is averaged in. */
 export interface BatchWeight {
-  /** M */
+  /** M of the batch. */
   readonly valuesPerChannel: number;
   readonly momentum: Momentum;
 }
@@ -37,25 +36,28 @@ interface DeferredBatch {
   readonly weight: BatchWeight;
 }
 
-/** The running statistics of one layer: mean 0 and variance 1 until the first batch. */
+/**
+ * The running statistics of one layer: mean 0 and variance 1 until the first batch. Batches whose statistics are still
+ * on a device are deferred: kept, in order, to be read and averaged in later.
+ */
 export class RunningStatistics {
   readonly #mean: Float64Array;
   readonly #variance: Float64Array;
-  /** What a batch would make of them, before it is known to be finite. */
+  /** The averages with the batch that is being tracked, until they are known to be finite. */
   readonly #next: Statistics;
-  readonly #kind: 'population' | 'sample';
+  readonly #estimator: ResolvedOptions['varianceEstimator'];
   #batchesTracked = 0;
   #valuesTracked = 0;
-  /** What waits on the device, in order; the first is being read while `fold` runs. */
+  /** Batches that wait on the device, in call order. */
   readonly #deferred: DeferredBatch[] = [];
-  /** Why batches were left out, until somebody is told. */
+  /** The errors of batches that could not be averaged in, until `settle` throws the first. */
   readonly #leftOut: unknown[] = [];
 
-  constructor(channels: number, kind: 'population' | 'sample') {
+  constructor(channels: number, estimator: ResolvedOptions['varianceEstimator']) {
     this.#mean = zeros(channels);
     this.#variance = zeros(channels).fill(1);
     this.#next = { mean: zeros(channels), variance: zeros(channels) };
-    this.#kind = kind;
+    this.#estimator = estimator;
   }
 
   /** [C]. Errors: `UNSETTLED`. */
@@ -76,39 +78,43 @@ export class RunningStatistics {
     return this.#batchesTracked;
   }
 
-  /** How many values per channel were in these batches. Errors: `UNSETTLED`. */
+  /** How many values per channel these batches had together. Errors: `UNSETTLED`. */
   get valuesTracked(): number {
     this.#assertSettled();
     return this.#valuesTracked;
   }
 
-  /** How many batches wait on the device for `fold`. */
+  /** How many batches wait on the device. */
   get deferred(): number {
     return this.#deferred.length;
   }
 
-  /** Mean and variance as inference may use them. Errors: `INVALID_STATE`, naming the channel, for what somebody wrote into them. */
+  /**
+   * The vectors, if inference can normalise with them. Errors: `INVALID_STATE` for a number that somebody wrote into
+   * them and no state may have, and for a variance of 0 with epsilon 0; `UNSETTLED`.
+   */
   forInference(epsilon: number): Statistics {
     const { mean, variance } = this;
     assertStateVector('runningMean', mean, mean.length);
     assertStateVector('runningVariance', variance, variance.length);
     const c = epsilon === 0 ? variance.indexOf(0) : -1;
-    if (c >= 0) fail('INVALID_STATE', `runningVariance[${c}] = 0 with epsilon 0`, 'a sum that is positive');
+    if (c >= 0) refuse('INVALID_STATE', `runningVariance[${c}] = 0 with epsilon 0`, 'a sum that is positive');
     return { mean, variance };
   }
 
-  /** Averages in a batch. Errors: `NON_FINITE_STATISTICS`, and nothing has changed. */
+  /** Averages a batch in. Errors: `NON_FINITE_STATISTICS`, and then nothing has changed. */
   track(batch: Statistics, { valuesPerChannel: M, momentum }: BatchWeight): void {
     assertFiniteStatistics(batch);
     const next = this.#next;
     if (momentum === 'exact') this.#merge(batch, M, next);
     else {
       const kept = momentum === 'cumulative' ? this.#batchesTracked / (this.#batchesTracked + 1) : momentum;
-      const correction = this.#kind === 'sample' ? M / (M - 1) : 1;
+      // Bessel's
+      const correction = this.#estimator === 'sample' ? M / (M - 1) : 1;
       average(this.#mean, batch.mean, kept, 1 - kept, next.mean);
       average(this.#variance, batch.variance, kept, (1 - kept) * correction, next.variance);
     }
-    // Finite numbers may have a difference, or an average, that is none.
+    // An average of finite numbers may overflow.
     assertFiniteStatistics(next);
     this.#mean.set(next.mean);
     this.#variance.set(next.variance);
@@ -117,8 +123,8 @@ export class RunningStatistics {
   }
 
   /**
-   * Averages in a batch whose statistics are on the device: at once where memory is shared with the host, else with `fold`. One
-   * that can't be averaged in is left out, which `settle` tells. Disposes `statistics`.
+   * Averages in a batch whose statistics are on the device: at once if they have a `view` and no batch waits, else
+   * later. A batch that can't be averaged in is left out, and `settle` throws its error. Disposes `statistics`.
    */
   trackOnDevice(statistics: OnDevice<Statistics>, weight: BatchWeight): void {
     if (statistics.view === undefined || this.#deferred.length > 0) {
@@ -134,8 +140,8 @@ export class RunningStatistics {
     }
   }
 
-  /** Reads and averages in what waits on the device, in order. One that can't be averaged in is left out, which `settle` tells. */
-  async fold(): Promise<void> {
+  /** Averages in the batches that wait on the device, in order. `settle` throws the error of one that can't be. */
+  async trackDeferred(): Promise<void> {
     for (const { statistics, weight } of this.#deferred) {
       try {
         this.track(await statistics.read(), weight);
@@ -148,14 +154,14 @@ export class RunningStatistics {
     this.#deferred.length = 0;
   }
 
-  /** `fold`. Errors: once, that of the first batch that was left out since the last time; the others are in. */
+  /** `trackDeferred`. Errors: that of the first batch that was left out since the latest `settle`; others are in. */
   async settle(): Promise<void> {
-    await this.fold();
+    await this.trackDeferred();
     const [first] = this.#leftOut.splice(0);
     if (first !== undefined) throw first;
   }
 
-  /** Takes over counts, of vectors that were written; what waits on the device is forgotten. */
+  /** Sets the counts, after vectors were overwritten. Forgets batches that wait, and errors of those left out. */
   restart({ batchesTracked, valuesTracked = 0 }: Tracked): void {
     for (const { statistics } of this.#deferred.splice(0)) statistics.dispose();
     this.#leftOut.length = 0;
@@ -163,28 +169,31 @@ export class RunningStatistics {
     this.#valuesTracked = valuesTracked;
   }
 
-  /** The vectors, whether or not batches wait: for those who overwrite them. */
+  /** The vectors, whether or not batches wait: to be overwritten. */
   get vectors(): Statistics {
     return { mean: this.#mean, variance: this.#variance };
   }
 
-  /** Mean and variance of all values, of n before and of M now (Chan, Golub and LeVeque, 1983, The American Statistician 37). */
+  /**
+   * The mean and variance of all values: n before this batch, M in it (Chan, Golub and LeVeque, 1983, The American
+   * Statistician 37). Sums of squared deviations are divided by their number less `ddof` (delta degrees of freedom).
+   */
   #merge(batch: Statistics, M: number, next: Statistics): void {
     const n = this.#valuesTracked;
-    const lost = this.#kind === 'sample' ? 1 : 0;
+    const ddof = this.#estimator === 'sample' ? 1 : 0;
     for (let c = 0; c < next.mean.length; c++) {
       const mean = n === 0 ? 0 : this.#mean[c]!;
-      const before = n === 0 ? 0 : (n - lost) * this.#variance[c]!;
+      const before = n === 0 ? 0 : (n - ddof) * this.#variance[c]!;
       const delta = batch.mean[c]! - mean;
       const between = delta ** 2 * n * (M / (n + M));
-      next.variance[c] = (before + M * batch.variance[c]! + between) / (n + M - lost);
+      next.variance[c] = (before + M * batch.variance[c]! + between) / (n + M - ddof);
       next.mean[c] = mean + (delta * M) / (n + M);
     }
   }
 
   #assertSettled(): void {
     if (this.#deferred.length === 0) return;
-    fail(
+    refuse(
       'UNSETTLED',
       `a question for running statistics while ${this.#deferred.length} batches wait on the device for them`,
       '`await layer.settle()` before it',
@@ -192,7 +201,7 @@ export class RunningStatistics {
   }
 }
 
-/** next = kept · running + taken · batch */
+/** next = kept · running + taken · batch, for each channel. */
 function average(running: Float64Array, batch: Float64Array, kept: number, taken: number, next: Float64Array): void {
   for (let c = 0; c < next.length; c++) {
     next[c] = kept * running[c]! + taken * batch[c]!;

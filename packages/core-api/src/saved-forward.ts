@@ -1,16 +1,16 @@
-// What a forward in host memory keeps for its backward.
+// The saved forward of host kernels: what a forward on host arrays keeps for its backward.
 import type { Saved, Statistics } from './backend.js';
 import type { FloatArray } from './tensor.js';
 
-const nothing = new Float32Array(0);
+const noElements = new Float32Array(0);
 
-/** x by reference; the rest are copies, [C] each, so that parameters and running statistics may change. */
+/** x by reference; copies, [C] each, of all else, so that parameters and running statistics may change. */
 export class SavedForward implements Saved, Statistics {
-  x: FloatArray = nothing;
+  x: FloatArray = noElements;
   readonly mean: Float64Array;
   /** Population variance. */
   readonly variance: Float64Array;
-  /** 1 / √(variance + epsilon), or 0 where that is 1 / 0: then x − mean is 0, too. */
+  /** 1 / √(variance + epsilon); 0 where variance and epsilon are 0, and so is every x − mean. */
   readonly invStd: Float64Array;
   /** gamma · invStd */
   readonly scale: Float64Array;
@@ -24,7 +24,7 @@ export class SavedForward implements Saved, Statistics {
     this.#recycle = recycle;
   }
 
-  /** Takes x and what follows from gamma and epsilon; mean and variance are there already. */
+  /** Keeps x, and computes invStd and scale. Mean and variance must have been written. */
   keep(x: FloatArray, gamma: Float64Array, epsilon: number): void {
     const { variance, invStd, scale } = this;
     this.x = x;
@@ -36,8 +36,9 @@ export class SavedForward implements Saved, Statistics {
     }
   }
 
+  /** Lets go of x, and hands itself to those who reuse it. */
   dispose(): void {
-    this.x = nothing;
+    this.x = noElements;
     this.#recycle(this);
   }
 }

@@ -1,7 +1,7 @@
-// A value on the device that two want, each for as long as it likes.
+// A value on the device with two owners, of which each disposes it when it likes.
 import type { OnDevice } from './tensor.js';
 
-/** The same value twice: its memory is freed when both have been disposed. */
+/** Two handles of one value, whose memory is freed when both have been disposed. */
 export function sharedByTwo<T>(value: OnDevice<T>): [OnDevice<T>, OnDevice<T>] {
   let owners = 2;
   const owned = (): OnDevice<T> => {

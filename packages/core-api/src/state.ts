@@ -1,9 +1,10 @@
-// What a layer has learned: what its numbers may be, whoever writes them, and the same as plain JSON.
+// What a layer has learned: which numbers its vectors may hold, whoever writes them, and its state as plain JSON.
 import { describe } from './describe.js';
-import { BatchNormError } from './errors.js';
-import { looking } from './looking.js';
+import { refuse } from './errors.js';
+import type { FloatArray } from './tensor.js';
+import { readUntrusted } from './untrusted.js';
 
-/** Plain, JSON-safe: numbers survive `JSON.parse(JSON.stringify(state))` to the bit. */
+/** Plain JSON: every number survives `JSON.parse(JSON.stringify(state))` to the bit. */
 export interface BatchNormState {
   readonly formatVersion: 1;
   readonly numFeatures: number;
@@ -15,29 +16,43 @@ export interface BatchNormState {
   readonly runningMean: readonly number[];
   readonly runningVariance: readonly number[];
   readonly batchesTracked: number;
-  /** How many values per channel they have had. Written, and required, with momentum 'exact', whose next batch is weighed against them. */
+  /**
+   * How many values per channel the running statistics have seen. Written, and required, with momentum 'exact', which
+   * weighs the next batch against them.
+   */
   readonly valuesTracked?: number;
 }
 
-export const formatVersion = 1;
+const formatVersion = 1;
 const vectors = ['gamma', 'beta', 'runningMean', 'runningVariance'] as const;
 
 /** A vector of a layer's state. */
 export type StateVector = (typeof vectors)[number];
 
-/** The arrays that a state is written from and read into, with their lengths as the layer has them. */
+/** The vectors of a layer, which a state is written from and read into: of length 0 where the layer has none. */
 export type StateVectors = Readonly<Record<StateVector, Float64Array>>;
 
-/** How much the running statistics have seen. */
+/** How much the running statistics have averaged. */
 export interface Tracked {
   readonly batchesTracked: number;
-  /** Undefined where it does not matter. */
+  /** Undefined where the momentum is not 'exact'. */
   readonly valuesTracked: number | undefined;
 }
 
+/** What can be assigned to a vector of a layer. */
+export type Numbers = FloatArray | readonly number[];
+
+/** Copies `values` into the vector `target`. Errors: `INVALID_STATE`, and then nothing has changed. */
+export function assignVector(name: StateVector, target: Float64Array, values: unknown): void {
+  readUntrusted('INVALID_STATE', `elements of ${name}`, () => {
+    assertStateVector(name, values, target.length);
+    target.set(values);
+  });
+}
+
 /**
- * That `values` can be this vector: `length` finite numbers, a variance's not negative. An array of any numeric type.
- * Errors: `INVALID_STATE`.
+ * Errors: `INVALID_STATE` unless `values` is an array, of any numeric type, of `length` finite numbers; those of a
+ * variance must not be negative.
  */
 export function assertStateVector(
   name: StateVector,
@@ -46,17 +61,18 @@ export function assertStateVector(
 ): asserts values is ArrayLike<number> {
   const isArray = Array.isArray(values) || (ArrayBuffer.isView(values) && !(values instanceof DataView));
   if (!isArray || (values as ArrayLike<unknown>).length !== length) {
-    fail(`${name} ${describe(values)}`, `an array of ${length} numbers`);
+    refuseState(`${name} ${describe(values)}`, `an array of ${length} numbers`);
   }
   for (let c = 0; c < length; c++) {
     const value = (values as ArrayLike<unknown>)[c];
     if (typeof value !== 'number' || !Number.isFinite(value))
-      fail(`${name}[${c}] = ${describe(value)}`, 'a finite number');
-    if (name === 'runningVariance' && value < 0) fail(`${name}[${c}] = ${value}`, 'a number that is not negative');
+      refuseState(`${name}[${c}] = ${describe(value)}`, 'a finite number');
+    if (name === 'runningVariance' && value < 0)
+      refuseState(`${name}[${c}] = ${value}`, 'a number that is not negative');
   }
 }
 
-/** Errors: `INVALID_STATE` when a vector holds a number that no state may have. */
+/** Errors: those of `assertStateVector`. */
 export function writeState(
   numFeatures: number,
   source: StateVectors,
@@ -75,27 +91,30 @@ export function writeState(
   };
 }
 
-/** Copies `state` into `target`, all or nothing, and returns its counts. Errors: `INVALID_STATE`. */
+/**
+ * Copies the vectors of `state` into `target`, and returns its counts. `needsValues`: whether `valuesTracked` must be
+ * there. Errors: `INVALID_STATE`, and then nothing has changed.
+ */
 export function readState(state: unknown, numFeatures: number, target: StateVectors, needsValues: boolean): Tracked {
-  return looking('INVALID_STATE', 'fields of a state', () => read(state, numFeatures, target, needsValues));
+  return readUntrusted('INVALID_STATE', 'fields of a state', () => read(state, numFeatures, target, needsValues));
 }
 
 function read(state: unknown, numFeatures: number, target: StateVectors, needsValues: boolean): Tracked {
-  if (typeof state !== 'object' || state === null) fail(describe(state), 'an object that state() returned');
-  // Once: a getter, or a proxy, could answer otherwise when it is asked again.
+  if (typeof state !== 'object' || state === null) refuseState(describe(state), 'an object that state() returned');
+  // Every field is read once: a getter or proxy could answer the check with one value and the copy with another.
   const fields = { ...(state as Record<string, unknown>) };
   if (fields.formatVersion !== formatVersion) {
-    fail(`formatVersion ${describe(fields.formatVersion)}`, `formatVersion ${formatVersion}`);
+    refuseState(`formatVersion ${describe(fields.formatVersion)}`, `formatVersion ${formatVersion}`);
   }
   if (fields.numFeatures !== numFeatures) {
-    fail(`numFeatures ${describe(fields.numFeatures)}`, `numFeatures ${numFeatures}, as the layer has`);
+    refuseState(`numFeatures ${describe(fields.numFeatures)}`, `numFeatures ${numFeatures}, as the layer has`);
   }
   for (const name of vectors) assertStateVector(name, fields[name], target[name].length);
   const { batchesTracked, valuesTracked } = fields;
   assertCount('batchesTracked', batchesTracked);
   if (valuesTracked !== undefined || (needsValues && batchesTracked !== 0)) assertCount('valuesTracked', valuesTracked);
   if (valuesTracked !== undefined && (valuesTracked < batchesTracked || (batchesTracked === 0 && valuesTracked > 0))) {
-    fail(`valuesTracked ${valuesTracked} of ${batchesTracked} batches`, 'at least one value of each batch');
+    refuseState(`valuesTracked ${valuesTracked} of ${batchesTracked} batches`, 'at least one value of each batch');
   }
   for (const name of vectors) target[name].set(fields[name] as ArrayLike<number>);
   return { batchesTracked, valuesTracked: valuesTracked as number | undefined };
@@ -103,10 +122,10 @@ function read(state: unknown, numFeatures: number, target: StateVectors, needsVa
 
 function assertCount(name: string, value: unknown): asserts value is number {
   if (!Number.isSafeInteger(value) || (value as number) < 0) {
-    fail(`${name} ${describe(value)}`, 'a whole number that is not negative');
+    refuseState(`${name} ${describe(value)}`, 'a whole number that is not negative');
   }
 }
 
-function fail(received: string, expected: string): never {
-  throw new BatchNormError('INVALID_STATE', `received ${received}, expected ${expected}`);
+function refuseState(received: string, expected: string): never {
+  refuse('INVALID_STATE', received, expected);
 }

@@ -1,5 +1,4 @@
-// Tensors: row-major, contiguous, on the host or on a backend's device.
-import type { Backend } from './backend.js';
+// Values that layers and backends exchange: row-major, contiguous arrays on the host, and values on a device.
 import type { MaybePromise } from './maybe-promise.js';
 
 /** Element type of activations. */
@@ -14,26 +13,18 @@ export interface Tensor {
   readonly shape: readonly number[];
 }
 
-/** A value that lies on a backend's device. */
+/** A value in the memory of a backend's device. */
 export interface OnDevice<T> {
   /** Copies the value to the host. Errors: `DISPOSED`, `DEVICE_LOST`. */
   read(): MaybePromise<T>;
   /**
-   * The value itself, no copy and no waiting, where memory is shared with the host; absent elsewhere. Good until the next call of the
-   * backend, which may move its memory: ask again then. It does not keep the value alive: hold that, too. Errors: `DISPOSED`.
+   * The value itself, without a copy and at once; absent where the host can't reach the device's memory. Valid until
+   * the next call of the backend, which may move its memory. A view does not keep the value alive: keep a reference to
+   * the value, too. Errors: `DISPOSED`.
    */
   view?(): T;
   /** Frees its memory. Again is allowed and does nothing. */
   dispose(): void;
-}
-
-/** An activation where its backend computes: a texture, a GPU buffer, a place in wasm memory. */
-export interface DeviceTensor extends OnDevice<FloatArray> {
-  /** The backend that made it; every other refuses it with `FOREIGN_TENSOR`. */
-  readonly backend: Backend;
-  readonly dtype: Dtype;
-  readonly shape: readonly number[];
-  readonly disposed: boolean;
 }
 
 /** The dtype that a typed array stores. */

@@ -1,13 +1,17 @@
-// Numbers of a layer, one for each channel.
-import { BatchNormError } from './errors.js';
+// Vectors of a layer: one float64 for each channel.
+import type { Statistics } from './backend.js';
+import { refuse } from './errors.js';
 
 /** `length` zeros. Errors: `LIMIT_EXCEEDED` where memory has no room for them. */
 export function zeros(length: number): Float64Array {
   try {
     return new Float64Array(length);
   } catch (cause) {
-    throw new BatchNormError('LIMIT_EXCEEDED', `received ${length} channels, expected as many as memory can hold`, {
-      cause,
-    });
+    refuse('LIMIT_EXCEEDED', `${length} channels`, 'as many as memory can hold', { cause });
   }
+}
+
+/** The same numbers in vectors of their own. */
+export function copyOf({ mean, variance }: Statistics): Statistics {
+  return { mean: mean.slice(), variance: variance.slice() };
 }

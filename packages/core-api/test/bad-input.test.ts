@@ -53,7 +53,21 @@ describe('a layer that is constructed with', () => {
       { trackRunningStatistics: null },
       /trackRunningStatistics null/,
     ],
-    'an unknown variance': ['INVALID_OPTION', { runningVariance: 'biased' }, /'population' or 'sample'/],
+    'an unknown variance': [
+      'INVALID_OPTION',
+      { varianceEstimator: 'biased' },
+      /^received varianceEstimator 'biased', expected 'population' or 'sample'$/,
+    ],
+    'an unknown variance by its old name': [
+      'INVALID_OPTION',
+      { runningVariance: 'biased' },
+      /^received runningVariance 'biased', expected 'population' or 'sample'$/,
+    ],
+    'two variances that differ': [
+      'INVALID_OPTION',
+      { varianceEstimator: 'population', runningVariance: 'sample' },
+      /^received runningVariance 'sample', expected 'population', as varianceEstimator says$/,
+    ],
     'an unknown dtype': ['INVALID_OPTION', { dtype: 'float16' }, /'float32' or 'float64'/],
     'an unknown singleValue': ['INVALID_OPTION', { singleValue: 'throw' }, /'allow' or 'reject'/],
     'a misspelt option': ['INVALID_OPTION', { eps: 1e-3 }, /option 'eps'/],
@@ -169,7 +183,7 @@ const badCalls: Record<string, BadCall> = {
   'a single value with the sample variance': {
     code: 'SINGLE_VALUE',
     message: /M\/\(M−1\)/,
-    options: { runningVariance: 'sample' },
+    options: { varianceEstimator: 'sample' },
     attempt: (layer) => layer.forward(filled([1, C])),
   },
   'training on NaN': {

@@ -21,6 +21,7 @@ describe('a new layer', () => {
       scale: true,
       center: true,
       trackRunningStatistics: true,
+      varianceEstimator: 'population',
       runningVariance: 'population',
       dtype: 'float32',
       singleValue: 'allow',
@@ -125,11 +126,19 @@ describe('running statistics', () => {
   });
 
   it('average M/(M−1) times the variance with sample variance', async () => {
-    expect(await after({ momentum: 'cumulative', runningVariance: 'sample' })).toEqual({
+    expect(await after({ momentum: 'cumulative', varianceEstimator: 'sample' })).toEqual({
       mean: 4,
       variance: 5,
       batches: 2,
     });
+  });
+
+  it('know the estimator of the variance by its old name, too', async () => {
+    const options = { varianceEstimator: 'sample', runningVariance: 'sample' };
+    expect(newLayer({ varianceEstimator: 'sample' }).options).toMatchObject(options);
+    expect(newLayer({ runningVariance: 'sample' }).options).toMatchObject(options);
+    expect(newLayer({ varianceEstimator: 'sample', runningVariance: 'sample' }).options).toMatchObject(options);
+    expect(await after({ runningVariance: 'sample' })).toEqual(await after({ varianceEstimator: 'sample' }));
   });
 
   it('are frozen by momentum 1 and replaced by momentum 0', async () => {

@@ -125,11 +125,11 @@ describe('momentum', () => {
     const cumulative = newLayer({ momentum: 'cumulative' });
     for (const batch of batches) await cumulative.forward(batch);
     expect(cumulative.runningMean[0]).toBeCloseTo(meanOfMeans, 12);
-    for (const [runningVariance, divisor] of [
+    for (const [varianceEstimator, divisor] of [
       ['population', all.length],
       ['sample', all.length - 1],
     ] as const) {
-      const exact = newLayer({ momentum: 'exact', runningVariance });
+      const exact = newLayer({ momentum: 'exact', varianceEstimator });
       for (const batch of batches) await exact.forward(batch);
       expect(exact.runningMean[0]).toBeCloseTo(mean(all), 12);
       expect(exact.runningMean[1]).toBeCloseTo(-mean(all), 12);

@@ -1,7 +1,8 @@
 // The charts of the benchmark: time as a dot with its spread, and the share of the copy limit as a bar; the best in the
 // accent's colour.
-import type { Operation } from '@batchnorm/core-api';
+
 import { percentText, shapeText, timeText } from '@batchnorm/reporting';
+import type { Operation } from '@batchnorm/select';
 import type { BackendName } from '../backends.js';
 import type { Draw } from '../chart/chart.js';
 import { recommend } from '../recommend/recommend.js';

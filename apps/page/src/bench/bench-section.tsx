@@ -1,6 +1,7 @@
 // The benchmark live: charts of one operation at a time, and the numbers behind them.
-import { operations } from '@batchnorm/core-api';
+
 import { boundText, percentText, shapeText, timeText } from '@batchnorm/reporting';
+import { operations } from '@batchnorm/select';
 import { useMemo } from 'preact/hooks';
 import { Chart } from '../chart/chart.js';
 import type { Choice } from '../recommend/choice.js';

@@ -2,7 +2,7 @@
 import { meanTime } from '@batchnorm/bench/clock';
 import { Copy } from '@batchnorm/bench/copy';
 import { bytesMoved, streams } from '@batchnorm/bench/streams';
-import type { Operation } from '@batchnorm/core-api';
+import type { Operation } from '@batchnorm/select';
 
 /** Has the streams of one copied activation: one is read, and one written. */
 const copied = 'forward-inference';

@@ -1,7 +1,8 @@
 // Times backends against each other: in every round each of them takes its turn, so that whatever else the device does
 // falls on all alike. Each has its own worker, and only one of them works at a time.
-import { operations, product } from '@batchnorm/core-api';
+import { product } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';
+import { operations } from '@batchnorm/select';
 import type { BackendName } from '../backends.js';
 import type { Shape } from '../shape.js';
 import { withRound } from '../visit/visit.js';

@@ -3,8 +3,9 @@
 import { meanTime } from '@batchnorm/bench/clock';
 import { createBackend } from '@batchnorm/catalogue';
 import { type FixtureCase, runConformance, solve } from '@batchnorm/conformance';
-import { type Backend, BatchNorm, type Operation, type Tensor } from '@batchnorm/core-api';
+import { type Backend, BatchNorm, type Tensor } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';
+import type { Operation } from '@batchnorm/select';
 import type { BackendName } from '../backends.js';
 import { lostDevice } from '../kit/lost-device.js';
 import type { Verified } from '../messages.js';

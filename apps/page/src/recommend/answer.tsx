@@ -1,6 +1,7 @@
 // The answer: what to run here for the visitor's operation and shape, and the code that does.
-import { type Operation, operations } from '@batchnorm/core-api';
+
 import { percentText, ratioText, shapeText, timeText } from '@batchnorm/reporting';
+import { type Operation, operations } from '@batchnorm/select';
 import type { ComponentChildren } from 'preact';
 import { backends } from '../backends.js';
 import { CopyButton } from '../report/copy-button.js';

@@ -1,8 +1,8 @@
 // What `selectBackend` takes within its budget, asked here and now: a program can choose on every device that it runs
 // on.
 import { secondsSince } from '@batchnorm/bench/clock';
-import type { Operation, SelectionReport } from '@batchnorm/core-api';
 import { timeText } from '@batchnorm/reporting';
+import type { Operation, SelectionReport } from '@batchnorm/select';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { BackendName } from '../backends.js';
 import type { Shape } from '../shape.js';

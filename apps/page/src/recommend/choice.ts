@@ -1,6 +1,7 @@
 // What the recommendation is for: the visitor's operation and shape.
-import type { Operation } from '@batchnorm/core-api';
+
 import { shapeText } from '@batchnorm/reporting';
+import type { Operation } from '@batchnorm/select';
 import type { Shape } from '../shape.js';
 
 export interface Choice {

@@ -1,7 +1,7 @@
 // The rule: of the backends that passed every check, the one with the smallest median time for the shape and operation
 // in question.
 import { countsOf } from '@batchnorm/conformance';
-import type { Operation } from '@batchnorm/core-api';
+import type { Operation } from '@batchnorm/select';
 import type { BackendName } from '../backends.js';
 import { type Spread, shareOfLimit, spreadOf } from '../bench/spread.js';
 import type { Shape } from '../shape.js';

@@ -1,6 +1,6 @@
 // What a program would choose by itself: `selectBackend`, in a worker.
 import { createBackend } from '@batchnorm/catalogue';
-import { type Operation, type SelectionReport, selectBackend } from '@batchnorm/core-api';
+import { type Operation, type SelectionReport, selectBackend } from '@batchnorm/select';
 import type { BackendName } from '../backends.js';
 import type { Shape } from '../shape.js';
 

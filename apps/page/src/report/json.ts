@@ -1,6 +1,6 @@
 // What a visit found, for programs.
 import { countsOf } from '@batchnorm/conformance';
-import { operations } from '@batchnorm/core-api';
+import { operations } from '@batchnorm/select';
 import { shareOfLimit, spreadOf } from '../bench/spread.js';
 import { recommend } from '../recommend/recommend.js';
 import type { Visit } from '../visit/visit.js';

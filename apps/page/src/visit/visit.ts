@@ -1,7 +1,7 @@
 // What has been found out so far, as plain data: every view and every report is a function of it.
 import type { CaseResult } from '@batchnorm/conformance';
-import type { Operation } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';
+import type { Operation } from '@batchnorm/select';
 import type { BackendName } from '../backends.js';
 import { type Device, describeDevice } from '../device/device.js';
 import type { Available, PlannedCase, Verified } from '../messages.js';

@@ -1,7 +1,8 @@
 // What is timed: an operation × shape × dtype × contender × data path, and the names that flags, tables and files have
 // for it.
-import type { Dtype, Operation } from '@batchnorm/core-api';
+import type { Dtype } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';
+import type { Operation } from '@batchnorm/select';
 
 export { type Operation, operations } from '@batchnorm/core-api';
 

@@ -1,28 +1,27 @@
-// The operation to time, on the asked shape: from host arrays to host arrays, as a caller sees it.
-import type { Backend } from '../backend.js';
-import { BatchNorm } from '../batch-norm.js';
-import type { Tensor } from '../tensor.js';
-import type { Batch, Results } from './batch.js';
+// What is timed: the asked operation of a layer on the workload, from host arrays to host arrays, as users have it.
+import { type Backend, BatchNorm, type Tensor } from '@batchnorm/core-api';
+import type { Results } from './equations.js';
 import type { Question } from './question.js';
 import type { Operation } from './selection.js';
+import type { Workload } from './workload.js';
 
-/** One backend doing the operation. */
-export class Workload {
-  readonly #batch: Batch;
+/** The operation on one backend. */
+export class TimedOperation {
+  readonly #workload: Workload;
   readonly #layer: BatchNorm;
   readonly #before: () => Promise<void>;
   readonly #operation: () => Promise<Results>;
-  /** The x of the forward that a backward differentiates. */
+  /** The x of the latest forward, which a backward differentiates. */
   #latestX: Tensor | undefined;
   #results: Results = {};
 
-  constructor(backend: Backend, batch: Batch, { shape, axis, dtype, operation }: Question) {
+  constructor(backend: Backend, workload: Workload, { shape, axis, dtype, operation }: Question) {
     // With momentum 0 the running statistics of a training forward are those of its batch.
     const layer = new BatchNorm({ backend, numFeatures: shape.at(axis)!, axis, dtype, momentum: 0 });
-    const { gamma, beta, runningMean, runningVariance } = batch.contents;
+    const { gamma, beta, runningMean, runningVariance } = workload.contents;
     Object.assign(layer, { gamma, beta, runningMean, runningVariance });
     const forward = async (training: boolean) => {
-      const { x, y } = batch.contents;
+      const { x, y } = workload.contents;
       this.#latestX = x;
       const results = { y: await layer.forward(x, { training, out: y }) };
       return training
@@ -30,7 +29,7 @@ export class Workload {
         : results;
     };
     const backward = async () => {
-      const { dy, dx } = batch.contents;
+      const { dy, dx } = workload.contents;
       return { gradients: await layer.backward(dy, { out: { dx } }) };
     };
     const operations: Record<Operation, () => Promise<Results>> = {
@@ -39,18 +38,18 @@ export class Workload {
       backward,
       'training-step': async () => ({ ...(await forward(true)), ...(await backward()) }),
     };
-    this.#batch = batch;
+    this.#workload = workload;
     this.#layer = layer;
     this.#operation = operations[operation];
     this.#before = async () => {
-      if (operation === 'backward' && this.#latestX !== batch.contents.x) await forward(true);
+      if (operation === 'backward' && this.#latestX !== workload.contents.x) await forward(true);
     };
   }
 
-  /** Before calls that count: the forward that a backward differentiates, and no results of earlier calls. */
+  /** Before calls that are timed or checked: does the forward that a backward needs, and clears earlier results. */
   async prepare(): Promise<void> {
     await this.#before();
-    this.#batch.spoil();
+    this.#workload.spoil();
     this.#results = {};
   }
 
@@ -59,9 +58,9 @@ export class Workload {
     this.#results = await this.#operation();
   };
 
-  /** That the latest results are right. Errors: one that names what is wrong. */
+  /** Errors: an `Error` that names what is wrong with the latest results. */
   assertRight(): void {
-    this.#batch.assertRight(this.#results);
+    this.#workload.assertRight(this.#results);
   }
 
   dispose(): Promise<void> {

@@ -1,22 +1,18 @@
 // Choosing between backends: what is taken, what is out and why, and that nothing is left behind.
 import { getEventListeners } from 'node:events';
-import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type Backend,
   BatchNorm,
   BatchNormError,
-  type Candidate,
+  type ErrorCode,
   type ForwardTrainingInput,
   type HostMemory,
-  operations,
   type Plan,
-  type Selection,
-  type SelectOptions,
-  selectBackend,
-} from '../src/index.js';
+} from '@batchnorm/core-api';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type Candidate, operations, type Selection, type SelectOptions, selectBackend } from '../src/index.js';
 import { FakeBackend, type FakeOptions } from './fake-backend.js';
-import { expectError, filled } from './inputs.js';
 
 const shape = [8, 3];
 const never = <T>() => new Promise<T>(() => {});
@@ -53,6 +49,14 @@ const select = (candidates: readonly Candidate[], options: Partial<SelectOptions
   selectBackend(candidates, { shape, budgetMs: 20, ...options });
 
 const rowOf = ({ report }: Selection, name: string) => report.candidates.find((row) => row.name === name)!;
+
+/** That `attempt` fails with `code`, and a message that names what was received and what was expected. */
+async function expectError(code: ErrorCode, attempt: () => Promise<unknown>, message = /received/): Promise<void> {
+  const error = await attempt().catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(BatchNormError);
+  expect(error).toMatchObject({ code, message: expect.stringMatching(/received .+, expected .+/) });
+  expect((error as Error).message).toMatch(message);
+}
 
 /** That one backend is alive, and no other that these candidates made. */
 function expectOneAlive({ backend }: Selection, candidates: readonly FakeCandidate[]): void {
@@ -189,7 +193,7 @@ describe('the backend that is taken', () => {
   it('runs a layer', async () => {
     const { backend } = await select([candidate('a')]);
     const layer = new BatchNorm({ backend, numFeatures: 3 });
-    expect((await layer.forward(filled([4, 3]))).shape).toEqual([4, 3]);
+    expect((await layer.forward({ data: new Float32Array(12), shape: [4, 3] })).shape).toEqual([4, 3]);
   });
 
   it.each([

@@ -1,20 +1,32 @@
-// The batch that every candidate gets on the asked shape, and what it must make of it: the equations of docs/semantics.md in
-// float64, for every element. That costs as much as a few calls, and no candidate is timed for fewer.
-import type { Statistics } from '../backend.js';
-import type { Gradients } from '../batch-norm.js';
-import { describeShape } from '../describe.js';
-import { BatchNormError } from '../errors.js';
-import { type Extent, extentOf, product, valuesPerChannel } from '../extent.js';
-import { defaultOptions } from '../options.js';
-import { allocate, type FloatArray, type Tensor } from '../tensor.js';
+// What the results on a workload must be: the equations of docs/semantics.md in float64, for every element. That costs
+// as much as a few calls, and every candidate is timed for at least as many.
+import {
+  defaultOptions,
+  type Extent,
+  type FloatArray,
+  type Gradients,
+  type Statistics,
+  type Tensor,
+  valuesPerChannel,
+} from '@batchnorm/core-api';
 import { tolerance } from './known-case.js';
 import type { Question } from './question.js';
 
-/** What the asked operation leaves; absent is what it does not compute. */
+/** What results are computed from. Vectors are [C]. */
+export interface Inputs {
+  readonly x: Tensor;
+  readonly dy: Tensor;
+  readonly gamma: Float64Array;
+  readonly beta: Float64Array;
+  readonly runningMean: Float64Array;
+  readonly runningVariance: Float64Array;
+}
+
+/** The results of the asked operation; what it does not compute is absent. */
 export interface Results {
   readonly y?: Tensor;
   readonly gradients?: Gradients;
-  /** Of the batch, as a training forward told them. */
+  /** The batch's, from a training forward. */
   readonly statistics?: Statistics;
 }
 
@@ -31,65 +43,23 @@ interface GradientSums {
   readonly terms: Float64Array;
 }
 
-/** Inputs, and buffers for results. */
-interface Contents {
-  readonly x: Tensor;
-  readonly dy: Tensor;
-  readonly y: Tensor;
-  readonly dx: Tensor;
-  /** [C] each. */
-  readonly gamma: Float64Array;
-  readonly beta: Float64Array;
-  readonly runningMean: Float64Array;
-  readonly runningVariance: Float64Array;
-}
-
-/** The same for every backend. */
-export class Batch {
+export class Equations {
   readonly #question: Question;
   readonly #extent: Extent;
-  #contents: Contents | undefined;
+  readonly #inputs: Inputs;
   #normalization: Normalization | undefined;
   #sums: GradientSums | undefined;
 
-  constructor(question: Question) {
+  constructor(question: Question, extent: Extent, inputs: Inputs) {
     this.#question = question;
-    this.#extent = extentOf(question.shape, question.axis);
-  }
-
-  /** Made when they are first asked for. Errors: `LIMIT_EXCEEDED` where there is no memory for them. */
-  get contents(): Contents {
-    this.#contents ??= this.#make();
-    return this.#contents;
-  }
-
-  /** Before a call: what earlier ones left in the buffers is no result of this one. */
-  spoil(): void {
-    const { y, dx } = this.contents;
-    y.data.fill(Number.NaN);
-    dx.data.fill(Number.NaN);
-  }
-
-  /** After a call: that it has not written to x or dy, from which others compute. Looks at some elements, the last among them. */
-  assertIntact(): void {
-    const [x, dy] = [this.contents.x.data, this.contents.dy.data];
-    const step = Math.ceil(x.length / 100);
-    for (let k = x.length - 1; k >= 0; k -= step) {
-      if (x[k] !== xOf(k) || dy[k] !== dyOf(k))
-        throw new Error(`computes wrong: it has written to element ${k} of an input`);
-    }
-  }
-
-  /** After a backend failed: it may have written to inputs, and may write to buffers whenever its call ends. */
-  renew(): void {
-    this.#contents = undefined;
-    this.#normalization = undefined;
-    this.#sums = undefined;
+    this.#extent = extent;
+    this.#inputs = inputs;
   }
 
   /**
-   * Compares every element. Errors are relative to the terms that a result is made of, because a sum that cancels is no more accurate
-   * than they are, and at most as large as in the known case. Errors: one that names what is wrong.
+   * Compares every element. The bound of an error is that of the known case, relative to the sizes of the terms that a
+   * result is made of: a sum whose terms cancel is only as exact as they are. Errors: an `Error` that names the result
+   * that is wrong.
    */
   assertRight({ y, gradients, statistics }: Results): void {
     if (y !== undefined) this.#assertOutput(y.data);
@@ -99,8 +69,8 @@ export class Batch {
 
   /** y = gamma · xHat + beta */
   #assertOutput(y: FloatArray): void {
-    const { gamma, beta } = this.contents;
-    const x = this.contents.x.data;
+    const { gamma, beta } = this.#inputs;
+    const x = this.#inputs.x.data;
     const { mean, invStd } = this.#normalize();
     const most = tolerance[this.#question.dtype];
     for (const at = new Position(this.#extent); at.k < y.length; at.next()) {
@@ -112,7 +82,7 @@ export class Batch {
     }
   }
 
-  /** Relative to a deviation and to the variance: x lies around 0. */
+  /** The bounds are relative to the size of a value and to its square. */
   #assertStatistics(received: Statistics): void {
     const { mean, variance } = this.#normalize();
     const most = tolerance[this.#question.dtype];
@@ -127,8 +97,8 @@ export class Batch {
 
   /** dbeta = Σ dy, dgamma = Σ dy · xHat, dx = gamma · invStd · (dy − dbeta/M − xHat · dgamma/M) */
   #assertGradients({ dx: { data: dx }, dgamma, dbeta }: Gradients): void {
-    const { gamma } = this.contents;
-    const [x, dy, M] = [this.contents.x.data, this.contents.dy.data, valuesPerChannel(this.#extent)];
+    const { gamma } = this.#inputs;
+    const [x, dy, M] = [this.#inputs.x.data, this.#inputs.dy.data, valuesPerChannel(this.#extent)];
     const { mean, invStd } = this.#normalize();
     const most = tolerance[this.#question.dtype];
     this.#sums ??= this.#gradientSums();
@@ -151,7 +121,7 @@ export class Batch {
   }
 
   #fail(name: string, index: number, received: number, expected: number): never {
-    const which = `${name}[${index}] on shape ${describeShape(this.#question.shape)}`;
+    const which = `${name}[${index}] on shape [${this.#question.shape.join(', ')}]`;
     throw new Error(`computes wrong: ${which} is ${received} where ${expected} is right`);
   }
 
@@ -161,13 +131,13 @@ export class Batch {
   }
 
   #normalizationBy(runningStatistics: boolean): Normalization {
-    const { runningMean, runningVariance } = this.contents;
+    const { runningMean, runningVariance } = this.#inputs;
     const [mean, variance] = runningStatistics ? [runningMean, runningVariance] : this.#batchStatistics();
     return { mean, variance, invStd: variance.map((value) => 1 / Math.sqrt(value + defaultOptions.epsilon)) };
   }
 
   #batchStatistics(): [mean: Float64Array, variance: Float64Array] {
-    const [x, M] = [this.contents.x.data, valuesPerChannel(this.#extent)];
+    const [x, M] = [this.#inputs.x.data, valuesPerChannel(this.#extent)];
     const [mean, variance] = [this.#vector(), this.#vector()];
     const [sum, squares] = [new Sums(mean), new Sums(variance)];
     for (const at = new Position(this.#extent); at.k < x.length; at.next()) sum.add(at.c, x[at.k]! / M);
@@ -179,7 +149,7 @@ export class Batch {
   }
 
   #gradientSums(): GradientSums {
-    const [x, dy] = [this.contents.x.data, this.contents.dy.data];
+    const [x, dy] = [this.#inputs.x.data, this.#inputs.dy.data];
     const { mean, invStd } = this.#normalize();
     const sums = { dgamma: this.#vector(), dbeta: this.#vector(), terms: this.#vector() };
     const [dgamma, dbeta, terms] = [new Sums(sums.dgamma), new Sums(sums.dbeta), new Sums(sums.terms)];
@@ -196,42 +166,13 @@ export class Batch {
   #vector(): Float64Array {
     return new Float64Array(this.#extent.channels);
   }
-
-  #make(): Contents {
-    const { shape, dtype } = this.#question;
-    const vector = (value: (c: number) => number) => this.#vector().map((_, c) => value(c));
-    try {
-      const [x, dy, y, dx] = [0, 1, 2, 3].map(() => allocate(dtype, product(shape))) as [
-        FloatArray,
-        FloatArray,
-        FloatArray,
-        FloatArray,
-      ];
-      for (let k = 0; k < x.length; k++) {
-        x[k] = xOf(k);
-        dy[k] = dyOf(k);
-      }
-      return {
-        x: { data: x, shape },
-        dy: { data: dy, shape },
-        y: { data: y, shape },
-        dx: { data: dx, shape },
-        gamma: vector((c) => 1 + noise(c, 3) / 2),
-        beta: vector((c) => noise(c, 4)),
-        runningMean: vector((c) => noise(c, 5)),
-        runningVariance: vector((c) => 1 + noise(c, 6) / 2),
-      };
-    } catch (cause) {
-      const received = `received shape ${describeShape(shape)}, expected one that there is memory for`;
-      throw new BatchNormError('LIMIT_EXCEEDED', received, { cause });
-    }
-  }
 }
 
-/** Goes through an activation in the order of memory. */
+/** An element's place, while an activation is gone through in the order of memory. */
 class Position {
-  /** The index of an element, and its channel. */
+  /** The index of the element. */
   k = 0;
+  /** Its channel. */
   c = 0;
   readonly #channels: number;
   readonly #inner: number;
@@ -250,7 +191,7 @@ class Position {
   }
 }
 
-/** Sums of each channel, with Kahan's compensation (1965, Communications of the ACM 8). */
+/** A sum for each channel, with Kahan's compensation (1965, Communications of the ACM 8). */
 class Sums {
   readonly #sum: Float64Array;
   readonly #excess: Float64Array;
@@ -266,19 +207,4 @@ class Sums {
     this.#excess[c] = next - this.#sum[c]! - value;
     this.#sum[c] = next;
   }
-}
-
-const xOf = (k: number): number => noise(k, 1);
-
-/** Half of it is x, and its mean is 1: neither dgamma nor dbeta cancels, so that one which is too small is far off. */
-const dyOf = (k: number): number => 1 + (noise(k, 1) + noise(k, 2)) / 2;
-
-/**
- * The k-th number of a sequence in [−1, 1) that has no pattern, whatever part of it a channel gets (MurmurHash3's last steps). It has
- * 16 bits, and what is made of two of them is a float32.
- */
-function noise(k: number, seed: number): number {
-  let h = Math.imul(k ^ Math.imul(seed, 0x9e3779b1), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return (h >> 16) / 2 ** 15;
 }

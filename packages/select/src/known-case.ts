@@ -1,15 +1,20 @@
-// A tiny case whose results are known: whether a backend computes right, and how far it is off.
-import type { Backend } from '../backend.js';
-import { BatchNorm } from '../batch-norm.js';
-import { product } from '../extent.js';
-import { allocate, type Dtype, type FloatArray, type Tensor } from '../tensor.js';
+// A tiny case whose results are known: whether a backend computes right, and how large its errors are.
+import {
+  allocate,
+  type Backend,
+  BatchNorm,
+  type Dtype,
+  type FloatArray,
+  product,
+  type Tensor,
+} from '@batchnorm/core-api';
 
 /**
  * The equations of docs/semantics.md on four values per channel, epsilon = 1, worked out in exact arithmetic.
  *
  * Channel 0: deviations (3, −1, −1, −1) from 2, so variance 3, √(3 + 1) = 2 and xHat = (3, −1, −1, −1)/2.
  * Channel 1: the same around 4001, where E[x²] − E[x]² in float32 has no digit left.
- * Channel 2: √(variance + 1) = 1.46175… is no fraction, so that results are rounded; 40 digits, then the nearest float64.
+ * Channel 2: √(variance + 1) = 1.46175… is no fraction: results in 40 digits, rounded to the nearest float64.
  *
  * z is inference with the running statistics given: √(runningVariance + 1) is 4, 2 and √1.5.
  */
@@ -62,8 +67,8 @@ const channels = [
 ] as const;
 
 /**
- * The batch is repeated so often, for sums that are worth the name: mean, variance, y, dx and z stay what they are, dgamma and
- * dbeta grow by that factor.
+ * How often the batch is repeated, so that sums have more than four terms: mean, variance, y, dx and z stay what they
+ * are, dgamma and dbeta grow by that factor.
  */
 const repeats = 64;
 
@@ -71,14 +76,15 @@ const repeats = 64;
 const shape = [2 * repeats, channels.length, 2] as const;
 
 /**
- * The conditioning of channel 1 is |mean|/σ = 2000. Statistics in the dtype itself, around a pivot, err by a few times that many
- * roundoffs (docs/numerics.md), and so may these; whoever computes wrong errs by 1e-2 or more.
+ * The largest relative error of a right result. The condition number of channel 1 is |mean|/σ = 2000; statistics that
+ * are accumulated in the dtype itself, around a pivot, err by a few times that many roundoffs (docs/numerics.md). Wrong
+ * results err by 1e-2 or more.
  */
 export const tolerance: Readonly<Record<Dtype, number>> = { float32: 2 ** 13 * 2 ** -24, float64: 2 ** 13 * 2 ** -53 };
 
 /**
- * The worst error of forward-inference, forward-training and backward, relative to the largest value of the same result and
- * channel. Errors: those of the layer, and one that names the result that is wrong.
+ * The largest error of forward-inference, forward-training and backward, relative to the largest value of the same
+ * result and channel. Errors: those of the layer; an `Error` that names the result that is wrong.
  */
 export async function errorInKnownCase(backend: Backend, dtype: Dtype): Promise<number> {
   // With momentum 0 the running statistics are those of the latest batch.
@@ -117,11 +123,11 @@ export async function errorInKnownCase(backend: Backend, dtype: Dtype): Promise<
     return channels.map((channel, c) => errorOf(`${name} of channel ${c}`, [values[c]!], [channel[name] * factor]));
   }
 
-  /** `expected` is repeated as often as there are values. */
+  /** The largest relative error of `received`, for which `expected` is repeated. */
   function errorOf(name: string, received: readonly number[], expected: readonly number[]): number {
     const scale = Math.max(...expected.map(Math.abs));
     const errors = received.map((value, k) => Math.abs(value - expected[k % expected.length]!) / scale);
-    // Not `>`: NaN is wrong, too.
+    // `!(… <= …)` and not `>`, so that NaN is wrong, too.
     const wrong = errors.findIndex((error) => !(error <= tolerance[dtype]));
     if (wrong === -1) return Math.max(...errors);
     throw new Error(
@@ -151,7 +157,7 @@ function valuesOfChannel(data: FloatArray, c: number): number[] {
   return indicesOfChannel(c).map((index) => data[index]!);
 }
 
-/** Where the values of a channel lie, in order. */
+/** The indices of a channel's elements, in the order of its values. */
 function indicesOfChannel(c: number): number[] {
   const [outer, C, inner] = shape;
   return Array.from({ length: outer * inner }, (_, k) => (Math.floor(k / inner) * C + c) * inner + (k % inner));

@@ -1,7 +1,5 @@
-// Whether what a candidate made is a backend, with everything that a selection reads.
-import type { Backend } from '../backend.js';
-import { describe } from '../describe.js';
-import { assertOptions, fail, isBackend, type OptionCheck } from '../validate.js';
+// Whether what a candidate made is a backend, and has everything that a selection reads.
+import { assertOptions, type Backend, describe, isBackend, type OptionCheck, refuse } from '@batchnorm/core-api';
 
 const text: OptionCheck = [(value) => typeof value === 'string', 'a text'];
 const number: OptionCheck = [(value) => typeof value === 'number', 'a number'];
@@ -15,9 +13,9 @@ const checks: Readonly<Record<string, OptionCheck>> = {
   'execution.threads': number,
 };
 
-/** Errors: `INVALID_OPTION` for what is no backend, or lacks one of these. */
+/** Errors: `INVALID_OPTION` unless `made` is a backend whose fields pass these checks. */
 export function assertUsable(made: unknown): asserts made is Backend {
-  if (!isBackend(made)) fail('INVALID_OPTION', `${describe(made)} from create()`, 'a backend of contractVersion 1');
+  if (!isBackend(made)) refuse('INVALID_OPTION', `${describe(made)} from create()`, 'a backend of contractVersion 1');
   const { name, capabilities, execution } = made as Partial<Backend>;
   const read = {
     'name of the backend': name,

@@ -1,6 +1,6 @@
 // What tells one platform from another.
 import { describe, expect, it } from 'vitest';
-import { platformFingerprint } from '../src/select/platform.js';
+import { platformFingerprint } from '../src/platform.js';
 
 describe('the fingerprint of a platform', () => {
   it('names the version, system and processor of Node', () => {

@@ -1,9 +1,9 @@
-// Waiting that ends: a factory or a kernel may never answer.
+// Waiting with a time limit, because a factory or a kernel may never answer.
 
-/** The longest time that a timer can be set to. */
+/** The longest delay of a timer, in milliseconds: a longer one would fire at once. */
 const longestTimer = 2 ** 31 - 1;
 
-/** Settles as `work` does, but rejects after `ms` milliseconds, or with the reason of `signal`. The work itself goes on. */
+/** Settles as `work` does, or rejects after `ms` milliseconds, or for the reason of `signal`. Work goes on. */
 export async function within<T>(ms: number, signal: AbortSignal | undefined, work: () => PromiseLike<T>): Promise<T> {
   signal?.throwIfAborted();
   let stop!: () => void;

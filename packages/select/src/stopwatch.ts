@@ -1,9 +1,9 @@
-// How long a call takes, with a timer that may be coarse, on a machine that others use, too: turn by turn, so that several
-// calls can be timed in alternation, and what disturbs the machine for a while disturbs all of them.
+// How long a call takes, with a coarse timer, on a machine that does other things, too. It is timed turn by turn, so
+// that several stopwatches can alternate: what disturbs the machine for a while disturbs all of them.
 
-/** Browsers round time to as much as this. */
+/** Browsers round time to multiples of at most this. */
 const tickMs = 1;
-/** A sample lasts so many ticks, when nothing disturbs it. */
+/** How many ticks an undisturbed sample lasts at least. */
 const ticksPerSample = 5;
 
 interface Turn {
@@ -11,14 +11,14 @@ interface Turn {
   readonly ms: number;
 }
 
-/** Times one call until its budget is spent. The first turn warms up, and one more is timed however long they take. */
+/** Times one call until its budget is spent: a warm-up and one timed turn at least, however long they take. */
 export class Stopwatch {
   readonly #call: () => PromiseLike<unknown>;
   readonly #turns: Turn[] = [];
   #leftMs: number;
-  /** None: the next turn warms up. */
+  /** How many calls the next turn makes; 0 for the warm-up, which makes one. */
   #calls = 0;
-  /** The least that a call can have taken in any turn, up to a tick. A turn that was disturbed does not raise it. */
+  /** The shortest time that a call can have taken, plus a tick at most. Turns that were disturbed don't raise it. */
   #leastMs = Number.POSITIVE_INFINITY;
 
   constructor(call: () => PromiseLike<unknown>, budgetMs: number) {
@@ -31,7 +31,7 @@ export class Stopwatch {
     return this.#leftMs <= 0 && this.#turns.length > 0;
   }
 
-  /** The median time of one call in milliseconds, over the turns that were long enough, or the longest. */
+  /** The median time of one call in milliseconds, over the turns that were long enough, or else the longest. */
   get median(): number {
     const mostCalls = this.#turns.at(-1)!.calls;
     const samples = this.#turns.filter(({ calls }) => calls === mostCalls || this.#isEnough(calls));
@@ -40,9 +40,12 @@ export class Stopwatch {
     return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
   }
 
-  /** Some calls: one to warm up, then one, and twice as many each time until they are enough. Errors: those of the call. */
+  /**
+   * Makes one call to warm up, then one, then twice as many in each turn until they take long enough. Errors: the
+   * call's.
+   */
   async turn(): Promise<void> {
-    // Calls that are promises only would keep timers, painting and abort signals waiting.
+    // Promises alone would never let timers, painting and abort signals have their turn.
     await new Promise((resolve) => setTimeout(resolve));
     const calls = this.#calls;
     const begin = performance.now();

@@ -1,12 +1,12 @@
-// A choice as plain JSON, and whether one that somebody kept is an answer to this question.
-import type { Execution } from '../backend.js';
+// A choice as plain JSON, and whether a choice that the caller kept answers this question.
+import type { Execution } from '@batchnorm/core-api';
 import type { Question } from './question.js';
 import type { Candidate, SelectionCache } from './selection.js';
 
 const formatVersion = 1;
 const contractVersion = 1;
 
-/** Everything that a choice depends on; what is not in it may differ. */
+/** Everything that a choice depends on, as a text: two selections with the same key have the same answer. */
 export function cacheKey(platform: string, candidates: readonly Candidate[], question: Question): string {
   const { shape, axis, dtype, operation, prefer, measure } = question;
   const names = candidates.map(({ name }) => name);
@@ -17,12 +17,12 @@ export function writeCache(key: string, chosen: string, execution: Execution): S
   return { formatVersion, key, chosen, execution: describeExecution(execution) };
 }
 
-/** `cache`, when it is one that answers `key`; else undefined. */
+/** `cache`, if it is a choice for `key`; else undefined. Never throws. */
 export function readCache(cache: unknown, key: string): SelectionCache | undefined {
   try {
     return read(cache, key);
   } catch {
-    // A getter of somebody else's: malformed, as anything that is no cache.
+    // A getter of the caller's object threw: that is no cache.
     return undefined;
   }
 }
@@ -32,7 +32,7 @@ function read(cache: unknown, key: string): SelectionCache | undefined {
   return fields.formatVersion === formatVersion && fields.key === key ? fields : undefined;
 }
 
-/** Not its accumulation or fallback: those follow from engine and device. */
+/** Engine, device and threads: `accumulation` and `fallbackReason` follow from them. */
 export function describeExecution({ engine, device, threads }: Execution): string {
   return `${engine} on ${device}, threads: ${threads}`;
 }

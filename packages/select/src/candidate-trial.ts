@@ -1,31 +1,28 @@
-// A candidate on its way to being chosen: made, checked and measured, or out of the race for a reason.
-import type { Backend } from '../backend.js';
-import { describe } from '../describe.js';
-import { BatchNormError } from '../errors.js';
-import { assertDtype, assertWithinLimits } from '../validate.js';
-import type { Batch } from './batch.js';
+// One candidate on trial: its backend is made, checked and measured, or the candidate is out, with a reason.
+import { assertDtype, assertWithinLimits, type Backend, BatchNormError, describe } from '@batchnorm/core-api';
 import { errorInKnownCase } from './known-case.js';
 import type { Question } from './question.js';
 import type { Candidate, CandidateReport } from './selection.js';
 import { Stopwatch } from './stopwatch.js';
+import { TimedOperation } from './timed-operation.js';
 import { assertUsable } from './usable.js';
 import { within } from './within.js';
-import { Workload } from './workload.js';
+import type { Workload } from './workload.js';
 
-export class Contender {
+export class CandidateTrial {
   readonly #candidate: Candidate;
   readonly #question: Question;
-  readonly #batch: Batch;
+  readonly #workload: Workload;
   #report: CandidateReport;
   #backend: Backend | undefined;
-  #workload: Workload | undefined;
+  #operation: TimedOperation | undefined;
   #stopwatch: Stopwatch | undefined;
   #failure: unknown;
 
-  constructor(candidate: Candidate, question: Question, batch: Batch) {
+  constructor(candidate: Candidate, question: Question, workload: Workload) {
     this.#candidate = candidate;
     this.#question = question;
-    this.#batch = batch;
+    this.#workload = workload;
     const { name } = candidate;
     this.#report = { name, available: null, reason: 'not tried', execution: null, milliseconds: null, error: null };
   }
@@ -38,19 +35,19 @@ export class Contender {
     return this.#report;
   }
 
-  /** What was thrown when it went out. */
+  /** The error for which the candidate is out; undefined while it is not. */
   get failure(): unknown {
     return this.#failure;
   }
 
-  /** Hands over the backend that `probe` made: the receiver's from now on. Undefined before, and once this is out. */
+  /** Hands the backend to the caller, who disposes it. Undefined before `probe`, or if the candidate is out. */
   release(): Backend | undefined {
     const backend = this.#backend;
     this.#backend = undefined;
     return backend;
   }
 
-  /** Makes the backend and checks it in the known case, once. False: it is out. Errors: the signal's reason. */
+  /** Makes the backend and tries the known case, once. False: the candidate is out. Errors: the signal's reason. */
   async probe(): Promise<boolean> {
     if (this.#report.available !== null) return this.#report.available;
     return this.#attempt(async () => {
@@ -64,39 +61,39 @@ export class Contender {
     });
   }
 
-  /** Does the operation on the asked shape and checks what was computed. False: it is out. Errors: the signal's reason. */
+  /** Does the operation and checks its results. False: the candidate is out. Errors: the signal's reason. */
   async check(): Promise<boolean> {
     return this.#attempt(async () => {
-      const workload = await this.#compute(this.#question.timeoutMs, ({ run }) => run());
-      workload.assertRight();
+      const operation = await this.#compute(this.#question.timeoutMs, ({ run }) => run());
+      operation.assertRight();
     });
   }
 
   /**
-   * Takes one turn in timing the operation, for `shareMs` in all; then checks what the last timed call computed. False: it is out.
-   * Errors: the signal's reason.
+   * Times the operation for one turn. After the turn that uses up `shareMs`, checks the results of the last call and
+   * reports the median time. False: the candidate is out. Errors: the signal's reason.
    */
   async measure(shareMs: number): Promise<boolean> {
     return this.#attempt(async () => {
       const { timeoutMs } = this.#question;
       let stopwatch!: Stopwatch;
-      const workload = await this.#compute(shareMs + timeoutMs, ({ run }) => {
+      const operation = await this.#compute(shareMs + timeoutMs, ({ run }) => {
         this.#stopwatch ??= new Stopwatch(run, shareMs);
         stopwatch = this.#stopwatch;
         return stopwatch.turn();
       });
       if (!stopwatch.done) return;
-      workload.assertRight();
+      operation.assertRight();
       this.#record({ milliseconds: stopwatch.median });
     });
   }
 
-  /** Frees what it holds, the backend unless it was released. Whether that works is no longer of interest to a choice. */
+  /** Disposes the layer, and the backend unless it was released. Errors no longer matter, and are ignored. */
   async dispose(): Promise<void> {
-    for (const held of [this.#workload, this.release()]) {
+    for (const held of [this.#operation, this.release()]) {
       if (held !== undefined) await within(this.#question.timeoutMs, undefined, () => dispose(held)).catch(() => {});
     }
-    this.#workload = undefined;
+    this.#operation = undefined;
   }
 
   async #make(): Promise<Backend> {
@@ -112,25 +109,25 @@ export class Contender {
       this.#backend = made;
       return made;
     } catch (error) {
-      // One that comes too late is nobody's.
+      // A backend that is made too late has no other owner.
       making?.then(dispose).catch(() => {});
       throw error;
     }
   }
 
-  /** Lets the operation run, for `ms` at most, into buffers that hold no result. */
-  async #compute(ms: number, calls: (workload: Workload) => Promise<void>): Promise<Workload> {
-    this.#workload ??= new Workload(this.#backend!, this.#batch, this.#question);
-    const workload = this.#workload;
-    const work = () => workload.prepare().then(() => calls(workload));
+  /** Waits at most `ms` for `calls` of the operation, which write to buffers that hold no earlier result. */
+  async #compute(ms: number, calls: (operation: TimedOperation) => Promise<void>): Promise<TimedOperation> {
+    this.#operation ??= new TimedOperation(this.#backend!, this.#workload, this.#question);
+    const operation = this.#operation;
+    const work = () => operation.prepare().then(() => calls(operation));
     await within(ms, this.#question.signal, work).catch((error: unknown) => {
-      // Its layer may hang in a call: nobody waits for it any longer.
-      workload.dispose().catch(() => {});
-      this.#workload = undefined;
+      // Not awaited: a call of its layer may never end.
+      operation.dispose().catch(() => {});
+      this.#operation = undefined;
       throw error;
     });
-    this.#batch.assertIntact();
-    return workload;
+    this.#workload.assertIntact();
+    return operation;
   }
 
   async #attempt(step: () => Promise<void>): Promise<boolean> {
@@ -140,7 +137,7 @@ export class Contender {
     } catch (error) {
       this.#question.signal?.throwIfAborted();
       this.#failure = error;
-      this.#batch.renew();
+      this.#workload.renew();
       this.#record({ available: false, reason: reasonOf(error) });
       await this.dispose();
       return false;
@@ -152,11 +149,11 @@ export class Contender {
   }
 }
 
-async function dispose(held: Backend | Workload): Promise<void> {
+async function dispose(held: Backend | TimedOperation): Promise<void> {
   await held?.dispose?.();
 }
 
-/** What an error says. It may be anything, and reading it may fail, too. */
+/** The message of an error, which may be any value, with getters that throw. */
 function reasonOf(error: unknown): string {
   try {
     if (error instanceof BatchNormError) return `${error.code}: ${error.message}`;

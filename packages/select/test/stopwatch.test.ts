@@ -1,6 +1,6 @@
 // Timing with clocks that are fine, coarse, or interrupted.
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Stopwatch } from '../src/select/stopwatch.js';
+import { Stopwatch } from '../src/stopwatch.js';
 
 /** A clock that `call` moves by `costs`, the last of them again and again, and that shows multiples of `tick`. */
 function clocked(costs: readonly number[], tick: number) {

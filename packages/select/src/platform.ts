@@ -1,14 +1,15 @@
-// What a program can tell about where it runs: enough to know that a cached choice was made elsewhere.
+// A text for the platform on which a program runs: a cached choice that was made on another platform is ignored.
 
 /** The part of Node's `process` that says where it runs. */
 interface NodeProcess {
   readonly versions?: { readonly node?: string };
   readonly platform: string;
   readonly arch: string;
-  /** Since Node 20.16: a module of Node's own without an import, which a bundler would try to resolve. */
+  /** Since Node 20.16. Gets a built-in module without an import statement, which a bundler would try to resolve. */
   getBuiltinModule?(name: 'node:os'): { cpus(): readonly { readonly model: string }[] } | undefined;
 }
 
+/** The globals of Node or of a browser. */
 interface Surroundings {
   readonly process?: NodeProcess;
   readonly navigator?: { readonly userAgent?: string; readonly hardwareConcurrency?: number };

@@ -1,20 +1,19 @@
 // The options of a selection, refused with a code or completed with their defaults.
-import { describe, describeShape } from '../describe.js';
-import { product } from '../extent.js';
 import {
+  assertOption,
   assertOptionNames,
   assertOptions,
-  fail,
-  isPositiveInteger,
   layerOptionChecks,
   type OptionCheck,
   oneOf,
-} from '../validate.js';
+  product,
+  refuse,
+} from '@batchnorm/core-api';
 import { type Candidate, operations, type SelectOptions } from './selection.js';
 
 type Defaulted = Omit<SelectOptions, 'shape' | 'cache' | 'signal'>;
 
-/** Options with every default filled in. */
+/** What a selection is asked: its options with every default filled in. */
 export type Question = Readonly<Required<Defaulted>> & Pick<SelectOptions, 'shape' | 'cache' | 'signal'>;
 
 const defaults: Readonly<Required<Defaulted>> = {
@@ -27,7 +26,9 @@ const defaults: Readonly<Required<Defaulted>> = {
   timeoutMs: 5000,
 };
 
-/** Of as many axes as the option `axis` can name. A hole is no number: `every` alone would skip it. */
+const [isPositiveInteger] = layerOptionChecks.numFeatures;
+
+/** Positive integers, one for each axis that the option `axis` can name. `every` alone would skip holes. */
 const isShape = (value: unknown) =>
   Array.isArray(value) &&
   value.length >= 2 &&
@@ -62,26 +63,29 @@ export function resolveQuestion(options: SelectOptions): Question {
   assertOptions(question, checks);
   const { axis, shape } = question;
   if (axis >= shape.length || axis < -shape.length) {
-    fail('INVALID_OPTION', `axis ${axis}`, `an axis of the ${shape.length} that shape has`);
+    refuse('INVALID_OPTION', `axis ${axis}`, `an axis of the ${shape.length} that shape has`);
   }
   if (!Number.isSafeInteger(product(shape))) {
-    fail('LIMIT_EXCEEDED', `shape ${describeShape(shape)}`, `at most ${Number.MAX_SAFE_INTEGER} elements`);
+    refuse('LIMIT_EXCEEDED', `shape [${shape.join(', ')}]`, `at most ${Number.MAX_SAFE_INTEGER} elements`);
   }
   return Object.freeze({ ...question, shape: Object.freeze([...shape]) });
 }
 
+const isFilledArray = (value: unknown) => Array.isArray(value) && value.length > 0;
+
+const isCandidate = (value: unknown) => {
+  const { name, create } = Object(value) as Partial<Candidate>;
+  return typeof name === 'string' && name !== '' && typeof create === 'function';
+};
+
 /** Errors: `INVALID_OPTION` unless there is at least one candidate, each with a name of its own and a factory. */
 export function assertCandidates(candidates: unknown): asserts candidates is readonly Candidate[] {
-  if (!Array.isArray(candidates) || candidates.length === 0) {
-    fail('INVALID_OPTION', `candidates ${describe(candidates)}`, 'an array of at least one candidate');
-  }
+  assertOption('candidates', candidates, [isFilledArray, 'an array of at least one candidate']);
   const names = new Set<string>();
-  for (const [index, candidate] of candidates.entries()) {
-    const { name, create } = Object(candidate) as Partial<Candidate>;
-    if (typeof name !== 'string' || name === '' || typeof create !== 'function') {
-      fail('INVALID_OPTION', `candidate ${index} ${describe(candidate)}`, '{ name: a text, create: a function }');
-    }
-    if (names.has(name)) fail('INVALID_OPTION', `two candidates '${name}'`, 'names that differ');
+  for (const [index, candidate] of (candidates as readonly Candidate[]).entries()) {
+    assertOption(`candidate ${index}`, candidate, [isCandidate, '{ name: a text, create: a function }']);
+    const { name } = candidate;
+    if (names.has(name)) refuse('INVALID_OPTION', `two candidates '${name}'`, 'names that differ');
     names.add(name);
   }
 }

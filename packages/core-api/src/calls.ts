@@ -1,0 +1,74 @@
+// What users hand to a forward or backward and what they get, and how it is read: once, when the call is made.
+import type { Activation } from './activation.js';
+import type { DeviceTensor } from './backend.js';
+import { assertBoolean, assertOptionNames } from './option-checks.js';
+import type { Momentum } from './options.js';
+import type { OnDevice, Tensor } from './tensor.js';
+import { readUntrusted } from './untrusted.js';
+
+export interface ForwardOptions<T extends Activation = Tensor> {
+  /** Batch statistics and an update of the running ones (true), or running statistics (false). Default true. */
+  readonly training?: boolean;
+  /** Whether a training forward updates the running statistics. `false`: they stay as they are. Default true. */
+  readonly track?: boolean;
+  /**
+   * Receives y, and is returned: a tensor of x's shape. In inference it may be x itself; then nothing is left for a
+   * backward, which fails with `FORWARD_REQUIRED`.
+   */
+  readonly out?: T;
+}
+
+/** Gradients with respect to the input and the parameters. */
+export interface Gradients<T extends Activation = Tensor> {
+  /** Of x's shape. */
+  readonly dx: T;
+  /** [C]; empty without gamma. */
+  readonly dgamma: GradientVector<T>;
+  /** [C]; empty without beta. */
+  readonly dbeta: GradientVector<T>;
+}
+
+/** On the host with host tensors; with device tensors on the device, until somebody reads it. */
+export type GradientVector<T> = T extends DeviceTensor ? OnDevice<Float64Array> : Float64Array;
+
+export interface BackwardOptions<T extends Activation = Tensor> {
+  /** Buffers that receive the gradients, such as those of the step before. `dx` may be dy itself. */
+  readonly out?: Partial<Gradients<T>>;
+}
+
+/** One forward, with everything as it was when it was called. */
+export interface ForwardRequest {
+  readonly x: Activation;
+  readonly training: boolean;
+  readonly track: boolean;
+  readonly out: Activation | undefined;
+  readonly momentum: Momentum;
+  /** Whether somebody may ask for the statistics that normalised x. */
+  readonly keepStatistics: boolean;
+}
+
+/** Errors: `INVALID_OPTION`. */
+export function forwardRequest(
+  x: Activation,
+  options: ForwardOptions<Activation>,
+  momentum: Momentum,
+  keepStatistics: boolean,
+): ForwardRequest {
+  return readUntrusted('INVALID_OPTION', 'options', () => {
+    assertOptionNames(options, ['training', 'track', 'out']);
+    const { training = true, track = true, out } = options;
+    assertBoolean('training', training);
+    assertBoolean('track', track);
+    return { x, training, track, out, momentum, keepStatistics };
+  });
+}
+
+/** The buffers that a backward was given, as they were when it was called. Errors: `INVALID_OPTION`. */
+export function backwardOutputs(options: BackwardOptions<never>): Partial<Gradients> {
+  return readUntrusted('INVALID_OPTION', 'options', () => {
+    assertOptionNames(options, ['out']);
+    const { out = {} } = options;
+    assertOptionNames(out, ['dx', 'dgamma', 'dbeta']);
+    return { ...out };
+  });
+}

@@ -1,0 +1,12 @@
+// The public names of @batchnorm/select.
+export { selectBackend } from './select-backend.js';
+export {
+  type Candidate,
+  type CandidateReport,
+  type Operation,
+  operations,
+  type Selection,
+  type SelectionCache,
+  type SelectionReport,
+  type SelectOptions,
+} from './selection.js';

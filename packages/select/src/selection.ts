@@ -1,0 +1,90 @@
+// What a selection is asked and what it answers: the types that callers see.
+import type { Backend, Dtype, Execution, MaybePromise } from '@batchnorm/core-api';
+
+/** What is timed. `training-step` is `forward-training` and then `backward`. */
+export const operations = ['forward-training', 'forward-inference', 'backward', 'training-step'] as const;
+
+export type Operation = (typeof operations)[number];
+
+/** A backend that may be chosen. */
+export interface Candidate {
+  /** Names the candidate in the report and the cache. Names of one selection must differ. */
+  readonly name: string;
+  /** Makes a backend, to be disposed here or by the caller. May throw, reject or never answer: the report says so. */
+  readonly create: () => MaybePromise<Backend>;
+}
+
+export interface SelectOptions {
+  /** The shape of the activation to choose for, such as [256, 64]. */
+  readonly shape: readonly number[];
+  /** The channel axis of `shape`; negative counts from the end. Default 1. */
+  readonly axis?: number;
+  /** The element type of the activation. Default 'float32'. */
+  readonly dtype?: Dtype;
+  /** What to time. Default 'training-step'. */
+  readonly operation?: Operation;
+  /** Chooses the shortest time, or the smallest error in the known case; of equals the first. Default 'speed'. */
+  readonly prefer?: 'speed' | 'accuracy';
+  /**
+   * Milliseconds for measuring all candidates, in equal shares; greater than 0. Every candidate makes a warm-up call
+   * and a timed one however long they take, and a call that has begun is not interrupted. Default 200.
+   */
+  readonly budgetMs?: number;
+  /**
+   * `false` chooses the first candidate that computes right, and tries none after it, whatever `prefer`. Default true.
+   */
+  readonly measure?: boolean;
+  /**
+   * Milliseconds that a candidate may take to be made, to be checked, and to be measured beyond its share: each of
+   * them. Then it is out. Default 5000.
+   */
+  readonly timeoutMs?: number;
+  /** The `cache` of an earlier selection, also parsed from JSON. Ignored where it is stale, foreign or malformed. */
+  readonly cache?: unknown;
+  /** When it is aborted, every backend made so far is disposed, and the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Selection {
+  /** Belongs to the caller, who disposes it. The backends of the other candidates have been disposed. */
+  readonly backend: Backend;
+  readonly report: SelectionReport;
+  readonly cache: SelectionCache;
+}
+
+/** Plain JSON. */
+export interface SelectionReport {
+  /** The name of the chosen candidate. */
+  readonly chosen: string;
+  /** The platform on which the program runs, as far as it can tell. */
+  readonly platform: string;
+  /** Whether `options.cache` was followed; then nothing was measured. */
+  readonly fromCache: boolean;
+  /** In the order in which the candidates were given. */
+  readonly candidates: readonly CandidateReport[];
+}
+
+export interface CandidateReport {
+  readonly name: string;
+  /** Whether the candidate works here; null where it was not tried. */
+  readonly available: boolean | null;
+  /** Why the candidate does not work, or was not tried; null where it works. */
+  readonly reason: string | null;
+  /** What the backend really runs on; null where none was made. */
+  readonly execution: Execution | null;
+  /** Median time of one call on the asked shape, from host arrays to host arrays; null where nothing was measured. */
+  readonly milliseconds: number | null;
+  /** The largest relative error in the known case; null where the case did not end, or a result was wrong. */
+  readonly error: number | null;
+}
+
+/** A choice to keep, as plain JSON. It holds for one platform and one question, and is ignored for others. */
+export interface SelectionCache {
+  readonly formatVersion: 1;
+  /** The platform and the question. */
+  readonly key: string;
+  /** The name of the chosen candidate. */
+  readonly chosen: string;
+  /** What its backend ran on: the choice is ignored where it runs on another device now. */
+  readonly execution: string;
+}
