@@ -9,10 +9,16 @@ declare module 'vitest' {
   }
 }
 
-/** No test is about time: limits end what hangs. On a machine that runs other packages' tests, too, unit tests take 3 s at most. */
+/**
+ * No test is about time: limits end what hangs. On a machine that runs other packages' tests, too, unit tests take 3 s
+ * at most.
+ */
 const unitLimit = 10_000;
 
-/** For files that run the kit, start processes or open pages in Chromium: on such a machine a test of theirs takes up to 25 s. */
+/**
+ * For files that run the kit, start processes or open pages in Chromium: on such a machine a test of theirs takes up to
+ * 25 s.
+ */
 const slowLimit = 180_000;
 
 type Test = NonNullable<UserWorkspaceConfig['test']>;

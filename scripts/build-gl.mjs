@@ -1,4 +1,5 @@
-// `pnpm build:gl`: compiles gl, with which gpu.js reaches a GPU from Node (mode 'headlessgl'). About 2 minutes; see CONTRIBUTING.md.
+// `pnpm build:gl`: compiles gl, with which gpu.js reaches a GPU from Node (mode 'headlessgl'). About 2 minutes; see
+// CONTRIBUTING.md.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,4 +1,5 @@
-// Where gl is, with which gpu.js reaches a GPU from Node. It is not a dependency of ours: what gpu.js resolves is what is meant.
+// Where gl is, with which gpu.js reaches a GPU from Node. It is not a dependency of ours: what gpu.js resolves is what
+// is meant.
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 

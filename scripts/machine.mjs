@@ -1,4 +1,5 @@
-// Before tests: writes down what decides which of them can run here, as an input of turbo's cache, which can't look for a browser.
+// Before tests: writes down what decides which of them can run here, as an input of turbo's cache, which can't look for
+// a browser.
 import { mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromiumPath } from '@batchnorm/browser';

@@ -1,5 +1,5 @@
-// How vitest finds the judges in the copy of the repository that Stryker works on: packages are their sources there, not what
-// was built of them.
+// How vitest finds the judges in the copy of the repository that Stryker works on: packages are their sources there,
+// not what was built of them.
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 import { inNode } from '../../../vitest.node.js';
 
