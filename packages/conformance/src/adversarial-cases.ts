@@ -1,7 +1,9 @@
-// Inputs on which batch norms go wrong: cancellation, odd sizes, extreme values, every layout. The oracle knows the results.
+// Inputs on which batch norms go wrong: cancellation, odd sizes, extreme values, every layout. The oracle knows the
+// results.
 import { type Backend, BatchNormError, type Dtype } from '@batchnorm/core-api';
 import { accumulationOf, termsOf } from './arithmetic.js';
-import type { Check, ConformanceCase, Refusal } from './conformance-case.js';
+import type { Check } from './compare.js';
+import type { ConformanceCase, Refusal } from './conformance-case.js';
 import type { FixtureCase } from './fixtures/fixture-case.js';
 import { pivotProblems } from './pivot-problems.js';
 import { normal, type Problem, type Random, solve } from './problem.js';

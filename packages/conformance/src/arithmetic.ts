@@ -1,5 +1,5 @@
-// What roundings do to sums and to the statistics that are made of them, by the arithmetic that a backend declares: worst
-// cases to first order, derived in docs/numerics.md.
+// What roundings do to sums and to the statistics that are made of them, by the arithmetic that a backend declares:
+// worst cases to first order, derived in docs/numerics.md.
 import type { Accumulation, Backend, Dtype, Execution } from '@batchnorm/core-api';
 
 /** What the backend declares for `dtype`. Errors: when it has the dtype and declares nothing. */
@@ -13,7 +13,9 @@ export function accumulationOf({ name, execution }: Backend, dtype: Dtype): Accu
   return declared;
 }
 
-/** One word, as backends said before there was one for each dtype, was about float32: float64 was added up in float64. */
+/**
+ * One word, as backends said before there was one for each dtype, was about float32: float64 was added up in float64.
+ */
 function byDtype(accumulation: Execution['accumulation'] | Accumulation): Execution['accumulation'] {
   return typeof accumulation === 'string' ? { float32: accumulation, float64: 'float64' } : accumulation;
 }
@@ -36,8 +38,8 @@ export const unitRoundoff: Readonly<Record<Dtype, number>> = { float32: 2 ** -24
 const smallestNormal: Readonly<Record<Dtype, number>> = { float32: 2 ** -126, float64: 2 ** -1022 };
 
 /**
- * A pivot's distance from the mean of what is summed around it, in deviations, at most. Numbers of a dtype are no nearer to their
- * mean than the mean rounded to that dtype is; and a float32 sum that finds it errs by M roundings.
+ * A pivot's distance from the mean of what is summed around it, in deviations, at most. Numbers of a dtype are no
+ * nearer to their mean than the mean rounded to that dtype is; and a float32 sum that finds it errs by M roundings.
  */
 function pivotDistance(terms: Dtype, valuesPerChannel: number): number {
   return 1 + 4 * valuesPerChannel * unitRoundoff[terms];
@@ -72,8 +74,8 @@ export interface StatisticsErrors {
 }
 
 /**
- * Of the mean in deviations, and of the variance relative to it, when deviations from a pivot are summed: `sum` is the error of a
- * sum, `u` the unit roundoff of its terms, `distance` the pivot's in deviations.
+ * Of the mean in deviations, and of the variance relative to it, when deviations from a pivot are summed: `sum` is the
+ * error of a sum, `u` the unit roundoff of its terms, `distance` the pivot's in deviations.
  */
 function errorsAroundPivot(sum: number, u: number, distance: number): StatisticsErrors {
   /** The root of the mean of the terms' squares, which is at least the mean of their sizes. */
@@ -108,7 +110,8 @@ function errorsOfBatch(
     relative.mean += 3 * u * distance;
     relative.variance += 5 * u * (1 + distance ** 2);
   }
-  // Sums that take no care of their roundings may be of values, which have the mean in them. A mean is rounded in any case.
+  // Sums that take no care of their roundings may be of values, which have the mean in them. A mean is rounded in any
+  // case.
   const isPlain = accumulation === 'float64' || accumulation === 'float32';
   const ofMean = isPlain ? sum + u : unitRoundoff.float64;
   const meanError = relative.mean * Math.sqrt(variance) + ofMean * Math.abs(mean);
@@ -118,7 +121,9 @@ function errorsOfBatch(
   };
 }
 
-/** How far a backend's statistics of a batch may lie from the golden ones, which have float64 roundings of their own. */
+/**
+ * How far a backend's statistics of a batch may lie from the golden ones, which have float64 roundings of their own.
+ */
 export function errorsOfStatistics(
   accumulation: Accumulation,
   valuesPerChannel: number,

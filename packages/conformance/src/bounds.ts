@@ -1,5 +1,5 @@
-// How far each element of a step's results may lie from the golden one. Running statistics remember what was averaged: their
-// errors are propagated along with them, from batch to batch.
+// How far each element of a step's results may lie from the golden one. Running statistics remember what was averaged:
+// their errors are propagated along with them, from batch to batch.
 import { type Accumulation, type Dtype, type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import { errorsOfStatistics, type StatisticsErrors, unitRoundoff } from './arithmetic.js';
 import { channelOf } from './channels.js';

@@ -1,6 +1,5 @@
 // One comparison for everything: shape, dtype, then NaN and infinities, then values against their bounds.
-import { type Dtype, dtypeOf, type FloatArray } from '@batchnorm/core-api';
-import type { Check, Subject } from './conformance-case.js';
+import { type Backend, type Dtype, dtypeOf, type FloatArray } from '@batchnorm/core-api';
 import type { Rounding } from './fixtures/fixture-case.js';
 
 /** The outcome of comparing one result with its golden values. */
@@ -12,6 +11,15 @@ export interface Comparison {
   readonly largestError: number;
   /** What is wrong, with the place; empty when it passed. */
   readonly message: string;
+}
+
+/** One compared result of a case: `what` it is, such as 'step 2 dx'. */
+export interface Check extends Comparison {
+  readonly what: string;
+  /**
+   * For results that should be the same to the bit and are not: the largest difference, relative to the largest number.
+   */
+  readonly difference?: number;
 }
 
 export interface Expected {
@@ -90,7 +98,7 @@ function sameWords(a: Uint32Array, b: Uint32Array): boolean {
 }
 
 /** A check that either holds or does not. */
-export function outcome(what: string, holds: boolean, message: string): Comparison & { readonly what: string } {
+export function outcome(what: string, holds: boolean, message: string): Check {
   return { what, ...(holds ? { passed: true, worst: 0, largestError: 0, message: '' } : failure(message)) };
 }
 
@@ -118,8 +126,14 @@ function differenceOf(received: ArrayLike<number>, expected: ArrayLike<number>):
   return difference === 0 ? 0 : difference / size;
 }
 
-/** The check of a repeated call: where the backend does not say that it is deterministic, half of the digits must be the same. */
-export function repeated(check: Check, { backend, dtype }: Pick<Subject, 'backend' | 'dtype'>): Check {
+/**
+ * The check of a repeated call: where the backend does not say that it is deterministic, half of the digits must be the
+ * same.
+ */
+export function repeated(
+  check: Check,
+  { backend, dtype }: { readonly backend: Backend; readonly dtype: Dtype },
+): Check {
   const allowed = backend.capabilities.deterministic ? 0 : dtype === 'float64' ? 2 ** -26 : 2 ** -12;
   return check.difference !== undefined && check.difference <= allowed ? outcome(check.what, true, '') : check;
 }

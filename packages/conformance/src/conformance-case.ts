@@ -1,13 +1,13 @@
 // What the kit is made of: cases, each of which judges one backend in one dtype.
 import type { Backend, Dtype, ErrorCode, MaybePromise } from '@batchnorm/core-api';
-import type { Comparison } from './compare.js';
+import type { Check } from './compare.js';
 
 /** In the order of reports. */
 export const groups = ['golden', 'exact', 'adversarial', 'behaviour', 'kernels', 'programs'] as const;
 
 /**
- * `golden` results of others; inputs with `exact` results; `adversarial` inputs; `behaviour` of buffers, calls and errors; the
- * contract of `kernels` by itself; random `programs`.
+ * `golden` results of others; inputs with `exact` results; `adversarial` inputs; `behaviour` of buffers, calls and
+ * errors; the contract of `kernels` by itself; random `programs`.
  */
 export type Group = (typeof groups)[number];
 
@@ -33,17 +33,12 @@ export interface Refusal {
   readonly refused: ErrorCode;
 }
 
-/** One compared result: `what` it is, such as 'step 2 dx'. */
-export interface Check extends Comparison {
-  readonly what: string;
-  /** Of what should be the same to the bit, and is not: how much it differs, relative to the largest number. */
-  readonly difference?: number;
-}
-
 export interface Subject {
   readonly backend: Backend;
   readonly dtype: Dtype;
-  /** Another backend of the same kind, which the case disposes; absent when the kit was given a backend, not a factory. */
+  /**
+   * Another backend of the same kind, which the case disposes; absent when the kit was given a backend, not a factory.
+   */
   readonly create: (() => MaybePromise<Backend>) | undefined;
   /** Whether somebody waits: then there are fewer random programs. Default false. */
   readonly quick?: boolean;

@@ -7,7 +7,8 @@ import {
   type ErrorCode,
   type MaybePromise,
 } from '@batchnorm/core-api';
-import type { Cell, Check, ConformanceCase, Group, Subject } from './conformance-case.js';
+import type { Check } from './compare.js';
+import type { Cell, ConformanceCase, Group, Subject } from './conformance-case.js';
 import type { FixtureFile } from './fixtures/fixture-case.js';
 import { goldenCases } from './golden-cases.js';
 import { suite } from './suite.js';
@@ -53,8 +54,8 @@ export interface ConformanceOptions {
 }
 
 /**
- * Runs every case, one after another. Given a factory, it makes one backend for all of them and disposes it, and another
- * for those that dispose theirs; given a backend, it leaves it alive, and these cases are skipped.
+ * Runs every case, one after another. Given a factory, it makes one backend for all of them and disposes it, and
+ * another for those that dispose theirs; given a backend, it leaves it alive, and these cases are skipped.
  *
  * A case that throws has failed. Errors: those of the factory; the signal's reason.
  */

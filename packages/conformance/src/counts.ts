@@ -1,4 +1,5 @@
-// How many results came out which way: four numbers, with the codes of refusals and the reasons of skips, as every report says them.
+// How many results came out which way: four numbers, with the codes of refusals and the reasons of skips, as every
+// report says them.
 import type { CaseResult } from './conformance.js';
 
 export type Status = CaseResult['status'];

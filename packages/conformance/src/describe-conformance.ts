@@ -4,7 +4,10 @@ import { type CaseResult, type ConformanceOptions, dtypes, runCase } from './con
 import { countsLine, explanations, reasonOf } from './counts.js';
 import { suite } from './suite.js';
 
-/** A test runner: `import * as vitest from 'vitest'`, `* as test from 'node:test'` or `* as jest from '@jest/globals'`; or its functions. */
+/**
+ * A test runner: `import * as vitest from 'vitest'`, `* as test from 'node:test'` or `* as jest from '@jest/globals'`;
+ * or its functions.
+ */
 export interface TestApi {
   describe(name: string, body: () => void): unknown;
   it(name: string, body: (...context: unknown[]) => Promise<void>): unknown;
@@ -26,8 +29,9 @@ interface TestContext {
  * them, when the first of them needs it; a hook after the last disposes it and prints how many passed, failed, were
  * refused and skipped. For cases that dispose theirs it makes another.
  *
- * A refused case is a passing test. A skipped one is skipped with its reason, where the runner lets a running test do so.
- * A factory that fails is asked once, and every test fails for its reason. Errors: `TypeError` for a runner without hooks.
+ * A refused case is a passing test. A skipped one is skipped with its reason, where the runner lets a running test do
+ * so. A factory that fails is asked once, and every test fails for its reason. Errors: `TypeError` for a runner without
+ * hooks.
  */
 export function describeConformance(
   name: string,
@@ -83,7 +87,9 @@ function fail(messages: readonly string[], { expect }: TestApi): void {
   throw new Error(messages.join('\n'));
 }
 
-/** Such as 'mine: 612 passed, 0 failed, 4 refused (DTYPE_MISMATCH), 1 skipped', and why those of the last two were so. */
+/**
+ * Such as 'mine: 612 passed, 0 failed, 4 refused (DTYPE_MISMATCH), 1 skipped', and why those of the last two were so.
+ */
 function summary(name: string, results: readonly CaseResult[], cases: number, skipsAreShown: boolean): string {
   const part = results.length < cases ? `, ${results.length} of ${cases} cases` : '';
   const note = skipsAreShown ? [] : ['skipped cases show as passed: this runner has no skip for a test that runs'];

@@ -1,8 +1,8 @@
-// Inputs whose results are exact in any order of summation: whole numbers, few enough that even float32 sums of them and of
-// their squares round nothing. No tolerance can hide an error here.
+// Inputs whose results are exact in any order of summation: whole numbers, few enough that even float32 sums of them
+// and of their squares round nothing. No tolerance can hide an error here.
 import { BatchNorm, type FloatArray, type Tensor } from '@batchnorm/core-api';
-import { outcome } from './compare.js';
-import type { Check, ConformanceCase } from './conformance-case.js';
+import { type Check, outcome } from './compare.js';
+import type { ConformanceCase } from './conformance-case.js';
 import { refusedByLimit } from './refused-by-limit.js';
 
 /** In units of the last place of `dtype`, at the size of the number that is expected. */

@@ -1,5 +1,6 @@
-// The oracle: batch normalisation as its equations stand (docs/semantics.md), in float64 with compensated sums. Written to be
-// read, shares nothing with any backend, and is checked against NumPy and PyTorch. Generated cases get their results here.
+// The oracle: batch normalisation as its equations stand (docs/semantics.md), in float64 with compensated sums. Written
+// to be read, shares nothing with any backend, and is checked against NumPy and PyTorch. Generated cases get their
+// results here.
 import { type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import { mapElements, meanOver } from './channels.js';
 

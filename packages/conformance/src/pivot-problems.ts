@@ -1,4 +1,5 @@
-// Inputs that lead a pivot astray: sums of deviations from a value far from the mean lose digits, wherever the value came from.
+// Inputs that lead a pivot astray: sums of deviations from a value far from the mean lose digits, wherever the value
+// came from.
 import { normal, type Problem, type Random } from './problem.js';
 
 /** M values of three channels, as rows and as runs. */

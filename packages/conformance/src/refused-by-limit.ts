@@ -4,8 +4,8 @@ import type { Refusal, Subject } from './conformance-case.js';
 import { codeOf } from './expect-refusal.js';
 
 /**
- * Undefined if the backend says that it holds activations of all these shapes; else the refusal of the first that it does not.
- * Errors: when that is not refused as it must be.
+ * Undefined if the backend says that it holds activations of all these shapes; else the refusal of the first that it
+ * does not. Errors: when that is not refused as it must be.
  */
 export async function refusedByLimit(
   { backend, dtype }: Pick<Subject, 'backend' | 'dtype'>,

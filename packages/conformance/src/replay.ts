@@ -1,4 +1,5 @@
-// Replays a golden case on a backend, through the layer, on host arrays and on device tensors, and compares every result.
+// Replays a golden case on a backend, through the layer, on host arrays and on device tensors, and compares every
+// result.
 import {
   type Backend,
   BatchNorm,
@@ -11,8 +12,8 @@ import {
 } from '@batchnorm/core-api';
 import { accumulationOf } from './arithmetic.js';
 import { boundsOf, RunningErrors } from './bounds.js';
-import { compare, outcome } from './compare.js';
-import type { Check, MemoryKind } from './conformance-case.js';
+import { type Check, compare, outcome } from './compare.js';
+import type { MemoryKind } from './conformance-case.js';
 import { refuses } from './expect-refusal.js';
 import type { FixtureCase, Golden, GoldenStep } from './fixtures/fixture-case.js';
 import type { Normalization } from './magnitudes.js';
@@ -101,7 +102,10 @@ class Replay {
     }
   }
 
-  /** A forward that must be refused, and changes nothing. On the device a batch that is not finite is refused when it settles. */
+  /**
+   * A forward that must be refused, and changes nothing. On the device a batch that is not finite is refused when it
+   * settles.
+   */
   async #refusal(name: string, code: ErrorCode, { x, training }: GoldenStep): Promise<Check[]> {
     const before = JSON.stringify(await this.#layer.state());
     const refusal = await refuses(`${name} forward`, code, async () => {

@@ -18,13 +18,16 @@ export interface Circumstances {
   readonly deviationError: number;
   /** Whether dx passes through batch statistics. */
   readonly throughStatistics: boolean;
-  /** |mean| in units of σ where the mean was given, 0 where it is the batch's own: then it is within σ of a rounded mean. */
+  /**
+   * |mean| in units of σ where the mean was given, 0 where it is the batch's own: then it is within σ of a rounded
+   * mean.
+   */
   readonly conditioning: number;
 }
 
 /**
- * The largest error of `quantity`, to first order, relative to its magnitude in magnitudes.ts. Derived in docs/numerics.md; the
- * golden result's own float64 error is in it.
+ * The largest error of `quantity`, to first order, relative to its magnitude in magnitudes.ts. Derived in
+ * docs/numerics.md; the golden result's own float64 error is in it.
  */
 export function tolerance(
   quantity: Exclude<Quantity, 'runningMean' | 'runningVariance'>,

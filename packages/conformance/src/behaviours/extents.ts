@@ -12,7 +12,9 @@ export interface Shapes {
 
 const of = (shape: readonly number[], other: readonly number[]): Shapes => ({ shape, other });
 
-/** `blocks`: more than a block of any sum. `elements`: more than 65,536. `rows or channels`: more than 65,536 of either. */
+/**
+ * `blocks`: more than a block of any sum. `elements`: more than 65,536. `rows or channels`: more than 65,536 of either.
+ */
 export const shapesOf: Readonly<Record<Layout, Readonly<Record<SizeClass, readonly Shapes[]>>>> = {
   rows: {
     small: [of([21, 6], [13, 6])],
@@ -52,8 +54,8 @@ const usual: Readonly<Record<Layout, readonly (readonly number[])[]>> = {
 };
 
 /**
- * For what is computed: shapes of networks, and elements around 2^16 to 2^20, rows, channels and runs around 2^14 to 2^16. (Those
- * around smaller powers are adversarial cases.)
+ * For what is computed: shapes of networks, and elements around 2^16 to 2^20, rows, channels and runs around 2^14 to
+ * 2^16. (Those around smaller powers are adversarial cases.)
  */
 export const moreShapes: Readonly<Record<Layout, Readonly<Record<SizeClass, readonly (readonly number[])[]>>>> = {
   rows: {

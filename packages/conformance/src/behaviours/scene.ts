@@ -11,8 +11,8 @@ import {
   product,
   type Tensor,
 } from '@batchnorm/core-api';
-import { identical, outcome } from '../compare.js';
-import type { Check, MemoryKind, Subject } from '../conformance-case.js';
+import { type Check, identical, outcome } from '../compare.js';
+import type { MemoryKind, Subject } from '../conformance-case.js';
 import { type Activation, type ActivationMemory, activationMemory, type Vector } from '../memory/activation-memory.js';
 import { draw } from '../programs/values.js';
 import type { Shapes } from './extents.js';
@@ -137,7 +137,10 @@ export class Scene {
     return this.put(allocate(this.dtype, product(shape)).fill(value), shape);
   }
 
-  /** Other elements in the same activation. On the device a layer writes them that changes nothing: 1/√(1 + epsilon) is 1. */
+  /**
+   * Other elements in the same activation. On the device a layer writes them that changes nothing: 1/√(1 + epsilon) is
+   * 1.
+   */
   async refill(activation: Activation, values: FloatArray): Promise<void> {
     if ('data' in activation) {
       activation.data.set(values);

@@ -11,7 +11,10 @@ export interface ActivationMemory {
   readonly kind: MemoryKind;
   /** An activation of these elements, which stay the caller's. */
   put(values: FloatArray, shape: readonly number[]): Promise<Activation>;
-  /** Where a parameter's gradient may go: `length` numbers that are NaN. Undefined on the device, whose vectors a backend makes. */
+  /**
+   * Where a parameter's gradient may go: `length` numbers that are NaN. Undefined on the device, whose vectors a
+   * backend makes.
+   */
   vector(length: number): Float64Array | undefined;
   /** A copy of the elements of an activation or vector, whoever made it; it is freed with the others. */
   read<T extends FloatArray>(result: Activation | Vector): Promise<T>;

@@ -19,7 +19,10 @@ interface Chunk {
   readonly regions: Region[];
 }
 
-/** Allocates arrays side by side, never at the beginning of their buffer, at changing alignments; now and then the buffer ends with one. */
+/**
+ * Allocates arrays side by side, never at the beginning of their buffer, at changing alignments; now and then the
+ * buffer ends with one.
+ */
 export class GuardedBuffer {
   readonly #chunks: Chunk[] = [];
   #allocated = 0;

@@ -31,7 +31,10 @@ export async function memoryInUse(): Promise<MemoryUse | undefined> {
   return { objects, external, heap: heapUsed };
 }
 
-/** Node warns of an experiment on stderr: in the middle of a line of progress, and of nothing that its reader could change. */
+/**
+ * Node warns of an experiment on stderr: in the middle of a line of progress, and of nothing that its reader could
+ * change.
+ */
 function silently<T>(process: NodeProcess, work: () => T): T {
   const { emitWarning } = process;
   process.emitWarning = () => undefined;

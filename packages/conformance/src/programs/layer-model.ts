@@ -1,4 +1,5 @@
-// What a layer must answer: batch normalisation by the oracle, with parameters, running statistics and the latest forward.
+// What a layer must answer: batch normalisation by the oracle, with parameters, running statistics and the latest
+// forward.
 import {
   type Accumulation,
   type Backend,

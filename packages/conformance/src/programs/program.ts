@@ -1,5 +1,5 @@
-// A random program: what some layers on one backend are told, in order. Plain data, so that one that fails can be shrunk, printed
-// and pasted into a test.
+// A random program: what some layers on one backend are told, in order. Plain data, so that one that fails can be
+// shrunk, printed and pasted into a test.
 import type { LayerOptions, Momentum } from '@batchnorm/core-api';
 import type { MemoryKind } from '../conformance-case.js';
 
@@ -20,15 +20,17 @@ export interface Draw {
   readonly kind: 'usual' | 'far from zero' | 'mixed' | 'rows of zeros' | 'one value' | 'NaN in a channel';
 }
 
-/** Where a result goes: a new array, an array of the caller's, one that received a result before, or the input itself. */
+/**
+ * Where a result goes: a new array, an array of the caller's, one that received a result before, or the input itself.
+ */
 export type Target = 'new' | 'given' | 'used' | 'input';
 
 /** Where an input comes from: an array of its own, or one that was an input before and is written anew. */
 export type Source = 'new' | 'rewritten';
 
 /**
- * `layer` counts modulo the layers. A step that is not `awaited` overlaps those after it, until one of its layer is awaited.
- * A step that is impossible, such as a backward without a forward, must be refused with its code.
+ * `layer` counts modulo the layers. A step that is not `awaited` overlaps those after it, until one of its layer is
+ * awaited. A step that is impossible, such as a backward without a forward, must be refused with its code.
  */
 export type Step = { readonly layer: number; readonly awaited: boolean } & (
   | {

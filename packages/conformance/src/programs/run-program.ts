@@ -1,5 +1,6 @@
-// Runs a program on a backend, through layers, and beside it on models of these layers. Every value is compared within its bound,
-// everything else to the bit: what a call returned stays as it was, and so does what lies around the caller's arrays.
+// Runs a program on a backend, through layers, and beside it on models of these layers. Every value is compared within
+// its bound, everything else to the bit: what a call returned stays as it was, and so does what lies around the
+// caller's arrays.
 import {
   type Backend,
   BatchNorm,
@@ -24,7 +25,10 @@ import { draw, parametersOf, randomOf } from './values.js';
 
 type StepThat<Does extends Step['does']> = Extract<Step, { readonly does: Does }>;
 
-/** A call that has been made; `judged` when its result has been looked at. An object, so that awaiting one does not await the other. */
+/**
+ * A call that has been made; `judged` when its result has been looked at. An object, so that awaiting one does not
+ * await the other.
+ */
 interface Call {
   readonly judged: Promise<void>;
 }
@@ -276,7 +280,10 @@ class ProgramRun {
     return { judged: this.#judged(what, judge) };
   }
 
-  /** An array of the caller's: a new one, or one that was an input before and is needed by no backward but one of `latest`. */
+  /**
+   * An array of the caller's: a new one, or one that was an input before and is needed by no backward but one of
+   * `latest`.
+   */
   async #input(
     source: Source,
     { kind }: ActivationMemory,

@@ -1,7 +1,7 @@
-// Who owns which memory: inputs are the caller's, results too, and `out` receives them wherever it begins and whatever it held.
+// Who owns which memory: inputs are the caller's, results too, and `out` receives them wherever it begins and whatever
+// it held.
 import type { FloatArray, Gradients } from '@batchnorm/core-api';
-import { identical, outcome } from '../../compare.js';
-import type { Check } from '../../conformance-case.js';
+import { type Check, identical, outcome } from '../../compare.js';
 import type { Vector } from '../../memory/activation-memory.js';
 import type { Rule } from '../rule.js';
 import { type Scene, same } from '../scene.js';
@@ -10,7 +10,7 @@ export const bufferRules: readonly Rule[] = [
   {
     name: 'inputs are never written',
     why: 'x, dy and parameters are the caller’s',
-    check: async (scene) => {
+    run: async (scene) => {
       const layer = scene.layer();
       const { x, dy } = scene.batch(1);
       const [gamma, beta] = [layer.gamma.slice(), layer.beta.slice()];
@@ -30,7 +30,7 @@ export const bufferRules: readonly Rule[] = [
   {
     name: 'out receives the results',
     why: 'y, and any of the gradients, whatever was there before; a training loop allocates nothing',
-    check: async (scene) => {
+    run: async (scene) => {
       const checks: Check[] = [];
       // Running statistics are those of the latest batch, however often it came.
       const [fresh, reusing] = [scene.layer({ momentum: 0 }), scene.layer({ momentum: 0 })];
@@ -54,7 +54,7 @@ export const bufferRules: readonly Rule[] = [
   {
     name: 'works in place',
     why: 'y over x in inference, dx over dy, where the contract says so',
-    check: async (scene) => {
+    run: async (scene) => {
       const layer = scene.layer();
       const { x, dy } = scene.batch(1);
       const checks: Check[] = [];
@@ -79,7 +79,7 @@ export const bufferRules: readonly Rule[] = [
   {
     name: 'one array may be both inputs',
     why: 'dy is x itself, as in the gradient of Σ x²/2, or lies where y was; and dx may lie over that',
-    check: async (scene) => {
+    run: async (scene) => {
       const { x, dy } = scene.batch(1);
       const checks: Check[] = [];
       for (const training of [true, false]) {
@@ -105,7 +105,7 @@ export const bufferRules: readonly Rule[] = [
   {
     name: 'the same buffers hold something else each time',
     why: 'x and dy are filled with the next batch, and so are the buffers for results; nothing is known by its buffer',
-    check: async (scene) => {
+    run: async (scene) => {
       const [layer, fresh] = [scene.layer({ momentum: 0 }), scene.layer({ momentum: 0 })];
       const [x, dy, y] = [await scene.junk(), await scene.junk(), await scene.junk()];
       const checks: Check[] = [];
@@ -141,7 +141,7 @@ export const bufferRules: readonly Rule[] = [
   {
     name: 'results are the caller’s',
     why: 'no later call changes them: of the same layer, of another one, of another size; nor does dispose()',
-    check: async (scene, { size }) => {
+    run: async (scene, { size }) => {
       const layer = scene.layer();
       const { x, dy } = scene.batch(1);
       const results: [string, Parameters<Scene['memory']['read']>[0]][] = [];
@@ -183,7 +183,10 @@ const is = (what: string, holds: boolean): Check =>
 
 const without = ({ dx, dgamma, dbeta }: Awaited<ReturnType<Scene['step']>>) => ({ dx, dgamma, dbeta });
 
-/** A backward of the latest forward into buffers for `names` alone. On the device vectors are those of an earlier backward. */
+/**
+ * A backward of the latest forward into buffers for `names` alone. On the device vectors are those of an earlier
+ * backward.
+ */
 async function intoOut(
   scene: Scene,
   what: string,

@@ -1,4 +1,5 @@
-// What a backend says it can't: refused with its code before anything runs, by every backend, also by one that says it can more.
+// What a backend says it can't: refused with its code before anything runs, by every backend, also by one that says it
+// can more.
 import {
   allocate,
   type Backend,
@@ -9,8 +10,7 @@ import {
   type Tensor,
 } from '@batchnorm/core-api';
 import { describeAccumulation } from '../../arithmetic.js';
-import { identical, outcome } from '../../compare.js';
-import type { Check } from '../../conformance-case.js';
+import { type Check, identical, outcome } from '../../compare.js';
 import { refuses } from '../../expect-refusal.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Scene, same } from '../scene.js';
@@ -26,7 +26,7 @@ export const capabilityRules: readonly Rule[] = [
     name: 'limits.elements',
     why: 'one more is LIMIT_EXCEEDED before anything is prepared, exactly as many are computed, and the next call works',
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const { backend, shape } = scene;
       const { x } = scene.batch(1);
       const { elements } = backend.capabilities.limits;
@@ -52,7 +52,7 @@ export const capabilityRules: readonly Rule[] = [
     name: 'it describes itself',
     why: 'reports and choices rely on what a backend says that it is',
     exempt,
-    check: async ({ backend }) => {
+    run: async ({ backend }) => {
       const { contractVersion, name, capabilities, execution } = backend;
       const { dtypes, deviceTensors, deterministic } = capabilities;
       const { engine, device, threads, accumulation, fallbackReason } = execution;
@@ -84,7 +84,7 @@ export const capabilityRules: readonly Rule[] = [
     name: 'dtypes that it lacks',
     why: 'a layer of them is DTYPE_MISMATCH',
     exempt,
-    check: async ({ backend, channels: numFeatures }) => {
+    run: async ({ backend, channels: numFeatures }) => {
       const all: readonly Dtype[] = ['float32', 'float64'];
       const { dtypes } = backend.capabilities;
       const lacking = all.filter((dtype) => !dtypes.includes(dtype));

@@ -1,7 +1,7 @@
-// Device tensors themselves: copies of what was uploaded, alive until they are disposed, and good for any call of their backend.
+// Device tensors themselves: copies of what was uploaded, alive until they are disposed, and good for any call of their
+// backend.
 import type { DeviceTensor, Gradients } from '@batchnorm/core-api';
-import { identical, outcome } from '../../compare.js';
-import type { Check } from '../../conformance-case.js';
+import { type Check, identical, outcome } from '../../compare.js';
 import { codeOf, refuses } from '../../expect-refusal.js';
 import { notLarge, type Rule } from '../rule.js';
 import { backward, forward, type Scene, same } from '../scene.js';
@@ -15,7 +15,7 @@ export const deviceTensorRules: readonly Rule[] = [
     name: 'a device tensor is a copy with a shape and a dtype',
     why: 'of what was uploaded, from anywhere in a buffer; reading it gives a copy, too',
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const { x } = scene.batch(1);
       // The scene spoils the source of an upload, and what it has read.
       const tensor = (await scene.put(x)) as DeviceTensor;
@@ -61,7 +61,7 @@ export const deviceTensorRules: readonly Rule[] = [
     name: 'what only looks like a device tensor is refused',
     why: 'another address or shape would be another tensor’s memory; and nobody changes the shape of a real one',
     exempt: (cell, subject) => exempt(cell, subject) ?? anySize(cell),
-    check: async (scene) => {
+    run: async (scene) => {
       const { x, dy } = scene.batch(1);
       const layer = scene.layer();
       const [real, realDy] = [(await scene.put(x)) as DeviceTensor, (await scene.put(dy)) as DeviceTensor];
@@ -111,7 +111,7 @@ export const deviceTensorRules: readonly Rule[] = [
         : backend.allocatedBytes
           ? undefined
           : 'the backend does not say how much it has allocated',
-    check: async (scene) => {
+    run: async (scene) => {
       const { backend, shape } = scene;
       const { x } = scene.batch(1);
       const allocated = () => backend.allocatedBytes!();
@@ -152,7 +152,7 @@ export const deviceTensorRules: readonly Rule[] = [
     name: 'a tensor lives until it is disposed, and no other with it',
     why: 'inputs and results are freed one by one, in any order',
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const { x, dy } = scene.batch(1);
       const layer = scene.layer();
       const want = await scene.step(layer, { x, dy });
@@ -211,7 +211,7 @@ export const deviceTensorRules: readonly Rule[] = [
     name: 'statistics that wait on the device settle in order',
     why: 'more batches than may wait; inference, state() and a batch on the host come after them',
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const batches = [1, 2, 3].map((n) => scene.batch(n).x);
       const [waiting, settled] = [scene.layer(), scene.layer()];
       const count = 70;

@@ -1,7 +1,6 @@
 // Calls that fail: with their code, and without a trace.
 import { BatchNorm, type FloatArray, type Tensor } from '@batchnorm/core-api';
-import { identical, outcome } from '../../compare.js';
-import type { Check } from '../../conformance-case.js';
+import { type Check, identical, outcome } from '../../compare.js';
 import { refuses } from '../../expect-refusal.js';
 import type { Activation } from '../../memory/activation-memory.js';
 import { notLarge, type Rule } from '../rule.js';
@@ -13,7 +12,7 @@ export const failureRules: readonly Rule[] = [
   {
     name: 'a batch that is not finite changes nothing',
     why: 'on the host training refuses it, with out and the forward before it as they were; on the device it is left out when statistics settle',
-    check: async (scene) => {
+    run: async (scene) => {
       const checks: Check[] = [];
       checks.push(...(await refusesBatch(scene, Number.NaN, 0)));
       if (scene.dtype === 'float64') checks.push(...(await refusesOverflow(scene)));
@@ -25,7 +24,7 @@ export const failureRules: readonly Rule[] = [
     name: 'wrong input is refused',
     why: 'shape, dtype and memory, with their codes; the layer goes on as if nothing had been asked',
     exempt: anySize,
-    check: async (scene) => {
+    run: async (scene) => {
       const { backend, dtype, shape, channels } = scene;
       const [layer, fresh] = [scene.layer(), scene.layer()];
       const { x, dy } = scene.batch(1);
@@ -85,7 +84,7 @@ export const failureRules: readonly Rule[] = [
     name: 'a disposed layer',
     why: 'refuses every call; dispose twice is allowed; the layers beside it go on',
     exempt: anySize,
-    check: async (scene) => {
+    run: async (scene) => {
       const { x, dy } = scene.batch(1);
       const [layer, beside] = [scene.layer(), scene.layer()];
       await scene.y(layer, x);
@@ -111,7 +110,7 @@ export const failureRules: readonly Rule[] = [
     why: 'dispose twice is allowed; every other call is DISPOSED',
     exempt: (cell, { create }) =>
       anySize(cell) ?? (create ? undefined : 'it needs a factory: the backend that was given is not disposed'),
-    check: async (scene) => {
+    run: async (scene) => {
       const backend = await scene.create!();
       const { x, dy } = scene.batch(1);
       const { dtype, shape, channels: numFeatures } = scene;

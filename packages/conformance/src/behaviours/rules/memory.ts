@@ -1,7 +1,7 @@
 // What stays in memory: nothing of a step, of a layer that is disposed, or of a forward that no backward follows.
 import { BatchNorm, type DeviceTensor, type Tensor } from '@batchnorm/core-api';
-import { outcome, sameBits } from '../../compare.js';
-import type { Cell, Check, Subject } from '../../conformance-case.js';
+import { type Check, outcome, sameBits } from '../../compare.js';
+import type { Cell, Subject } from '../../conformance-case.js';
 import type { Activation } from '../../memory/activation-memory.js';
 import { type MemoryUse, memoryInUse } from '../../memory/memory-use.js';
 import type { Rule } from '../rule.js';
@@ -11,8 +11,8 @@ import { backward, forward, type Scene } from '../scene.js';
 const first = 400;
 const windows = [600, 600, 1200, 2400];
 /**
- * What each step of a window may add, at most, to be nothing: objects are counted, what is outside of the heap grows for other
- * reasons by a page or two, and the heap, where texts are, by much more.
+ * What each step of a window may add, at most, to be nothing: objects are counted, what is outside of the heap grows
+ * for other reasons by a page or two, and the heap, where texts are, by much more.
  */
 const nothing: MemoryUse = { objects: 1 / 64, external: 24, heap: 256 };
 
@@ -30,7 +30,7 @@ export const memoryRules: readonly Rule[] = [
     why: 'with out or without, in training and in inference',
     slow: true,
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const layers = [scene.layer(), scene.layer({ trackRunningStatistics: false })];
       const { x, dy } = scene.batch(1);
       const [putX, putDy, y, dx] = [await scene.put(x), await scene.put(dy), await scene.junk(), await scene.junk()];
@@ -74,7 +74,7 @@ export const memoryRules: readonly Rule[] = [
     why: 'a server never asks for gradients',
     slow: true,
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const layer = scene.layer();
       const { x } = scene.batch(1);
       const [putX, y] = [await scene.put(x), await scene.junk()];
@@ -91,7 +91,7 @@ export const memoryRules: readonly Rule[] = [
     why: 'a batch is uploaded for each step, and one that is refused is none',
     slow: true,
     exempt: (cell, subject) => (cell.memory === 'host' ? 'it is about device tensors' : exempt(cell, subject)),
-    check: async (scene) => {
+    run: async (scene) => {
       const { backend, shape } = scene;
       const data = scene.batch(1).x;
       const upload = async () => (await backend.upload({ data, shape })).dispose();
@@ -111,7 +111,7 @@ export const memoryRules: readonly Rule[] = [
     why: 'neither what they had begun, nor what they had read',
     slow: true,
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const layer = scene.layer();
       const bad = scene.batch(1).x.slice();
       bad[0] = Number.NaN;
@@ -128,7 +128,7 @@ export const memoryRules: readonly Rule[] = [
     why: 'a layer lets them go when it has seen more batch sizes than it keeps kernels for',
     slow: true,
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const layer = scene.layer();
       const [rows, channels, ...runs] = scene.shape as [number, number, ...number[]];
       const sizes = Array.from({ length: 10 }, (_, n) => [rows + n, channels, ...runs.map((inner) => inner + (n % 4))]);
@@ -148,7 +148,7 @@ export const memoryRules: readonly Rule[] = [
     why: 'neither kernels nor what its forwards kept',
     slow: true,
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const { backend, dtype, channels: numFeatures } = scene;
       const { x, dy } = scene.batch(1);
       const [putX, putDy, y, dx] = [await scene.put(x), await scene.put(dy), await scene.junk(), await scene.junk()];
@@ -189,7 +189,10 @@ function release({ dgamma, dbeta }: { readonly dgamma: unknown; readonly dbeta: 
   for (const vector of [dgamma, dbeta]) (vector as { dispose(): void }).dispose();
 }
 
-/** Does `work` again and again, and looks at memory in between: of each measure one window in which it has not grown is enough. */
+/**
+ * Does `work` again and again, and looks at memory in between: of each measure one window in which it has not grown is
+ * enough.
+ */
 async function leavesNothing(scene: Scene, what: string, work: () => Promise<unknown>, share = 1): Promise<Check> {
   const several = async (times: number) => {
     for (let n = 0; n < times; n++) await work();

@@ -31,7 +31,7 @@ export interface Parameters {
 export type Forwarded = ForwardOutput<Memory> & Partial<ForwardTrainingOutput<Memory>>;
 export type Gradients = Readonly<Record<'dx' | 'dgamma' | 'dbeta', FloatArray>>;
 
-export class KernelBench {
+export class KernelScene {
   readonly backend: Backend;
   readonly dtype: Dtype;
   readonly shape: readonly number[];
