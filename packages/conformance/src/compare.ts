@@ -30,7 +30,7 @@ export interface Expected {
   readonly tolerance: (index: number) => number;
   /** What the error of element `index` is relative to. */
   readonly magnitude: (index: number) => number;
-  /** What rounding took from the golden values, beside the tolerance. Default: nothing. */
+  /** How far golden values may be off because they were rounded. It is added to the bound. Default: not at all. */
   readonly rounding?: Rounding;
 }
 
@@ -91,7 +91,7 @@ function wordsOf(values: ArrayLike<number>): Uint32Array | undefined {
     : undefined;
 }
 
-/** Engines are ten times as fast at one kind of array as at several. */
+/** Its loop sees one kind of array alone, and is compiled to code that is ten times as fast. */
 function sameWords(a: Uint32Array, b: Uint32Array): boolean {
   for (let k = 0; k < a.length; k++) if (a[k] !== b[k]) return false;
   return true;
@@ -127,8 +127,7 @@ function differenceOf(received: ArrayLike<number>, expected: ArrayLike<number>):
 }
 
 /**
- * The check of a repeated call: where the backend does not say that it is deterministic, half of the digits must be the
- * same.
+ * The check of a repeated call. Unless the backend says that it is deterministic, half of the digits must be the same.
  */
 export function repeated(
   check: Check,

@@ -26,7 +26,7 @@ export interface OracleGradients {
 export function batchStatistics(x: ArrayLike<number>, extent: Extent): Statistics {
   const [mean, variance] = [new Float64Array(extent.channels), new Float64Array(extent.channels)];
   for (let c = 0; c < extent.channels; c++) {
-    // The mean of what is left after a first mean: what rounding took from the first, the second gives back.
+    // A second mean, of deviations from the first, corrects the rounding of the first.
     const rough = meanOver(c, extent, (k) => x[k]!);
     const m = rough + meanOver(c, extent, (k) => x[k]! - rough);
     mean[c] = m;

@@ -21,7 +21,7 @@ import { type ActivationMemory, activationMemory } from './memory/activation-mem
 import { batchStatistics } from './oracle.js';
 import type { Quantity } from './tolerance.js';
 
-/** Why a case says nothing about this dtype, or undefined. */
+/** Why a case can't be run in this dtype, or undefined. */
 export function inapplicable({ steps }: FixtureCase, dtype: Dtype): string | undefined {
   const inputs = steps.flatMap(({ x, dy }) => [x.data, dy?.data ?? []]);
   const exact = dtype === 'float64' || inputs.every((data) => Array.from(data).every(isFloat32));
@@ -82,7 +82,7 @@ class Replay {
     return checks;
   }
 
-  /** Gives the layer the state that the case starts from: what is absent is as in any new layer. */
+  /** Gives the layer the state that the case starts from; what the case does not have stays as in a new layer. */
   async #start(): Promise<void> {
     const { gamma, beta, runningMean, runningVariance, batchesTracked, options } = this.#fixture;
     const { scale, center, trackRunningStatistics, numFeatures } = options;
@@ -190,7 +190,7 @@ class Replay {
 
 const quantities: readonly Quantity[] = ['y', 'dx', 'dgamma', 'dbeta', 'runningMean', 'runningVariance'];
 
-/** Far from zero the bound of a variance is larger than it: below 0 it is wrong all the same. */
+/** Far from zero the bound of a variance can exceed the variance; a negative one is wrong in any case. */
 function notNegative(what: string, variance: Float64Array): Check {
   const c = variance.findIndex((value) => value < 0);
   return outcome(what, c < 0, `[${c}]: received ${variance[c]}, expected a number that is not negative`);

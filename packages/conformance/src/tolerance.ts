@@ -6,15 +6,15 @@ import { errorOfSum, termsOf, unitRoundoff } from './arithmetic.js';
 export type Quantity = 'y' | 'dx' | 'dgamma' | 'dbeta' | 'runningMean' | 'runningVariance';
 
 export interface Circumstances {
-  /** Of activations. Statistics and parameter gradients are float64 on the host whatever it is. */
+  /** The dtype of activations. Statistics and gradients of parameters are float64 on the host in any case. */
   readonly dtype: Dtype;
   /** The arithmetic of the backend's sums of this dtype, as its `execution` says; a report shows it. */
   readonly accumulation: Accumulation;
   /** M, the number of values per channel. */
   readonly valuesPerChannel: number;
-  /** Of the channel's mean, in units of σ = √(variance + epsilon). */
+  /** The error of the channel's mean, in units of σ = √(variance + epsilon). */
   readonly meanError: number;
-  /** Of σ, relative. */
+  /** The relative error of σ. */
   readonly deviationError: number;
   /** Whether dx passes through batch statistics. */
   readonly throughStatistics: boolean;
@@ -35,14 +35,14 @@ export function tolerance(
 ): number {
   const { dtype, accumulation, valuesPerChannel } = circumstances;
   const { meanError, deviationError, conditioning, throughStatistics } = circumstances;
-  // Of either side: roundings of activations and of the terms of sums, and errors of sums.
+  // The backend and the oracle both round activations and terms, and both have errors of sums.
   const w = unitRoundoff.float64;
   const u = unitRoundoff[dtype] + w;
   const t = unitRoundoff[termsOf(accumulation)] + w;
   const e = errorOfSum(accumulation, valuesPerChannel) + errorOfSum('float64', valuesPerChannel);
   /** How far a rounded mean may be from the mean, in units of σ, where that is more than 1. */
   const lambda = (roundoff: number) => Math.max(1, roundoff * conditioning);
-  /** Of xHat, relative to 1 + |xHat|. */
+  /** The error of xHat, relative to 1 + |xHat|. */
   const delta = (roundoff: number) => 5 * lambda(roundoff) * roundoff + Math.max(meanError, deviationError);
   switch (quantity) {
     case 'y':

@@ -10,9 +10,9 @@ import { Scene } from './scene.js';
 export interface Rule {
   readonly name: string;
   readonly why: string;
-  /** Whether it takes long at any size. Default: with activations that are not small. */
+  /** Whether a quick run leaves it out at every size. Default: it leaves out all but small activations. */
   readonly slow?: boolean;
-  /** Where it is not tried, and the reason that the report shows; undefined where it is. */
+  /** Why the rule is not tried in this cell, as the report shows it; undefined where it is tried. */
   readonly exempt?: (cell: Omit<Cell, 'rule'>, subject: Subject) => string | undefined;
   readonly run: (scene: Scene, cell: Cell, subject: Subject) => Promise<readonly Check[]>;
 }

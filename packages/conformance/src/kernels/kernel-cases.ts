@@ -140,7 +140,7 @@ const rules: readonly Rule[] = [
       const kernels = await scene.prepare();
       const [first, second] = [await scene.put(scene.values(1)), await scene.put(scene.values(3))];
       const { saved, statistics } = await scene.forward(kernels, first, scene.parameters(1), true);
-      // On the host they are valid until the next call of these kernels.
+      // On the host statistics are valid until the next call of these kernels.
       const early = statistics && 'read' in statistics ? undefined : await copyOf(statistics);
       scene.free(saved);
       await scene.forward(kernels, second, scene.parameters(3), true);
@@ -154,7 +154,7 @@ const rules: readonly Rule[] = [
   },
 ];
 
-/** Frees those on the device. */
+/** A copy; statistics on the device are disposed. */
 async function copyOf(statistics: Forwarded['statistics']): Promise<Statistics> {
   if (statistics === undefined) throw new Error('statistics: received none, expected those of the batch');
   const { mean, variance } = 'read' in statistics ? await statistics.read() : statistics;

@@ -26,14 +26,16 @@ import { draw, parametersOf, randomOf } from './values.js';
 type StepThat<Does extends Step['does']> = Extract<Step, { readonly does: Does }>;
 
 /**
- * A call that has been made; `judged` when its result has been looked at. An object, so that awaiting one does not
- * await the other.
+ * A call that was made, and the promise that its result has been judged. In an object, because returning a promise
+ * would await it.
  */
 interface Call {
   readonly judged: Promise<void>;
 }
 
-/** What is wrong, a line each; empty when nothing is. Disposes what it makes, and leaves the backend alive. */
+/**
+ * Runs a program. One line for each thing that is wrong; empty if nothing is. Disposes what it makes, not the backend.
+ */
 export async function runProgram(backend: Backend, program: Program): Promise<string[]> {
   const run = new ProgramRun(backend, program.layers);
   try {
@@ -51,7 +53,7 @@ const junkValues = [Number.NaN, 0, 7];
 /** A pass that is alive. */
 interface Pass {
   readonly handle: ForwardPass;
-  /** Undefined in place: it has no backward. */
+  /** Undefined for a forward in place, which has no backward. */
   readonly forwarded: Forwarded | undefined;
   readonly x: Activation;
 }
@@ -62,7 +64,7 @@ class Subject {
   readonly #backend: Backend;
   layer: BatchNorm;
   model: LayerModel;
-  /** Of the forward that the next backward differentiates. */
+  /** The x of the forward that the next backward differentiates. */
   latestX: Activation | undefined;
   passes: Pass[] = [];
   readonly #pending: Promise<void>[] = [];
@@ -78,7 +80,7 @@ class Subject {
     return this.model.options.dtype;
   }
 
-  /** Whether nobody waits for a call. */
+  /** Whether no call is running. */
   get isIdle(): boolean {
     return this.#pending.length === 0;
   }
@@ -108,7 +110,7 @@ class Subject {
   }
 }
 
-/** Something that nobody may change, with a copy of it. */
+/** An array that must not change, and a copy of it. */
 interface Kept {
   readonly what: string;
   readonly memory: ActivationMemory;
@@ -120,7 +122,7 @@ class ProgramRun {
   readonly #subjects: readonly Subject[];
   readonly #memories: Readonly<Record<MemoryKind, ActivationMemory>>;
   readonly #kept = new Map<Activation | Vector, Kept>();
-  /** Results whose memory may receive another one, by memory, dtype and shape. */
+  /** Results that may become `out` of a later call, by memory, dtype and shape. */
   readonly #used = new Map<string, Activation[]>();
   readonly #inputs: Activation[] = [];
   #given = 0;
@@ -136,7 +138,7 @@ class ProgramRun {
     if (step.awaited) await subject.settled();
   }
 
-  /** Awaits everything, and looks at all that must not have changed. */
+  /** Awaits all calls, and compares what must not have changed with its copies. */
   async end(): Promise<void> {
     for (const [index, subject] of this.#subjects.entries()) {
       await subject.settled();
@@ -267,7 +269,7 @@ class ProgramRun {
     return { judged: this.#judged(what, judge) };
   }
 
-  /** A pass ends: what it answered stays. */
+  /** Disposes a pass; its results must stay. */
   async #release(what: string, subject: Subject, { pass: index }: StepThat<'release'>): Promise<Call> {
     await subject.settled();
     const [pass] = subject.passes.splice(index % Math.max(1, subject.passes.length), 1);
@@ -281,8 +283,8 @@ class ProgramRun {
   }
 
   /**
-   * An array of the caller's: a new one, or one that was an input before and is needed by no backward but one of
-   * `latest`.
+   * An input of the caller's: a new array, or one that was an input before and that only a backward of `latest` may
+   * still need.
    */
   async #input(
     source: Source,
@@ -425,7 +427,7 @@ class ProgramRun {
     return { judged: this.#judged(what, () => this.#answer(what, answer, expected)) };
   }
 
-  /** What a call gave, unless it fails as expected, or is wrong: then undefined. */
+  /** The result of a call; undefined if it failed, as expected or not. */
   async #answer<T>(what: string, answer: Promise<T>, expected: unknown): Promise<T | undefined> {
     const wanted = typeof expected === 'string' ? expected : 'no error';
     try {
@@ -458,7 +460,7 @@ class ProgramRun {
     if (!passed) this.#wrong(what, message);
   }
 
-  /** From now on nobody may change it, until it is given as an output. */
+  /** Remembers a copy: the array must not change until it is given as an output. */
   #keep(what: string, memory: ActivationMemory, result: Activation | Vector, copy: FloatArray): void {
     this.#kept.set(result, { what, memory, copy });
   }

@@ -15,9 +15,9 @@ import { refuses } from '../../expect-refusal.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Scene, same } from '../scene.js';
 
-/** A tensor beyond a backend's own limit is made where it takes no more than 256 MiB. */
+/** A backend's own limit is tried where a tensor beyond it takes no more than 256 MiB. */
 const mostElementsToTry = 2 ** 25;
-/** One of as many elements as a backend's own limit is computed, if they are no more. */
+/** A tensor of exactly as many elements as the backend's limit is computed where they are no more than this. */
 const largestToCompute = 2 ** 22;
 const exempt = notLarge('capabilities are the same at every size');
 
@@ -102,7 +102,7 @@ export const capabilityRules: readonly Rule[] = [
         const tensor = { data: allocate(dtype, numFeatures), shape: [1, numFeatures] };
         checks.push(await refuses(`upload of ${dtype}`, 'DTYPE_MISMATCH', () => backend.upload(tensor)));
       }
-      // One that it has, had it said otherwise.
+      // A dtype that the backend has, while its capabilities deny it.
       const denied = withCapabilities(backend, { dtypes: all.filter((one) => one !== dtypes[0]) });
       checks.push(await refuses(`a layer of ${dtypes[0]}, denied`, 'DTYPE_MISMATCH', layerOf(dtypes[0]!, denied)));
       return checks;
@@ -112,7 +112,7 @@ export const capabilityRules: readonly Rule[] = [
 
 const sameText = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
-/** What the backend itself does beyond its own limit. */
+/** How the backend itself treats tensors at its limit and beyond. */
 async function ownLimit(scene: Scene, elements: number): Promise<Check[]> {
   const { backend, dtype, channels } = scene;
   const { x, dy } = scene.batch(1);
@@ -136,7 +136,7 @@ async function ownLimit(scene: Scene, elements: number): Promise<Check[]> {
   ];
 }
 
-/** The backend, saying that it can something else. */
+/** The same backend with other capabilities. */
 function withCapabilities(backend: Backend, changed: Partial<Capabilities>, onPrepare = () => {}): Backend {
   const { contractVersion, name, capabilities, execution } = backend;
   return {

@@ -126,7 +126,7 @@ export const failureRules: readonly Rule[] = [
       return [
         await refuses('forward', 'DISPOSED', () => layer.forward(putX)),
         await refuses('inference', 'DISPOSED', () => layer.forward(putX, { training: false })),
-        // On the device x may have gone with its backend, which is told first.
+        // On the device x may have been disposed with its backend, and that is found first.
         await refuses('backward', isGone(putX) ? 'FORWARD_REQUIRED' : 'DISPOSED', () => layer.backward(putDy)),
         await refuses('upload', 'DISPOSED', () => backend.upload(elements)),
         await refuses('prepare', 'DISPOSED', () =>
@@ -178,7 +178,7 @@ async function refusesBatch(scene: Scene, value: number, at: number): Promise<Ch
   return checks;
 }
 
-/** A batch of numbers whose squares are none: its mean is finite, its variance is not. */
+/** A batch whose mean is finite and whose variance is not, because squares overflow. */
 async function refusesOverflow(scene: Scene): Promise<Check[]> {
   const what = 'a variance beyond all numbers';
   const layer = scene.layer();
@@ -190,12 +190,12 @@ async function refusesOverflow(scene: Scene): Promise<Check[]> {
     await layer.settle();
   };
   const checks = [await refuses(what, 'NON_FINITE_STATISTICS', train)];
-  // On the device it is told when y has long been written.
+  // On the device the error comes when y has long been written.
   if (scene.memory.kind === 'host') checks.push(identical(`${what}: out`, await scene.memory.read(out), untouched));
   return checks;
 }
 
-/** As many values as `shape` has, of `values` again and again. */
+/** `values` repeated until there are as many as `shape` has. */
 function extended(values: FloatArray, shape: readonly number[]): FloatArray {
   const length = shape.reduce((a, b) => a * b, 1);
   const longer = values.length === 0 ? values : Float64Array.from({ length }, (_, k) => values[k % values.length]!);
@@ -207,7 +207,7 @@ function foreignTensor(x: FloatArray, shape: readonly number[]) {
   return { backend: {}, dtype, shape, disposed: false, read: () => x, dispose() {} };
 }
 
-/** The values where the scene's activations are not. */
+/** The values in the other kind of memory: on the host for a scene on the device. */
 async function elsewhere({ backend, memory, shape }: Scene, data: FloatArray): Promise<Activation> {
   return memory.kind === 'device' ? { data, shape } : backend.upload({ data, shape });
 }

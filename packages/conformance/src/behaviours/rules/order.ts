@@ -169,7 +169,7 @@ export const orderRules: readonly Rule[] = [
       const state = await inTurn.state();
       const [a, b] = [scene.layer(), scene.layer()];
       const [x1, dy1, x2, dy2] = await Promise.all([one.x, one.dy, two.x, two.dy].map((values) => scene.put(values)));
-      // All at once: what one of them fails with must not leave the others with nobody who listens.
+      // Promise.all, so that a call that fails leaves no other rejection unhandled.
       const [y1, gradients1, y2, gradients2, yB, gradientsB, ofState] = await Promise.all([
         scene.forward(a, x1!),
         scene.backward(a, dy1!),

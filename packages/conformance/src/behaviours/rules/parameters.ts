@@ -97,7 +97,7 @@ export const parameterRules: readonly Rule[] = [
       const replaced = (values: FloatArray, value: number) => values.map((v, k) => (isConstant(k) ? value : v));
       return [
         identical('y', got.y, replaced(almost.y, beta)),
-        // Neither sign of zero is wrong.
+        // 0 and −0 are both right.
         identical('dx', replaced(got.dx, 0), replaced(almost.dx, 0)),
         identical(
           'dx of the constant channel',
@@ -183,7 +183,7 @@ export const parameterRules: readonly Rule[] = [
       for (const [n, layer] of layers.entries()) {
         checks.push(...same(`epsilon ${epsilons[n]}`, await scene.gradients(layer, dy), want[n]!));
       }
-      // One and the same epsilon for all would be alike, too.
+      // Layers would agree with each other, too, if the backend used one epsilon for all.
       if (size === 'small') for (const epsilon of epsilons) checks.push(...(await againstOracle(scene, epsilon)));
       return checks;
     },

@@ -13,8 +13,8 @@ export const valueRules: readonly Rule[] = [
     why: 'training, inference and their gradients, in shapes of networks and on either side of powers of two',
     run: async (scene, { memory, layout, size }, subject) => {
       const isFirst = scene.shape === shapesOf[layout][size][0]!.shape;
-      // All in float32 on the host; in float64 exactly and beyond; on the device, whose kernels have met these, beyond
-      // alone.
+      // Around each power of two: in float32 on the host all three sizes; in float64 the power and the size above; on
+      // the device, which shares its kernels with the host, the size above alone.
       const least = memory === 'device' ? 1 : subject.dtype === 'float64' ? 0 : -1;
       const isWanted = (shape: readonly number[]) => shape.every((n) => fromPower(n) >= least);
       const checks = await againstOracle(scene);
@@ -68,7 +68,7 @@ export const valueRules: readonly Rule[] = [
   },
 ];
 
-/** Where n is n − 2^k, for powers from 2^12 on: −1, 0 or 1; and 1 for what lies elsewhere. */
+/** −1, 0 or 1 for n just below, at or just above a power of two from 2^12 on; 1 for every other n. */
 function fromPower(n: number): number {
   const beside = [-1, 0].find((offset) => Number.isInteger(Math.log2(n - offset)));
   return n < 4095 || beside === undefined ? 1 : beside;
