@@ -23,11 +23,8 @@ const slowLimit = 180_000;
 
 type Test = NonNullable<UserWorkspaceConfig['test']>;
 
-/** `slow`: files whose tests may take three minutes each, not 10 s. */
-export function inNode({
-  slow = [],
-  ...test
-}: Test & { readonly slow?: readonly `test/${string}`[] } = {}): UserWorkspaceConfig {
+/** `slow`: files, by their paths in the package, whose tests may take three minutes each, not 10 s. */
+export function inNode({ slow = [], ...test }: Test & { readonly slow?: readonly string[] } = {}): UserWorkspaceConfig {
   return defineProject({
     test: {
       include: ['test/**/*.test.ts'],

@@ -5,10 +5,10 @@ import { inNode } from '../../../vitest.node.js';
 
 const sourceOf = (name: string) => new URL(`../../../packages/${name}/src/index.ts`, import.meta.url).pathname;
 
-/** Of tests by their paths in the repository. */
+/** The vitest config that runs these tests, given by their paths in the repository. */
 export function judgedBy(...include: string[]): ViteUserConfig {
   return defineConfig({
-    ...inNode({ include }),
+    ...inNode({ include, slow: include }),
     resolve: {
       alias: {
         '@batchnorm/backend-js': sourceOf('backend-js'),

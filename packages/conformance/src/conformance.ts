@@ -22,7 +22,7 @@ export interface CaseResult {
   readonly source: string;
   readonly name: string;
   readonly dtype: Dtype;
-  /** Where it stands in the matrix of behaviours; null for what is no behaviour. */
+  /** Its cell in the matrix of behaviours; null for cases of other groups. */
   readonly cell: Cell | null;
   /** `refused`: the backend says that it can't, and refuses with the code that the contract wants. */
   readonly status: 'passed' | 'failed' | 'refused' | 'skipped';
@@ -118,7 +118,7 @@ function refused(code: ErrorCode): Outcome {
   return { ...nothingMeasured, status: 'refused', code };
 }
 
-/** A dtype that the backend says it lacks has its own form of the check: the coded error. */
+/** For a dtype that the backend says it lacks: whether a layer of it is refused with DTYPE_MISMATCH. */
 function refusal(backend: Backend, dtype: Dtype): Outcome {
   if (backend.capabilities.dtypes.length === 0) {
     return failed('capabilities.dtypes: received none, expected one or more');

@@ -1,4 +1,4 @@
-// The suite for a test runner: vitest, node:test and Jest as they are, and what is like one of them.
+// The kit as tests of a test runner: vitest, node:test, Jest, or one like them.
 import type { Backend, MaybePromise } from '@batchnorm/core-api';
 import { type CaseResult, type ConformanceOptions, dtypes, runCase } from './conformance.js';
 import { countsLine, explanations, reasonOf } from './counts.js';
@@ -11,11 +11,11 @@ import { suite } from './suite.js';
 export interface TestApi {
   describe(name: string, body: () => void): unknown;
   it(name: string, body: (...context: unknown[]) => Promise<void>): unknown;
-  /** What runs after the tests of a `describe`: vitest's and Jest's name, or */
+  /** Runs a hook after the tests of a `describe`, in vitest and Jest; a runner needs this or `after`. */
   afterAll?: (hook: () => Promise<void>) => unknown;
-  /** that of node:test and Mocha. One of them is needed. */
+  /** The same in node:test and Mocha. */
   after?: (hook: () => Promise<void>) => unknown;
-  /** Where the runner has one, failures are shown as a diff of its own. */
+  /** Where a runner has `expect`, failures are shown as its diff. */
   expect?: (value: unknown) => { toEqual(expected: unknown): unknown };
 }
 
@@ -50,7 +50,7 @@ export function describeConformance(
   let skipsAreShown = true;
 
   const test = (run: (typeof runs)[number]) =>
-    // Runners take a function with a declared parameter for one that calls back.
+    // Rest parameters, because runners give a function with a declared parameter a callback.
     async function (this: unknown, ...[context = this]: unknown[]) {
       shared ??= (async () => factory())();
       const result = await runCase(run.one, { backend: await shared, dtype: run.dtype, create: factory }, options);
@@ -66,7 +66,7 @@ export function describeConformance(
     after(async () => {
       if (!shared) return;
       if (results.size > 0) console.info(summary(name, [...results.values()], runs.length, skipsAreShown));
-      // One that could not be made has failed every test.
+      // If the factory failed, there is nothing to dispose.
       const backend = await shared.catch(() => undefined);
       await backend?.dispose();
     });
