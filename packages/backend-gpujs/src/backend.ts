@@ -98,7 +98,7 @@ class Implementation implements GpuJsBackend {
     const values = this.#context.traits.onHost ? data.slice() : data;
     // A copy, because the caller may change the tensor while this waits.
     const shapeNow = [...shape];
-    return new GpuJsTensor(this, await this.#context.upload(values as Float32Array), shapeNow);
+    return new GpuJsTensor(this, await this.#context.upload(values), shapeNow);
   }
 
   allocatedBytes(): number {

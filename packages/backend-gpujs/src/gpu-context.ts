@@ -1,5 +1,5 @@
 // One `GPU` of gpu.js in one mode: compiles GPU kernels, runs them, and makes sure that they ran in this mode.
-import { type Accumulation, BatchNormError, type Execution } from '@batchnorm/core-api';
+import { type Accumulation, BatchNormError, type Execution, type FloatArray } from '@batchnorm/core-api';
 import { GPU } from 'gpu.js';
 import { type ArrayOwner, DeviceArray, type Handle } from './device-array.js';
 import { type GpuJsMode, type ModeTraits, traitsOf } from './modes.js';
@@ -208,8 +208,12 @@ export class GpuContext implements ArrayOwner {
     if (index >= 0) kernels.splice(index, 1);
   }
 
-  /** A copy of `values` on the device. Modes that compute on the host use `values` itself: copy what may change. */
-  async upload(values: Float32Array): Promise<DeviceArray> {
+  /**
+   * A copy of float32 elements on the device. Modes that compute on the host use the array itself: copy what may
+   * change.
+   */
+  async upload(elements: FloatArray): Promise<DeviceArray> {
+    const values = elements as Float32Array;
     // No texture and no GPU buffer is empty: an array without elements lies on the host.
     if (this.traits.onHost || values.length === 0)
       return new DeviceArray(values, this, { bytes: values.byteLength, references: 0, onFree() {} });

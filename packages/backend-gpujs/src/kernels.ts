@@ -54,7 +54,7 @@ export class GpuJsKernels implements Kernels {
     const parameters = parametersOf(input);
     return inScope(async (scope) => {
       const passes = this.#passes;
-      const x = scope.use(await this.#upload(input.x));
+      const x = scope.use(await this.#context.upload(input.x));
       const moments = await passes.moments(x, parameters.epsilon, scope);
       const coefficients = await passes.coefficients(moments, parameters, scope);
       const y = await (await passes.normalize(x, coefficients, scope)).read();
@@ -71,7 +71,7 @@ export class GpuJsKernels implements Kernels {
     const redone = givenStatistics(input, extent);
     return inScope(async (scope) => {
       const coefficients = scope.use(await this.#context.upload(coefficientTable(redone)));
-      const x = scope.use(await this.#upload(input.x));
+      const x = scope.use(await this.#context.upload(input.x));
       const y = await (await this.#passes.normalize(x, coefficients, scope)).read();
       await redoNormalize(extent, x, redone, y);
       return {
@@ -97,7 +97,7 @@ export class GpuJsKernels implements Kernels {
   #backward(input: BackwardInput<HostMemory>, throughStatistics: boolean): Promise<BackwardOutput<HostMemory>> {
     return inScope(async (scope) => {
       const saved = retainedForward(input.saved, scope);
-      const dy = scope.use(await this.#upload(input.dy));
+      const dy = scope.use(await this.#context.upload(input.dy));
       const results = await backward(this.#passes, saved, dy, throughStatistics, wantsSums(input), scope);
       const dx = await results.dx.read();
       const sums = await redoneGradients(this.#passes.extent, saved, dy, throughStatistics, results.gradients, dx);
@@ -108,10 +108,6 @@ export class GpuJsKernels implements Kernels {
         dbeta: copiedInto(vectors.dbeta, sums.dbeta),
       };
     });
-  }
-
-  #upload(values: FloatArray): Promise<DeviceArray> {
-    return this.#context.upload(values as Float32Array);
   }
 }
 

@@ -24,33 +24,16 @@ export interface ModeTraits {
   readonly needs: string;
 }
 
+const device = { onHost: false, threadRows: false };
+const webGl = { ...device, kernelMode: 'gpu' };
+
 export const traitsOf: Readonly<Record<GpuJsMode, ModeTraits>> = {
-  webgpu: {
-    engine: 'gpu.js WebGPU',
-    kernelMode: 'webgpu',
-    onHost: false,
-    threadRows: false,
-    needs: 'a browser with WebGPU and an adapter',
-  },
-  webgl2: {
-    engine: 'gpu.js WebGL 2',
-    kernelMode: 'gpu',
-    onHost: false,
-    threadRows: false,
-    needs: 'a browser with WebGL 2 and float textures',
-  },
-  webgl: {
-    engine: 'gpu.js WebGL',
-    kernelMode: 'gpu',
-    onHost: false,
-    threadRows: false,
-    needs: 'a browser with WebGL and float textures',
-  },
+  webgpu: { ...device, engine: 'gpu.js WebGPU', kernelMode: 'webgpu', needs: 'a browser with WebGPU and an adapter' },
+  webgl2: { ...webGl, engine: 'gpu.js WebGL 2', needs: 'a browser with WebGL 2 and float textures' },
+  webgl: { ...webGl, engine: 'gpu.js WebGL', needs: 'a browser with WebGL and float textures' },
   headlessgl: {
+    ...webGl,
     engine: 'gpu.js headless GL',
-    kernelMode: 'gpu',
-    onHost: false,
-    threadRows: false,
     needs: 'Node, the compiled package gl, and an X display on Linux',
   },
   webasm: {

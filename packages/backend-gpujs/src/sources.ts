@@ -203,7 +203,9 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
     ${otherwise}
     return result;`;
 
-  /** Whether |value| ≤ `limit`, a power of two; false for NaN. gpu.js can write 1/limit into a shader, but not `limit`. */
+  /**
+   * Whether |value| ≤ `limit`, a power of two; false for NaN. gpu.js can write 1/limit into a shader, but not `limit`.
+   */
   const atMost = (value: string, limit: number) => `Math.abs(${value}) * ${1 / limit} <= 1`;
 
   const coefficient = (name: string) => `coefficients[${coefficientRows.indexOf(name) * C} + c]`;
@@ -226,7 +228,8 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
 
   return {
     // A pivot is the mean, rounded. No value of the channel can be nearer to the mean, so that the pivot is within one
-    // deviation of it, whatever the values are (docs/numerics.md). Offsets are summed from the first value; any would do.
+    // deviation of it, whatever the values are (docs/numerics.md). Offsets are summed from the first value; any would
+    // do.
     partialOffsets: blockwise(
       'x',
       `const first = x[c * ${inner}];`,
