@@ -1,4 +1,5 @@
-// `pnpm check:packages`: whether every published package, as it would be published, can be found, resolved and typed by its users.
+// `pnpm check:packages`: whether every published package, as it would be published, can be found, resolved and typed by
+// its users.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

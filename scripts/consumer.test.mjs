@@ -1,4 +1,5 @@
-// `pnpm test:packages`: the published packages in projects outside this workspace, as their users have them. Needs the npm registry.
+// `pnpm test:packages`: the published packages in projects outside this workspace, as their users have them. Needs the
+// npm registry.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -72,7 +73,10 @@ describeConsumer({
   },
 });
 
-/** Installs `packages` beside `files`, type-checks, compiles, runs and bundles them; `check` gets the report of umbrella.ts. */
+/**
+ * Installs `packages` beside `files`, type-checks, compiles, runs and bundles them; `check` gets the report of
+ * umbrella.ts.
+ */
 function describeConsumer({ title, packages, files, lazyBackends, check }) {
   describe(title, () => {
     const cwd = join(folder, title.replaceAll(' ', '-'));

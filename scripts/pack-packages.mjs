@@ -6,7 +6,9 @@ import { fileURLToPath } from 'node:url';
 
 const packages = fileURLToPath(new URL('../packages/', import.meta.url));
 
-/** [{ manifest, tarball, files }] of the packages that are not private, packed into `folder`. They must have been built. */
+/**
+ * [{ manifest, tarball, files }] of the packages that are not private, packed into `folder`. They must have been built.
+ */
 export function packPackages(folder) {
   mkdirSync(folder, { recursive: true });
   return readdirSync(packages)

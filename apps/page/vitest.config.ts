@@ -1,3 +1,12 @@
 import { inNode } from '../../vitest.node.js';
 
-export default inNode({ fileParallelism: false });
+export default inNode({
+  fileParallelism: false,
+  slow: [
+    'test/accessibility.test.ts',
+    'test/misfortune.test.ts',
+    'test/playground.test.ts',
+    'test/responsive.test.ts',
+    'test/visit.test.ts',
+  ],
+});

@@ -1,3 +1,5 @@
 import { inNode } from '../../vitest.node.js';
 
-export default inNode();
+export default inNode({
+  slow: ['test/backend.test.ts', 'test/conformance.test.ts', 'test/fuzz.test.ts', 'test/threads.test.ts'],
+});

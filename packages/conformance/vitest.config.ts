@@ -1,3 +1,13 @@
 import { inNode } from '../../vitest.node.js';
 
-export default inNode();
+export default inNode({
+  slow: [
+    'test/conformance.test.ts',
+    'test/describe-conformance.test.ts',
+    'test/layer-mutants.test.ts',
+    'test/mutants.test.ts',
+    'test/unusual-backends.test.ts',
+    'test/wrong-backends.test.ts',
+    'test/wrong-programs.test.ts',
+  ],
+});

@@ -4,7 +4,10 @@ import type { Backend } from '@batchnorm/core-api';
 import { expect, it } from 'vitest';
 import { runCase } from '../../../packages/conformance/src/conformance.js';
 
-/** Quick ones first: most mutants do not live to see the others. Large activations and garbage collection take minutes, and are left out. */
+/**
+ * Quick ones first: most mutants do not live to see the others. Large activations and garbage collection take minutes,
+ * and are left out.
+ */
 const order: readonly Group[] = ['exact', 'kernels', 'behaviour', 'programs', 'golden', 'adversarial'];
 const takesMinutes = ({ cell }: ConformanceCase) =>
   cell !== undefined && (['elements', 'rows or channels'].includes(cell.size) || cell.rule.endsWith('nothing behind'));
@@ -13,8 +16,8 @@ const cases = suite
   .toSorted((a, b) => order.indexOf(a.group) - order.indexOf(b.group));
 
 /**
- * One test for each case and dtype. Each makes a backend of its own, because Stryker notes by test what code it reached, and
- * tries a mutant on those tests alone: what a constructor does must count for all.
+ * One test for each case and dtype. Each makes a backend of its own, because Stryker notes by test what code it
+ * reached, and tries a mutant on those tests alone: what a constructor does must count for all.
  */
 export function kitOn(create: () => Backend): void {
   for (const dtype of dtypes) {

@@ -1,5 +1,5 @@
-// `pnpm mutation`: exits with 0 when enough mutants are caught, 1 when not or when the list of equivalents is wrong, 2 when the
-// question was.
+// `pnpm mutation`: exits with 0 if enough mutants are caught, with 1 if not or if the list of equivalents is wrong,
+// with 2 for wrong arguments.
 import { fileURLToPath } from 'node:url';
 import { Argument, Command, InvalidArgumentError } from 'commander';
 import { equivalents } from './equivalents.js';

@@ -1,8 +1,8 @@
-// A plugin of Stryker: what an error says is left as it is, its code is not.
+// A plugin of Stryker: it keeps mutants out of the messages of errors, but not out of their codes.
 import type { Ignorer, NodePath } from '@stryker-mutator/api/ignore';
 import { declareValuePlugin, PluginKind, type ValuePlugin } from '@stryker-mutator/api/plugin';
 
-/** What is looked at of Babel's `NodePath`. */
+/** The part of Babel's `NodePath` that is used here. */
 interface Path extends NodePath {
   readonly listKey?: string;
   readonly node: { readonly type: string; readonly value?: unknown };

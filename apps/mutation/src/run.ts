@@ -8,7 +8,7 @@ import type { Mutant } from './mutant.js';
 import type { Target } from './targets.js';
 
 export interface RunOptions extends Target {
-  /** These mutants alone, and those within their code. */
+  /** Tries these mutants alone, and mutants within their code. */
   readonly wanted: readonly Mutant[] | undefined;
   readonly report: string;
   /** How many mutants are tried at a time. */
@@ -29,11 +29,19 @@ export async function run({ files, wanted, judge, report, concurrency }: RunOpti
     plugins: [pathOf('@stryker-mutator/vitest-runner'), fileURLToPath(new URL('messages.js', import.meta.url))],
     // What is copied: the packages that are mutated and those that judge.
     ignorePatterns: [
-      ...['/*', '!/package.json', '!/tsconfig.base.json', '!/vitest.node.ts', '!/packages', '!/apps'],
+      ...[
+        '/*',
+        '!/package.json',
+        '!/tsconfig.base.json',
+        '!/vitest.node.ts',
+        '!/vitest.slow.ts',
+        '!/packages',
+        '!/apps',
+      ],
       ...['/packages/*', '!/packages/backend-js', '!/packages/conformance', '!/packages/core-api'],
       ...['/apps/*', '!/apps/mutation', 'dist', 'node_modules'],
     ],
-    // A mutant that is only slow must not count as one that does not end.
+    // A generous limit, so that a slow mutant does not count as endless.
     timeoutFactor: 3,
     timeoutMS: 10_000,
     dryRunTimeoutMinutes: 60,

@@ -6,7 +6,7 @@ import type { Mutant } from './mutant.js';
 export const required = 0.95;
 
 export interface Score {
-  /** A test failed, or did not end: these are `endless`. */
+  /** Mutants for which a test failed or did not end; the latter are counted as `endless`, too. */
   readonly caught: number;
   readonly endless: number;
   readonly survived: number;

@@ -13,15 +13,18 @@ import {
   type Tensor,
 } from '@batchnorm/core-api';
 import { GpuJsTensor } from './device-tensor.js';
-import type { Engine } from './engine.js';
+import type { GpuContext } from './gpu-context.js';
 import { GpuJsKernels } from './kernels.js';
 import { type GpuJsMode, gpuJsModes, type RejectedMode } from './modes.js';
-import { type Opened, openEngine } from './probe.js';
+import { type Opened, openContext } from './probe.js';
 
 export interface GpuJsOptions {
   /** A mode of gpu.js, or `'auto'`: the first of `gpuJsModes` that works here. Default 'auto'. */
   readonly mode?: GpuJsMode | 'auto';
-  /** Fail with `BACKEND_FELL_BACK` when gpu.js runs a kernel in another mode; `false`: `execution` says so. Default true. */
+  /**
+   * Fail with `BACKEND_FELL_BACK` when gpu.js runs a kernel in another mode; `false`: `execution` says so. Default
+   * true.
+   */
   readonly strict?: boolean;
 }
 
@@ -38,11 +41,11 @@ export interface GpuJsBackend extends Backend {
  */
 export async function createGpuJsBackend(options: GpuJsOptions = {}): Promise<GpuJsBackend> {
   const { mode, strict } = validateOptions(options);
-  if (mode !== 'auto') return new Implementation(await openEngine(mode, strict), []);
+  if (mode !== 'auto') return new Implementation(await openContext(mode, strict), []);
   const rejected: RejectedMode[] = [];
   for (const candidate of gpuJsModes) {
     try {
-      return new Implementation(await openEngine(candidate, true), rejected);
+      return new Implementation(await openContext(candidate, true), rejected);
     } catch (error) {
       rejected.push({ mode: candidate, reason: (error as Error).message });
     }
@@ -58,26 +61,26 @@ class Implementation implements GpuJsBackend {
   readonly rejected: readonly RejectedMode[];
   readonly capabilities: Capabilities;
   readonly execution: Execution;
-  readonly #engine: Engine;
+  readonly #context: GpuContext;
   #disposed = false;
 
-  constructor({ engine, accumulation }: Opened, rejected: readonly RejectedMode[]) {
-    this.#engine = engine;
-    this.mode = engine.mode;
+  constructor({ context, accumulation }: Opened, rejected: readonly RejectedMode[]) {
+    this.#context = context;
+    this.mode = context.mode;
     this.rejected = rejected;
     this.capabilities = {
       dtypes: ['float32'],
       deviceTensors: true,
       deterministic: true,
-      limits: { elements: engine.maxElements },
+      limits: { elements: context.maxElements },
     };
-    this.execution = engine.execution(accumulation);
+    this.execution = context.execution(accumulation);
   }
 
   prepare({ extent, dtype }: Plan): Kernels {
     this.#assertUsable();
     assertFloat32(dtype);
-    return new GpuJsKernels(this, this.#engine, extent);
+    return new GpuJsKernels(this, this.#context, extent);
   }
 
   async upload(tensor: Tensor): Promise<DeviceTensor> {
@@ -92,20 +95,20 @@ class Implementation implements GpuJsBackend {
         `received a tensor of ${data.length} elements, expected at most ${elements}`,
       );
     }
-    const values = this.#engine.traits.onHost ? data.slice() : data;
-    // Whoever uploads may change the tensor at once.
+    const values = this.#context.traits.onHost ? data.slice() : data;
+    // A copy, because the caller may change the tensor while this waits.
     const shapeNow = [...shape];
-    return new GpuJsTensor(this, await this.#engine.upload(values as Float32Array), shapeNow);
+    return new GpuJsTensor(this, await this.#context.upload(values), shapeNow);
   }
 
   allocatedBytes(): number {
-    return this.#engine.allocatedBytes;
+    return this.#context.allocatedBytes;
   }
 
   async dispose(): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
-    await this.#engine.destroy();
+    await this.#context.destroy();
   }
 
   #assertUsable(): void {

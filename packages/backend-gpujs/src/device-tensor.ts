@@ -1,76 +1,75 @@
-// What users hold of the device: activations, and values that are read when somebody needs them.
+// Device tensors and other values on the device that users and layers get.
 import { type Backend, BatchNormError, type DeviceTensor, type OnDevice } from '@batchnorm/core-api';
-import type { Engine } from './engine.js';
+import { type ArrayOwner, type DeviceArray, isOnHost } from './device-array.js';
 import { releasedByOwner, releaseWhenDropped } from './finalization.js';
-import { isOnHost, type Resident } from './resident.js';
 
 /** An activation of float32. */
 export class GpuJsTensor implements DeviceTensor {
   readonly backend: Backend;
   readonly dtype = 'float32';
   readonly shape: readonly number[];
-  /** The elements themselves, on modes that compute on the host. */
+  /** The elements themselves, in modes that compute on the host. */
   readonly view?: () => Float32Array;
-  #resident: Resident;
+  #array: DeviceArray;
 
-  constructor(backend: Backend, resident: Resident, shape: readonly number[]) {
+  constructor(backend: Backend, array: DeviceArray, shape: readonly number[]) {
     this.backend = backend;
     this.shape = Object.freeze([...shape]);
-    this.#resident = resident;
-    if (isOnHost(resident.handle)) this.view = () => this.resident.handle as Float32Array;
+    this.#array = array;
+    if (isOnHost(array.handle)) this.view = () => this.array.handle as Float32Array;
     Object.freeze(this);
-    releaseWhenDropped(this, resident);
+    releaseWhenDropped(this, array);
   }
 
   /**
-   * The one that `engine` made, by what nothing else can have. Errors: `FOREIGN_TENSOR` for whatever else says that it is of this
-   * backend, `DISPOSED`.
+   * `tensor`, if `owner` has its memory: told by a private field, which no imitation has. Errors: `FOREIGN_TENSOR`
+   * otherwise, `DISPOSED`.
    */
-  static of(tensor: DeviceTensor, engine: Engine): GpuJsTensor {
-    if (!(#resident in tensor) || tensor.#resident.engine !== engine) {
+  static of(tensor: DeviceTensor, owner: ArrayOwner): GpuJsTensor {
+    if (!(#array in tensor) || tensor.#array.owner !== owner) {
       throw new BatchNormError(
         'FOREIGN_TENSOR',
         "received a device tensor that this backend did not make, expected one of this 'gpujs'",
       );
     }
-    assertAlive(tensor.#resident.released);
+    assertAlive(tensor.#array.released);
     return tensor;
   }
 
   get disposed(): boolean {
-    return this.#resident.released;
+    return this.#array.released;
   }
 
   /** Errors: `DISPOSED`. */
-  get resident(): Resident {
-    assertAlive(this.#resident.released);
-    return this.#resident;
+  get array(): DeviceArray {
+    assertAlive(this.#array.released);
+    return this.#array;
   }
 
   async read(): Promise<Float32Array> {
-    const elements = await readShared(this.resident);
+    const elements = await readRetained(this.array);
     return this.view ? elements.slice() : elements;
   }
 
-  /** Takes over other memory: gpu.js can't write a result into memory that it is given. */
-  adopt(resident: Resident): void {
+  /** Becomes the tensor of another array: gpu.js can't write a result into memory that it is given. */
+  adopt(array: DeviceArray): void {
     this.dispose();
-    this.#resident = resident;
-    releaseWhenDropped(this, resident);
+    this.#array = array;
+    releaseWhenDropped(this, array);
   }
 
   dispose(): void {
     releasedByOwner(this);
-    this.#resident.release();
+    this.#array.release();
   }
 }
 
-/** What `compute` makes of a table on the device. */
+/** A value that `compute` makes of a table on the device when it is read. */
 export class TableValue<T> implements OnDevice<T> {
-  #table: Resident;
+  #table: DeviceArray;
   #compute: (table: Float32Array) => T;
 
-  constructor(table: Resident, compute: (table: Float32Array) => T) {
+  constructor(table: DeviceArray, compute: (table: Float32Array) => T) {
     this.#table = table;
     this.#compute = compute;
     releaseWhenDropped(this, table);
@@ -80,17 +79,17 @@ export class TableValue<T> implements OnDevice<T> {
     return this.#table.released;
   }
 
-  get engine(): Engine {
-    return this.#table.engine;
+  get owner(): ArrayOwner {
+    return this.#table.owner;
   }
 
   async read(): Promise<T> {
     assertAlive(this.disposed);
     const compute = this.#compute;
-    return compute(await readShared(this.#table));
+    return compute(await readRetained(this.#table));
   }
 
-  /** Takes over what another is, which ends. */
+  /** Becomes what `other` is; `other` must not be used any more. */
   adopt(other: TableValue<T>): void {
     this.dispose();
     const table = other.#table;
@@ -110,17 +109,17 @@ export class TableValue<T> implements OnDevice<T> {
 export class GpuJsVector extends TableValue<Float64Array> {
   readonly #length: number;
 
-  constructor(table: Resident, length: number, compute: (table: Float32Array) => Float64Array) {
+  constructor(table: DeviceArray, length: number, compute: (table: Float32Array) => Float64Array) {
     super(table, compute);
     this.#length = length;
   }
 
   /**
-   * That `vector` can receive a gradient of `length` channels. Errors: `INVALID_TENSOR` unless `engine` made it, of that length;
-   * `DISPOSED`.
+   * `vector`, if it can receive a gradient of `length` channels. Errors: `INVALID_TENSOR` unless `owner` has its memory
+   * and it has that length; `DISPOSED`.
    */
-  static of(vector: OnDevice<Float64Array>, name: string, length: number, engine: Engine): GpuJsVector {
-    if (!(#length in vector) || vector.engine !== engine || vector.#length !== length) {
+  static of(vector: OnDevice<Float64Array>, name: string, length: number, owner: ArrayOwner): GpuJsVector {
+    if (!(#length in vector) || vector.owner !== owner || vector.#length !== length) {
       throw new BatchNormError(
         'INVALID_TENSOR',
         `received ${name} that this backend did not make for ${length} channels, expected one of its gradients`,
@@ -131,10 +130,10 @@ export class GpuJsVector extends TableValue<Float64Array> {
   }
 }
 
-/** Reads with a hold of its own: the owner may be dropped meanwhile, or disposed. */
-async function readShared(resident: Resident): Promise<Float32Array> {
-  if (isOnHost(resident.handle)) return resident.read();
-  const own = resident.share();
+/** Reads through a reference of its own: whoever asked may be dropped or disposed meanwhile. */
+async function readRetained(array: DeviceArray): Promise<Float32Array> {
+  if (isOnHost(array.handle)) return array.read();
+  const own = array.retain();
   try {
     return await own.read();
   } finally {

@@ -1,4 +1,4 @@
-// What was dropped without `dispose()` is freed when the garbage collector has found it, where the engine tells.
+// Frees what was dropped without `dispose()` when the garbage collector finds it, in engines that tell.
 
 interface Releasable {
   release(): void;
@@ -7,19 +7,19 @@ interface Releasable {
 const registry: FinalizationRegistry<readonly Releasable[]> | undefined =
   typeof FinalizationRegistry === 'undefined'
     ? undefined
-    : new FinalizationRegistry((held) => {
-        for (const one of held) one.release();
+    : new FinalizationRegistry((resources) => {
+        for (const resource of resources) resource.release();
       });
 
 /**
- * Releases `held` when nobody has `owner` any more. Objects, which must not know `owner`, and no function: a closure keeps
- * whatever others of its scope know, and with it `owner`.
+ * Releases `resources` when nobody can reach `owner` any more. A resource must not refer to `owner`, and it is an
+ * object, not a function: a closure keeps alive whatever the closures of its scope use, which may be `owner`.
  */
-export function releaseWhenDropped(owner: object, ...held: readonly Releasable[]): void {
-  registry?.register(owner, held, owner);
+export function releaseWhenDropped(owner: object, ...resources: readonly Releasable[]): void {
+  registry?.register(owner, resources, owner);
 }
 
-/** `owner` releases by itself. */
+/** Undoes `releaseWhenDropped`: `owner` releases its resources by itself. */
 export function releasedByOwner(owner: object): void {
   registry?.unregister(owner);
 }

@@ -1,4 +1,5 @@
-// One channel in float64, on the host: where float32 has no room for what lies between finite inputs and finite results.
+// One channel computed on the host, in float64: for finite inputs and results whose intermediate numbers are beyond
+// float32.
 import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
 import type { Normalizer } from './range.js';
 
@@ -11,7 +12,7 @@ export class Float64Channel {
     this.#channel = channel;
   }
 
-  /** The largest |x|, or NaN if there is one. */
+  /** The largest |x|; NaN if an element is NaN. */
   largest(x: Float32Array): number {
     let largest = 0;
     this.#each((k) => {
@@ -20,10 +21,10 @@ export class Float64Channel {
     return largest;
   }
 
-  /** Batch mean and population variance; the mean is that of deviations from a value. */
+  /** Batch mean and population variance, around the channel's first value as the pivot. */
   statistics(x: Float32Array): { readonly mean: number; readonly variance: number } {
-    const first = x[this.#channel * this.#extent.inner]!;
-    const mean = first + this.#mean((k) => x[k]! - first);
+    const pivot = x[this.#channel * this.#extent.inner]!;
+    const mean = pivot + this.#mean((k) => x[k]! - pivot);
     return { mean, variance: this.#mean((k) => (x[k]! - mean) ** 2) };
   }
 
@@ -43,7 +44,7 @@ export class Float64Channel {
     return { dgamma: M * this.#mean((k) => dy[k]! * xHat(k)), dbeta: M * this.#mean((k) => dy[k]!) };
   }
 
-  /** dx = gamma · invStd · (dy − dbeta/M − xHat · dgamma/M); of constant statistics with dgamma = dbeta = 0. */
+  /** dx = gamma · invStd · (dy − dbeta/M − xHat · dgamma/M). For constant statistics pass dgamma = dbeta = 0. */
   inputGradient(
     x: Float32Array,
     by: Normalizer,
@@ -64,6 +65,7 @@ export class Float64Channel {
     return (k) => (x[k]! - mean) * invStd;
   }
 
+  /** (Σ term)/M over the channel's elements. */
   #mean(term: (k: number) => number): number {
     let sum = 0;
     this.#each((k) => {

@@ -1,4 +1,4 @@
-// The four operations, as kernels on the device; with host memory, an upload before and a readback after.
+// The four operations of one plan: passes on the device; for host arrays, with an upload before and a readback after.
 import {
   assertFiniteStatistics,
   type Backend,
@@ -20,54 +20,64 @@ import {
   type Statistics,
   valuesPerChannel,
 } from '@batchnorm/core-api';
-import { coefficientTable, DeviceArithmetic, parameterGradientsOf, statisticsOf } from './arithmetic.js';
+import { type DeviceArray, isOnHost } from './device-array.js';
 import { GpuJsTensor, GpuJsVector, TableValue } from './device-tensor.js';
-import type { Engine } from './engine.js';
 import { releasedByOwner, releaseWhenDropped } from './finalization.js';
+import type { GpuContext } from './gpu-context.js';
+import { coefficientTable, Passes, parameterGradientsOf, statisticsOf } from './passes.js';
 import { fitsBatch, float32Epsilon, normalizerOf, type Parameters } from './range.js';
-import { misfits, type OnHost, type ParameterGradients, redoBatch, redoGradients, redoNormalize } from './redo.js';
-import { isOnHost, type Resident } from './resident.js';
+import {
+  channelsBeyondFloat32,
+  type ParameterGradients,
+  type Redone,
+  redoBatch,
+  redoGradients,
+  redoNormalize,
+} from './redo.js';
 import { SavedForward } from './saved-forward.js';
 import { inScope, type Scope } from './scope.js';
 
 export class GpuJsKernels implements Kernels {
   readonly device: Operations<DeviceMemory>;
-  readonly #engine: Engine;
-  readonly #arithmetic: DeviceArithmetic;
+  readonly #context: GpuContext;
+  readonly #passes: Passes;
 
-  constructor(backend: Backend, engine: Engine, extent: Extent) {
-    const arithmetic = new DeviceArithmetic(engine, extent);
-    this.#engine = engine;
-    this.#arithmetic = arithmetic;
-    this.device = new DeviceOperations(backend, engine, arithmetic, this);
-    releaseWhenDropped(this, arithmetic);
+  constructor(backend: Backend, context: GpuContext, extent: Extent) {
+    const passes = new Passes(context, extent);
+    this.#context = context;
+    this.#passes = passes;
+    this.device = new DeviceOperations(backend, context, passes, this);
+    releaseWhenDropped(this, passes);
   }
 
   forwardTraining(input: ForwardTrainingInput<HostMemory>): Promise<ForwardTrainingOutput<HostMemory>> {
     const parameters = parametersOf(input);
     return inScope(async (scope) => {
-      const arithmetic = this.#arithmetic;
-      const x = scope.hold(await this.#upload(input.x));
-      const moments = await arithmetic.moments(x, parameters.epsilon, scope);
-      const coefficients = await arithmetic.coefficients(moments, parameters, scope);
-      const y = await (await arithmetic.normalize(x, coefficients, scope)).read();
-      const statistics = statisticsOf(await moments.read(), arithmetic.extent);
-      const onHost = await redoBatch(arithmetic.extent, x, parameters, statistics, y);
+      const passes = this.#passes;
+      const x = scope.use(await this.#context.upload(input.x));
+      const moments = await passes.moments(x, parameters.epsilon, scope);
+      const coefficients = await passes.coefficients(moments, parameters, scope);
+      const y = await (await passes.normalize(x, coefficients, scope)).read();
+      const statistics = statisticsOf(await moments.read(), passes.extent);
+      const redone = await redoBatch(passes.extent, x, parameters, statistics, y);
       if (input.requireFinite) assertFiniteStatistics(statistics);
-      const saved = new SavedForward(scope.give(x), scope.give(coefficients), onHost);
-      return { y: deliver(y, input.y), saved, statistics };
+      const saved = new SavedForward(scope.detach(x), scope.detach(coefficients), redone);
+      return { y: copiedInto(input.y, y), saved, statistics };
     });
   }
 
   forwardInference(input: ForwardInferenceInput<HostMemory>): Promise<ForwardOutput<HostMemory>> {
-    const { extent } = this.#arithmetic;
-    const onHost = givenStatistics(input, extent);
+    const { extent } = this.#passes;
+    const redone = givenStatistics(input, extent);
     return inScope(async (scope) => {
-      const coefficients = scope.hold(await this.#engine.upload(coefficientTable(onHost.by, onHost.redone)));
-      const x = scope.hold(await this.#upload(input.x));
-      const y = await (await this.#arithmetic.normalize(x, coefficients, scope)).read();
-      await redoNormalize(extent, x, onHost, y);
-      return { saved: new SavedForward(scope.give(x), scope.give(coefficients), onHost), y: deliver(y, input.y) };
+      const coefficients = scope.use(await this.#context.upload(coefficientTable(redone)));
+      const x = scope.use(await this.#context.upload(input.x));
+      const y = await (await this.#passes.normalize(x, coefficients, scope)).read();
+      await redoNormalize(extent, x, redone, y);
+      return {
+        saved: new SavedForward(scope.detach(x), scope.detach(coefficients), redone),
+        y: copiedInto(input.y, y),
+      };
     });
   }
 
@@ -81,78 +91,78 @@ export class GpuJsKernels implements Kernels {
 
   dispose(): void {
     releasedByOwner(this);
-    this.#arithmetic.release();
+    this.#passes.release();
   }
 
   #backward(input: BackwardInput<HostMemory>, throughStatistics: boolean): Promise<BackwardOutput<HostMemory>> {
     return inScope(async (scope) => {
-      const saved = heldForward(input.saved, scope);
-      const dy = scope.hold(await this.#upload(input.dy));
-      const results = await backward(this.#arithmetic, saved, dy, throughStatistics, wantsSums(input), scope);
+      const saved = retainedForward(input.saved, scope);
+      const dy = scope.use(await this.#context.upload(input.dy));
+      const results = await backward(this.#passes, saved, dy, throughStatistics, wantsSums(input), scope);
       const dx = await results.dx.read();
-      const sums = await mended(this.#arithmetic.extent, saved, dy, throughStatistics, results.gradients, dx);
+      const sums = await redoneGradients(this.#passes.extent, saved, dy, throughStatistics, results.gradients, dx);
       const vectors = wantsSums(input) ? input : { dgamma: undefined, dbeta: undefined };
       return {
-        dx: deliver(dx, input.dx),
-        dgamma: deliver(sums.dgamma, vectors.dgamma),
-        dbeta: deliver(sums.dbeta, vectors.dbeta),
+        dx: copiedInto(input.dx, dx),
+        dgamma: copiedInto(vectors.dgamma, sums.dgamma),
+        dbeta: copiedInto(vectors.dbeta, sums.dbeta),
       };
     });
-  }
-
-  #upload(values: FloatArray): Promise<Resident> {
-    return this.#engine.upload(values as Float32Array);
   }
 }
 
 class DeviceOperations implements Operations<DeviceMemory> {
-  /** Whoever has these, has those: they are freed when nobody has them. */
+  /** Kernels free the passes when they are dropped: whoever has these operations needs them alive. */
   readonly kernels: Kernels;
   readonly #backend: Backend;
-  readonly #engine: Engine;
-  readonly #arithmetic: DeviceArithmetic;
+  readonly #context: GpuContext;
+  readonly #passes: Passes;
 
-  constructor(backend: Backend, engine: Engine, arithmetic: DeviceArithmetic, kernels: Kernels) {
+  constructor(backend: Backend, context: GpuContext, passes: Passes, kernels: Kernels) {
     this.kernels = kernels;
     this.#backend = backend;
-    this.#engine = engine;
-    this.#arithmetic = arithmetic;
+    this.#context = context;
+    this.#passes = passes;
   }
 
   async forwardTraining(input: ForwardTrainingInput<DeviceMemory>): Promise<ForwardTrainingOutput<DeviceMemory>> {
     const parameters = parametersOf(input);
     const out = this.#tensor(input.y);
     return inScope(async (scope) => {
-      const arithmetic = this.#arithmetic;
-      const { extent } = arithmetic;
-      const x = this.#hold(input.x, scope);
-      const moments = await arithmetic.moments(x, parameters.epsilon, scope);
-      const coefficients = await arithmetic.coefficients(moments, parameters, scope);
-      const y = await arithmetic.normalize(x, coefficients, scope);
+      const passes = this.#passes;
+      const { extent } = passes;
+      const x = this.#retain(input.x, scope);
+      const moments = await passes.moments(x, parameters.epsilon, scope);
+      const coefficients = await passes.coefficients(moments, parameters, scope);
+      const y = await passes.normalize(x, coefficients, scope);
       let read = (table: Float32Array) => usableStatistics(statisticsOf(table, extent), parameters, extent);
-      let onHost: OnHost | undefined;
+      let redone: Redone | undefined;
       if (isOnHost(y.handle)) {
         const { mean, variance } = statisticsOf(await moments.read(), extent);
-        onHost = await redoBatch(extent, x, parameters, { mean, variance }, y.handle);
+        redone = await redoBatch(extent, x, parameters, { mean, variance }, y.handle);
         read = () => ({ mean: mean.slice(), variance: variance.slice() });
       }
-      const saved = new SavedForward(scope.give(x), scope.give(coefficients), onHost);
-      const statistics = new TableValue(scope.give(moments), read);
-      return { y: this.#deliver(scope.give(y), input.x, out), saved, statistics };
+      const saved = new SavedForward(scope.detach(x), scope.detach(coefficients), redone);
+      const statistics = new TableValue(scope.detach(moments), read);
+      return { y: this.#tensorOf(scope.detach(y), input.x, out), saved, statistics };
     });
   }
 
   async forwardInference(input: ForwardInferenceInput<DeviceMemory>): Promise<ForwardOutput<DeviceMemory>> {
     const out = this.#tensor(input.y);
-    const { extent } = this.#arithmetic;
-    const onHost = givenStatistics(input, extent);
+    const { extent } = this.#passes;
+    const redone = givenStatistics(input, extent);
     return inScope(async (scope) => {
-      const x = this.#hold(input.x, scope);
-      const coefficients = scope.hold(await this.#engine.upload(coefficientTable(onHost.by, onHost.redone)));
-      const y = await this.#arithmetic.normalize(x, coefficients, scope);
-      if (isOnHost(y.handle)) await redoNormalize(extent, x, onHost, y.handle);
-      const saved = new SavedForward(scope.give(x), scope.give(coefficients), isOnHost(y.handle) ? onHost : undefined);
-      return { y: this.#deliver(scope.give(y), input.x, out), saved };
+      const x = this.#retain(input.x, scope);
+      const coefficients = scope.use(await this.#context.upload(coefficientTable(redone)));
+      const y = await this.#passes.normalize(x, coefficients, scope);
+      if (isOnHost(y.handle)) await redoNormalize(extent, x, redone, y.handle);
+      const saved = new SavedForward(
+        scope.detach(x),
+        scope.detach(coefficients),
+        isOnHost(y.handle) ? redone : undefined,
+      );
+      return { y: this.#tensorOf(scope.detach(y), input.x, out), saved };
     });
   }
 
@@ -168,30 +178,30 @@ class DeviceOperations implements Operations<DeviceMemory> {
     input: BackwardInput<DeviceMemory>,
     throughStatistics: boolean,
   ): Promise<BackwardOutput<DeviceMemory>> {
-    const { extent } = this.#arithmetic;
+    const { extent } = this.#passes;
     const C = extent.channels;
     const out = this.#tensor(input.dx);
     const given = wantsSums(input)
       ? { dgamma: this.#vector(input.dgamma, 'dgamma'), dbeta: this.#vector(input.dbeta, 'dbeta') }
       : { dgamma: undefined, dbeta: undefined };
     return inScope(async (scope) => {
-      const saved = heldForward(input.saved, scope);
-      const dy = scope.share(GpuJsTensor.of(input.dy, this.#engine).resident);
-      const { dx, gradients } = await backward(this.#arithmetic, saved, dy, throughStatistics, wantsSums(input), scope);
+      const saved = retainedForward(input.saved, scope);
+      const dy = scope.retain(GpuJsTensor.of(input.dy, this.#context).array);
+      const { dx, gradients } = await backward(this.#passes, saved, dy, throughStatistics, wantsSums(input), scope);
       let read = (table: Float32Array) => parameterGradientsOf(table, C);
       if (gradients === undefined || isOnHost(dx.handle)) {
         const sums = isOnHost(dx.handle)
-          ? await mended(extent, saved, dy, throughStatistics, gradients, dx.handle)
+          ? await redoneGradients(extent, saved, dy, throughStatistics, gradients, dx.handle)
           : zeroSums(C);
         read = () => sums;
       }
-      const table = (gradients ?? saved.coefficients).share();
+      const table = (gradients ?? saved.coefficients).retain();
       const vectors = {
         dgamma: new GpuJsVector(table, C, (numbers) => read(numbers).dgamma.slice()),
-        dbeta: new GpuJsVector(table.share(), C, (numbers) => read(numbers).dbeta.slice()),
+        dbeta: new GpuJsVector(table.retain(), C, (numbers) => read(numbers).dbeta.slice()),
       };
       return {
-        dx: this.#deliver(scope.give(dx), input.dy, out),
+        dx: this.#tensorOf(scope.detach(dx), input.dy, out),
         dgamma: adopted(given.dgamma, vectors.dgamma),
         dbeta: adopted(given.dbeta, vectors.dbeta),
       };
@@ -200,88 +210,97 @@ class DeviceOperations implements Operations<DeviceMemory> {
 
   /** Errors: `FOREIGN_TENSOR`, `DISPOSED`. */
   #tensor<T extends DeviceMemory['activation'] | undefined>(tensor: T): GpuJsTensor | Extract<T, undefined> {
-    return tensor === undefined ? (undefined as Extract<T, undefined>) : GpuJsTensor.of(tensor, this.#engine);
+    return tensor === undefined ? (undefined as Extract<T, undefined>) : GpuJsTensor.of(tensor, this.#context);
   }
 
   /** Errors: `INVALID_TENSOR`, `DISPOSED`. */
   #vector(vector: DeviceMemory['vector'] | undefined, name: string): GpuJsVector | undefined {
-    const { channels } = this.#arithmetic.extent;
-    return vector && GpuJsVector.of(vector, `out.${name}`, channels, this.#engine);
+    const { channels } = this.#passes.extent;
+    return vector && GpuJsVector.of(vector, `out.${name}`, channels, this.#context);
   }
 
-  /** The call's own hold: its tensor may be disposed, dropped, or take over other memory. Errors: `FOREIGN_TENSOR`, `DISPOSED`. */
-  #hold(tensor: DeviceMemory['activation'], scope: Scope): Resident {
-    return scope.hold(GpuJsTensor.of(tensor, this.#engine).resident.share());
+  /**
+   * A reference of the call's own: meanwhile the tensor may be disposed, dropped, or get another array. Errors:
+   * `FOREIGN_TENSOR`, `DISPOSED`.
+   */
+  #retain(tensor: DeviceMemory['activation'], scope: Scope): DeviceArray {
+    return scope.use(GpuJsTensor.of(tensor, this.#context).array.retain());
   }
 
-  #deliver(result: Resident, like: DeviceMemory['activation'], out: GpuJsTensor | undefined): GpuJsTensor {
+  #tensorOf(result: DeviceArray, like: DeviceMemory['activation'], out: GpuJsTensor | undefined): GpuJsTensor {
     if (out === undefined) return new GpuJsTensor(this.#backend, result, like.shape);
     out.adopt(result);
     return out;
   }
 }
 
-/** What a backward knows of its forward, with holds of its own: who has the forward may let go of it meanwhile. */
-type HeldForward = Pick<SavedForward, 'x' | 'coefficients' | 'onHost'>;
+/** What a backward needs of its forward, by references of its own: the saved forward may be disposed meanwhile. */
+type RetainedForward = Pick<SavedForward, 'x' | 'coefficients' | 'redone'>;
 
-function heldForward(saved: BackwardInput<Memory>['saved'], scope: Scope): HeldForward {
-  const { x, coefficients, onHost } = saved as SavedForward;
-  return { x: scope.share(x), coefficients: scope.share(coefficients), onHost };
+function retainedForward(saved: BackwardInput<Memory>['saved'], scope: Scope): RetainedForward {
+  const { x, coefficients, redone } = saved as SavedForward;
+  return { x: scope.retain(x), coefficients: scope.retain(coefficients), redone };
 }
 
-/** The results of a backward, on the device; no gradients where nobody wants sums that dx does not need. */
+/**
+ * The results of a backward, on the device; no table of gradients where neither dx nor the caller needs Σ dy and Σ dy ·
+ * xHat.
+ */
 async function backward(
-  arithmetic: DeviceArithmetic,
-  { x, coefficients }: HeldForward,
-  dy: Resident,
+  passes: Passes,
+  { x, coefficients }: RetainedForward,
+  dy: DeviceArray,
   throughStatistics: boolean,
-  wanted: boolean,
+  sumsWanted: boolean,
   scope: Scope,
-): Promise<{ readonly dx: Resident; readonly gradients: Resident | undefined }> {
-  const gradients = wanted || throughStatistics ? await arithmetic.gradients(x, dy, coefficients, scope) : undefined;
+): Promise<{ readonly dx: DeviceArray; readonly gradients: DeviceArray | undefined }> {
+  const gradients = sumsWanted || throughStatistics ? await passes.gradients(x, dy, coefficients, scope) : undefined;
   const dx =
     throughStatistics && gradients
-      ? await arithmetic.inputGradient(x, dy, coefficients, gradients, scope)
-      : await arithmetic.scaledGradient(dy, coefficients, scope);
+      ? await passes.inputGradient(x, dy, coefficients, gradients, scope)
+      : await passes.scaledGradient(dy, coefficients, scope);
   return { dx, gradients };
 }
 
-/** The parameters' gradients; what float32 had no room for is mended in them and in `dx`. */
-async function mended(
+/** The gradients of the parameters; channels beyond float32 are redone, in them and in `dx`. */
+async function redoneGradients(
   extent: Extent,
-  { x, onHost }: HeldForward,
-  dy: Resident,
+  { x, redone }: RetainedForward,
+  dy: DeviceArray,
   throughStatistics: boolean,
-  gradients: Resident | undefined,
+  gradients: DeviceArray | undefined,
   dx: Float32Array,
 ): Promise<ParameterGradients> {
   const table = await gradients?.read();
   const sums = table === undefined ? zeroSums(extent.channels) : parameterGradientsOf(table, extent.channels);
-  if (onHost) await redoGradients(extent, x, onHost, dy, throughStatistics, table, sums, dx);
+  if (redone) await redoGradients(extent, x, redone, dy, throughStatistics, table, sums, dx);
   return sums;
 }
 
-/** What is there where nobody asks. */
+/** The gradients of the parameters where nobody asks for them. */
 function zeroSums(channels: number): ParameterGradients {
   return { dgamma: new Float64Array(channels), dbeta: new Float64Array(channels) };
 }
 
-/** Whether Σ dy and Σ dy · xHat are asked for. */
+/** Whether the caller asks for Σ dy and Σ dy · xHat. */
 function wantsSums({ parameterGradients = true }: BackwardInput<Memory>): boolean {
   return parameterGradients;
 }
 
-/** As they are now: whose they are may change them while the device computes. */
+/** Copies: the caller may change its vectors while the device computes. */
 function parametersOf({ gamma, beta, epsilon }: ForwardInput<Memory>): Parameters {
   return { gamma: gamma.slice(), beta: beta.slice(), epsilon };
 }
 
-function givenStatistics(input: ForwardInferenceInput<Memory>, extent: Extent): OnHost {
+function givenStatistics(input: ForwardInferenceInput<Memory>, extent: Extent): Redone {
   const by = normalizerOf(input, parametersOf(input));
-  return { by, redone: misfits(extent, by) };
+  return { by, channels: channelsBeyondFloat32(extent, by) };
 }
 
-/** Errors: `NON_FINITE_STATISTICS` where y is NaN, because the kernels could not normalise by statistics that are finite. */
+/**
+ * `statistics`. Errors: `NON_FINITE_STATISTICS` where they are finite, but beyond what kernels normalise by: there y is
+ * NaN.
+ */
 function usableStatistics(statistics: Statistics, parameters: Parameters, extent: Extent): Statistics {
   const asKernels = { ...parameters, epsilon: float32Epsilon(parameters.epsilon) };
   statistics.variance.forEach((variance, c) => {
@@ -295,13 +314,13 @@ function usableStatistics(statistics: Statistics, parameters: Parameters, extent
   return statistics;
 }
 
-/** Puts results into the caller's buffer, if there is one. */
-function deliver<T extends FloatArray>(values: T, out: FloatArray | undefined): T {
+/** `values`, or the caller's buffer with a copy of them, if there is one. */
+function copiedInto<T extends FloatArray>(out: FloatArray | undefined, values: T): T {
   out?.set(values);
   return (out as T | undefined) ?? values;
 }
 
-/** Gives `given` what `vector` has, if it is given. */
+/** `vector`, or the caller's one, which adopts it, if there is one. */
 function adopted(given: GpuJsVector | undefined, vector: GpuJsVector): GpuJsVector {
   given?.adopt(vector);
   return given ?? vector;

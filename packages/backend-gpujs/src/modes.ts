@@ -1,6 +1,6 @@
-// The modes of gpu.js: what they are called, how they are told apart, and in which order `auto` tries them.
+// The modes of gpu.js: their names, in which order `auto` tries them, and what each is like.
 
-/** From the one that is tried first to the one that always works. */
+/** In the order in which `auto` tries them; the last one always works. */
 export const gpuJsModes = ['webgpu', 'webgl2', 'webgl', 'headlessgl', 'webasm', 'cpu'] as const;
 
 export type GpuJsMode = (typeof gpuJsModes)[number];
@@ -14,43 +14,26 @@ export interface RejectedMode {
 export interface ModeTraits {
   /** For `Execution.engine`. */
   readonly engine: string;
-  /** What `kernel.constructor.mode` says when this mode really runs. */
+  /** The `kernel.constructor.mode` of gpu.js when a kernel really runs in this mode. */
   readonly kernelMode: string;
-  /** Results are typed arrays in memory that the host shares; there is nothing to upload. */
+  /** It computes in host memory: results are typed arrays, and an upload copies nothing. */
   readonly onHost: boolean;
-  /** Rows of threads as a second dimension: lanes of a vector then share everything that a row has in common. */
+  /** Kernels have rows of threads as a second dimension: SIMD lanes then compute once what a row has in common. */
   readonly threadRows: boolean;
-  /** What a machine needs for it. */
+  /** What a machine must have, for error messages. */
   readonly needs: string;
 }
 
+const device = { onHost: false, threadRows: false };
+const webGl = { ...device, kernelMode: 'gpu' };
+
 export const traitsOf: Readonly<Record<GpuJsMode, ModeTraits>> = {
-  webgpu: {
-    engine: 'gpu.js WebGPU',
-    kernelMode: 'webgpu',
-    onHost: false,
-    threadRows: false,
-    needs: 'a browser with WebGPU and an adapter',
-  },
-  webgl2: {
-    engine: 'gpu.js WebGL 2',
-    kernelMode: 'gpu',
-    onHost: false,
-    threadRows: false,
-    needs: 'a browser with WebGL 2 and float textures',
-  },
-  webgl: {
-    engine: 'gpu.js WebGL',
-    kernelMode: 'gpu',
-    onHost: false,
-    threadRows: false,
-    needs: 'a browser with WebGL and float textures',
-  },
+  webgpu: { ...device, engine: 'gpu.js WebGPU', kernelMode: 'webgpu', needs: 'a browser with WebGPU and an adapter' },
+  webgl2: { ...webGl, engine: 'gpu.js WebGL 2', needs: 'a browser with WebGL 2 and float textures' },
+  webgl: { ...webGl, engine: 'gpu.js WebGL', needs: 'a browser with WebGL and float textures' },
   headlessgl: {
+    ...webGl,
     engine: 'gpu.js headless GL',
-    kernelMode: 'gpu',
-    onHost: false,
-    threadRows: false,
     needs: 'Node, the compiled package gl, and an X display on Linux',
   },
   webasm: {

@@ -1,14 +1,15 @@
-// What float32 has room for: by what the kernels, which have nothing else, can normalise a channel.
+// The range of float32: by which statistics and parameters the GPU kernels, which know no other numbers, can normalise
+// a channel.
 import type { Statistics } from '@batchnorm/core-api';
 
-/** gamma, beta and epsilon of a layer, as they were when it called; [C] each. */
+/** gamma and beta, [C] each, and epsilon of a layer, as they were when it called. */
 export interface Parameters {
   readonly gamma: Float64Array;
   readonly beta: Float64Array;
   readonly epsilon: number;
 }
 
-/** What y = gamma · (x − mean) · invStd + beta is made of, [C] each. */
+/** The vectors of y = gamma · (x − mean) · invStd + beta, [C] each. */
 export interface Normalizer {
   readonly mean: Float64Array;
   readonly invStd: Float64Array;
@@ -16,19 +17,19 @@ export interface Normalizer {
   readonly beta: Float64Array;
 }
 
-/** The smallest float32 of 24 digits: GPUs may take what is below for 0. */
+/** The smallest normal float32: GPUs may take smaller numbers for 0. */
 export const smallestNormal: number = 2 ** -126;
 
-/** variance + epsilon must be this at least: then what its squares lose to the smallest number is no digit of it. */
+/** The least variance + epsilon: then squares that lose digits below the smallest normal number cost it no digit. */
 export const leastVariance: number = 2 ** -98;
 
-/** And at most this, as must be the sum of the squares. */
+/** The largest variance + epsilon, and the largest sum of squares. */
 export const largestVariance: number = 2 ** 126;
 
-/** Coefficients must be this at most: then nothing overflows that is not larger than any float32 in the end. */
+/** The largest coefficient: then intermediate numbers overflow only where the result is beyond float32, too. */
 export const largestCoefficient: number = 2 ** 100;
 
-/** 1/√(variance + epsilon), and 0 in a constant channel without epsilon. */
+/** 1/√(variance + epsilon); 0 for a constant channel without epsilon. */
 export function invStdOf(variance: number, epsilon: number): number {
   return variance + epsilon === 0 ? 0 : 1 / Math.sqrt(variance + epsilon);
 }
@@ -37,14 +38,15 @@ export function normalizerOf({ mean, variance }: Statistics, { gamma, beta, epsi
   return { mean: mean.slice(), invStd: variance.map((value) => invStdOf(value, epsilon)), gamma, beta };
 }
 
-/** An epsilon as kernels know it. */
+/** epsilon as GPU kernels get it. */
 export function float32Epsilon(epsilon: number): number {
   return epsilon < smallestNormal ? 0 : Math.fround(epsilon);
 }
 
 /**
- * Whether kernels can normalise channel `c` by the variance of its batch of M values. Where they can't, they answer NaN, in every
- * element: the kernel `coefficients` asks the same of what it has, which is larger by the distance of the pivot, a deviation or two.
+ * Whether GPU kernels can normalise channel `c` by the variance of its batch of M values. Where they can't, all of y is
+ * NaN: the kernel `coefficients` asks the same of its own sums, which are larger, because their pivot is up to two
+ * deviations from the mean.
  */
 export function fitsBatch(
   { variance }: Statistics,
@@ -63,7 +65,7 @@ export function fitsBatch(
   );
 }
 
-/** Whether kernels can normalise channel `c` so, and no coefficient loses digits. */
+/** Whether GPU kernels can normalise channel `c` by these vectors, and no coefficient loses digits. */
 export function fitsFloat32({ mean, invStd, gamma, beta }: Normalizer, c: number): boolean {
   const scale = gamma[c]! * invStd[c]!;
   return (

@@ -1,5 +1,7 @@
-// Redoes on the host, in float64, the channels for which float32 has no room. Few calls have any: then x is read back.
+// Redoes channels on the host, in float64, where intermediate numbers are beyond float32. Few calls have any: these
+// read x back.
 import { type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
+import type { DeviceArray } from './device-array.js';
 import { Float64Channel } from './float64-channel.js';
 import {
   fitsBatch,
@@ -11,13 +13,12 @@ import {
   type Parameters,
   smallestNormal,
 } from './range.js';
-import type { Resident } from './resident.js';
 
-/** What a backward needs of a forward whose results the host has seen. */
-export interface OnHost {
+/** How a forward normalised, and for which channels its results come from the host. */
+export interface Redone {
   readonly by: Normalizer;
-  /** The channels that were redone: their coefficients on the device are of no use. */
-  readonly redone: ReadonlySet<number>;
+  /** Those that were redone: the device has no usable coefficients for them. */
+  readonly channels: ReadonlySet<number>;
 }
 
 /** dgamma and dbeta, [C] each. */
@@ -26,16 +27,18 @@ export interface ParameterGradients {
   readonly dbeta: Float64Array;
 }
 
-/** Mends `statistics` and `y` of a batch, but for channels with an input that is not finite: there NaN is right. */
+/**
+ * Redoes channels of `statistics` and `y` of a batch. Those with an input that is not finite stay NaN, which is right.
+ */
 export async function redoBatch(
   extent: Extent,
-  x: Resident,
+  x: DeviceArray,
   parameters: Parameters,
   statistics: Statistics,
   y: Float32Array,
-): Promise<OnHost> {
+): Promise<Redone> {
   let by = normalizerOf(statistics, parameters);
-  /** Without epsilon: or is it a GPU that takes its values for 0? */
+  /** Its variance may be 0 because a GPU took small deviations for 0. With an epsilon that makes no difference. */
   const isConstant = (c: number) => parameters.epsilon < leastVariance && statistics.variance[c] === 0;
   const suspects = channelsWhere(
     extent,
@@ -44,7 +47,7 @@ export async function redoBatch(
       Number.isFinite(parameters.beta[c]) &&
       (isConstant(c) || !fitsBatch(statistics, parameters, valuesPerChannel(extent), c) || !fitsFloat32(by, c)),
   );
-  if (suspects.length === 0) return { by, redone: none };
+  if (suspects.length === 0) return { by, channels: none };
   const elements = await x.read();
   const channels = suspects.filter((c) => Number.isFinite(new Float64Channel(extent, c).largest(elements)));
   for (const c of channels) {
@@ -54,44 +57,46 @@ export async function redoBatch(
   }
   by = normalizerOf(statistics, parameters);
   for (const c of channels) new Float64Channel(extent, c).normalize(elements, by, y);
-  return { by, redone: new Set(channels) };
+  return { by, channels: new Set(channels) };
 }
 
-/** The channels that kernels can't normalise by given statistics, but for those where NaN or infinity is given. */
-export function misfits(extent: Extent, by: Normalizer): ReadonlySet<number> {
+/** The channels that kernels can't normalise by given statistics, except those where NaN or infinity is given. */
+export function channelsBeyondFloat32(extent: Extent, by: Normalizer): ReadonlySet<number> {
   const vectors = [by.mean, by.invStd, by.gamma, by.beta];
   return new Set(
     channelsWhere(extent, (c) => !fitsFloat32(by, c) && vectors.every((vector) => Number.isFinite(vector[c]))),
   );
 }
 
-/** Mends `y` of given statistics. */
+/** Redoes channels of `y` of given statistics. */
 export async function redoNormalize(
   extent: Extent,
-  x: Resident,
-  { by, redone }: OnHost,
+  x: DeviceArray,
+  { by, channels }: Redone,
   y: Float32Array,
 ): Promise<void> {
-  if (redone.size === 0) return;
+  if (channels.size === 0) return;
   const elements = await x.read();
-  for (const c of redone) new Float64Channel(extent, c).normalize(elements, by, y);
+  for (const c of channels) new Float64Channel(extent, c).normalize(elements, by, y);
 }
 
-/** Mends all gradients; `table` are the kernels', if there are any. */
+/** Redoes channels of all gradients. `table` has the kernels' sums, if they were asked for. */
 export async function redoGradients(
   extent: Extent,
-  x: Resident,
-  { by, redone }: OnHost,
-  dy: Resident,
+  x: DeviceArray,
+  { by, channels }: Redone,
+  dy: DeviceArray,
   throughStatistics: boolean,
   table: Float32Array | undefined,
   { dgamma, dbeta }: ParameterGradients,
   dx: Float32Array,
 ): Promise<void> {
   const M = valuesPerChannel(extent);
-  /** Below such a mean of |dy|, products with x − mean, and slopes, may have lost digits to the smallest number. */
+  /**
+   * With |dy| below this on average, dy · (x − mean) and slopes may have lost digits below the smallest normal number.
+   */
   const least = (c: number) => smallestNormal * 2 ** 24 * Math.max(1, by.invStd[c]!, 1 / (by.invStd[c]! || 1));
-  /** Above such a |dy|, what dx is a difference of may be beyond float32. */
+  /** With |dy| above this, the terms of dx may be beyond float32. */
   const largest = (c: number) => {
     const scale = Math.abs(by.gamma[c]! * by.invStd[c]!);
     return scale > 1 && Number.isFinite(scale) ? largestCoefficient / scale : largestCoefficient;
@@ -100,19 +105,19 @@ export async function redoGradients(
     const sum = Math.max(Math.abs(dgamma[c]!), Math.abs(dbeta[c]!));
     return sum >= M * least(c) && sum <= largest(c) && largest(c) >= 2 ** 60 && isFiniteIn(table!, c, extent.channels);
   };
-  /** Or NaN spreads. */
+  /** Otherwise NaN is the right gradient. */
   const isNormalized = (c: number) => Number.isFinite(by.mean[c]) && Number.isFinite(by.invStd[c]);
   const suspects = channelsWhere(
     extent,
-    (c) => redone.has(c) || (table !== undefined && isNormalized(c) && !hasRoom(c)),
+    (c) => channels.has(c) || (table !== undefined && isNormalized(c) && !hasRoom(c)),
   );
   if (suspects.length === 0) return;
   const [elements, gradient] = [await x.read(), await dy.read()];
   for (const c of suspects) {
     const channel = new Float64Channel(extent, c);
-    if (!redone.has(c)) {
+    if (!channels.has(c)) {
       const size = channel.largest(gradient);
-      // NaN spreads; and sums may be small or 0 where gradients are not small, or 0.
+      // NaN in, NaN out. And positive and negative dy may cancel to a small sum: then nothing was lost.
       if (!Number.isFinite(size) || !Number.isFinite(channel.largest(elements))) continue;
       const isOrdinary = size === 0 || (size >= M * least(c) && size <= largest(c));
       if (isOrdinary && isFiniteIn(table!, c, extent.channels)) continue;
@@ -124,7 +129,7 @@ export async function redoGradients(
   }
 }
 
-/** Whether all numbers of channel `c` in a table are. */
+/** Whether all numbers of channel `c` in a table are finite. */
 function isFiniteIn(table: Float32Array, c: number, channels: number): boolean {
   for (let k = c; k < table.length; k += channels) if (!Number.isFinite(table[k])) return false;
   return true;

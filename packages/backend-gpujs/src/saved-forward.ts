@@ -1,20 +1,20 @@
 // What a forward keeps for its backward.
 import type { Saved } from '@batchnorm/core-api';
+import type { DeviceArray } from './device-array.js';
 import { releasedByOwner, releaseWhenDropped } from './finalization.js';
-import type { OnHost } from './redo.js';
-import type { Resident } from './resident.js';
+import type { Redone } from './redo.js';
 
-/** x and the table of coefficients, both on the device and both this object's own. */
+/** x and the table of coefficients, on the device, by references of its own. */
 export class SavedForward implements Saved {
-  readonly x: Resident;
-  readonly coefficients: Resident;
-  /** Undefined where nobody waited for results. */
-  readonly onHost: OnHost | undefined;
+  readonly x: DeviceArray;
+  readonly coefficients: DeviceArray;
+  /** Undefined on devices, where no forward waits for results that the host could look at. */
+  readonly redone: Redone | undefined;
 
-  constructor(x: Resident, coefficients: Resident, onHost?: OnHost) {
+  constructor(x: DeviceArray, coefficients: DeviceArray, redone?: Redone) {
     this.x = x;
     this.coefficients = coefficients;
-    this.onHost = onHost;
+    this.redone = redone;
     releaseWhenDropped(this, x, coefficients);
   }
 

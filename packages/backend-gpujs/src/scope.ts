@@ -1,28 +1,31 @@
-// What a call has on the device: freed when the call ends, however it ends, but for what it gives away.
-import { isOnHost, type Resident } from './resident.js';
+// The device arrays that one call uses: released when the call ends, also by an error, but for those that it detaches.
+import { type DeviceArray, isOnHost } from './device-array.js';
 
 export class Scope {
-  readonly #held: Resident[] = [];
+  readonly #used: DeviceArray[] = [];
 
-  /** Frees `resident` at the end. */
-  hold(resident: Resident): Resident {
-    this.#held.push(resident);
-    return resident;
+  /** Releases `array` when the call ends. */
+  use(array: DeviceArray): DeviceArray {
+    this.#used.push(array);
+    return array;
   }
 
-  /** A hold on what somebody else may let go of meanwhile. On the host its numbers stay. */
-  share(resident: Resident): Resident {
-    return isOnHost(resident.handle) ? resident : this.hold(resident.share());
+  /**
+   * A reference of the call's own to an array that somebody may release meanwhile. On the host its numbers stay without
+   * one.
+   */
+  retain(array: DeviceArray): DeviceArray {
+    return isOnHost(array.handle) ? array : this.use(array.retain());
   }
 
-  /** `resident` is somebody else's from now on. */
-  give(resident: Resident): Resident {
-    this.#held.splice(this.#held.indexOf(resident), 1);
-    return resident;
+  /** Does not release `array` any more: it goes to somebody who will. */
+  detach(array: DeviceArray): DeviceArray {
+    this.#used.splice(this.#used.indexOf(array), 1);
+    return array;
   }
 
   end(): void {
-    for (const resident of this.#held) resident.release();
+    for (const array of this.#used) array.release();
   }
 }
 

@@ -1,14 +1,14 @@
-// The kernels, as the text that gpu.js compiles. It reads kernels as text anyway (`Function.toString()`); written as text
-// they survive bundlers, minifiers and coverage tools, and an extent's sizes are literals in them.
+// The GPU kernels, as the text that gpu.js compiles. It reads kernels by `Function.toString()`, which bundlers,
+// minifiers and coverage tools would spoil; and in a text an extent's sizes are literals.
 //
-// Sums are compensated: each addition keeps its rounding error (Neumaier). Shader compilers may simplify (a + b) − a to b, and
-// sum three terms in another order; Mesa's does both, the latter once a loop is unrolled. Each such expression is therefore
-// multiplied by `one`, an argument that is 1, before it goes on.
+// Sums are compensated: each addition keeps its rounding error (Neumaier). Shader compilers may simplify (a + b) − a to
+// b, and may add up three terms in another order: Mesa's does both, the latter once a loop is unrolled. Therefore such
+// an expression is multiplied by `one`, an argument that is 1, before anything is added to it.
 // `Math.fround` makes the arithmetic float32 in `cpu` mode, where it would be float64 and no error would be found.
 import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
 import { largestCoefficient, largestVariance, leastVariance, smallestNormal } from './range.js';
 
-/** A kernel: `text` is a function of the arguments of its array, run by `width` × `height` threads. */
+/** A GPU kernel: `text` is a JavaScript function, which `width` × `height` threads run. */
 export interface Source {
   readonly text: string;
   readonly width: number;
@@ -24,7 +24,7 @@ export interface Sources {
   readonly partialOffsets: Source;
   readonly pivots: Source;
   readonly partialMoments: Source;
-  /** The same, where no epsilon hides that the square of a small deviation is 0. */
+  /** The same for an epsilon so small that squares of small deviations must not become 0. */
   readonly partialMomentsWithoutEpsilon: Source;
   readonly moments: Source;
   readonly coefficients: Source;
@@ -38,13 +38,13 @@ export interface Sources {
 /** Declares the constant `name`: what element `k` adds to a sum. */
 type Term = (name: string) => string;
 
-/** Adds the constants of these names to the sum `high` + `low`. */
+/** Adds the constants of these names to the sum, which is `high` + `low`. */
 type Addition = (names: readonly string[]) => string;
 
-/** So many terms a turn, where the blocks of a sum can be cut so: loops and index arithmetic are half the time of a sum. */
+/** How many terms a loop adds up per turn, where blocks are multiples of that: loops are half the time of a sum. */
 const turn = 4;
 
-/** In how many blocks a sum of M values is cut, by as many threads: both stages stay short. Whole turns, if M can be cut so. */
+/** How many blocks, each added up by one thread, a sum of M values has: about √M/2, so that both stages are short. */
 function blocksOf(M: number): number {
   const wanted = Math.ceil(Math.sqrt(M) / 2);
   for (let blocks = wanted; blocks <= 2 * wanted; blocks++) {
@@ -58,13 +58,13 @@ export function copySource(length: number): Source {
   return { width: length, height: 1, text: 'function (values) { return values[this.thread.x]; }' };
 }
 
-/** Below this, (n + 1/2) · (1/d) lies on the right side of every integer although it is rounded twice. */
+/** Up to this n, ⌊(n + 1/2) · (1/d)⌋ is ⌊n/d⌋ in float32, although two roundings are in it. */
 const exactByReciprocal = 2 ** 21;
 
 /**
- * The sources for an extent. With `threadRows`, threads form rows of `width`; without, they are one row of width · height,
- * which gpu.js folds into textures near square, so that no size meets a texture's limit. Indices are float32 in WebGL, and exact
- * up to 2²⁴.
+ * The sources for an extent. With `threadRows`, threads form rows of `width`; without, they are one row of width ·
+ * height, which gpu.js folds into textures near square, so that no size meets a texture's limit. Indices are float32 in
+ * WebGL, and exact up to 2²⁴.
  */
 export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
   const C = extent.channels;
@@ -137,8 +137,8 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
   const plain: Addition = (names) => `high = high + (${names.join(' + ')});`;
 
   /**
-   * First stage: a row of threads for each block of a channel's values, which does `first`, and `others` rows which do `second`,
-   * each for its block. `head` declares what does not change with the element.
+   * First stage: a row of threads for each block of a channel's values, which does `first`, and `others` rows which do
+   * `second`, each for its block. `head` declares what does not change with the element.
    */
   const blockwise = (args: string, head: string, first: string, others: number, second: string): Source =>
     kernel(
@@ -203,7 +203,9 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
     ${otherwise}
     return result;`;
 
-  /** Whether a value is no more than a power of two, and a number. As a factor that has a fraction, gpu.js can write it down. */
+  /**
+   * Whether |value| ≤ `limit`, a power of two; false for NaN. gpu.js can write 1/limit into a shader, but not `limit`.
+   */
   const atMost = (value: string, limit: number) => `Math.abs(${value}) * ${1 / limit} <= 1`;
 
   const coefficient = (name: string) => `coefficients[${coefficientRows.indexOf(name) * C} + c]`;
@@ -225,8 +227,9 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
   const square = (term: string, root: string) => `const ${term} = Math.fround(${root} * ${root});`;
 
   return {
-    // A pivot is the mean, rounded. No value of the channel is nearer to the mean than that, so whatever the values are, their
-    // pivot is within one deviation (docs/numerics.md). It is found from any value, here the first, and need not be exact.
+    // A pivot is the mean, rounded. No value of the channel can be nearer to the mean, so that the pivot is within one
+    // deviation of it, whatever the values are (docs/numerics.md). Offsets are summed from the first value; any would
+    // do.
     partialOffsets: blockwise(
       'x',
       `const first = x[c * ${inner}];`,
@@ -245,7 +248,7 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
 
     partialMoments: partialMoments(square),
 
-    // Only the squares of a constant channel are 0: the others' are at least the smallest number that no GPU takes for 0.
+    // Only deviations of 0 have squares of 0: all other squares are at least the smallest normal number.
     partialMomentsWithoutEpsilon: partialMoments(
       (term, root) => `let ${term} = Math.fround(${root} * ${root});
         if (Math.abs(${root}) > 0) ${term} = Math.max(${term}, ${smallestNormal});`,
@@ -253,10 +256,11 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
 
     moments: merge('pivots, ', ['sum', 'squares'], momentRows, 'const pivot = pivots[c];'),
 
-    // y = (x − meanHigh) · scale + shift, where shift has the rest of the mean: meanLow is at most a deviation.
-    // 1/√ is refined by a Newton step, because a GPU's square root and division may be some units off.
-    // Where float32 has no room (`fitsBatch` in range.ts), all is NaN, of which there is one behind the parameters: an
-    // expression that makes one may be simplified. Comparisons with NaN may say anything, but a product with an unknown 0 is NaN.
+    // y = (x − meanHigh) · scale + shift, where shift has the rest of the mean: meanLow is at most a deviation. 1/√ is
+    // refined by a Newton step, because a GPU's square root and division may be some units off.
+    // Beyond the range of float32 (`fitsBatch` in range.ts) all coefficients are NaN. NaN is an argument, the last of
+    // `parameters`, because a compiler may simplify an expression for it. Where squaresHigh is NaN, comparisons may
+    // give anything, but squaresHigh · (one − 1) is NaN.
     coefficients: kernel(
       'moments, parameters, epsilon, one',
       C,

@@ -9,9 +9,9 @@ import {
 } from '@batchnorm/core-api';
 import * as gpujs from 'gpu.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Engine } from '../src/engine.js';
+import { DeviceArray } from '../src/device-array.js';
+import { GpuContext } from '../src/gpu-context.js';
 import { createGpuJsBackend, gpuJsModes } from '../src/index.js';
-import { Resident } from '../src/resident.js';
 import { batchOf, exactOf, largestError } from './batches.js';
 import { countDeviceMemory } from './device-memory.js';
 import { describeModes, expectCode, inBrowser, modesHere } from './modes.js';
@@ -48,13 +48,13 @@ describe('createGpuJsBackend', () => {
     const source = { width: 2, height: 1, text: 'function (values) { return values[this.thread.x]; }' };
     // gpu.js degrades webasm kernels to its cpu mode for arguments that are images or textures.
     const texture = { type: 'NumberTexture', output: [2], toArray: () => Float32Array.of(1, 2) } as never;
-    const strict = new Engine('webasm', true);
+    const strict = new GpuContext('webasm', true);
     await expectCode(
       'BACKEND_FELL_BACK',
       () => strict.compile(source).run(texture),
       /mode 'cpu'.*expected mode 'webasm'/,
     );
-    const lenient = new Engine('webasm', false);
+    const lenient = new GpuContext('webasm', false);
     const execution = lenient.execution('float32');
     expect(execution.fallbackReason).toBeNull();
     await lenient
@@ -83,7 +83,7 @@ await describeModes(modesHere, (mode, create) => {
     const { elements } = backend.capabilities.limits;
     await expectCode('DTYPE_MISMATCH', () => new BatchNorm({ backend, numFeatures: 2, dtype: 'float64' }), /float64/);
     await expectCode('DTYPE_MISMATCH', () => backend.upload({ data: new Float64Array(2), shape: [1, 2] }), /float32/);
-    const run = vi.spyOn(Engine.prototype, 'guard');
+    const run = vi.spyOn(GpuContext.prototype, 'guard');
     const tooMany = { data: new Float32Array(elements + 2), shape: [elements / 2 + 1, 2] };
     await expectCode('LIMIT_EXCEEDED', () => backend.upload(tooMany), /expected at most/);
     await expectCode('LIMIT_EXCEEDED', () => new BatchNorm({ backend, numFeatures: 2 }).forward(tooMany));
@@ -123,7 +123,7 @@ await describeModes(modesHere, (mode, create) => {
         BatchNorm,
       ];
       const wanted = { y: await onHostLayer.forward(batch.x), ...(await onHostLayer.backward(batch.dy)) };
-      const read = vi.spyOn(Resident.prototype, 'read');
+      const read = vi.spyOn(DeviceArray.prototype, 'read');
       const [x, dy] = [await backend.upload(batch.x), await backend.upload(batch.dy)];
       const y = await layer.forward(x);
       const { dx, dgamma, dbeta } = await layer.backward(dy);
@@ -306,7 +306,7 @@ await describeModes(modesHere, (mode, create) => {
         const given = { dx: undefined, dgamma: undefined, dbeta: undefined };
         const step = async (parameterGradients: boolean) => {
           const at = await put(dy);
-          const guard = vi.spyOn(Engine.prototype, 'guard');
+          const guard = vi.spyOn(GpuContext.prototype, 'guard');
           const { dx } = await backward.call(operations, { ...given, saved, dy: at, parameterGradients });
           const calls = guard.mock.calls.length;
           guard.mockRestore();

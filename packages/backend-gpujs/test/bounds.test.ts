@@ -1,4 +1,5 @@
-// Within the bounds of docs/numerics.md whatever the values: patterns that lead pivots astray, and every magnitude that float32 has.
+// Within the bounds of docs/numerics.md whatever the values: patterns that lead pivots astray, and every magnitude that
+// float32 has.
 import { boundsOf, normal, oracle, type Random, RunningErrors, randomSeededBy } from '@batchnorm/conformance';
 import {
   type Extent,

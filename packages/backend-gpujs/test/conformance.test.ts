@@ -1,5 +1,5 @@
-// The kit in every mode, in Node and in Chromium; large activations in Node's cpu mode alone, because software rendering takes minutes
-// for them (accuracy.test.ts has large ones in every mode).
+// The kit in every mode, in Node and in Chromium; large activations in Node's cpu mode alone, because software
+// rendering takes minutes for them (accuracy.test.ts has large ones in every mode).
 import { describeBackend } from '@batchnorm/browser/describe-backend';
 import { describeConformance } from '@batchnorm/conformance';
 import * as vitest from 'vitest';

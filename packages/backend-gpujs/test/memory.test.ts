@@ -1,8 +1,9 @@
-// What is let go, by `dispose()`, by nobody holding it any more, or by a call that fails, and what there is no room for.
+// What is let go, by `dispose()`, by nobody holding it any more, or by a call that fails, and what there is no room
+// for.
 import { BatchNorm, type BatchNormError, type Kernels } from '@batchnorm/core-api';
 import * as gpujs from 'gpu.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Engine, maxKernels } from '../src/engine.js';
+import { GpuContext, maxKernels } from '../src/gpu-context.js';
 import type { GpuJsBackend } from '../src/index.js';
 import { batchOf } from './batches.js';
 import { describeModes, expectCode, modesHere } from './modes.js';
@@ -112,40 +113,40 @@ await describeModes(modesHere, (mode, create) => {
   });
 
   it('memory that there is no more of is LIMIT_EXCEEDED', async () => {
-    const engine = new Engine(mode, true);
+    const context = new GpuContext(mode, true);
     for (const message of ['Array buffer allocation failed', 'WebAssembly.Memory(): could not allocate memory']) {
       await expectCode('LIMIT_EXCEEDED', () =>
-        engine.guard(() => {
+        context.guard(() => {
           throw new RangeError(message);
         }),
       );
     }
     await expect(
-      engine.guard(() => {
+      context.guard(() => {
         throw new RangeError('offset is out of bounds');
       }),
     ).rejects.toThrow(RangeError);
-    await engine.destroy();
+    await context.destroy();
   });
 });
 
 describe('many kernels', () => {
   it('are LIMIT_EXCEEDED before the process dies of them, until some are disposed', async () => {
-    const engine = new Engine('cpu', true);
+    const context = new GpuContext('cpu', true);
     const source = { width: 1, height: 1, text: 'function (values) { return values[this.thread.x]; }' };
     const values = Float32Array.of(1);
-    const programs = Array.from({ length: maxKernels }, () => engine.compile(source));
-    for (const program of programs) (await program.run(values)).release();
-    const another = engine.compile(source);
+    const kernels = Array.from({ length: maxKernels }, () => context.compile(source));
+    for (const kernel of kernels) (await kernel.run(values)).release();
+    const another = context.compile(source);
     await expectCode('LIMIT_EXCEEDED', () => another.run(values), new RegExp(`${maxKernels}`));
-    programs[0]!.dispose();
+    kernels[0]!.dispose();
     expect(await (await another.run(values)).read()).toEqual(values);
-    await engine.destroy();
+    await context.destroy();
   }, 60_000);
 
   it.skipIf(workerCount() === undefined)('of WebAssembly share their threads', async () => {
     const started = workerCount()!;
-    const engine = await import('../src/index.js').then(({ createGpuJsBackend }) =>
+    const backend = await import('../src/index.js').then(({ createGpuJsBackend }) =>
       createGpuJsBackend({ mode: 'webasm' }),
     );
     const train = async (backend: GpuJsBackend, N: number) => {
@@ -155,24 +156,27 @@ describe('many kernels', () => {
       await layer.backward(dy);
       return { layer, y };
     };
-    const first = await train(engine, 128);
+    const first = await train(backend, 128);
     const threads = started();
     expect(threads).toBeGreaterThan(0);
-    for (let n = 1; n < 4; n++) await train(engine, 128 + n);
+    for (let n = 1; n < 4; n++) await train(backend, 128 + n);
     await first.layer.dispose();
     // The threads have outlived a kernel that had used them.
-    await train(engine, 128);
+    await train(backend, 128);
     expect(started()).toBe(threads);
-    await engine.dispose();
+    await backend.dispose();
   });
 });
 
-/** Calls again and again, failing at the first kernel or readback, the second, …, until it succeeds. How many times it failed. */
+/**
+ * Calls again and again, failing at the first kernel or readback, the second, …, until it succeeds. How many times it
+ * failed.
+ */
 async function failAtEvery(call: () => unknown): Promise<number> {
   for (let failing = 0; ; failing++) {
     let count = 0;
-    const original = Engine.prototype.guard;
-    const guard = vi.spyOn(Engine.prototype, 'guard').mockImplementation(async function (this: Engine, work) {
+    const original = GpuContext.prototype.guard;
+    const guard = vi.spyOn(GpuContext.prototype, 'guard').mockImplementation(async function (this: GpuContext, work) {
       if (count++ === failing) throw new Error('out of luck');
       return original.call(this, work) as never;
     });

@@ -1,4 +1,5 @@
-// Finite inputs at the ends of what float32 holds: right where the host sees results, and on a device right or NaN, in all of a channel.
+// Finite inputs at the ends of what float32 holds: right where the host sees results, and on a device right or NaN, in
+// all of a channel.
 import {
   type BackwardInput,
   type BatchNormError,

@@ -1,5 +1,5 @@
-// `pnpm conformance:fixtures`: makes fixtures/oracle.json again, and fails if it is not what it was: a change of the oracle, of a
-// problem or of the generator must be seen.
+// `pnpm conformance:fixtures`: makes fixtures/oracle.json again, and fails if it is not what it was: a change of the
+// oracle, of a problem or of the generator must be seen.
 import { readFile, writeFile } from 'node:fs/promises';
 import { generateFixtures } from '../dist/generated-fixtures.js';
 

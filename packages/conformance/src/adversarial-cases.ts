@@ -1,7 +1,9 @@
-// Inputs on which batch norms go wrong: cancellation, odd sizes, extreme values, every layout. The oracle knows the results.
+// Inputs on which batch norms go wrong: cancellation, odd sizes, extreme values, every layout. The oracle knows the
+// results.
 import { type Backend, BatchNormError, type Dtype } from '@batchnorm/core-api';
 import { accumulationOf, termsOf } from './arithmetic.js';
-import type { Check, ConformanceCase, Refusal } from './conformance-case.js';
+import type { Check } from './compare.js';
+import type { ConformanceCase, Refusal } from './conformance-case.js';
 import type { FixtureCase } from './fixtures/fixture-case.js';
 import { pivotProblems } from './pivot-problems.js';
 import { normal, type Problem, type Random, solve } from './problem.js';
@@ -157,7 +159,7 @@ const given: Problem[] = [
   ...problem,
 }));
 
-/** Identifiers and times are numbers of this size. */
+/** Running statistics of identifiers and times are numbers of this size. */
 const farGiven: Problem = {
   name: 'inference alone, around a running mean of 1e12',
   why: 'the mean is taken away before anything is scaled',
@@ -185,7 +187,10 @@ const magnitudes: Problem[] = [1e30, 1e-30, 1e-40].map((size) => ({
 const inTurn = (size: number) => (_random: Random, j: number) => (j % 2 === 0 ? size : -size);
 const isConstant = (_random: Random, j: number, c: number) => (c === 1 ? 0.7 : Math.sin(7 * j + c));
 
-/** Numbers of float32 whose squares, sums or quotients are none. Right, or refused: never a wrong result. */
+/**
+ * Float32 numbers whose squares, sums or quotients are beyond float32. A backend gets them right or refuses them; a
+ * wrong result fails.
+ */
 const extremes: Problem[] = (
   [
     { name: '±1e20 without running statistics', x: inTurn(1e20), options: { trackRunningStatistics: false } },
@@ -212,14 +217,14 @@ const extremes: Problem[] = (
   ...problem,
 }));
 
-/** Times in nanoseconds, identifiers: float64 has a digit or two left for what they differ by. */
+/** Times in nanoseconds, and identifiers: float64 has one or two digits for the differences between them. */
 const farFromZero: Problem[] = [17, 8192].flatMap((M) => [
   {
     name: `1e15 and an eighth more in turn, [${M},2]`,
     why: 'a variance is no difference of large numbers, and never negative',
     shape: [M, 2],
     x: (_random: Random, j: number) => 1e15 + (j % 2) / 8,
-    // The running variance is the batch's: its sign shows.
+    // Momentum 0 makes the batch's variance the running one, whose sign is checked.
     options: { epsilon: 1e-12, momentum: 0 },
     wide: true,
   },
@@ -240,7 +245,7 @@ const inStep: Problem[] = [2, 4, 8, 16].map((period) => ({
   x: (random, j) => (j % period === 0 ? 100 : 0) + normal(random),
 }));
 
-/** A third has a digit 1 everywhere: adding it up is rounded each time, and for long in the same direction. */
+/** A third has no last digit: each addition is rounded, and many in a row in the same direction. */
 const longChains: Problem[] = [
   [3000, 3],
   [1500, 3, 2],
@@ -296,7 +301,7 @@ async function run(
 ): Promise<readonly Check[] | Refusal> {
   const refusal = await refusedByLimit({ backend, dtype }, [problem.shape]);
   if (refusal) return refusal;
-  // Squares of 1e30 are no float32: a backend that has no wider numbers must say so.
+  // Squares of 1e30 are beyond float32: a backend without wider numbers must refuse them.
   const mayRefuse = problem.beyondFloat32 && termsOf(accumulationOf(backend, dtype)) === 'float32';
   try {
     const checks = await replay(solved, backend, dtype);
@@ -311,7 +316,7 @@ async function run(
   }
 }
 
-/** Nobody waits on a device: there NaN is the refusal. */
+/** On a device no call waits for the statistics: NaN in y takes the place of the refusal. */
 const isNaNOnDevice = ({ what, message }: Check) =>
   what.startsWith('on the device') && message.includes('received NaN');
 

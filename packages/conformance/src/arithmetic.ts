@@ -1,5 +1,5 @@
-// What roundings do to sums and to the statistics that are made of them, by the arithmetic that a backend declares: worst
-// cases to first order, derived in docs/numerics.md.
+// What roundings do to sums and to the statistics that are made of them, by the arithmetic that a backend declares:
+// worst cases to first order, derived in docs/numerics.md.
 import type { Accumulation, Backend, Dtype, Execution } from '@batchnorm/core-api';
 
 /** What the backend declares for `dtype`. Errors: when it has the dtype and declares nothing. */
@@ -13,7 +13,10 @@ export function accumulationOf({ name, execution }: Backend, dtype: Dtype): Accu
   return declared;
 }
 
-/** One word, as backends said before there was one for each dtype, was about float32: float64 was added up in float64. */
+/**
+ * By dtype, also where a backend declares one word, as in older versions of the contract: it is about float32, and
+ * float64 is added up in float64.
+ */
 function byDtype(accumulation: Execution['accumulation'] | Accumulation): Execution['accumulation'] {
   return typeof accumulation === 'string' ? { float32: accumulation, float64: 'float64' } : accumulation;
 }
@@ -32,12 +35,12 @@ const accumulations: readonly Accumulation[] = ['float64', 'blocked-float32', 'c
 /** Unit roundoff: half the distance from 1 to the next number. */
 export const unitRoundoff: Readonly<Record<Dtype, number>> = { float32: 2 ** -24, float64: 2 ** -53 };
 
-/** What a term may lose that is too small for its dtype: some processors know no numbers below the normal ones. */
+/** The most that a term below the normal numbers of its dtype may lose: some processors take it for 0. */
 const smallestNormal: Readonly<Record<Dtype, number>> = { float32: 2 ** -126, float64: 2 ** -1022 };
 
 /**
- * A pivot's distance from the mean of what is summed around it, in deviations, at most. Numbers of a dtype are no nearer to their
- * mean than the mean rounded to that dtype is; and a float32 sum that finds it errs by M roundings.
+ * The largest distance of a pivot from the mean, in deviations. A pivot is the mean, rounded to the terms' dtype, and
+ * no value can be nearer to the mean; a float32 sum that finds it adds M roundings.
  */
 function pivotDistance(terms: Dtype, valuesPerChannel: number): number {
   return 1 + 4 * valuesPerChannel * unitRoundoff[terms];
@@ -72,8 +75,9 @@ export interface StatisticsErrors {
 }
 
 /**
- * Of the mean in deviations, and of the variance relative to it, when deviations from a pivot are summed: `sum` is the error of a
- * sum, `u` the unit roundoff of its terms, `distance` the pivot's in deviations.
+ * The errors of a mean, in deviations, and of a variance, relative to it, that are computed from deviations around a
+ * pivot: `sum` is the relative error of a sum, `u` the unit roundoff of its terms, `distance` how many deviations the
+ * pivot lies from the mean.
  */
 function errorsAroundPivot(sum: number, u: number, distance: number): StatisticsErrors {
   /** The root of the mean of the terms' squares, which is at least the mean of their sizes. */
@@ -82,7 +86,7 @@ function errorsAroundPivot(sum: number, u: number, distance: number): Statistics
   return { mean: ofDeviations * size, variance: ofSquares * size ** 2 + 2 * ofDeviations * size * distance };
 }
 
-/** Values of a first block that float64 sums may take around one of them. */
+/** How many values a backend with float64 sums may first add up around one of them, to find its pivot. */
 const firstBlock = 8;
 
 /** The largest errors of the statistics of a batch, in one arithmetic. */
@@ -104,11 +108,12 @@ function errorsOfBatch(
     relative.variance += first.variance;
   }
   if (accumulation === 'compensated-float32' || accumulation === 'float32') {
-    // There is nothing but float32: what is made of the sums is rounded to it, too.
+    // There is nothing but float32: mean and variance are rounded to it, too.
     relative.mean += 3 * u * distance;
     relative.variance += 5 * u * (1 + distance ** 2);
   }
-  // Sums that take no care of their roundings may be of values, which have the mean in them. A mean is rounded in any case.
+  // Plain sums may be sums of values, not of deviations: their error is relative to the mean. A mean is rounded in any
+  // case.
   const isPlain = accumulation === 'float64' || accumulation === 'float32';
   const ofMean = isPlain ? sum + u : unitRoundoff.float64;
   const meanError = relative.mean * Math.sqrt(variance) + ofMean * Math.abs(mean);
@@ -118,7 +123,9 @@ function errorsOfBatch(
   };
 }
 
-/** How far a backend's statistics of a batch may lie from the golden ones, which have float64 roundings of their own. */
+/**
+ * How far a backend's statistics of a batch may lie from the golden ones, which have float64 roundings of their own.
+ */
 export function errorsOfStatistics(
   accumulation: Accumulation,
   valuesPerChannel: number,

@@ -1,5 +1,5 @@
-// How far each element of a step's results may lie from the golden one. Running statistics remember what was averaged: their
-// errors are propagated along with them, from batch to batch.
+// How far each element of a step's results may lie from the golden one. Running statistics remember what was averaged:
+// their errors are propagated along with them, from batch to batch.
 import { type Accumulation, type Dtype, type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import { errorsOfStatistics, type StatisticsErrors, unitRoundoff } from './arithmetic.js';
 import { channelOf } from './channels.js';
@@ -19,7 +19,7 @@ export interface TrackedBatch {
   readonly valuesPerChannel: number;
   /** The momentum, or n/(n + 1) after n batches where the average is cumulative. */
   readonly kept: number;
-  /** Which variance of the batch is taken in. */
+  /** Which variance of the batch is averaged in. */
   readonly runningVariance: 'population' | 'sample';
 }
 
@@ -83,7 +83,7 @@ export class RunningErrors {
   }
 }
 
-/** Below this, float32 sums have terms of fewer digits, or none: their errors are not relative to their size. */
+/** Sums smaller than this have float32 terms below the normal numbers: their errors are not relative to their size. */
 const smallestSize = 2 ** -102;
 
 function boundOf({ error, size }: Tracked): Bound {
@@ -91,7 +91,10 @@ function boundOf({ error, size }: Tracked): Bound {
   return { tolerance: (c) => error[c]! / magnitude(c), magnitude };
 }
 
-/** The average of two errors; and on either side a weight, two products and their sum are rounded. */
+/**
+ * Averages two errors, and adds those of averaging: the layer and the oracle each round a weight, two products and
+ * their sum.
+ */
 function average({ error, size }: Tracked, c: number, kept: number, batch: { error: number; size: number }): void {
   const roundings = 8 * unitRoundoff.float64 * (kept * size[c]! + batch.size);
   error[c] = kept * error[c]! + (1 - kept) * batch.error + roundings;
@@ -145,7 +148,7 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
     const tolerances = byChannel(quantity);
     return { tolerance: (c) => tolerances[c]!, magnitude: magnitude[quantity] };
   };
-  // Each when it is asked for: there may be a million elements, and 65,536 channels.
+  // Getters compute each bound when it is asked for: there may be a million elements.
   return {
     get y() {
       return ofElements('y');

@@ -1,5 +1,5 @@
-// The cases of this package's golden files: file, name and why, so that suites are described before a file is read. A test holds this
-// list against the files.
+// The cases of this package's golden files: file, name and why, so that suites are described before a file is read. A
+// test holds this list against the files.
 
 /** By file, and in it by the name of the case: why there is that case. */
 export const builtInNames: Readonly<Record<string, Readonly<Record<string, string>>>> = {

@@ -1,6 +1,5 @@
 // One comparison for everything: shape, dtype, then NaN and infinities, then values against their bounds.
-import { type Dtype, dtypeOf, type FloatArray } from '@batchnorm/core-api';
-import type { Check, Subject } from './conformance-case.js';
+import { type Backend, type Dtype, dtypeOf, type ErrorCode, type FloatArray } from '@batchnorm/core-api';
 import type { Rounding } from './fixtures/fixture-case.js';
 
 /** The outcome of comparing one result with its golden values. */
@@ -14,6 +13,17 @@ export interface Comparison {
   readonly message: string;
 }
 
+/** One compared result of a case: `what` it is, such as 'step 2 dx'. */
+export interface Check extends Comparison {
+  readonly what: string;
+  /**
+   * For results that should be the same to the bit and are not: the largest difference, relative to the largest number.
+   */
+  readonly difference?: number;
+  /** Of the error that was met, if there was one and it has a code. */
+  readonly code?: ErrorCode | null;
+}
+
 export interface Expected {
   readonly shape: readonly number[];
   readonly dtype: Dtype;
@@ -22,7 +32,7 @@ export interface Expected {
   readonly tolerance: (index: number) => number;
   /** What the error of element `index` is relative to. */
   readonly magnitude: (index: number) => number;
-  /** What rounding took from the golden values, beside the tolerance. Default: nothing. */
+  /** How far golden values may be off because they were rounded. It is added to the bound. Default: not at all. */
   readonly rounding?: Rounding;
 }
 
@@ -83,14 +93,14 @@ function wordsOf(values: ArrayLike<number>): Uint32Array | undefined {
     : undefined;
 }
 
-/** Engines are ten times as fast at one kind of array as at several. */
+/** Its loop sees one kind of array alone, and is compiled to code that is ten times as fast. */
 function sameWords(a: Uint32Array, b: Uint32Array): boolean {
   for (let k = 0; k < a.length; k++) if (a[k] !== b[k]) return false;
   return true;
 }
 
 /** A check that either holds or does not. */
-export function outcome(what: string, holds: boolean, message: string): Comparison & { readonly what: string } {
+export function outcome(what: string, holds: boolean, message: string): Check {
   return { what, ...(holds ? { passed: true, worst: 0, largestError: 0, message: '' } : failure(message)) };
 }
 
@@ -118,8 +128,13 @@ function differenceOf(received: ArrayLike<number>, expected: ArrayLike<number>):
   return difference === 0 ? 0 : difference / size;
 }
 
-/** The check of a repeated call: where the backend does not say that it is deterministic, half of the digits must be the same. */
-export function repeated(check: Check, { backend, dtype }: Pick<Subject, 'backend' | 'dtype'>): Check {
+/**
+ * The check of a repeated call. Unless the backend says that it is deterministic, half of the digits must be the same.
+ */
+export function repeated(
+  check: Check,
+  { backend, dtype }: { readonly backend: Backend; readonly dtype: Dtype },
+): Check {
   const allowed = backend.capabilities.deterministic ? 0 : dtype === 'float64' ? 2 ** -26 : 2 ** -12;
   return check.difference !== undefined && check.difference <= allowed ? outcome(check.what, true, '') : check;
 }

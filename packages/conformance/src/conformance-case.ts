@@ -1,23 +1,23 @@
 // What the kit is made of: cases, each of which judges one backend in one dtype.
 import type { Backend, Dtype, ErrorCode, MaybePromise } from '@batchnorm/core-api';
-import type { Comparison } from './compare.js';
+import type { Check } from './compare.js';
 
 /** In the order of reports. */
 export const groups = ['golden', 'exact', 'adversarial', 'behaviour', 'kernels', 'programs'] as const;
 
 /**
- * `golden` results of others; inputs with `exact` results; `adversarial` inputs; `behaviour` of buffers, calls and errors; the
- * contract of `kernels` by itself; random `programs`.
+ * `golden` results of others; inputs with `exact` results; `adversarial` inputs; `behaviour` of buffers, calls and
+ * errors; the contract of `kernels` by itself; random `programs`.
  */
 export type Group = (typeof groups)[number];
 
 /** Where activations lie. */
 export type MemoryKind = 'host' | 'device';
 
-/** `rows` of channels (inner = 1) or `runs` of one channel (inner > 1). */
+/** `rows`: channels-last, inner = 1. `runs`: channels-first, inner > 1. */
 export type Layout = 'rows' | 'runs';
 
-/** Sizes at which backends change their way, each with those on either side of it. */
+/** Sizes at which backends may take another path, each with the sizes on either side of it. */
 export type SizeClass = 'small' | 'blocks' | 'elements' | 'rows or channels';
 
 /** Where a behaviour stands in the matrix: its rule, tried in one kind of memory, layout and size class. */
@@ -28,26 +28,22 @@ export interface Cell {
   readonly size: SizeClass;
 }
 
-/** What a case finds when the backend says that it can't: the coded error that it must refuse with, which it did. */
+/**
+ * The verdict of a case that the backend's capabilities exclude: the code with which the backend refused it, as it
+ * must.
+ */
 export interface Refusal {
   readonly refused: ErrorCode;
-}
-
-/** One compared result: `what` it is, such as 'step 2 dx'. */
-export interface Check extends Comparison {
-  readonly what: string;
-  /** Of what should be the same to the bit, and is not: how much it differs, relative to the largest number. */
-  readonly difference?: number;
-  /** Of the error that was met, if there was one and it has a code. */
-  readonly code?: ErrorCode | null;
 }
 
 export interface Subject {
   readonly backend: Backend;
   readonly dtype: Dtype;
-  /** Another backend of the same kind, which the case disposes; absent when the kit was given a backend, not a factory. */
+  /**
+   * Another backend of the same kind, which the case disposes; absent when the kit was given a backend, not a factory.
+   */
   readonly create: (() => MaybePromise<Backend>) | undefined;
-  /** Whether somebody waits: then there are fewer random programs. Default false. */
+  /** Whether the run is quick, with fewer random programs. Default false. */
   readonly quick?: boolean;
 }
 
@@ -60,7 +56,7 @@ export interface ConformanceCase {
   readonly cell?: Cell;
   /** Whether it takes so long that a quick run leaves it out. Default false. */
   readonly slow?: boolean;
-  /** Why it says nothing about this subject, or undefined. */
+  /** Why this case can say nothing about the subject; undefined if it can. */
   inapplicable?(subject: Subject): MaybePromise<string | undefined>;
   /** Errors: whatever the backend fails with. */
   run(subject: Subject): Promise<readonly Check[] | Refusal>;

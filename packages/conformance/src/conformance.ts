@@ -7,7 +7,8 @@ import {
   type ErrorCode,
   type MaybePromise,
 } from '@batchnorm/core-api';
-import type { Cell, Check, ConformanceCase, Group, Subject } from './conformance-case.js';
+import type { Check } from './compare.js';
+import type { Cell, ConformanceCase, Group, Subject } from './conformance-case.js';
 import { errorCode } from './expect-refusal.js';
 import type { FixtureFile } from './fixtures/fixture-case.js';
 import { goldenCases } from './golden-cases.js';
@@ -22,7 +23,7 @@ export interface CaseResult {
   readonly source: string;
   readonly name: string;
   readonly dtype: Dtype;
-  /** Where it stands in the matrix of behaviours; null for what is no behaviour. */
+  /** Its cell in the matrix of behaviours; null for cases of other groups. */
   readonly cell: Cell | null;
   /** `refused`: the backend says that it can't, and refuses with the code that the contract wants. */
   readonly status: 'passed' | 'failed' | 'refused' | 'skipped';
@@ -54,8 +55,8 @@ export interface ConformanceOptions {
 }
 
 /**
- * Runs every case, one after another. Given a factory, it makes one backend for all of them and disposes it, and another
- * for those that dispose theirs; given a backend, it leaves it alive, and these cases are skipped.
+ * Runs every case, one after another. Given a factory, it makes one backend for all of them and disposes it, and
+ * another for those that dispose theirs; given a backend, it leaves it alive, and these cases are skipped.
  *
  * A case that throws has failed. Errors: those of the factory; the signal's reason.
  */
@@ -119,7 +120,7 @@ function refused(code: ErrorCode): Outcome {
   return { ...nothingMeasured, status: 'refused', code };
 }
 
-/** A dtype that the backend says it lacks has its own form of the check: the coded error. */
+/** For a dtype that the backend says it lacks: whether a layer of it is refused with DTYPE_MISMATCH. */
 function refusal(backend: Backend, dtype: Dtype): Outcome {
   if (backend.capabilities.dtypes.length === 0) {
     return failed('capabilities.dtypes: received none, expected one or more');

@@ -1,4 +1,5 @@
-// How many results came out which way: four numbers, with the codes of refusals and the reasons of skips, as every report says them.
+// How many cases passed, failed, were refused and skipped, as text, with the codes of refusals and the reasons of
+// skips.
 import type { CaseResult } from './conformance.js';
 
 export type Status = CaseResult['status'];
@@ -31,7 +32,7 @@ export interface CountText {
   readonly codes: string;
 }
 
-/** For the cells of tables, without what there is none of. */
+/** Texts for the cells of tables, without counts of 0. */
 export function countTexts(results: readonly CaseResult[]): CountText[] {
   const counts = countsOf(results);
   return statuses

@@ -1,18 +1,21 @@
-// The suite for a test runner: vitest, node:test and Jest as they are, and what is like one of them.
+// The kit as tests of a test runner: vitest, node:test, Jest, or one like them.
 import type { Backend, MaybePromise } from '@batchnorm/core-api';
 import { type CaseResult, type ConformanceOptions, dtypes, runCase } from './conformance.js';
 import { countsLine, explanations, reasonOf } from './counts.js';
 import { suite } from './suite.js';
 
-/** A test runner: `import * as vitest from 'vitest'`, `* as test from 'node:test'` or `* as jest from '@jest/globals'`; or its functions. */
+/**
+ * A test runner: `import * as vitest from 'vitest'`, `* as test from 'node:test'` or `* as jest from '@jest/globals'`;
+ * or its functions.
+ */
 export interface TestApi {
   describe(name: string, body: () => void): unknown;
   it(name: string, body: (...context: unknown[]) => Promise<void>): unknown;
-  /** What runs after the tests of a `describe`: vitest's and Jest's name, or */
+  /** Runs a hook after the tests of a `describe`, in vitest and Jest; a runner needs this or `after`. */
   afterAll?: (hook: () => Promise<void>) => unknown;
-  /** that of node:test and Mocha. One of them is needed. */
+  /** The same in node:test and Mocha. */
   after?: (hook: () => Promise<void>) => unknown;
-  /** Where the runner has one, failures are shown as a diff of its own. */
+  /** Where a runner has `expect`, failures are shown as its diff. */
   expect?: (value: unknown) => { toEqual(expected: unknown): unknown };
 }
 
@@ -26,8 +29,9 @@ interface TestContext {
  * them, when the first of them needs it; a hook after the last disposes it and prints how many passed, failed, were
  * refused and skipped. For cases that dispose theirs it makes another.
  *
- * A refused case is a passing test. A skipped one is skipped with its reason, where the runner lets a running test do so.
- * A factory that fails is asked once, and every test fails for its reason. Errors: `TypeError` for a runner without hooks.
+ * A refused case is a passing test. A skipped one is skipped with its reason, where the runner lets a running test do
+ * so. A factory that fails is asked once, and every test fails for its reason. Errors: `TypeError` for a runner without
+ * hooks.
  */
 export function describeConformance(
   name: string,
@@ -46,7 +50,7 @@ export function describeConformance(
   let skipsAreShown = true;
 
   const test = (run: (typeof runs)[number]) =>
-    // Runners take a function with a declared parameter for one that calls back.
+    // Rest parameters, because runners give a function with a declared parameter a callback.
     async function (this: unknown, ...[context = this]: unknown[]) {
       shared ??= (async () => factory())();
       const result = await runCase(run.one, { backend: await shared, dtype: run.dtype, create: factory }, options);
@@ -62,7 +66,7 @@ export function describeConformance(
     after(async () => {
       if (!shared) return;
       if (results.size > 0) console.info(summary(name, [...results.values()], runs.length, skipsAreShown));
-      // One that could not be made has failed every test.
+      // If the factory failed, there is nothing to dispose.
       const backend = await shared.catch(() => undefined);
       await backend?.dispose();
     });
@@ -83,7 +87,9 @@ function fail(messages: readonly string[], { expect }: TestApi): void {
   throw new Error(messages.join('\n'));
 }
 
-/** Such as 'mine: 612 passed, 0 failed, 4 refused (DTYPE_MISMATCH), 1 skipped', and why those of the last two were so. */
+/**
+ * Such as 'mine: 612 passed, 0 failed, 4 refused (DTYPE_MISMATCH), 1 skipped', and why those of the last two were so.
+ */
 function summary(name: string, results: readonly CaseResult[], cases: number, skipsAreShown: boolean): string {
   const part = results.length < cases ? `, ${results.length} of ${cases} cases` : '';
   const note = skipsAreShown ? [] : ['skipped cases show as passed: this runner has no skip for a test that runs'];

@@ -1,18 +1,18 @@
-// Inputs whose results are exact in any order of summation: whole numbers, few enough that even float32 sums of them and of
-// their squares round nothing. No tolerance can hide an error here.
+// Inputs whose results are exact in any order of summation: whole numbers, few enough that even float32 sums of them
+// and of their squares round nothing. No tolerance can hide an error here.
 import { BatchNorm, type FloatArray, type Tensor } from '@batchnorm/core-api';
-import { outcome } from './compare.js';
-import type { Check, ConformanceCase } from './conformance-case.js';
+import { type Check, outcome } from './compare.js';
+import type { ConformanceCase } from './conformance-case.js';
 import { refusedByLimit } from './refused-by-limit.js';
 
-/** In units of the last place of `dtype`, at the size of the number that is expected. */
+/** The largest error, in units of the last place of the number that is expected. */
 const allowedUlps = 2;
 
 interface ExactProblem {
   readonly name: string;
   readonly shape: readonly number[];
   readonly axis: number;
-  /** Of channel c: a whole number. */
+  /** The mean of channel c, a whole number. */
   readonly mean: (c: number) => number;
 }
 
@@ -53,7 +53,7 @@ export const exactCases: readonly ConformanceCase[] = problems.map((problem) => 
       const j = Math.floor(k / (inner * C)) * inner + (k % inner);
       const sign = j % 2 === 0 ? 1 : -1;
       x.data[k] = problem.mean(c) + sign;
-      // Σ dy = 2M and Σ dy · xHat = M/2: their means are 2 and 1/2. What is left of dy is ±1, in pairs of pairs.
+      // The mean of dy is 2, and that of dy · xHat is 1/2. `rest` adds +1, +1, −1, −1, which changes neither.
       const rest = M % 4 === 0 ? (j % 4 < 2 ? 1 : -1) : 0;
       dy.data[k] = 2 + sign + rest;
       y[k] = gamma * (sign / 2) + beta;

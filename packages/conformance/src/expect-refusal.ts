@@ -1,7 +1,7 @@
 // Calls that must fail: with which code they did.
 import { BatchNormError, type ErrorCode } from '@batchnorm/core-api';
-import { outcome } from './compare.js';
-import type { Check, Refusal } from './conformance-case.js';
+import { type Check, outcome } from './compare.js';
+import type { Refusal } from './conformance-case.js';
 
 /** The code of a BatchNormError, the text of any other. */
 export function codeOf(error: unknown): string {

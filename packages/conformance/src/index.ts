@@ -3,11 +3,10 @@ export { adversarialProblems } from './adversarial-cases.js';
 export { accumulationOf, describeAccumulation } from './arithmetic.js';
 export { type Bound, boundsOf, RunningErrors, type Step, type TrackedBatch } from './bounds.js';
 export { builtInFixtures } from './built-in-fixtures.js';
-export { type Comparison, compare, type Expected } from './compare.js';
+export { type Check, type Comparison, compare, type Expected } from './compare.js';
 export { type CaseResult, type ConformanceOptions, dtypes, runConformance } from './conformance.js';
 export {
   type Cell,
-  type Check,
   type ConformanceCase,
   type Group,
   groups,

@@ -23,8 +23,8 @@ export interface Magnitudes {
 }
 
 /**
- * y: |gamma| (1 + |xHat|) + |beta|. dgamma: Σ |dy| (1 + |xHat|). dbeta: Σ |dy|. dx: |gamma| invStd |dy|, and through batch
- * statistics |gamma| invStd (|dy| + mean |dy| + (1 + |xHat|) · mean(|dy| (1 + |xHat|))).
+ * y: |gamma| (1 + |xHat|) + |beta|. dgamma: Σ |dy| (1 + |xHat|). dbeta: Σ |dy|. dx: |gamma| invStd |dy|, and through
+ * batch statistics |gamma| invStd (|dy| + mean |dy| + (1 + |xHat|) · mean(|dy| (1 + |xHat|))).
  */
 export function magnitudes(
   x: ArrayLike<number>,

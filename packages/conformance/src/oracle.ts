@@ -1,5 +1,6 @@
-// The oracle: batch normalisation as its equations stand (docs/semantics.md), in float64 with compensated sums. Written to be
-// read, shares nothing with any backend, and is checked against NumPy and PyTorch. Generated cases get their results here.
+// The oracle: batch normalisation as its equations stand (docs/semantics.md), in float64 with compensated sums. Written
+// to be read, shares nothing with any backend, and is checked against NumPy and PyTorch. Generated cases get their
+// results here.
 import { type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import { mapElements, meanOver } from './channels.js';
 
@@ -25,7 +26,7 @@ export interface OracleGradients {
 export function batchStatistics(x: ArrayLike<number>, extent: Extent): Statistics {
   const [mean, variance] = [new Float64Array(extent.channels), new Float64Array(extent.channels)];
   for (let c = 0; c < extent.channels; c++) {
-    // The mean of what is left after a first mean: what rounding took from the first, the second gives back.
+    // A second mean, of deviations from the first, corrects the rounding of the first.
     const rough = meanOver(c, extent, (k) => x[k]!);
     const m = rough + meanOver(c, extent, (k) => x[k]! - rough);
     mean[c] = m;

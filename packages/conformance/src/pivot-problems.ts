@@ -1,4 +1,4 @@
-// Inputs that lead a pivot astray: sums of deviations from a value far from the mean lose digits, wherever the value came from.
+// Inputs for which values that a backend may take as its pivot are far from the mean: then sums around it lose digits.
 import { normal, type Problem, type Random } from './problem.js';
 
 /** M values of three channels, as rows and as runs. */
@@ -19,7 +19,7 @@ interface Pattern {
 /** Where a backend may look for a pivot: the ends, the middle, and the middle of the last of two runs. */
 const isSampled = (j: number, M: number) => [0, M / 2, 0.75 * M, M - 1].includes(j);
 
-/** `count` values, one every `M / parts`. */
+/** Whether value j is one of the first `count` that are M / `parts` apart. */
 const isEvery = (j: number, M: number, count: number, parts: number) => {
   const step = Math.max(1, Math.floor(M / parts));
   return j % step === 0 && j / step < count;

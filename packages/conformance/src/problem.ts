@@ -1,4 +1,5 @@
-// Inputs of generated cases: seeded, and float32 numbers unless a problem is about others, so that every dtype sees the same.
+// Problems: generated inputs of cases, seeded. They are float32 numbers, the same for every dtype, except for `wide`
+// ones.
 import { allocate, type Dtype, type Extent, extentOf, type FloatArray, valuesPerChannel } from '@batchnorm/core-api';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
@@ -27,7 +28,10 @@ export interface Problem {
   readonly steps?: number;
   /** In float64 the inputs have all of its digits. Default false: they are float32 numbers. */
   readonly wide?: boolean;
-  /** Whether a backend whose terms are float32 may refuse it with `NON_FINITE_STATISTICS`: squares, or more, leave its range. */
+  /**
+   * Whether a backend that adds up float32 terms may refuse it with `NON_FINITE_STATISTICS`: squares, or more, are
+   * beyond float32.
+   */
   readonly beyondFloat32?: boolean;
 }
 
@@ -42,7 +46,8 @@ export function normal(random: Random): number {
 }
 
 /**
- * The problem with the oracle's results: training steps, then inference, forward and backward each. Inputs are numbers of `dtype`.
+ * The problem with the oracle's results: training steps, then inference, forward and backward each. Inputs are numbers
+ * of `dtype`.
  */
 export function solve(problem: Problem, dtype: Dtype = 'float32'): FixtureCase {
   const { name, why, shape, steps: count = 1 } = problem;

@@ -1,11 +1,11 @@
-// What is asked of a backend that can't hold as many elements as a case has.
+// The refusal of cases whose activations have more elements than the backend's limit.
 import { allocate, BatchNorm, product } from '@batchnorm/core-api';
 import type { Refusal, Subject } from './conformance-case.js';
 import { refusal } from './expect-refusal.js';
 
 /**
- * Undefined if the backend says that it holds activations of all these shapes; else the refusal of the first that it does not.
- * Errors: when that is not refused as it must be.
+ * Undefined if the backend's limit allows activations of all these shapes; else the refusal of the first that it does
+ * not allow. Errors: if the backend does not refuse that one as it must.
  */
 export async function refusedByLimit(
   { backend, dtype }: Pick<Subject, 'backend' | 'dtype'>,

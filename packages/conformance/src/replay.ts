@@ -1,4 +1,5 @@
-// Replays a golden case on a backend, through the layer, on host arrays and on device tensors, and compares every result.
+// Replays a golden case on a backend, through the layer, on host arrays and on device tensors, and compares every
+// result.
 import {
   type Backend,
   BatchNorm,
@@ -11,8 +12,8 @@ import {
 } from '@batchnorm/core-api';
 import { accumulationOf } from './arithmetic.js';
 import { boundsOf, RunningErrors } from './bounds.js';
-import { compare, outcome } from './compare.js';
-import type { Check, MemoryKind } from './conformance-case.js';
+import { type Check, compare, outcome } from './compare.js';
+import type { MemoryKind } from './conformance-case.js';
 import { refuses } from './expect-refusal.js';
 import type { FixtureCase, Golden, GoldenStep } from './fixtures/fixture-case.js';
 import type { Normalization } from './magnitudes.js';
@@ -20,7 +21,7 @@ import { type ActivationMemory, activationMemory } from './memory/activation-mem
 import { batchStatistics } from './oracle.js';
 import type { Quantity } from './tolerance.js';
 
-/** Why a case says nothing about this dtype, or undefined. */
+/** Why a case can't be run in this dtype, or undefined. */
 export function inapplicable({ steps }: FixtureCase, dtype: Dtype): string | undefined {
   const inputs = steps.flatMap(({ x, dy }) => [x.data, dy?.data ?? []]);
   const exact = dtype === 'float64' || inputs.every((data) => Array.from(data).every(isFloat32));
@@ -81,7 +82,7 @@ class Replay {
     return checks;
   }
 
-  /** Gives the layer the state that the case starts from: what is absent is as in any new layer. */
+  /** Gives the layer the state that the case starts from; what the case does not have stays as in a new layer. */
   async #start(): Promise<void> {
     const { gamma, beta, runningMean, runningVariance, batchesTracked, options } = this.#fixture;
     const { scale, center, trackRunningStatistics, numFeatures } = options;
@@ -101,7 +102,10 @@ class Replay {
     }
   }
 
-  /** A forward that must be refused, and changes nothing. On the device a batch that is not finite is refused when it settles. */
+  /**
+   * A forward that must be refused, and changes nothing. On the device a batch that is not finite is refused when it
+   * settles.
+   */
   async #refusal(name: string, code: ErrorCode, { x, training }: GoldenStep): Promise<Check[]> {
     const before = JSON.stringify(await this.#layer.state());
     const refusal = await refuses(`${name} forward`, code, async () => {
@@ -186,7 +190,7 @@ class Replay {
 
 const quantities: readonly Quantity[] = ['y', 'dx', 'dgamma', 'dbeta', 'runningMean', 'runningVariance'];
 
-/** Far from zero the bound of a variance is larger than it: below 0 it is wrong all the same. */
+/** Far from zero the bound of a variance can exceed the variance; a negative one is wrong in any case. */
 function notNegative(what: string, variance: Float64Array): Check {
   const c = variance.findIndex((value) => value < 0);
   return outcome(what, c < 0, `[${c}]: received ${variance[c]}, expected a number that is not negative`);

@@ -6,25 +6,28 @@ import { errorOfSum, termsOf, unitRoundoff } from './arithmetic.js';
 export type Quantity = 'y' | 'dx' | 'dgamma' | 'dbeta' | 'runningMean' | 'runningVariance';
 
 export interface Circumstances {
-  /** Of activations. Statistics and parameter gradients are float64 on the host whatever it is. */
+  /** The dtype of activations. Statistics and gradients of parameters are float64 on the host in any case. */
   readonly dtype: Dtype;
   /** The arithmetic of the backend's sums of this dtype, as its `execution` says; a report shows it. */
   readonly accumulation: Accumulation;
   /** M, the number of values per channel. */
   readonly valuesPerChannel: number;
-  /** Of the channel's mean, in units of σ = √(variance + epsilon). */
+  /** The error of the channel's mean, in units of σ = √(variance + epsilon). */
   readonly meanError: number;
-  /** Of σ, relative. */
+  /** The relative error of σ. */
   readonly deviationError: number;
   /** Whether dx passes through batch statistics. */
   readonly throughStatistics: boolean;
-  /** |mean| in units of σ where the mean was given, 0 where it is the batch's own: then it is within σ of a rounded mean. */
+  /**
+   * |mean| in units of σ where the mean was given, 0 where it is the batch's own: then it is within σ of a rounded
+   * mean.
+   */
   readonly conditioning: number;
 }
 
 /**
- * The largest error of `quantity`, to first order, relative to its magnitude in magnitudes.ts. Derived in docs/numerics.md; the
- * golden result's own float64 error is in it.
+ * The largest error of `quantity`, to first order, relative to its magnitude in magnitudes.ts. Derived in
+ * docs/numerics.md; the golden result's own float64 error is in it.
  */
 export function tolerance(
   quantity: Exclude<Quantity, 'runningMean' | 'runningVariance'>,
@@ -32,14 +35,14 @@ export function tolerance(
 ): number {
   const { dtype, accumulation, valuesPerChannel } = circumstances;
   const { meanError, deviationError, conditioning, throughStatistics } = circumstances;
-  // Of either side: roundings of activations and of the terms of sums, and errors of sums.
+  // The backend and the oracle both round activations and terms, and both have errors of sums.
   const w = unitRoundoff.float64;
   const u = unitRoundoff[dtype] + w;
   const t = unitRoundoff[termsOf(accumulation)] + w;
   const e = errorOfSum(accumulation, valuesPerChannel) + errorOfSum('float64', valuesPerChannel);
   /** How far a rounded mean may be from the mean, in units of σ, where that is more than 1. */
   const lambda = (roundoff: number) => Math.max(1, roundoff * conditioning);
-  /** Of xHat, relative to 1 + |xHat|. */
+  /** The error of xHat, relative to 1 + |xHat|. */
   const delta = (roundoff: number) => 5 * lambda(roundoff) * roundoff + Math.max(meanError, deviationError);
   switch (quantity) {
     case 'y':

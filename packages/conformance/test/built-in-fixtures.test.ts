@@ -1,4 +1,5 @@
-// The golden files of this package: suites know their cases before they are read, and they are read when a case needs them.
+// The golden files of this package: suites know their cases before they are read, and they are read when a case needs
+// them.
 import fs from 'node:fs/promises';
 import * as core from '@batchnorm/core-api';
 import { expect, it, vi } from 'vitest';

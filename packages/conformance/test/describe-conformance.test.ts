@@ -1,4 +1,5 @@
-// The suite under test runners: one backend, made when a test first needs it and disposed after the last, whichever tests run.
+// The suite under test runners: one backend, made when a test first needs it and disposed after the last, whichever
+// tests run.
 import { execFile } from 'node:child_process';
 import * as nodeTest from 'node:test';
 import { fileURLToPath } from 'node:url';

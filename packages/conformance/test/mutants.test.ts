@@ -1,4 +1,5 @@
-// The kit is as good as what it catches: the plain backend passes, and every mutant of it fails, at a check that it names.
+// The kit is as good as what it catches: the plain backend passes, and every mutant of it fails, at a check that it
+// names.
 import { readFile } from 'node:fs/promises';
 import * as core from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';

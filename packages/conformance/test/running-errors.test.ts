@@ -1,4 +1,5 @@
-// Errors of running statistics: exact before the first batch, and never more than what each batch and each average adds.
+// Errors of running statistics: exact before the first batch, and never more than what each batch and each average
+// adds.
 import { expect, it } from 'vitest';
 import { boundsOf, RunningErrors } from '../src/bounds.js';
 

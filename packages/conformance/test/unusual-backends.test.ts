@@ -5,7 +5,10 @@ import type { ConformanceCase } from '../src/conformance-case.js';
 import { suite } from '../src/suite.js';
 import { type UnusualBackend, unusualBackends } from './wrong-backends/unusual-backends.js';
 
-/** Whether a case could tell this backend from the others: what is about values, or sizes, is told of the right backend once. */
+/**
+ * Whether a case could tell this backend from the others: what is about values, or sizes, is told of the right backend
+ * once.
+ */
 function concerns({ inValues = false, atAnySize = false }: UnusualBackend, one: ConformanceCase): boolean {
   const { group, cell, slow = false } = one;
   if (group === 'golden' || group === 'adversarial') return inValues;

@@ -1,5 +1,5 @@
-// Backends that are right but for something, written by somebody who had not read the kit: it catches each, by the case that is
-// named beside it.
+// Backends that are right but for something, nearly all written by somebody who had not read the kit: it catches each,
+// by the case that is named beside it.
 import { describe, expect, it } from 'vitest';
 import { suite } from '../src/suite.js';
 import { annotate, caughtBy } from './caught-by.js';

@@ -12,7 +12,10 @@ export interface Shapes {
 
 const of = (shape: readonly number[], other: readonly number[]): Shapes => ({ shape, other });
 
-/** `blocks`: more than a block of any sum. `elements`: more than 65,536. `rows or channels`: more than 65,536 of either. */
+/**
+ * `blocks`: more values than any backend adds up in one block. `elements`: more than 65,536. `rows or channels`: more
+ * than 65,536 of either.
+ */
 export const shapesOf: Readonly<Record<Layout, Readonly<Record<SizeClass, readonly Shapes[]>>>> = {
   rows: {
     small: [of([21, 6], [13, 6])],
@@ -28,10 +31,10 @@ export const shapesOf: Readonly<Record<Layout, Readonly<Record<SizeClass, readon
   },
 };
 
-/** On either side of powers of two, and exactly. */
+/** A power of two, and the numbers on either side of it. */
 const around = (size: number): number[] => [size - 1, size, size + 1];
 
-/** As networks have them: many channels, round numbers of them, images of 7² and 14² places, one row. */
+/** Shapes of networks: many channels, round numbers of them, images of 7² and 14² positions, a batch of one. */
 const usual: Readonly<Record<Layout, readonly (readonly number[])[]>> = {
   rows: [
     [1, 1000],
@@ -52,8 +55,8 @@ const usual: Readonly<Record<Layout, readonly (readonly number[])[]>> = {
 };
 
 /**
- * For what is computed: shapes of networks, and elements around 2^16 to 2^20, rows, channels and runs around 2^14 to 2^16. (Those
- * around smaller powers are adversarial cases.)
+ * More shapes, for rules about results: those of networks, 2^16 to 2^20 elements, and 2^14 to 2^16 rows, channels and
+ * runs. (Smaller powers of two are adversarial cases.)
  */
 export const moreShapes: Readonly<Record<Layout, Readonly<Record<SizeClass, readonly (readonly number[])[]>>>> = {
   rows: {

@@ -1,7 +1,7 @@
 // A rule of behaviour: tried in every kind of memory, layout and size class, each of them a case of the kit.
 
-import { repeated } from '../compare.js';
-import type { Cell, Check, ConformanceCase, MemoryKind, SizeClass, Subject } from '../conformance-case.js';
+import { type Check, repeated } from '../compare.js';
+import type { Cell, ConformanceCase, MemoryKind, SizeClass, Subject } from '../conformance-case.js';
 import { refusedByLimit } from '../refused-by-limit.js';
 import { layouts, moreShapes, shapesOf, sizeClasses } from './extents.js';
 import { refusedUpload } from './refused-upload.js';
@@ -10,11 +10,11 @@ import { Scene } from './scene.js';
 export interface Rule {
   readonly name: string;
   readonly why: string;
-  /** Whether it takes long at any size. Default: with activations that are not small. */
+  /** Whether a quick run leaves it out at every size. Default: it leaves out all but small activations. */
   readonly slow?: boolean;
-  /** Where it is not tried, and the reason that the report shows; undefined where it is. */
+  /** Why the rule is not tried in this cell, as the report shows it; undefined where it is tried. */
   readonly exempt?: (cell: Omit<Cell, 'rule'>, subject: Subject) => string | undefined;
-  readonly check: (scene: Scene, cell: Cell, subject: Subject) => Promise<readonly Check[]>;
+  readonly run: (scene: Scene, cell: Cell, subject: Subject) => Promise<readonly Check[]>;
 }
 
 const memories: readonly MemoryKind[] = ['host', 'device'];
@@ -50,7 +50,7 @@ function caseOf(rule: Rule, cell: Cell): ConformanceCase {
       for (const shapes of shapesOf[layout][size]) {
         const scene = new Scene(subject, memory, shapes);
         try {
-          for (const one of [...(await rule.check(scene, cell, subject)), scene.surroundings()]) {
+          for (const one of [...(await rule.run(scene, cell, subject)), scene.surroundings()]) {
             checks.push({ ...repeated(one, subject), what: `[${shapes.shape}] ${one.what}` });
           }
         } finally {

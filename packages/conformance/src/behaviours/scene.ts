@@ -11,13 +11,13 @@ import {
   product,
   type Tensor,
 } from '@batchnorm/core-api';
-import { identical, outcome } from '../compare.js';
-import type { Check, MemoryKind, Subject } from '../conformance-case.js';
+import { type Check, identical, outcome } from '../compare.js';
+import type { MemoryKind, Subject } from '../conformance-case.js';
 import { type Activation, type ActivationMemory, activationMemory, type Vector } from '../memory/activation-memory.js';
 import { draw } from '../programs/values.js';
 import type { Shapes } from './extents.js';
 
-/** The elements of an activation and of a gradient with respect to what becomes of it. */
+/** The elements of x, and of dy. */
 export interface Batch {
   readonly x: FloatArray;
   readonly dy: FloatArray;
@@ -52,13 +52,13 @@ export function forward(
   return layer.forward(x as Tensor, { training, ...(out && { out: out as Tensor }) });
 }
 
-/** A backward into those buffers that are there. */
+/** A backward into the given buffers. */
 export function backward(layer: BatchNorm, dy: Activation, out: BackwardRequest): Promise<Gradients> {
   const given = Object.fromEntries(Object.entries(out).filter(([, value]) => value !== undefined));
   return layer.backward(dy as Tensor, { out: given as Partial<Gradients> });
 }
 
-/** Drawn when somebody asks: most rules want one of the two. */
+/** Each drawn when it is first read: most rules read one of the two. */
 class DrawnBatch implements Batch {
   readonly #draw: (seed: number) => FloatArray;
   readonly #n: number;
@@ -85,7 +85,7 @@ export class Scene {
   readonly backend: Backend;
   readonly create: Subject['create'];
   readonly dtype: Dtype;
-  /** Of the first batch, and of another one. */
+  /** The shapes of a batch, and of another one with as many channels. */
   readonly shape: readonly number[];
   readonly other: readonly number[];
   readonly memory: ActivationMemory;
@@ -132,12 +132,15 @@ export class Scene {
     return this.memory.put(values, shape);
   }
 
-  /** An activation for results, full of something else. */
+  /** An activation for results, filled with `value`. */
   junk(value: number = Number.NaN, shape: readonly number[] = this.shape): Promise<Activation> {
     return this.put(allocate(this.dtype, product(shape)).fill(value), shape);
   }
 
-  /** Other elements in the same activation. On the device a layer writes them that changes nothing: 1/√(1 + epsilon) is 1. */
+  /**
+   * Writes other elements into the same activation. On the device the inference of an identity layer does it: 1/√(1 +
+   * epsilon) is 1.
+   */
   async refill(activation: Activation, values: FloatArray): Promise<void> {
     if ('data' in activation) {
       activation.data.set(values);
@@ -179,7 +182,7 @@ export class Scene {
     return this.read(await this.backward(layer, await this.put(values, shape)));
   }
 
-  /** A whole step. */
+  /** A forward and its backward, on the host. */
   async step(layer: BatchNorm, { x, dy }: Batch, options: StepOptions = {}): Promise<Results> {
     const y = await this.y(layer, x, options);
     return { y, ...(await this.gradients(layer, dy, options.shape)) };
@@ -193,7 +196,7 @@ export class Scene {
     };
   }
 
-  /** That nothing was written beside the arrays that this scene handed out. */
+  /** Nothing was written beside the arrays that this scene handed out. */
   surroundings(): Check {
     const { damage } = this.memory;
     return outcome('beside the arrays', damage === 0, `: received ${damage} bytes that were written, expected 0`);

@@ -1,4 +1,4 @@
-// Where a case keeps its activations, so that one text judges host arrays and device tensors.
+// Where a case keeps its activations: the same code judges host arrays and device tensors.
 import type { Backend, DeviceTensor, FloatArray, OnDevice, Tensor } from '@batchnorm/core-api';
 import type { MemoryKind } from '../conformance-case.js';
 import { GuardedBuffer } from './guarded-buffer.js';
@@ -11,11 +11,14 @@ export interface ActivationMemory {
   readonly kind: MemoryKind;
   /** An activation of these elements, which stay the caller's. */
   put(values: FloatArray, shape: readonly number[]): Promise<Activation>;
-  /** Where a parameter's gradient may go: `length` numbers that are NaN. Undefined on the device, whose vectors a backend makes. */
+  /**
+   * Where a parameter's gradient may go: `length` numbers that are NaN. Undefined on the device, whose vectors a
+   * backend makes.
+   */
   vector(length: number): Float64Array | undefined;
   /** A copy of the elements of an activation or vector, whoever made it; it is freed with the others. */
   read<T extends FloatArray>(result: Activation | Vector): Promise<T>;
-  /** Frees a result with the others, when this memory is disposed. */
+  /** Takes over a result, to dispose it with the others. */
   own(result: Activation | Vector): void;
   /** How many bytes beside the arrays that it handed out are not what they were. */
   readonly damage: number;
@@ -64,7 +67,7 @@ class DeviceActivations implements ActivationMemory {
   async put(values: FloatArray, shape: readonly number[]): Promise<DeviceTensor> {
     const source = { data: this.#buffer.copyOf(values), shape: [...shape] };
     const uploading = this.#backend.upload(source);
-    // It is a copy, made at once: what happens to its source is nothing to it.
+    // An upload copies at once: it must not see what becomes of its source.
     source.data.fill(Number.NaN);
     source.shape.fill(0);
     const tensor = await uploading;
@@ -81,7 +84,7 @@ class DeviceActivations implements ActivationMemory {
     this.own(result);
     const elements = await there.read();
     const copy = elements.slice();
-    // So is what was read.
+    // What was read is a copy, too: the tensor must not see this.
     elements.fill(Number.NaN);
     return copy as T;
   }

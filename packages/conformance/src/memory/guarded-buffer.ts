@@ -1,12 +1,15 @@
 // Arrays that begin and end anywhere in a larger buffer, whose surroundings must stay as they are.
 import type { Dtype, FloatArray } from '@batchnorm/core-api';
 
-/** As float32 or float64 that is NaN: whoever reads beyond an array shows it, and whoever writes there is seen. */
+/**
+ * The byte of guard zones. Four or eight of them are NaN: who reads beyond an array gets NaN, and who writes there is
+ * found.
+ */
 const guard = 0xff;
-/** Bytes between neighbours: a vector of any engine, and more. */
+/** How many bytes lie between arrays: more than a SIMD vector has. */
 const guardBytes = 64;
 const chunkBytes = 1 << 17;
-/** Nothing begins before: an offset in 16 bits is too short. */
+/** The first array begins here, where 16 bits do not hold its offset. */
 const firstByte = 1 << 16;
 
 interface Region {
@@ -19,7 +22,10 @@ interface Chunk {
   readonly regions: Region[];
 }
 
-/** Allocates arrays side by side, never at the beginning of their buffer, at changing alignments; now and then the buffer ends with one. */
+/**
+ * Allocates arrays side by side, never at the beginning of their buffer, at changing alignments; now and then the
+ * buffer ends with one.
+ */
 export class GuardedBuffer {
   readonly #chunks: Chunk[] = [];
   #allocated = 0;
@@ -35,7 +41,7 @@ export class GuardedBuffer {
   allocate(dtype: Dtype, length: number): FloatArray {
     const size = dtype === 'float64' ? 8 : 4;
     const count = this.#allocated++;
-    // An odd number of elements behind the neighbour's guard zone: vectors of an engine are not aligned.
+    // An odd number of elements more than the guard zone, so that arrays are not aligned to SIMD vectors.
     const skip = ((count % 4) * 2 + 1) * size;
     const { bytes, regions } =
       count % 5 === 4
@@ -75,7 +81,7 @@ export class GuardedBuffer {
   /** A buffer for one array, which ends with it. */
   #chunkThatEnds(size: number): Chunk {
     const chunk = { bytes: new Uint8Array(firstByte + size).fill(guard), regions: [] };
-    // The last one stays the one that others go into.
+    // First in the list, because #chunkFor fills the last one.
     this.#chunks.unshift(chunk);
     return chunk;
   }

@@ -25,13 +25,13 @@ export async function memoryInUse(): Promise<MemoryUse | undefined> {
   collect();
   // Memory outside the heap is freed by finalizers, which run in a later turn.
   await new Promise((resolve) => setTimeout(resolve, 1));
-  // It collects garbage, too: what the finalizers let go.
+  // queryObjects collects garbage once more, so that what finalizers released is not counted.
   const objects = silently(process, () => queryObjects(...([Object, { format: 'count' }] as never[])) as number);
   const { heapUsed, external } = process.memoryUsage();
   return { objects, external, heap: heapUsed };
 }
 
-/** Node warns of an experiment on stderr: in the middle of a line of progress, and of nothing that its reader could change. */
+/** Without Node's warning that queryObjects is experimental, which would break a line of progress. */
 function silently<T>(process: NodeProcess, work: () => T): T {
   const { emitWarning } = process;
   process.emitWarning = () => undefined;

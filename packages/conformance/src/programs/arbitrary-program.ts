@@ -1,11 +1,12 @@
-// Programs to be drawn and shrunk: several layers of different extents, layouts and dtypes, told anything in any order.
+// Random programs, which fast-check draws and shrinks: layers of different extents, layouts and dtypes, and calls in
+// any order.
 import type { Dtype, LayerOptions } from '@batchnorm/core-api';
 import fc from 'fast-check';
 import type { MemoryKind } from '../conformance-case.js';
 import type { Change, Draw, Failure, LayerSpec, Means, Program, Step, Target } from './program.js';
 
 export interface ProgramLimits {
-  /** Of the first layer; the others may have any of them. */
+  /** The first is the dtype of the first layer; other layers have any of them. */
   readonly dtypes: readonly [Dtype, ...Dtype[]];
   /** Where activations may lie. */
   readonly memories: readonly MemoryKind[];
@@ -52,7 +53,7 @@ function layerOf(dtype: fc.Arbitrary<Dtype>): fc.Arbitrary<LayerSpec> {
 const arbitraryMomentum = fc.constantFrom(0.9, 0.5, 0, 1, 'cumulative' as const);
 const usually = (value: boolean) => fc.constantFrom(value, value, value, !value);
 
-/** Sizes beside the channels' axis: one or two batches of one rank. */
+/** An axis, and the other sizes of one or two batches of the same rank. */
 const arbitraryShapes = fc.constantFrom([70], [6, 40], [4, 5, 6]).chain((largest) => {
   const rank = largest.length + 1;
   const sizes = fc.tuple(...largest.map((max) => fc.integer({ min: 1, max })));

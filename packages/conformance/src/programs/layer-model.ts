@@ -1,4 +1,5 @@
-// What a layer must answer: batch normalisation by the oracle, with parameters, running statistics and the latest forward.
+// What a layer must answer: batch normalisation by the oracle, with parameters, running statistics and the latest
+// forward.
 import {
   type Accumulation,
   type Backend,
@@ -18,18 +19,18 @@ import type { MemoryKind } from '../conformance-case.js';
 import { backward, batchStatistics, forward, type OracleInput } from '../oracle.js';
 import type { Quantity } from '../tolerance.js';
 
-/** An exact result, and how far from it one may be. */
+/** An exact result, and its bound. */
 export interface Expectation extends Bound {
   readonly values: ArrayLike<number>;
 }
 
-/** A forward, as a backward of it needs it. */
+/** What a backward needs of its forward. */
 export interface Forwarded extends OracleInput {
   readonly statistics: Statistics;
   readonly throughStatistics: boolean;
   readonly memory: MemoryKind;
   readonly shape: readonly number[];
-  /** Of the statistics that it used, as they were. */
+  /** The errors of the running statistics when it used them. */
   readonly running: RunningErrors;
 }
 
@@ -52,7 +53,7 @@ export class LayerModel {
   /** The forward that the layer's own backward differentiates. */
   latest: Forwarded | undefined;
   #errors: RunningErrors;
-  /** On the device: whether a batch could not be averaged in, which is told when somebody settles. */
+  /** Whether a batch on the device was not finite, and was left out: the next `settle` fails for it. */
   #hasBadBatch = false;
 
   constructor(options: LayerOptions, backend: Backend) {
@@ -66,7 +67,7 @@ export class LayerModel {
     this.#errors = new RunningErrors(C);
   }
 
-  /** What waits on the device is averaged in. The code with which the call that asks for that fails, or undefined. */
+  /** Averages in what waits on the device. The code with which the layer's call fails, or undefined. */
   settle(): ErrorCode | undefined {
     const failed = this.#hasBadBatch;
     this.#hasBadBatch = false;
@@ -81,7 +82,7 @@ export class LayerModel {
     return this.y(forwarded);
   }
 
-  /** What a forward leaves, or the code with which the layer refuses. */
+  /** A forward, for its backward, or the code with which the layer refuses. */
   pass(x: FloatArray, shape: readonly number[], { training, track, memory }: ForwardMode): Forwarded | ErrorCode {
     const { axis, epsilon, trackRunningStatistics: tracks, runningVariance } = this.options;
     const extent = extentOf(shape, axis);
@@ -111,7 +112,7 @@ export class LayerModel {
     return { values: forward(forwarded), ...this.#bounds(forwarded, undefined).y };
   }
 
-  /** Of a pass, or of the latest forward: then it assumes that there was one. */
+  /** The gradients of a pass, or of the latest forward, of which there must have been one. */
   backward(
     dy: FloatArray,
     forwarded: Forwarded = this.latest!,
@@ -141,7 +142,7 @@ export class LayerModel {
     if (this.options.trackRunningStatistics) {
       this.running.mean.set(runningMean);
       this.running.variance.set(runningVariance);
-      // Not the ones that the latest forward knows.
+      // New arrays: the latest forward keeps the ones that it used.
       this.#errors = new RunningErrors(this.options.numFeatures);
       this.#errors.reset(this.running);
     }

@@ -1,7 +1,7 @@
-// A program as lines for a test.
+// A program as source text, for a test.
 import type { Program } from './program.js';
 
-/** A statement that runs it on `backend`; one layer and one step a line. */
+/** A statement that runs the program on `backend`, with a line for each layer and step. */
 export function printProgram({ layers, steps }: Program): string {
   const lines = (values: readonly unknown[]) => values.map((value) => `    ${literal(value)},`);
   return [

@@ -27,9 +27,9 @@ const families: readonly Family[] = [
 const [programsOfFamily, programsOfQuickRun] = [100, 8];
 /** Of an activation: see arbitrary-program.ts. */
 const mostElements = 6 * 40 * 40;
-/** How long a program that goes wrong is made shorter. */
+/** How long a failing program is shrunk, in milliseconds. */
 const shrinkingMs = 5000;
-/** More lines than this say nothing new. */
+/** How many lines of a failure are shown. */
 const mostLines = 8;
 
 export const programCases: readonly ConformanceCase[] = families.map(({ name, memories, overlapping, seed }) => ({

@@ -1,5 +1,5 @@
-// A random program: what some layers on one backend are told, in order. Plain data, so that one that fails can be shrunk, printed
-// and pasted into a test.
+// A program: a random sequence of calls of some layers on one backend. It is plain data: one that fails can be shrunk,
+// printed and pasted into a test.
 import type { LayerOptions, Momentum } from '@batchnorm/core-api';
 import type { MemoryKind } from '../conformance-case.js';
 
@@ -10,7 +10,7 @@ export interface Program {
 
 export interface LayerSpec {
   readonly options: LayerOptions;
-  /** Of the batches that it sees, with `numFeatures` channels on its axis. */
+  /** The shapes of its batches, with `numFeatures` channels on its axis. */
   readonly shapes: readonly (readonly number[])[];
 }
 
@@ -20,23 +20,25 @@ export interface Draw {
   readonly kind: 'usual' | 'far from zero' | 'mixed' | 'rows of zeros' | 'one value' | 'NaN in a channel';
 }
 
-/** Where a result goes: a new array, an array of the caller's, one that received a result before, or the input itself. */
+/**
+ * Where a result goes: a new array, an array of the caller's, one that received a result before, or the input itself.
+ */
 export type Target = 'new' | 'given' | 'used' | 'input';
 
-/** Where an input comes from: an array of its own, or one that was an input before and is written anew. */
+/** Where an input comes from: a new array, or one that was an input before and is overwritten. */
 export type Source = 'new' | 'rewritten';
 
 /**
- * `layer` counts modulo the layers. A step that is not `awaited` overlaps those after it, until one of its layer is awaited.
- * A step that is impossible, such as a backward without a forward, must be refused with its code.
+ * `layer` is an index modulo the number of layers. A step that is not `awaited` overlaps those after it, until a step
+ * of its layer is awaited. An impossible step, such as a backward without a forward, must be refused with its code.
  */
 export type Step = { readonly layer: number; readonly awaited: boolean } & (
   | {
       readonly does: 'forward';
-      /** The layer's own, or a pass, of which any number are alive. */
+      /** The layer's latest forward, or a pass, of which any number may be alive. */
       readonly as: 'latest' | 'pass';
       readonly memory: MemoryKind;
-      /** Of its layer's, modulo. */
+      /** The index of a shape of its layer, modulo their number. */
       readonly shape: number;
       readonly x: Draw;
       readonly from: Source;
@@ -62,10 +64,10 @@ export type Step = { readonly layer: number; readonly awaited: boolean } & (
   | { readonly does: 'fail'; readonly how: Failure; readonly memory: MemoryKind }
 );
 
-/** Which parameters are others afterwards: all of them, those of one channel, or gamma or both to be ones or zeros. */
+/** Which parameters change: all, those of one channel, or gamma or both to ones or zeros. */
 export type Change = 'all' | 'one channel' | 'to ones' | 'to ones and zeros' | 'to zeros';
 
-/** Into the arrays that the layer has, or of others to it. */
+/** By writing into the layer's arrays, or by assigning new ones. */
 export type Means = 'writing' | 'assignment';
 
 /** Calls that must be refused, and change nothing. */

@@ -1,5 +1,6 @@
-// Runs a program on a backend, through layers, and beside it on models of these layers. Every value is compared within its bound,
-// everything else to the bit: what a call returned stays as it was, and so does what lies around the caller's arrays.
+// Runs a program on a backend, through layers, and beside it on models of these layers. Every value is compared within
+// its bound, everything else to the bit: what a call returned stays as it was, and so does what lies around the
+// caller's arrays.
 import {
   type Backend,
   BatchNorm,
@@ -24,12 +25,17 @@ import { draw, parametersOf, randomOf } from './values.js';
 
 type StepThat<Does extends Step['does']> = Extract<Step, { readonly does: Does }>;
 
-/** A call that has been made; `judged` when its result has been looked at. An object, so that awaiting one does not await the other. */
+/**
+ * A call that was made, and the promise that its result has been judged. In an object, because returning a promise
+ * would await it.
+ */
 interface Call {
   readonly judged: Promise<void>;
 }
 
-/** What is wrong, a line each; empty when nothing is. Disposes what it makes, and leaves the backend alive. */
+/**
+ * Runs a program. One line for each thing that is wrong; empty if nothing is. Disposes what it makes, not the backend.
+ */
 export async function runProgram(backend: Backend, program: Program): Promise<string[]> {
   return (await judgeProgram(backend, program)).found;
 }
@@ -60,7 +66,7 @@ const junkValues = [Number.NaN, 0, 7];
 /** A pass that is alive. */
 interface Pass {
   readonly handle: ForwardPass;
-  /** Undefined in place: it has no backward. */
+  /** Undefined for a forward in place, which has no backward. */
   readonly forwarded: Forwarded | undefined;
   readonly x: Activation;
 }
@@ -71,7 +77,7 @@ class Subject {
   readonly #backend: Backend;
   layer: BatchNorm;
   model: LayerModel;
-  /** Of the forward that the next backward differentiates. */
+  /** The x of the forward that the next backward differentiates. */
   latestX: Activation | undefined;
   passes: Pass[] = [];
   readonly #pending: Promise<void>[] = [];
@@ -87,7 +93,7 @@ class Subject {
     return this.model.options.dtype;
   }
 
-  /** Whether nobody waits for a call. */
+  /** Whether no call is running. */
   get isIdle(): boolean {
     return this.#pending.length === 0;
   }
@@ -117,7 +123,7 @@ class Subject {
   }
 }
 
-/** Something that nobody may change, with a copy of it. */
+/** An array that must not change, and a copy of it. */
 interface Kept {
   readonly what: string;
   readonly memory: ActivationMemory;
@@ -130,7 +136,7 @@ class ProgramRun implements ProgramFindings {
   readonly #subjects: readonly Subject[];
   readonly #memories: Readonly<Record<MemoryKind, ActivationMemory>>;
   readonly #kept = new Map<Activation | Vector, Kept>();
-  /** Results whose memory may receive another one, by memory, dtype and shape. */
+  /** Results that may become `out` of a later call, by memory, dtype and shape. */
   readonly #used = new Map<string, Activation[]>();
   readonly #inputs: Activation[] = [];
   #given = 0;
@@ -146,7 +152,7 @@ class ProgramRun implements ProgramFindings {
     if (step.awaited) await subject.settled();
   }
 
-  /** Awaits everything, and looks at all that must not have changed. */
+  /** Awaits all calls, and compares what must not have changed with its copies. */
   async end(): Promise<void> {
     for (const [index, subject] of this.#subjects.entries()) {
       await subject.settled();
@@ -277,7 +283,7 @@ class ProgramRun implements ProgramFindings {
     return { judged: this.#judged(what, judge) };
   }
 
-  /** A pass ends: what it answered stays. */
+  /** Disposes a pass; its results must stay. */
   async #release(what: string, subject: Subject, { pass: index }: StepThat<'release'>): Promise<Call> {
     await subject.settled();
     const [pass] = subject.passes.splice(index % Math.max(1, subject.passes.length), 1);
@@ -290,7 +296,10 @@ class ProgramRun implements ProgramFindings {
     return { judged: this.#judged(what, judge) };
   }
 
-  /** An array of the caller's: a new one, or one that was an input before and is needed by no backward but one of `latest`. */
+  /**
+   * An input of the caller's: a new array, or one that was an input before and that only a backward of `latest` may
+   * still need.
+   */
   async #input(
     source: Source,
     { kind }: ActivationMemory,
@@ -432,7 +441,7 @@ class ProgramRun implements ProgramFindings {
     return { judged: this.#judged(what, () => this.#answer(what, answer, expected)) };
   }
 
-  /** What a call gave, unless it fails as expected, or is wrong: then undefined. */
+  /** The result of a call; undefined if it failed, as expected or not. */
   async #answer<T>(what: string, answer: Promise<T>, expected: unknown): Promise<T | undefined> {
     const wanted = typeof expected === 'string' ? expected : 'no error';
     try {
@@ -465,7 +474,7 @@ class ProgramRun implements ProgramFindings {
     if (!passed) this.#wrong(what, message);
   }
 
-  /** From now on nobody may change it, until it is given as an output. */
+  /** Remembers a copy: the array must not change until it is given as an output. */
   #keep(what: string, memory: ActivationMemory, result: Activation | Vector, copy: FloatArray): void {
     this.#kept.set(result, { what, memory, copy });
   }

@@ -39,7 +39,7 @@ export function draw({ seed, kind }: Draw, extent: Extent, dtype: Dtype): FloatA
   return values;
 }
 
-/** Triangular, with mean 0 and deviation 1, of whole numbers of 32 bits: cheap, where there are many. */
+/** Triangular, with mean 0 and deviation 1: the sum of two 32-bit integers, which is cheap. */
 function bell(source: RandomGenerator): number {
   return Math.sqrt(6) * 2 ** -32 * (source.next() + source.next());
 }

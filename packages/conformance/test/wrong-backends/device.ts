@@ -1108,4 +1108,41 @@ export const device: readonly WrongBackend[] = [
       return codeOf(() => layerOf(backend, 4).forward(forged));
     },
   },
+  {
+    name: 'a tensor of no elements has one',
+    caughtBy: 'a batch without values may pass [device, rows, small]',
+    why: 'what is uploaded without elements is read as one zero: no texture is empty',
+    spoil: (right) =>
+      everyTensor(right, (one) =>
+        contentsOf(one).length > 0 ? one : changed(one, { read: async () => Float32Array.of(0) }),
+      ),
+    program: async (backend) => (await backend.upload({ data: new Float32Array(0), shape: [0, 4] })).read(),
+  },
+  {
+    name: 'statistics are read once',
+    caughtBy: 'a pass tells the statistics of its batch [device, rows, small]',
+    why: 'batch statistics are zeros for who reads them after somebody else: their staging buffer is handed out',
+    spoil: (right) =>
+      onDevice(right, () => ({
+        async training(input, next) {
+          const output = await next(input);
+          let isRead = false;
+          const read = async (): Promise<Statistics> => {
+            const { mean, variance } = contentsOf(output.statistics);
+            const given = isRead
+              ? { mean: mean.map(() => 0), variance: variance.map(() => 0) }
+              : { mean: mean.slice(), variance: variance.slice() };
+            isRead = true;
+            return given;
+          };
+          return { ...output, statistics: changed(output.statistics, { read }) };
+        },
+      })),
+    async program(backend) {
+      const layer = layerOf(backend, 4);
+      const pass = await layer.forwardPass(await backend.upload(x));
+      await layer.settle();
+      return pass.statistics();
+    },
+  },
 ];

@@ -1,4 +1,5 @@
-// What the programs that show a backend wrong are written with: seeded tensors, layers, steps, and a comparison of what they see.
+// What the programs that show a backend wrong are written with: seeded tensors, layers, steps, and a comparison of what
+// they see.
 import {
   allocate,
   type Backend,

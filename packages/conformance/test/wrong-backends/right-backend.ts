@@ -1,4 +1,5 @@
-// A right backend in plain loops, with host memory and an asynchronous device, in both dtypes: what the wrong ones wrap.
+// A right backend in plain loops, with host memory and an asynchronous device, in both dtypes: what the wrong ones
+// wrap.
 import {
   allocate,
   assertFiniteStatistics,

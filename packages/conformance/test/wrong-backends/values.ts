@@ -506,4 +506,24 @@ export const values: readonly WrongBackend[] = [
       })),
     program: withGradient({ data: x.data.slice().fill(0).fill(1, 5, 6), shape }),
   },
+  {
+    name: 'a variance far below the mean is negative',
+    caughtBy: '1e15 and an eighth more in turn, [17,2]',
+    why: 'the batch variance that is answered has the wrong sign where the mean is 2^52 deviations or more away from 0',
+    spoil: (right) =>
+      withKernels(right, (kernels) => ({
+        ...kernels,
+        forwardTraining(input) {
+          const output = kernels.forwardTraining(input);
+          const { mean, variance } = output.statistics;
+          const signed = variance.map((value, c) => (value < (mean[c]! / 2 ** 52) ** 2 ? -value : value));
+          return { ...output, statistics: { mean, variance: signed } };
+        },
+      })),
+    async program(backend) {
+      const layer = layerOf(backend, 1, { dtype: 'float64', momentum: 0 });
+      await layer.forward({ data: Float64Array.from({ length: 8 }, (_, k) => 1e15 + (k % 2) / 8), shape: [8, 1] });
+      return running(layer);
+    },
+  },
 ];

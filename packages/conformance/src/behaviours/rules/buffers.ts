@@ -1,7 +1,7 @@
-// Who owns which memory: inputs are the caller's, results too, and `out` receives them wherever it begins and whatever it held.
+// Who owns which memory: inputs are the caller's, results too, and `out` receives them wherever it begins and whatever
+// it held.
 import type { FloatArray, Gradients } from '@batchnorm/core-api';
-import { identical, outcome } from '../../compare.js';
-import type { Check } from '../../conformance-case.js';
+import { type Check, identical, outcome } from '../../compare.js';
 import type { Vector } from '../../memory/activation-memory.js';
 import type { Rule } from '../rule.js';
 import { type Scene, same } from '../scene.js';
@@ -10,7 +10,7 @@ export const bufferRules: readonly Rule[] = [
   {
     name: 'inputs are never written',
     why: 'x, dy and parameters are the caller’s',
-    check: async (scene) => {
+    run: async (scene) => {
       const layer = scene.layer();
       const { x, dy } = scene.batch(1);
       const [gamma, beta] = [layer.gamma.slice(), layer.beta.slice()];
@@ -30,9 +30,9 @@ export const bufferRules: readonly Rule[] = [
   {
     name: 'out receives the results',
     why: 'y, and any of the gradients, whatever was there before; a training loop allocates nothing',
-    check: async (scene) => {
+    run: async (scene) => {
       const checks: Check[] = [];
-      // Running statistics are those of the latest batch, however often it came.
+      // With momentum 0, running statistics are those of the latest batch, however often it came.
       const [fresh, reusing] = [scene.layer({ momentum: 0 }), scene.layer({ momentum: 0 })];
       for (const training of [true, false]) {
         const mode = training ? 'training' : 'inference';
@@ -54,7 +54,7 @@ export const bufferRules: readonly Rule[] = [
   {
     name: 'works in place',
     why: 'y over x in inference, dx over dy, where the contract says so',
-    check: async (scene) => {
+    run: async (scene) => {
       const layer = scene.layer();
       const { x, dy } = scene.batch(1);
       const checks: Check[] = [];
@@ -79,7 +79,7 @@ export const bufferRules: readonly Rule[] = [
   {
     name: 'one array may be both inputs',
     why: 'dy is x itself, as in the gradient of Σ x²/2, or lies where y was; and dx may lie over that',
-    check: async (scene) => {
+    run: async (scene) => {
       const { x, dy } = scene.batch(1);
       const checks: Check[] = [];
       for (const training of [true, false]) {
@@ -91,7 +91,7 @@ export const bufferRules: readonly Rule[] = [
         const mode = training ? 'training' : 'inference';
         checks.push(...same(`${mode}: dy is x`, got, without(want)));
         const y = await scene.forward(layer, await scene.put(x), { training });
-        // A gradient in the place of y.
+        // From here on the memory of y holds a gradient.
         await scene.refill(y, dy);
         const wantOfDy = await scene.gradients(layer, dy);
         checks.push(
@@ -105,11 +105,12 @@ export const bufferRules: readonly Rule[] = [
   {
     name: 'the same buffers hold something else each time',
     why: 'x and dy are filled with the next batch, and so are the buffers for results; nothing is known by its buffer',
-    check: async (scene) => {
+    run: async (scene) => {
       const [layer, fresh] = [scene.layer({ momentum: 0 }), scene.layer({ momentum: 0 })];
       const [x, dy, y] = [await scene.junk(), await scene.junk(), await scene.junk()];
       const checks: Check[] = [];
-      // The first, the middle and the last element stay: they are no sign of the others.
+      // The first, the middle and the last element stay the same: a backend must not take them for a sign of the
+      // others.
       const withEnds = (values: FloatArray) => {
         const copy = values.slice();
         for (const k of [0, copy.length >> 1, copy.length - 1]) copy[k] = 1;
@@ -130,7 +131,7 @@ export const bufferRules: readonly Rule[] = [
         await scene.refill(dy, other);
         const again = await scene.read(await scene.backward(layer, dy));
         checks.push(...same(`${what}, another dy`, again, await scene.gradients(fresh, other)));
-        // What a caller does with results is nothing to the next ones, be it the same x.
+        // A caller may write over y: the next forward of the same x must not depend on it.
         await scene.refill(y, batch.x);
         await scene.forward(layer, x, { training, out: y });
         checks.push(identical(`${what}: y, written over`, await scene.memory.read(y), want.y));
@@ -141,7 +142,7 @@ export const bufferRules: readonly Rule[] = [
   {
     name: 'results are the caller’s',
     why: 'no later call changes them: of the same layer, of another one, of another size; nor does dispose()',
-    check: async (scene, { size }) => {
+    run: async (scene, { size }) => {
       const layer = scene.layer();
       const { x, dy } = scene.batch(1);
       const results: [string, Parameters<Scene['memory']['read']>[0]][] = [];
@@ -155,7 +156,7 @@ export const bufferRules: readonly Rule[] = [
       await keep('training', true);
       await keep('inference', false);
       const another = scene.layer();
-      // Several, because memory may take turns.
+      // Several steps, because a backend may take turns between buffers.
       for (const n of size === 'small' ? Array.from({ length: 20 }, (_, n) => n + 5) : [2, 5, 6]) {
         for (const training of [true, false]) await scene.step(layer, scene.batch(n), { training });
       }
@@ -175,7 +176,7 @@ export const bufferRules: readonly Rule[] = [
 
 type Name = keyof Gradients;
 const names: readonly Name[] = ['dx', 'dgamma', 'dbeta'];
-/** Every choice of gradients that have a buffer. */
+/** Every subset of the gradients, for which the caller gives buffers. */
 const subsets = Array.from({ length: 8 }, (_, bits) => names.filter((_, n) => bits & (1 << n)));
 
 const is = (what: string, holds: boolean): Check =>
@@ -183,7 +184,10 @@ const is = (what: string, holds: boolean): Check =>
 
 const without = ({ dx, dgamma, dbeta }: Awaited<ReturnType<Scene['step']>>) => ({ dx, dgamma, dbeta });
 
-/** A backward of the latest forward into buffers for `names` alone. On the device vectors are those of an earlier backward. */
+/**
+ * A backward of the latest forward into buffers for `names` alone. On the device vectors are those of an earlier
+ * backward.
+ */
 async function intoOut(
   scene: Scene,
   what: string,

@@ -1,4 +1,5 @@
-// What a backend says it can't: refused with its code before anything runs, by every backend, also by one that says it can more.
+// What a backend says it can't: refused with its code before anything runs, by every backend, also by one that says it
+// can more.
 import {
   allocate,
   type Backend,
@@ -9,15 +10,14 @@ import {
   type Tensor,
 } from '@batchnorm/core-api';
 import { describeAccumulation } from '../../arithmetic.js';
-import { identical, outcome } from '../../compare.js';
-import type { Check } from '../../conformance-case.js';
+import { type Check, identical, outcome } from '../../compare.js';
 import { refuses } from '../../expect-refusal.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Scene, same } from '../scene.js';
 
-/** A tensor beyond a backend's own limit is made where it takes no more than 256 MiB. */
+/** A backend's own limit is tried where a tensor beyond it takes no more than 256 MiB. */
 const mostElementsToTry = 2 ** 25;
-/** One of as many elements as a backend's own limit is computed, if they are no more. */
+/** A tensor of exactly as many elements as the backend's limit is computed where they are no more than this. */
 const largestToCompute = 2 ** 22;
 const exempt = notLarge('capabilities are the same at every size');
 
@@ -26,7 +26,7 @@ export const capabilityRules: readonly Rule[] = [
     name: 'limits.elements',
     why: 'one more is LIMIT_EXCEEDED before anything is prepared, exactly as many are computed, and the next call works',
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const { backend, shape } = scene;
       const { x } = scene.batch(1);
       const { elements } = backend.capabilities.limits;
@@ -52,7 +52,7 @@ export const capabilityRules: readonly Rule[] = [
     name: 'it describes itself',
     why: 'reports and choices rely on what a backend says that it is',
     exempt,
-    check: async ({ backend }) => {
+    run: async ({ backend }) => {
       const { contractVersion, name, capabilities, execution } = backend;
       const { dtypes, deviceTensors, deterministic } = capabilities;
       const { engine, device, threads, accumulation, fallbackReason } = execution;
@@ -84,7 +84,7 @@ export const capabilityRules: readonly Rule[] = [
     name: 'dtypes that it lacks',
     why: 'a layer of them is DTYPE_MISMATCH',
     exempt,
-    check: async ({ backend, channels: numFeatures }) => {
+    run: async ({ backend, channels: numFeatures }) => {
       const all: readonly Dtype[] = ['float32', 'float64'];
       const { dtypes } = backend.capabilities;
       const lacking = all.filter((dtype) => !dtypes.includes(dtype));
@@ -102,7 +102,7 @@ export const capabilityRules: readonly Rule[] = [
         const tensor = { data: allocate(dtype, numFeatures), shape: [1, numFeatures] };
         checks.push(await refuses(`upload of ${dtype}`, 'DTYPE_MISMATCH', () => backend.upload(tensor)));
       }
-      // One that it has, had it said otherwise.
+      // A dtype that the backend has, while its capabilities deny it.
       const denied = withCapabilities(backend, { dtypes: all.filter((one) => one !== dtypes[0]) });
       checks.push(await refuses(`a layer of ${dtypes[0]}, denied`, 'DTYPE_MISMATCH', layerOf(dtypes[0]!, denied)));
       return checks;
@@ -112,7 +112,7 @@ export const capabilityRules: readonly Rule[] = [
 
 const sameText = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
-/** What the backend itself does beyond its own limit. */
+/** How the backend itself treats tensors at its limit and beyond. */
 async function ownLimit(scene: Scene, elements: number): Promise<Check[]> {
   const { backend, dtype, channels } = scene;
   const { x, dy } = scene.batch(1);
@@ -136,7 +136,7 @@ async function ownLimit(scene: Scene, elements: number): Promise<Check[]> {
   ];
 }
 
-/** The backend, saying that it can something else. */
+/** The same backend with other capabilities. */
 function withCapabilities(backend: Backend, changed: Partial<Capabilities>, onPrepare = () => {}): Backend {
   const { contractVersion, name, capabilities, execution } = backend;
   return {

@@ -1,7 +1,7 @@
-// Device tensors themselves: copies of what was uploaded, alive until they are disposed, and good for any call of their backend.
+// Device tensors themselves: copies of what was uploaded, alive until they are disposed, and good for any call of their
+// backend.
 import type { DeviceTensor, Gradients } from '@batchnorm/core-api';
-import { identical, outcome } from '../../compare.js';
-import type { Check } from '../../conformance-case.js';
+import { type Check, identical, outcome } from '../../compare.js';
 import { codeOf, refuses } from '../../expect-refusal.js';
 import { notLarge, type Rule } from '../rule.js';
 import { backward, forward, type Scene, same } from '../scene.js';
@@ -15,7 +15,7 @@ export const deviceTensorRules: readonly Rule[] = [
     name: 'a device tensor is a copy with a shape and a dtype',
     why: 'of what was uploaded, from anywhere in a buffer; reading it gives a copy, too',
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const { x } = scene.batch(1);
       // The scene spoils the source of an upload, and what it has read.
       const tensor = (await scene.put(x)) as DeviceTensor;
@@ -24,7 +24,7 @@ export const deviceTensorRules: readonly Rule[] = [
       const y = (await scene.forward(layer, tensor)) as DeviceTensor;
       const { dx } = (await scene.backward(layer, tensor)) as unknown as { dx: DeviceTensor };
       const [both, bothDx] = await Promise.all([scene.memory.read(y), scene.memory.read(dx)]);
-      // The same extent in another rank: what comes out has the shape of what went in.
+      // The same extent in another rank: y must have the shape of x.
       const deeper = [...scene.shape, 1];
       const yDeeper = (await scene.forward(layer, await scene.put(x, deeper))) as DeviceTensor;
       const longer = new (x.constructor as Float32ArrayConstructor)(x.length + 8);
@@ -61,7 +61,7 @@ export const deviceTensorRules: readonly Rule[] = [
     name: 'what only looks like a device tensor is refused',
     why: 'another address or shape would be another tensor’s memory; and nobody changes the shape of a real one',
     exempt: (cell, subject) => exempt(cell, subject) ?? anySize(cell),
-    check: async (scene) => {
+    run: async (scene) => {
       const { x, dy } = scene.batch(1);
       const layer = scene.layer();
       const [real, realDy] = [(await scene.put(x)) as DeviceTensor, (await scene.put(dy)) as DeviceTensor];
@@ -81,7 +81,7 @@ export const deviceTensorRules: readonly Rule[] = [
           dy: () => layer.backward(forged),
           'out.dx': () => layer.backward(realDy, { out: { dx: forged } }),
         };
-        // What an heir or a copy says of itself may be as wrong as it is: the code may be that of its state.
+        // An heir or a copy may look disposed, or of another dtype or shape: the code for that is right, too.
         const codes = ['FOREIGN_TENSOR', 'DISPOSED', 'DTYPE_MISMATCH', 'INVALID_TENSOR', 'SHAPE_MISMATCH'];
         for (const [place, attempt] of Object.entries(attempts)) {
           const code = await Promise.resolve()
@@ -111,7 +111,7 @@ export const deviceTensorRules: readonly Rule[] = [
         : backend.allocatedBytes
           ? undefined
           : 'the backend does not say how much it has allocated',
-    check: async (scene) => {
+    run: async (scene) => {
       const { backend, shape } = scene;
       const { x } = scene.batch(1);
       const allocated = () => backend.allocatedBytes!();
@@ -152,7 +152,7 @@ export const deviceTensorRules: readonly Rule[] = [
     name: 'a tensor lives until it is disposed, and no other with it',
     why: 'inputs and results are freed one by one, in any order',
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const { x, dy } = scene.batch(1);
       const layer = scene.layer();
       const want = await scene.step(layer, { x, dy });
@@ -211,7 +211,7 @@ export const deviceTensorRules: readonly Rule[] = [
     name: 'statistics that wait on the device settle in order',
     why: 'more batches than may wait; inference, state() and a batch on the host come after them',
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const batches = [1, 2, 3].map((n) => scene.batch(n).x);
       const [waiting, settled] = [scene.layer(), scene.layer()];
       const count = 70;
@@ -223,7 +223,7 @@ export const deviceTensorRules: readonly Rule[] = [
         }
         await settled.settle();
       }
-      // What x holds afterwards is nothing to statistics that wait.
+      // x changes while statistics wait: they must be those of x as it was.
       const overwriting = scene.layer();
       for (const [layer, x] of [
         [waiting, await scene.put(batches[0]!)],
@@ -247,7 +247,7 @@ export const deviceTensorRules: readonly Rule[] = [
   },
 ];
 
-/** A dozen tensors, of which some are disposed, out of order, and others take their place. */
+/** Twelve tensors, some of which are disposed out of order and replaced by new ones. */
 async function inAnyOrder(scene: Scene): Promise<Check[]> {
   const values = Array.from({ length: 12 }, (_, n) => scene.batch(n + 10).x);
   const tensors: DeviceTensor[] = [];
@@ -267,7 +267,7 @@ async function inAnyOrder(scene: Scene): Promise<Check[]> {
   return checks;
 }
 
-/** Gradients whose dispose() is called again leave the next ones alone. */
+/** A second dispose() of gradients must not free the memory of the next ones. */
 async function disposedTwice(scene: Scene): Promise<Check[]> {
   const { x, dy } = scene.batch(1);
   const layer = scene.layer();
@@ -284,7 +284,7 @@ async function disposedTwice(scene: Scene): Promise<Check[]> {
   ];
 }
 
-/** What was read is a copy as it was given, whatever becomes of the tensor, and is read of it later. */
+/** What was read must stay as it was, whatever is written to the tensor and read of it later. */
 async function readsCopies(scene: Scene, what: string, tensor: DeviceTensor): Promise<Check> {
   const kept = await tensor.read();
   const want = kept.slice();
@@ -293,7 +293,7 @@ async function readsCopies(scene: Scene, what: string, tensor: DeviceTensor): Pr
   return identical(`what was read of ${what}, when it is something else`, kept, want);
 }
 
-/** A view is the tensor's own memory. */
+/** A view must be the tensor's own memory: what is written to one view is seen in the next. */
 async function viewChecks({ memory }: Scene, what: string, tensor: DeviceTensor): Promise<Check[]> {
   const elements = await memory.read(tensor);
   const view = tensor.view?.();

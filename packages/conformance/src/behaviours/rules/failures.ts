@@ -1,7 +1,6 @@
 // Calls that fail: with their code, and without a trace.
 import { BatchNorm, type FloatArray, type Tensor } from '@batchnorm/core-api';
-import { identical, outcome } from '../../compare.js';
-import type { Check } from '../../conformance-case.js';
+import { type Check, identical, outcome } from '../../compare.js';
 import { refuses } from '../../expect-refusal.js';
 import type { Activation } from '../../memory/activation-memory.js';
 import { notLarge, type Rule } from '../rule.js';
@@ -13,7 +12,7 @@ export const failureRules: readonly Rule[] = [
   {
     name: 'a batch that is not finite changes nothing',
     why: 'on the host training refuses it, with out and the forward before it as they were; on the device it is left out when statistics settle',
-    check: async (scene) => {
+    run: async (scene) => {
       const checks: Check[] = [];
       checks.push(...(await refusesBatch(scene, Number.NaN, 0)));
       if (scene.dtype === 'float64') checks.push(...(await refusesOverflow(scene)));
@@ -25,7 +24,7 @@ export const failureRules: readonly Rule[] = [
     name: 'wrong input is refused',
     why: 'shape, dtype and memory, with their codes; the layer goes on as if nothing had been asked',
     exempt: anySize,
-    check: async (scene) => {
+    run: async (scene) => {
       const { backend, dtype, shape, channels } = scene;
       const [layer, fresh] = [scene.layer(), scene.layer()];
       const { x, dy } = scene.batch(1);
@@ -85,7 +84,7 @@ export const failureRules: readonly Rule[] = [
     name: 'a disposed layer',
     why: 'refuses every call; dispose twice is allowed; the layers beside it go on',
     exempt: anySize,
-    check: async (scene) => {
+    run: async (scene) => {
       const { x, dy } = scene.batch(1);
       const [layer, beside] = [scene.layer(), scene.layer()];
       await scene.y(layer, x);
@@ -111,7 +110,7 @@ export const failureRules: readonly Rule[] = [
     why: 'dispose twice is allowed; every other call is DISPOSED',
     exempt: (cell, { create }) =>
       anySize(cell) ?? (create ? undefined : 'it needs a factory: the backend that was given is not disposed'),
-    check: async (scene) => {
+    run: async (scene) => {
       const backend = await scene.create!();
       const { x, dy } = scene.batch(1);
       const { dtype, shape, channels: numFeatures } = scene;
@@ -127,7 +126,7 @@ export const failureRules: readonly Rule[] = [
       return [
         await refuses('forward', 'DISPOSED', () => layer.forward(putX)),
         await refuses('inference', 'DISPOSED', () => layer.forward(putX, { training: false })),
-        // On the device x may have gone with its backend, which is told first.
+        // On the device x may have been disposed with its backend, and that is found first.
         await refuses('backward', isGone(putX) ? 'FORWARD_REQUIRED' : 'DISPOSED', () => layer.backward(putDy)),
         await refuses('upload', 'DISPOSED', () => backend.upload(elements)),
         await refuses('prepare', 'DISPOSED', () =>
@@ -179,7 +178,7 @@ async function refusesBatch(scene: Scene, value: number, at: number): Promise<Ch
   return checks;
 }
 
-/** A batch of numbers whose squares are none: its mean is finite, its variance is not. */
+/** A batch whose mean is finite and whose variance is not, because squares overflow. */
 async function refusesOverflow(scene: Scene): Promise<Check[]> {
   const what = 'a variance beyond all numbers';
   const layer = scene.layer();
@@ -191,12 +190,12 @@ async function refusesOverflow(scene: Scene): Promise<Check[]> {
     await layer.settle();
   };
   const checks = [await refuses(what, 'NON_FINITE_STATISTICS', train)];
-  // On the device it is told when y has long been written.
+  // On the device the error comes when y has long been written.
   if (scene.memory.kind === 'host') checks.push(identical(`${what}: out`, await scene.memory.read(out), untouched));
   return checks;
 }
 
-/** As many values as `shape` has, of `values` again and again. */
+/** `values` repeated until there are as many as `shape` has. */
 function extended(values: FloatArray, shape: readonly number[]): FloatArray {
   const length = shape.reduce((a, b) => a * b, 1);
   const longer = values.length === 0 ? values : Float64Array.from({ length }, (_, k) => values[k % values.length]!);
@@ -208,7 +207,7 @@ function foreignTensor(x: FloatArray, shape: readonly number[]) {
   return { backend: {}, dtype, shape, disposed: false, read: () => x, dispose() {} };
 }
 
-/** The values where the scene's activations are not. */
+/** The values in the other kind of memory: on the host for a scene on the device. */
 async function elsewhere({ backend, memory, shape }: Scene, data: FloatArray): Promise<Activation> {
   return memory.kind === 'device' ? { data, shape } : backend.upload({ data, shape });
 }

@@ -1,25 +1,25 @@
 // What stays in memory: nothing of a step, of a layer that is disposed, or of a forward that no backward follows.
 import { BatchNorm, type DeviceTensor, type Tensor } from '@batchnorm/core-api';
-import { outcome, sameBits } from '../../compare.js';
-import type { Cell, Check, Subject } from '../../conformance-case.js';
+import { type Check, outcome, sameBits } from '../../compare.js';
+import type { Cell, Subject } from '../../conformance-case.js';
 import type { Activation } from '../../memory/activation-memory.js';
 import { type MemoryUse, memoryInUse } from '../../memory/memory-use.js';
 import type { Rule } from '../rule.js';
 import { backward, forward, type Scene } from '../scene.js';
 
-/** Steps before anything is measured, and then in each window: 1,000 until a window in which nothing has grown. */
+/** How many steps precede the first measurement, and how many each window has. 1,000 steps are the least in all. */
 const first = 400;
 const windows = [600, 600, 1200, 2400];
 /**
- * What each step of a window may add, at most, to be nothing: objects are counted, what is outside of the heap grows for other
- * reasons by a page or two, and the heap, where texts are, by much more.
+ * How much memory a step may add and still count as none. Objects are counted exactly; memory outside of the heap grows
+ * by a page or two for other reasons, in bytes; the heap, which holds compiled code and strings, by more.
  */
 const nothing: MemoryUse = { objects: 1 / 64, external: 24, heap: 256 };
 
-/** Calls that must give the same. */
+/** How many calls must give the same result. */
 const sameSteps = 300;
 
-/** Without a garbage collector to ask, what is measured would be luck. */
+/** What is measured without garbage collection before it would be luck. */
 const exempt = (cell: Omit<Cell, 'rule'>, _subject?: Subject): string | undefined =>
   (cell.size === 'small' ? undefined : 'what is left behind is left behind at every size') ??
   ('process' in globalThis ? undefined : 'only Node says how much memory is in use after garbage collection');
@@ -30,7 +30,7 @@ export const memoryRules: readonly Rule[] = [
     why: 'with out or without, in training and in inference',
     slow: true,
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const layers = [scene.layer(), scene.layer({ trackRunningStatistics: false })];
       const { x, dy } = scene.batch(1);
       const [putX, putDy, y, dx] = [await scene.put(x), await scene.put(dy), await scene.junk(), await scene.junk()];
@@ -53,7 +53,7 @@ export const memoryRules: readonly Rule[] = [
         if ('view' in y) y.view!();
         release(more, scene);
         await forward(layer, y, { training: false, out: y });
-        // Arrays that are the caller's, and that nobody sees again.
+        // Buffers of the caller's that are new each time, and dropped.
         if (onHost) {
           const own = () => ({ data: (y as Tensor).data.slice(), shape: scene.shape });
           await forward(layer, putX, { training, out: own() });
@@ -74,7 +74,7 @@ export const memoryRules: readonly Rule[] = [
     why: 'a server never asks for gradients',
     slow: true,
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const layer = scene.layer();
       const { x } = scene.batch(1);
       const [putX, y] = [await scene.put(x), await scene.junk()];
@@ -91,7 +91,7 @@ export const memoryRules: readonly Rule[] = [
     why: 'a batch is uploaded for each step, and one that is refused is none',
     slow: true,
     exempt: (cell, subject) => (cell.memory === 'host' ? 'it is about device tensors' : exempt(cell, subject)),
-    check: async (scene) => {
+    run: async (scene) => {
       const { backend, shape } = scene;
       const data = scene.batch(1).x;
       const upload = async () => (await backend.upload({ data, shape })).dispose();
@@ -111,7 +111,7 @@ export const memoryRules: readonly Rule[] = [
     why: 'neither what they had begun, nor what they had read',
     slow: true,
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const layer = scene.layer();
       const bad = scene.batch(1).x.slice();
       bad[0] = Number.NaN;
@@ -128,7 +128,7 @@ export const memoryRules: readonly Rule[] = [
     why: 'a layer lets them go when it has seen more batch sizes than it keeps kernels for',
     slow: true,
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const layer = scene.layer();
       const [rows, channels, ...runs] = scene.shape as [number, number, ...number[]];
       const sizes = Array.from({ length: 10 }, (_, n) => [rows + n, channels, ...runs.map((inner) => inner + (n % 4))]);
@@ -148,7 +148,7 @@ export const memoryRules: readonly Rule[] = [
     why: 'neither kernels nor what its forwards kept',
     slow: true,
     exempt,
-    check: async (scene) => {
+    run: async (scene) => {
       const { backend, dtype, channels: numFeatures } = scene;
       const { x, dy } = scene.batch(1);
       const [putX, putDy, y, dx] = [await scene.put(x), await scene.put(dy), await scene.junk(), await scene.junk()];
@@ -163,10 +163,10 @@ export const memoryRules: readonly Rule[] = [
   },
 ];
 
-/** That no call of many gives another result than the first, on host arrays, which are quick to compare. */
+/** Many calls give the same result as the first. On host arrays alone, which are quick to compare. */
 async function answersAlike(scene: Scene, training: boolean): Promise<Check[]> {
   if (scene.memory.kind === 'device' || !scene.backend.capabilities.deterministic) return [];
-  // Running statistics are those of the latest batch.
+  // With momentum 0, running statistics are those of the latest batch.
   const layer = scene.layer({ momentum: 0 });
   const put = await scene.put(scene.batch(1).x);
   const out = (await scene.junk()) as Tensor;
@@ -183,20 +183,23 @@ async function answersAlike(scene: Scene, training: boolean): Promise<Check[]> {
   return [outcome(`${mode}, again and again`, other === 0, `: received ${other} other results, expected none`)];
 }
 
-/** Vectors on the device are whoever asked for them's to dispose. */
+/** Disposes gradients of parameters on the device, which are the caller's. */
 function release({ dgamma, dbeta }: { readonly dgamma: unknown; readonly dbeta: unknown }, { memory }: Scene): void {
   if (memory.kind === 'host') return;
   for (const vector of [dgamma, dbeta]) (vector as { dispose(): void }).dispose();
 }
 
-/** Does `work` again and again, and looks at memory in between: of each measure one window in which it has not grown is enough. */
+/**
+ * Repeats `work` and measures memory after each window of steps. It passes when each measure has not grown in at least
+ * one window.
+ */
 async function leavesNothing(scene: Scene, what: string, work: () => Promise<unknown>, share = 1): Promise<Check> {
   const several = async (times: number) => {
     for (let n = 0; n < times; n++) await work();
   };
   const measures = Object.keys(nothing) as (keyof MemoryUse)[];
   const grown = new Map(measures.map((measure) => [measure, Number.POSITIVE_INFINITY]));
-  // The less is done, the more of the heap's own noise is in each.
+  // With fewer steps in a window, more of the heap's own noise falls on each.
   const most: MemoryUse = { ...nothing, heap: nothing.heap / share };
   const isGrown = (measure: keyof MemoryUse) => !(grown.get(measure)! <= most[measure]);
   await several(first * share);
@@ -206,7 +209,7 @@ async function leavesNothing(scene: Scene, what: string, work: () => Promise<unk
     const now = await usedBy(scene);
     for (const measure of measures) {
       const perStep = (now[measure] - before[measure]) / (window * share);
-      // Never Math.min, which would take NaN for an answer.
+      // Not Math.min, which would keep NaN.
       if (!(perStep >= grown.get(measure)!)) grown.set(measure, perStep);
     }
     if (!measures.some(isGrown)) return outcome(what, true, '');
@@ -218,7 +221,7 @@ async function leavesNothing(scene: Scene, what: string, work: () => Promise<unk
 
 const units = { objects: 'objects', external: 'bytes outside of the heap', heap: 'bytes of the heap' };
 
-/** Of this program, and of the backend's own memory where it says how much that is. */
+/** The memory of this program, and of the backend's device where it says how much that is. */
 async function usedBy({ backend }: Scene): Promise<MemoryUse> {
   const { objects, external, heap } = (await memoryInUse()) ?? { objects: 0, external: 0, heap: 0 };
   return { objects, external: external + (backend.allocatedBytes?.() ?? 0), heap };

@@ -1,7 +1,7 @@
 // Calls in any order: of one layer, of several on one backend, awaited or not.
 import type { FloatArray } from '@batchnorm/core-api';
-import { identical } from '../../compare.js';
-import type { Cell, Check } from '../../conformance-case.js';
+import { type Check, identical } from '../../compare.js';
+import type { Cell } from '../../conformance-case.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Results, same } from '../scene.js';
 
@@ -15,7 +15,7 @@ export const orderRules: readonly Rule[] = [
   {
     name: 'two layers on one backend, interleaved',
     why: 'each has a forward of its own, whatever sizes the other has',
-    check: async (scene) => {
+    run: async (scene) => {
       const { other } = scene;
       const [batch1, batch2, batch3] = [scene.batch(1), scene.batch(2), scene.batch(3, other)];
       const alone = scene.layer();
@@ -43,7 +43,7 @@ export const orderRules: readonly Rule[] = [
     why: 'a network has many: all forwards, then all backwards, from the last to the first; then all of them at once',
     slow: true,
     exempt: (cell) => needsManyKernels(cell),
-    check: async (scene) => {
+    run: async (scene) => {
       const batches = Array.from({ length: 36 }, (_, n) => scene.batch(n));
       const want: (Results & { readonly inference: FloatArray })[] = [];
       for (const batch of batches) {
@@ -75,7 +75,7 @@ export const orderRules: readonly Rule[] = [
     name: 'a backward comes long after its forward',
     why: 'forty steps of another layer lie between them, and what was saved is as it was',
     exempt: notLarge('other rules have calls between them at these sizes'),
-    check: async (scene) => {
+    run: async (scene) => {
       const batch = scene.batch(1);
       const checks: Check[] = [];
       for (const training of [true, false]) {
@@ -92,7 +92,7 @@ export const orderRules: readonly Rule[] = [
   {
     name: 'batches of two sizes take turns',
     why: 'the last batch of an epoch is smaller: kernels of both sizes are alive, and either may have been prepared last',
-    check: async (scene) => {
+    run: async (scene) => {
       const { other } = scene;
       const [batch, small] = [scene.batch(1), scene.batch(2, other)];
       const want = await scene.step(scene.layer(), batch);
@@ -113,7 +113,7 @@ export const orderRules: readonly Rule[] = [
     why: 'those that it has not used for long go, and what they gave stays: results, and statistics that wait on the device',
     slow: true,
     exempt: (cell) => needsManyKernels(cell),
-    check: async (scene) => {
+    run: async (scene) => {
       const [rows, ...rest] = scene.shape as [number, ...number[]];
       const sizes = Array.from({ length: 12 }, (_, n) => [rows + n, ...rest]);
       const [layer, settling] = [scene.layer({ momentum: 0.5 }), scene.layer({ momentum: 0.5 })];
@@ -144,7 +144,7 @@ export const orderRules: readonly Rule[] = [
     name: 'layers of two dtypes take turns',
     why: 'on one backend, with the same sizes',
     exempt: (_cell, { backend }) => (backend.capabilities.dtypes.length > 1 ? undefined : 'the backend has one dtype'),
-    check: async (scene) => {
+    run: async (scene) => {
       const otherDtype = scene.dtype === 'float32' ? 'float64' : 'float32';
       const [batch, otherBatch] = [scene.batch(1), scene.batch(2, scene.shape, otherDtype)];
       const want = await scene.step(scene.layer(), batch);
@@ -162,14 +162,14 @@ export const orderRules: readonly Rule[] = [
   {
     name: 'overlapping calls take effect in call order',
     why: 'of one layer, when nobody awaits; of two layers, whatever one does while the other computes',
-    check: async (scene) => {
+    run: async (scene) => {
       const [one, two] = [scene.batch(1), scene.batch(2)];
       const inTurn = scene.layer();
       const want = [await scene.step(inTurn, one), await scene.step(inTurn, two)];
       const state = await inTurn.state();
       const [a, b] = [scene.layer(), scene.layer()];
       const [x1, dy1, x2, dy2] = await Promise.all([one.x, one.dy, two.x, two.dy].map((values) => scene.put(values)));
-      // All at once: what one of them fails with must not leave the others with nobody who listens.
+      // Promise.all, so that a call that fails leaves no other rejection unhandled.
       const [y1, gradients1, y2, gradients2, yB, gradientsB, ofState] = await Promise.all([
         scene.forward(a, x1!),
         scene.backward(a, dy1!),
@@ -195,7 +195,7 @@ export const orderRules: readonly Rule[] = [
   {
     name: 'backward may come again',
     why: 'the same dy gives the same, another dy what it gives alone, after a training forward and after an inference one',
-    check: async (scene) => {
+    run: async (scene) => {
       const [{ x, dy }, { dy: dy2 }] = [scene.batch(1), scene.batch(2)];
       const checks: Check[] = [];
       for (const training of [true, false]) {
@@ -216,7 +216,7 @@ export const orderRules: readonly Rule[] = [
   {
     name: 'the gradient is that of the latest forward',
     why: 'not of one before it, and in its mode',
-    check: async (scene) => {
+    run: async (scene) => {
       const [one, two] = [scene.batch(1), scene.batch(2)];
       const checks: Check[] = [];
       for (const [first, second] of [

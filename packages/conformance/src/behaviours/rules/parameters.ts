@@ -1,8 +1,7 @@
 // Parameters, epsilon and running statistics: those of the call, whatever they were before and become afterwards.
 import { allocate, type BatchNormState, extentOf, type FloatArray, type Tensor } from '@batchnorm/core-api';
 import { channelOf } from '../../channels.js';
-import { identical } from '../../compare.js';
-import type { Check } from '../../conformance-case.js';
+import { type Check, identical } from '../../compare.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Results, same } from '../scene.js';
 import { againstOracle } from './values.js';
@@ -11,7 +10,7 @@ export const parameterRules: readonly Rule[] = [
   {
     name: 'every forward takes gamma and beta as they are',
     why: 'an optimiser changes them after each step',
-    check: async (scene) => {
+    run: async (scene) => {
       const { x, dy } = scene.batch(1);
       const change = ({ gamma, beta }: { gamma: Float64Array; beta: Float64Array }) => {
         gamma.set(gamma.map((value) => -2 * value));
@@ -34,7 +33,7 @@ export const parameterRules: readonly Rule[] = [
   {
     name: 'backward takes gamma as its forward had it',
     why: 'parameters and y may change in between',
-    check: async (scene) => {
+    run: async (scene) => {
       const { x, dy } = scene.batch(1);
       const checks: Check[] = [];
       for (const training of [true, false]) {
@@ -53,7 +52,7 @@ export const parameterRules: readonly Rule[] = [
   {
     name: 'parameters that a layer lacks are ones and zeros',
     why: 'gamma alone, beta alone or neither: nobody asks for their gradients, and dx is the same',
-    check: async (scene) => {
+    run: async (scene) => {
       const batch = scene.batch(1);
       const checks: Check[] = [];
       for (const lacking of [{ affine: false }, { scale: false }, { center: false }]) {
@@ -84,7 +83,7 @@ export const parameterRules: readonly Rule[] = [
   {
     name: 'epsilon may be 0',
     why: 'a channel whose values are all the same is its beta, and has no gradient; the others are what they are with almost none',
-    check: async (scene) => {
+    run: async (scene) => {
       const { shape, channels, dtype } = scene;
       const extent = extentOf(shape, 1);
       const constant = channels >> 1;
@@ -98,7 +97,7 @@ export const parameterRules: readonly Rule[] = [
       const replaced = (values: FloatArray, value: number) => values.map((v, k) => (isConstant(k) ? value : v));
       return [
         identical('y', got.y, replaced(almost.y, beta)),
-        // Neither sign of zero is wrong.
+        // 0 and −0 are both right.
         identical('dx', replaced(got.dx, 0), replaced(almost.dx, 0)),
         identical(
           'dx of the constant channel',
@@ -113,7 +112,7 @@ export const parameterRules: readonly Rule[] = [
   {
     name: 'a pass tells the statistics of its batch',
     why: 'and keeps them, whatever comes after it',
-    check: async (scene) => {
+    run: async (scene) => {
       const layer = scene.layer({ momentum: 0 });
       const pass = async (n: number, training: boolean) => {
         const handle = await layer.forwardPass((await scene.put(scene.batch(n).x)) as Tensor, { training });
@@ -141,7 +140,7 @@ export const parameterRules: readonly Rule[] = [
     name: 'a batch without values may pass',
     why: 'the last part of a dataset may be empty: an empty y, gradients of nothing, and nothing has changed',
     exempt: notLarge('nothing has one size'),
-    check: async (scene) => {
+    run: async (scene) => {
       const { channels, dtype, shape } = scene;
       const layer = scene.layer({ emptyBatch: 'pass' });
       await scene.y(layer, scene.batch(1).x);
@@ -172,7 +171,7 @@ export const parameterRules: readonly Rule[] = [
   {
     name: 'each layer has its own epsilon',
     why: 'it is an argument of a call, not of the kernels',
-    check: async (scene, { size }) => {
+    run: async (scene, { size }) => {
       const { x, dy } = scene.batch(1);
       const epsilons = [1e-5, 2];
       const want: Results[] = [];
@@ -184,7 +183,7 @@ export const parameterRules: readonly Rule[] = [
       for (const [n, layer] of layers.entries()) {
         checks.push(...same(`epsilon ${epsilons[n]}`, await scene.gradients(layer, dy), want[n]!));
       }
-      // One and the same epsilon for all would be alike, too.
+      // Layers would agree with each other, too, if the backend used one epsilon for all.
       if (size === 'small') for (const epsilon of epsilons) checks.push(...(await againstOracle(scene, epsilon)));
       return checks;
     },
@@ -192,7 +191,7 @@ export const parameterRules: readonly Rule[] = [
   {
     name: 'backward takes running statistics as its forward had them',
     why: 'an inference forward copies them: they change in place',
-    check: async (scene) => {
+    run: async (scene) => {
       const [{ x, dy }, { x: x2 }] = [scene.batch(1), scene.batch(2)];
       const layer = scene.layer({ momentum: 0 });
       await scene.y(layer, x2);
@@ -214,7 +213,7 @@ export const parameterRules: readonly Rule[] = [
   {
     name: 'running statistics average the batches of training',
     why: 'in call order; inference leaves them alone and uses them as they are',
-    check: async (scene) => {
+    run: async (scene) => {
       const { other } = scene;
       const layer = scene.layer({ momentum: 'cumulative' });
       const batches = [1, 2].map((n) => scene.batch(n));

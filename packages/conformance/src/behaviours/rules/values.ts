@@ -1,8 +1,7 @@
 // What is computed: within the bound at every size, the same again, and what is not finite stays where it belongs.
 import { extentOf, type FloatArray, type LayerOptions } from '@batchnorm/core-api';
 import { channelOf } from '../../channels.js';
-import { compare, identical, outcome } from '../../compare.js';
-import type { Check } from '../../conformance-case.js';
+import { type Check, compare, identical, outcome } from '../../compare.js';
 import { type Expectation, LayerModel } from '../../programs/layer-model.js';
 import { moreShapes, shapesOf } from '../extents.js';
 import { notLarge, type Rule } from '../rule.js';
@@ -12,9 +11,10 @@ export const valueRules: readonly Rule[] = [
   {
     name: 'results are within their bounds',
     why: 'training, inference and their gradients, in shapes of networks and on either side of powers of two',
-    check: async (scene, { memory, layout, size }, subject) => {
+    run: async (scene, { memory, layout, size }, subject) => {
       const isFirst = scene.shape === shapesOf[layout][size][0]!.shape;
-      // All in float32 on the host; in float64 exactly and beyond; on the device, whose kernels have met these, beyond alone.
+      // Around each power of two: in float32 on the host all three sizes; in float64 the power and the size above; on
+      // the device, which shares its kernels with the host, the size above alone.
       const least = memory === 'device' ? 1 : subject.dtype === 'float64' ? 0 : -1;
       const isWanted = (shape: readonly number[]) => shape.every((n) => fromPower(n) >= least);
       const checks = await againstOracle(scene);
@@ -35,7 +35,7 @@ export const valueRules: readonly Rule[] = [
     why: 'again, after other work, and after another size, where the backend says that it is deterministic',
     exempt: (_cell, { backend }) =>
       backend.capabilities.deterministic ? undefined : 'the backend does not say that it is deterministic',
-    check: async (scene) => {
+    run: async (scene) => {
       const layer = scene.layer();
       const first = await scene.step(layer, scene.batch(1));
       const again = await scene.step(layer, scene.batch(1));
@@ -51,14 +51,14 @@ export const valueRules: readonly Rule[] = [
       name: `${value} stays in its channel`,
       why: 'in x and in dy: through batch statistics in its channel, through running ones in its element',
       exempt: Number.isNaN(value) ? () => undefined : notLarge('NaN is tried at these sizes'),
-      check: (scene) => staysInItsChannel(scene, value),
+      run: (scene) => staysInItsChannel(scene, value),
     }),
   ),
   {
     name: 'a parameter that is NaN stays in its channel',
     why: 'gamma or beta of one channel; statistics and the gradients of parameters do not depend on them',
     exempt: notLarge('parameters are applied to one element after another, which other rules try at these sizes'),
-    check: async (scene) => {
+    run: async (scene) => {
       const checks: Check[] = [];
       for (const name of ['gamma', 'beta'] as const) {
         for (const training of [true, false]) checks.push(...(await spoilsItsChannelAlone(scene, name, training)));
@@ -68,7 +68,7 @@ export const valueRules: readonly Rule[] = [
   },
 ];
 
-/** Where n is n − 2^k, for powers from 2^12 on: −1, 0 or 1; and 1 for what lies elsewhere. */
+/** −1, 0 or 1 for n just below, at or just above a power of two from 2^12 on; 1 for every other n. */
 function fromPower(n: number): number {
   const beside = [-1, 0].find((offset) => Number.isInteger(Math.log2(n - offset)));
   return n < 4095 || beside === undefined ? 1 : beside;

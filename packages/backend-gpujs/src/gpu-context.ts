@@ -1,20 +1,20 @@
-// One `GPU` of gpu.js in one mode: compiles kernels, runs them, and makes sure that this mode is what ran.
-import { type Accumulation, BatchNormError, type Execution } from '@batchnorm/core-api';
+// One `GPU` of gpu.js in one mode: compiles GPU kernels, runs them, and makes sure that they ran in this mode.
+import { type Accumulation, BatchNormError, type Execution, type FloatArray } from '@batchnorm/core-api';
 import { GPU } from 'gpu.js';
+import { type ArrayOwner, DeviceArray, type Handle } from './device-array.js';
 import { type GpuJsMode, type ModeTraits, traitsOf } from './modes.js';
-import { type Handle, Resident } from './resident.js';
 import { copySource, type Source } from './sources.js';
 
-/** What is used of a kernel of gpu.js. */
+/** The part of gpu.js's kernels that is used here. */
 interface GpuJsKernel {
   (...args: unknown[]): unknown;
   readonly kernel: {
     readonly constructor: { readonly mode: string };
     readonly fallbackReason: string | null;
-    readonly context?: GpuJsContext | null;
+    readonly context?: NativeContext | null;
     /** WebGL: the vertices of the rectangle that is drawn. */
     buffer?: unknown;
-    /** WebAssembly: the threads of this kernel, once it has used any, and its modules by the sizes of their arguments. */
+    /** WebAssembly: the kernel's threads, once it has used any; and its modules, by the sizes of their arguments. */
     _pool?: WorkerPool | null;
     readonly _moduleCache?: ReadonlyMap<string, { readonly id: number }>;
   };
@@ -22,7 +22,7 @@ interface GpuJsKernel {
   destroy(): void;
 }
 
-/** Threads that run modules of WebAssembly, known by their ids, which no two kernels share. */
+/** Threads that run WebAssembly modules. A module's id is unique in the program. */
 interface WorkerPool {
   readonly destroyed: boolean;
   release(moduleId: number): void;
@@ -30,7 +30,7 @@ interface WorkerPool {
 }
 
 /** A WebGL context, or gpu.js's own pair of WebGPU adapter and device. */
-interface GpuJsContext {
+interface NativeContext {
   isContextLost?(): boolean;
   getParameter?(name: number): unknown;
   getExtension?(name: string): { readonly UNMASKED_RENDERER_WEBGL: number } | null;
@@ -44,39 +44,39 @@ interface GpuJsContext {
 }
 
 /** An argument of a kernel. */
-export type Argument = Resident | Float32Array | number;
+export type Argument = DeviceArray | Float32Array | number;
 
-/** A compiled kernel. */
-export interface Program {
-  run(...args: Argument[]): Promise<Resident>;
+/** A GPU kernel, compiled when it runs first. */
+export interface CompiledKernel {
+  run(...args: Argument[]): Promise<DeviceArray>;
   dispose(): void;
 }
 
-/** Float32 indices are exact up to here. */
+/** Up to this index float32 numbers are exact integers. */
 const largestIndex = 2 ** 24;
 
-/** Compiled kernels that are alive at once: on webasm each is some 0.3 MB, which nothing else limits. */
+/** How many compiled kernels may be alive at once: on webasm each takes some 0.3 MB, which nothing else limits. */
 export const maxKernels: number = 8192;
 
-/** Uploads are compiled for each length; as many as these are kept. */
+/** An upload is a kernel compiled for one length: as many lengths as this are kept. */
 const maxUploadPrograms = 8;
 
-export class Engine {
+export class GpuContext implements ArrayOwner {
   readonly mode: GpuJsMode;
   readonly traits: ModeTraits;
-  /** Results that nobody has released yet. */
-  readonly alive: Set<Resident> = new Set();
-  /** Of their memory. */
+  /** Results of kernels that nobody has released yet. */
+  readonly alive: Set<DeviceArray> = new Set();
+  /** The bytes that they take. */
   allocatedBytes = 0;
   readonly #gpu: GPU;
   readonly #strict: boolean;
-  /** By length, the least recently used first. */
-  readonly #uploads = new Map<number, Program>();
-  /** gpu.js would start threads for every kernel; megabytes each. */
+  /** Kernels that upload, by length, the least recently used first. */
+  readonly #uploads = new Map<number, CompiledKernel>();
+  /** One pool for all kernels: gpu.js would start threads for each of them, which take megabytes. */
   #pool: WorkerPool | undefined;
   #kernels = 0;
   #destroyed = false;
-  #context: GpuJsContext | undefined;
+  #native: NativeContext | undefined;
   #fallbackReason: string | null = null;
 
   /** Errors: whatever gpu.js throws where it can't make the mode. */
@@ -87,31 +87,33 @@ export class Engine {
     this.#gpu = new GPU({ mode });
   }
 
-  /** Most numbers of one result. */
+  /** How many elements one result may have. */
   get maxElements(): number {
-    const context = this.#context;
-    if (context?.getParameter)
-      return Math.min(largestIndex, Number(context.getParameter(context.MAX_TEXTURE_SIZE!)) ** 2);
-    const bytes = context?.adapter?.limits.maxStorageBufferBindingSize ?? Number.POSITIVE_INFINITY;
+    const native = this.#native;
+    if (native?.getParameter) return Math.min(largestIndex, Number(native.getParameter(native.MAX_TEXTURE_SIZE!)) ** 2);
+    const bytes = native?.adapter?.limits.maxStorageBufferBindingSize ?? Number.POSITIVE_INFINITY;
     return Math.min(largestIndex, Math.floor(bytes / 4));
   }
 
-  /** What runs. Known when a kernel has run. */
+  /** What executes kernels here. Complete when a kernel has run. */
   execution(accumulation: Accumulation): Execution {
-    const engine = this;
+    const context = this;
     return {
       engine: this.traits.engine,
       device: this.#deviceName(),
       threads: this.mode === 'webasm' ? availableThreads() : 1,
       accumulation: { float32: accumulation },
       get fallbackReason() {
-        return engine.#fallbackReason;
+        return context.#fallbackReason;
       },
     };
   }
 
-  /** Compiles at its first run. Errors of that: `LIMIT_EXCEEDED` at once or then, `BACKEND_FELL_BACK` when it runs. */
-  compile({ text, width, height }: Source): Program {
+  /**
+   * A kernel, which gpu.js compiles at its first run. Errors: `LIMIT_EXCEEDED`, also of that run; `BACKEND_FELL_BACK`
+   * of a run.
+   */
+  compile({ text, width, height }: Source): CompiledKernel {
     const length = width * height;
     if (length > largestIndex) {
       throw new BatchNormError(
@@ -130,10 +132,10 @@ export class Engine {
       tactic: 'precision',
     }) as unknown as GpuJsKernel;
     let running = 0;
-    let latest: Resident | undefined;
+    let latest: DeviceArray | undefined;
     let retired = false;
     let isBuilt = false;
-    /** Results on the device that somebody holds: gpu.js reads them with their kernel, which must live as long. */
+    /** Results on the device that are in use: gpu.js reads them through their kernel, which must live as long. */
     let results = 0;
     const destroyUnused = () => {
       if (!retired || running > 0 || results > 0) return;
@@ -147,19 +149,20 @@ export class Engine {
     };
     return {
       run: async (...args) => {
-        // Into the same buffer again, when nobody holds the latest result: WebGL kernels do so by themselves.
-        if (this.mode === 'webgpu') kernel.setImmutable(running > 0 || (latest?.held ?? false));
+        // The next result may overwrite the latest one when nobody uses that. WebGL kernels reuse textures by
+        // themselves.
+        if (this.mode === 'webgpu') kernel.setImmutable(running > 0 || (latest?.inUse ?? false));
         if (this.#pool) kernel.kernel._pool = this.#pool;
         if (!isBuilt) this.#countKernel();
         isBuilt = true;
         running++;
-        const values = args.map((arg) => (arg instanceof Resident ? arg.handle : arg));
+        const values = args.map((arg) => (arg instanceof DeviceArray ? arg.handle : arg));
         try {
           const result = await this.guard(() => kernel(...values));
-          this.#context ??= kernel.kernel.context ?? undefined;
+          this.#native ??= kernel.kernel.context ?? undefined;
           this.#pool ??= kernel.kernel._pool ?? undefined;
           if (!this.traits.onHost) results++;
-          latest = new Resident(flatten(result, length), this, { bytes: 4 * length, holders: 0, onFree });
+          latest = new DeviceArray(flatten(result, length), this, { bytes: 4 * length, references: 0, onFree });
         } finally {
           running--;
           destroyUnused();
@@ -191,37 +194,44 @@ export class Engine {
 
   #destroyKernel(kernel: GpuJsKernel): void {
     const implementation = kernel.kernel;
-    // All kernels draw with the vertex buffer that was bound last, whosever it is: it must outlive its kernel. The few
-    // bytes go with the context.
+    // All WebGL kernels draw with the vertex buffer that was bound last, be it another kernel's: it must outlive its
+    // kernel. Its few bytes are freed with the WebGL context.
     if ('buffer' in implementation) implementation.buffer = null;
     if (implementation._pool && implementation._pool === this.#pool) {
       for (const { id } of implementation._moduleCache?.values() ?? []) this.#pool.release(id);
       implementation._pool = null;
     }
     kernel.destroy();
-    // gpu.js keeps a list of all kernels that it ever made, with what they hold.
+    // gpu.js never removes a kernel from its list, nor what the kernel refers to.
     const { kernels } = this.#gpu as unknown as { readonly kernels: unknown[] };
     const index = kernels.indexOf(implementation);
     if (index >= 0) kernels.splice(index, 1);
   }
 
-  /** Numbers on the device. On modes that compute on the host they are the numbers themselves: copy what may change. */
-  async upload(values: Float32Array): Promise<Resident> {
-    // No texture and no buffer of a device is empty: nothing lies on the host.
+  /**
+   * A copy of float32 elements on the device. Modes that compute on the host use the array itself: copy what may
+   * change.
+   */
+  async upload(elements: FloatArray): Promise<DeviceArray> {
+    const values = elements as Float32Array;
+    // No texture and no GPU buffer is empty: an array without elements lies on the host.
     if (this.traits.onHost || values.length === 0)
-      return new Resident(values, this, { bytes: values.byteLength, holders: 0, onFree() {} });
-    const program = this.#uploads.get(values.length) ?? this.compile(copySource(values.length));
+      return new DeviceArray(values, this, { bytes: values.byteLength, references: 0, onFree() {} });
+    const kernel = this.#uploads.get(values.length) ?? this.compile(copySource(values.length));
     this.#uploads.delete(values.length);
-    this.#uploads.set(values.length, program);
+    this.#uploads.set(values.length, kernel);
     for (const [length, oldest] of this.#uploads) {
       if (this.#uploads.size <= maxUploadPrograms) break;
       oldest.dispose();
       this.#uploads.delete(length);
     }
-    return program.run(values);
+    return kernel.run(values);
   }
 
-  /** Runs `work` on the device. Errors: `DEVICE_LOST` when the device was, or is then, gone; `LIMIT_EXCEEDED`; `DISPOSED`. */
+  /**
+   * Runs `work` on the device. Errors: `DEVICE_LOST` when the device was, or is then, gone; `LIMIT_EXCEEDED`;
+   * `DISPOSED`.
+   */
   async guard<T>(work: () => T | PromiseLike<T>): Promise<T> {
     this.#assertAlive();
     try {
@@ -241,11 +251,11 @@ export class Engine {
     }
   }
 
-  /** Frees everything, the results too. */
+  /** Frees everything, results in use too. */
   async destroy(): Promise<void> {
     this.#destroyed = true;
     const lost = this.#isLost();
-    for (const resident of [...this.alive]) resident.release();
+    for (const array of [...this.alive]) array.release();
     if (!lost) await this.#gpu.destroy();
     this.#pool?.destroy();
   }
@@ -264,8 +274,8 @@ export class Engine {
   }
 
   #isLost(): boolean {
-    const context = this.#context;
-    return Boolean(context?.isLost ?? context?.isContextLost?.());
+    const native = this.#native;
+    return Boolean(native?.isLost ?? native?.isContextLost?.());
   }
 
   #assertMode({ kernel }: GpuJsKernel): void {
@@ -281,12 +291,12 @@ export class Engine {
   }
 
   #deviceName(): string {
-    const context = this.#context;
-    if (context?.getParameter) {
-      const names = context.getExtension?.('WEBGL_debug_renderer_info');
-      return String(context.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : context.RENDERER!));
+    const native = this.#native;
+    if (native?.getParameter) {
+      const names = native.getExtension?.('WEBGL_debug_renderer_info');
+      return String(native.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : native.RENDERER!));
     }
-    const { vendor, architecture, device, description } = context?.adapter?.info ?? {};
+    const { vendor, architecture, device, description } = native?.adapter?.info ?? {};
     return (
       [vendor, architecture, device, description].filter(Boolean).join(' ') ||
       (this.traits.onHost ? 'cpu' : 'unnamed adapter')
@@ -294,20 +304,20 @@ export class Engine {
   }
 }
 
-/** Engines say so in a RangeError, and Node's threads by a code. */
+/** Engines say so by a RangeError, and Node's worker threads by a code. */
 function isOutOfMemory(error: unknown): boolean {
   const { name, message, code } = Object(error) as { name?: string; message?: string; code?: string };
   return (name === 'RangeError' && /alloc|memory/i.test(message ?? '')) || /^ERR_WORKER_/.test(code ?? '');
 }
 
-/** gpu.js returns rows of threads as an array of rows, which are views of one buffer. */
+/** A two-dimensional result of gpu.js is an array of rows, which are views of one buffer. */
 function flatten(result: unknown, length: number): Handle {
   if (!Array.isArray(result)) return result as Handle;
   const [first] = result as [Float32Array];
   return new Float32Array(first.buffer, first.byteOffset, length);
 }
 
-/** As gpu.js counts them: it uses workers only where memory can be shared. */
+/** As many as gpu.js starts: it uses workers only where memory can be shared. */
 function availableThreads(): number {
   if (typeof SharedArrayBuffer === 'undefined') return 1;
   const { process, navigator } = globalThis as {

@@ -1,4 +1,4 @@
-// Kernels without a layer: one plan, activations in one kind of memory, and calls as a layer makes them.
+// What a rule of kernels is tried with: kernels of one plan without a layer, and activations in one kind of memory.
 import {
   type Backend,
   type BackwardOutput,
@@ -19,7 +19,7 @@ import type { MemoryKind, Subject } from '../conformance-case.js';
 import { type ActivationMemory, activationMemory } from '../memory/activation-memory.js';
 import { draw, parametersOf, randomOf } from '../programs/values.js';
 
-/** What a forward is given beside x, [C] each; the arrays are its own. */
+/** The input of a forward beside x, [C] each, in arrays that a rule may write to. */
 export interface Parameters {
   readonly gamma: Float64Array;
   readonly beta: Float64Array;
@@ -31,7 +31,7 @@ export interface Parameters {
 export type Forwarded = ForwardOutput<Memory> & Partial<ForwardTrainingOutput<Memory>>;
 export type Gradients = Readonly<Record<'dx' | 'dgamma' | 'dbeta', FloatArray>>;
 
-export class KernelBench {
+export class KernelScene {
   readonly backend: Backend;
   readonly dtype: Dtype;
   readonly shape: readonly number[];
@@ -66,7 +66,7 @@ export class KernelBench {
     return { gamma: vector(), beta: vector(), epsilon: 1e-3, mean: vector(), variance };
   }
 
-  /** Calls at once, and answers later: what is read after the first suspension can be changed in between. */
+  /** Calls the operation synchronously, so that a rule can change its input before the operation goes on. */
   forward(kernels: Kernels, x: Memory['activation'], parameters: Parameters, training: boolean): Promise<Forwarded> {
     const { gamma, beta, epsilon, mean, variance } = parameters;
     const input = { x, y: undefined, gamma, beta, epsilon };
@@ -115,7 +115,7 @@ export class KernelBench {
   }
 
   dispose(): void {
-    // The latest first: what kernels saved, before them.
+    // In reverse: saved forwards before their kernels.
     for (const one of [...this.#alive].reverse()) one.dispose();
     this.memory.dispose();
   }

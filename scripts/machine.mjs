@@ -1,0 +1,21 @@
+// Before tests: writes down what decides which of them can run here, as an input of turbo's cache, which can't look for
+// a browser.
+import { mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromiumPath } from '@batchnorm/browser';
+import { glFolder } from './gl-folder.mjs';
+
+/** A file as it is now: another version, compiled or installed later, has another time. */
+function file(path) {
+  const stat = path && statSync(path, { throwIfNoEntry: false });
+  return stat ? { path: realpathSync(path), modified: stat.mtime } : null;
+}
+
+const machine = {
+  node: process.version,
+  chromium: file(chromiumPath()),
+  gl: file(join(glFolder, 'build/Release/webgl.node')),
+};
+const folder = new URL('../.turbo/', import.meta.url);
+mkdirSync(folder, { recursive: true });
+writeFileSync(new URL('machine.json', folder), `${JSON.stringify(machine, undefined, 2)}\n`);
