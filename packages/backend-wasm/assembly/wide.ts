@@ -1,9 +1,6 @@
 // Channels whose passes would leave the range of T: values of 1e20 or of 1e-25, a scale beyond all float32, gradients of 1e38. There are few,
 // so these loops are plain: one channel, one element after the other, in float64, and xHat before any other factor.
 import { Job } from './job';
-import {
-  betaOf, gammaOf, invStdOf, meanOf, productsOf, slopeOf, sumOf, varianceOf, wideGradientOf, wideOf,
-} from './tables';
 
 // Of pairs of float64, as masks:
 
@@ -96,12 +93,12 @@ function setElement(job: Job, at: usize, value: f64): void {
  * Statistics of the channels whose sum of squares was infinite or tiny: around one of their values, and then around the mean of that. A
  * variance that float64 can't have, of a channel that is not constant, is NaN, and so will be its y. Whether there is one.
  */
-export function settleMoments<T>(job: Job, from: i32, to: i32): bool {
+export function wideStatistics<T>(job: Job, from: i32, to: i32): bool {
   const epsilon = f64x2.splat(job.epsilon), one = f64x2.splat(1);
   let anyNaN = false;
   for (let c = from; c < to; c += 2) {
     // As far as they count beside epsilon.
-    const areSummed = isSummed<T>(f64x2.add(v128.load(entry(varianceOf(job), c)), epsilon), one);
+    const areSummed = isSummed<T>(f64x2.add(v128.load(entry(job.variance, c)), epsilon), one);
     if (i64x2.all_true(areSummed)) continue;
     if (!i64x2.extract_lane(areSummed, 0)) anyNaN = settle(job, c) || anyNaN;
     if (c + 1 < to && !i64x2.extract_lane(areSummed, 1)) anyNaN = settle(job, c + 1) || anyNaN;
@@ -111,42 +108,42 @@ export function settleMoments<T>(job: Job, from: i32, to: i32): bool {
 
 /** Whether the variance of channel `c` is NaN now. */
 function settle(job: Job, c: i32): bool {
-  store<f64>(entry(meanOf(job), c), elementAt(job, job.x + offsetOf(job, 0, c)));
+  store<f64>(entry(job.mean, c), elementAt(job, job.x + offsetOf(job, 0, c)));
   const isConstant = !sumAround(job, c);
   sumAround(job, c);
-  const square = f64x2.splat(numberOf(varianceOf(job), c) + job.epsilon);
+  const square = f64x2.splat(numberOf(job.variance, c) + job.epsilon);
   if (isConstant || i64x2.all_true(isSummed<f64>(square, f64x2.splat(1)))) return false;
-  store<f64>(entry(varianceOf(job), c), NaN);
+  store<f64>(entry(job.variance, c), NaN);
   return true;
 }
 
 /** Mean and variance, of sums around what is there as mean. Whether any value was something else. */
 function sumAround(job: Job, c: i32): bool {
   const M = <f64>job.outer * <f64>job.inner;
-  const center = numberOf(meanOf(job), c);
+  const pivot = numberOf(job.mean, c);
   let sum = 0.0, squares = 0.0, isOther = false;
   for (let o = 0; o < job.outer; o++) {
     for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
-      const d = elementAt(job, job.x + k) - center;
+      const d = elementAt(job, job.x + k) - pivot;
       sum += d;
       squares += d * d;
       isOther = isOther || d != 0;
     }
   }
-  store<f64>(entry(meanOf(job), c), center + sum / M);
-  store<f64>(entry(varianceOf(job), c), (squares - sum * (sum / M)) / M);
+  store<f64>(entry(job.mean, c), pivot + sum / M);
+  store<f64>(entry(job.variance, c), (squares - sum * (sum / M)) / M);
   return isOther;
 }
 
 /** dgamma += Σ dy · xHat, of the channels that T could not add up, and dbeta += Σ dy where T's sum is not finite. */
-export function addGradients(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+export function wideGradients(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   gatherBits(job, from, to, first, last);
   for (let c = from; c < to; c++) {
-    if (!isSet(wideGradientOf(job), c)) continue;
+    if (!isSet(job.wideGradient, c)) continue;
     // Gradients that are all 0 come here, too, and often: a unit that is off has no others. Beside an x that is NaN they count.
-    if (!hasBits(job, c) && isFinite(numberOf(productsOf(job, 0), c))) continue;
-    const mean = numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c);
-    const isBetaLost = !isFinite(numberOf(sumOf(job, 0), c));
+    if (!hasBits(job, c) && isFinite(numberOf(job.products(0), c))) continue;
+    const mean = numberOf(job.mean, c), invStd = numberOf(job.invStd, c);
+    const isBetaLost = !isFinite(numberOf(job.sum(0), c));
     let dbeta = numberOf(job.dbeta, c), dgamma = numberOf(job.dgamma, c);
     for (let o = first; o < last; o++) {
       for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
@@ -184,7 +181,7 @@ function gatherBits(job: Job, from: i32, to: i32, first: i32, last: i32): void {
 
 @inline
 function bitsOf(job: Job, c: i32): usize {
-  return slopeOf<f64>(job) + <usize>c * sizeOf(job);
+  return job.slope<f64>() + <usize>c * sizeOf(job);
 }
 
 function hasBits(job: Job, c: i32): bool {
@@ -196,9 +193,9 @@ function hasBits(job: Job, c: i32): bool {
 export function affine(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
   const input = ofGradient ? job.dy : job.x;
   for (let c = from; c < to; c++) {
-    const mean = ofGradient ? 0.0 : numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c);
+    const mean = ofGradient ? 0.0 : numberOf(job.mean, c), invStd = numberOf(job.invStd, c);
     // −0 is what changes no number when it is added.
-    const gamma = numberOf(gammaOf(job), c), beta = ofGradient ? -0.0 : numberOf(betaOf(job), c);
+    const gamma = numberOf(job.gamma, c), beta = ofGradient ? -0.0 : numberOf(job.beta, c);
     for (let o = first; o < last; o++) {
       for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
         setElement(job, job.out + k, gamma * ((elementAt(job, input + k) - mean) * invStd) + beta);
@@ -211,7 +208,7 @@ export function affine(job: Job, from: i32, to: i32, first: i32, last: i32, ofGr
 export function inputGradient(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   const M = <f64>job.outer * <f64>job.inner;
   for (let c = from; c < to; c++) {
-    const mean = numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c), gamma = numberOf(gammaOf(job), c);
+    const mean = numberOf(job.mean, c), invStd = numberOf(job.invStd, c), gamma = numberOf(job.gamma, c);
     const dbeta = numberOf(job.dbeta, c) / M, dgamma = numberOf(job.dgamma, c) / M;
     for (let o = first; o < last; o++) {
       for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {

@@ -30,13 +30,13 @@ async function compile(entry, name, flags) {
 const relaxed = ['--enable', 'relaxed-simd'];
 const shared = ['--enable', 'threads', '--sharedMemory', '--maximumMemory', '65536'];
 const modules = [
-  ['single', 'For memory of one thread.', await compile('index', 'single', [])],
-  ['singleRelaxed', 'The same with relaxed SIMD.', await compile('index', 'single-relaxed', relaxed)],
-  ['threaded', 'For shared memory.', await compile('threaded', 'threaded', shared)],
+  ['single', 'For memory of one thread.', await compile('kernels', 'single', [])],
+  ['singleRelaxed', 'The same with relaxed SIMD.', await compile('kernels', 'single-relaxed', relaxed)],
+  ['threaded', 'For shared memory.', await compile('worker-pool', 'threaded', shared)],
   [
     'threadedRelaxed',
     'The same with relaxed SIMD.',
-    await compile('threaded', 'threaded-relaxed', [...shared, ...relaxed]),
+    await compile('worker-pool', 'threaded-relaxed', [...shared, ...relaxed]),
   ],
 ];
 const entries = modules.map(([name, what, base64]) => `  /** ${what} */\n  ${name}:\n    '${base64}',\n`);

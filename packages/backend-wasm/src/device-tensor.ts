@@ -11,21 +11,19 @@ import {
   type Statistics,
 } from '@batchnorm/core-api';
 import type { Allocation } from './allocation.js';
-import type { KernelMemory } from './memory.js';
+import { bytesPerElement, type LinearMemory } from './linear-memory.js';
 import type { SavedForward } from './saved-forward.js';
-
-export const bytesPerElement: Readonly<Record<Dtype, number>> = { float32: 4, float64: 8 };
 
 /** Elements at a place of a memory. Nobody can change where: kernels write there. */
 abstract class Resident<T extends FloatArray> implements OnDevice<T> {
   readonly #dtype: Dtype;
-  readonly #memory: KernelMemory;
+  readonly #memory: LinearMemory;
   readonly #allocation: Allocation;
   readonly #length: number;
   #disposed = false;
 
   /** Of `length` elements, with room for `spare` more. Errors: `LIMIT_EXCEEDED`. */
-  constructor(memory: KernelMemory, dtype: Dtype, length: number, spare: number) {
+  constructor(memory: LinearMemory, dtype: Dtype, length: number, spare: number) {
     this.#dtype = dtype;
     this.#memory = memory;
     this.#length = length;
@@ -73,7 +71,7 @@ abstract class Resident<T extends FloatArray> implements OnDevice<T> {
    * The address of `value`, if it is one of these in `memory`, of `length` elements of `dtype`: whatever looks like one would be written
    * to. Errors: `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`, `INVALID_TENSOR`.
    */
-  static addressOf(value: unknown, name: string, memory: KernelMemory, dtype: Dtype, length: number): number {
+  static addressOf(value: unknown, name: string, memory: LinearMemory, dtype: Dtype, length: number): number {
     // biome-ignore lint/complexity/noThisInStatic: that of the class which is asked
     if (!(value instanceof this) || !(#memory in value) || value.#memory !== memory) {
       fail('FOREIGN_TENSOR', `${name} that this backend did not make`, 'a value on its device');
@@ -91,19 +89,19 @@ export class WasmTensor extends Resident<FloatArray> implements DeviceTensor {
   readonly #shape: readonly number[];
 
   /** `shape` is frozen. Errors: `LIMIT_EXCEEDED`. */
-  private constructor(backend: Backend, memory: KernelMemory, dtype: Dtype, shape: readonly number[]) {
+  private constructor(backend: Backend, memory: LinearMemory, dtype: Dtype, shape: readonly number[]) {
     super(memory, dtype, product(shape), 0);
     this.#backend = backend;
     this.#shape = shape;
   }
 
   /** Errors: `LIMIT_EXCEEDED`. */
-  static of(backend: Backend, memory: KernelMemory, dtype: Dtype, shape: readonly number[]): WasmTensor {
+  static of(backend: Backend, memory: LinearMemory, dtype: Dtype, shape: readonly number[]): WasmTensor {
     return new WasmTensor(backend, memory, dtype, Object.freeze([...shape]));
   }
 
   /** Of the same shape. Errors: `LIMIT_EXCEEDED`. */
-  static like(tensor: WasmTensor, memory: KernelMemory, dtype: Dtype): WasmTensor {
+  static like(tensor: WasmTensor, memory: LinearMemory, dtype: Dtype): WasmTensor {
     return new WasmTensor(tensor.#backend, memory, dtype, tensor.#shape);
   }
 
@@ -119,7 +117,7 @@ export class WasmTensor extends Resident<FloatArray> implements DeviceTensor {
 /** The gradient of a parameter. */
 export class WasmVector extends Resident<Float64Array> {
   /** With room for a pair beyond the last channel. Errors: `LIMIT_EXCEEDED`. */
-  constructor(memory: KernelMemory, length: number) {
+  constructor(memory: LinearMemory, length: number) {
     super(memory, 'float64', length, 1);
   }
 }

@@ -1,13 +1,9 @@
 // What a forward keeps for its backward.
-import type { Extent, FloatArray, Saved, Statistics } from '@batchnorm/core-api';
+import type { DeviceTensor, Extent, FloatArray, Saved, Statistics } from '@batchnorm/core-api';
+import * as table from './abi/table.js';
 import type { Allocation } from './allocation.js';
-import type { WasmTensor } from './device-tensor.js';
-import type { KernelMemory } from './memory.js';
-
-/** Entries of a table in memory: whole cache lines. */
-export function pitchOf({ channels }: Extent): number {
-  return Math.ceil(channels / 16) * 16;
-}
+import type { LinearMemory } from './linear-memory.js';
+import { pitchOf } from './tiling.js';
 
 /**
  * Tables per channel in wasm memory, in the order of assembly/tables.ts; copies, so that parameters and running statistics
@@ -20,8 +16,8 @@ export class SavedForward implements Saved, Statistics {
   /** The address of x, or of nothing. */
   x = 0;
   /** x that is elsewhere, so that it is not lost: an array on the host, or a tensor in this memory. */
-  source: FloatArray | WasmTensor | undefined;
-  readonly #memory: KernelMemory;
+  source: FloatArray | DeviceTensor | undefined;
+  readonly #memory: LinearMemory;
   readonly #tables: Allocation;
   readonly #channels: number;
   readonly #pitch: number;
@@ -30,41 +26,40 @@ export class SavedForward implements Saved, Statistics {
   #holders = 1;
 
   /** Errors: `LIMIT_EXCEEDED`. */
-  constructor(memory: KernelMemory, extent: Extent, recycle: (saved: SavedForward) => void) {
+  constructor(memory: LinearMemory, extent: Extent, recycle: (saved: SavedForward) => void) {
     this.#memory = memory;
     this.#channels = extent.channels;
     this.#pitch = pitchOf(extent);
     this.#recycle = recycle;
-    // Five tables of float64, three of at most that, and one of int32.
-    const bytes = 8 * this.#pitch * 8 + this.#pitch * 4;
+    const bytes = table.wide * this.#pitch * 8 + this.#pitch * 4;
     this.#tables = memory.allocate(bytes);
     this.at = this.#tables.at;
     memory.int32.fill(0, this.at / 4, (this.at + bytes) / 4);
   }
 
   get mean(): Float64Array {
-    return this.#table(2);
+    return this.#table(table.mean);
   }
 
   /** Population variance. */
   get variance(): Float64Array {
-    return this.#table(3);
+    return this.#table(table.variance);
   }
 
   set gamma(values: Float64Array) {
-    this.#write(0, values);
+    this.#write(table.gamma, values);
   }
 
   set beta(values: Float64Array) {
-    this.#write(1, values);
+    this.#write(table.beta, values);
   }
 
   set mean(values: Float64Array) {
-    this.#write(2, values);
+    this.#write(table.mean, values);
   }
 
   set variance(values: Float64Array) {
-    this.#write(3, values);
+    this.#write(table.variance, values);
   }
 
   /** A place for a copy of x, of `bytes` at most, always as many. Errors: `LIMIT_EXCEEDED`. */

@@ -1,6 +1,9 @@
-// The memory that kernels compute in: who has which bytes of it. It grows on demand, and what is freed is used again.
+// The linear memory of a WebAssembly instance, and the allocator of it: memory grows on demand, and what is freed is used again.
 import { BatchNormError, type Dtype, type FloatArray } from '@batchnorm/core-api';
+import { poolEnd } from './abi/pool-memory.js';
 import { type Allocation, Allocations } from './allocation.js';
+
+export const bytesPerElement: Readonly<Record<Dtype, number>> = { float32: 4, float64: 8 };
 
 const pageBytes = 65536;
 /** Everything begins at a cache line. */
@@ -10,8 +13,6 @@ const alignment = 64;
  * offset of a page: a load from one then waits for stores to the other, and all compete for the same sets of the cache.
  */
 const [largeRange, gap] = [65536, 9 * alignment];
-/** Below this are the crew of threads, and nothing at address 0. */
-const firstFree = 4096;
 
 interface Range {
   readonly at: number;
@@ -32,7 +33,7 @@ export class MemoryBudget {
   }
 }
 
-export class KernelMemory {
+export class LinearMemory {
   readonly memory: WebAssembly.Memory;
   readonly #budget: MemoryBudget;
   /** Ranges that nobody has, in order of address; no two are neighbours. */
@@ -47,8 +48,8 @@ export class KernelMemory {
   constructor(budget: MemoryBudget, shared: boolean) {
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: budget.maxBytes / pageBytes, shared });
     this.#budget = budget;
-    budget.takenBytes += firstFree;
-    this.#free.push({ at: firstFree, bytes: pageBytes - firstFree });
+    budget.takenBytes += poolEnd;
+    this.#free.push({ at: poolEnd, bytes: pageBytes - poolEnd });
     this.#views = viewsOf(this.memory.buffer);
   }
 

@@ -14,30 +14,30 @@ import {
   addTo, multiplyAdd, only, pairAt, singleAt, storeOnly, sumOfSquares, tree, treeOfFour, upperPair,
 } from './vectors';
 
-/** sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. Float32 in eight places of `place` rows. */
+/** sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. Float32 in eight places of `streamRows` channelsLast. */
 export function moments<T>(
-  x: usize, count: i32, row: usize, from: i32, to: i32, place: i32, exact: bool, pivot: usize, sum: usize, squares: usize,
+  x: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, inFloat64: bool, pivot: usize, sum: usize, squares: usize,
 ): void {
-  const fours = sizeof<T>() == 4 && !exact ? (to - from) & ~3 : 0;
+  const fours = sizeof<T>() == 4 && !inFloat64 ? (to - from) & ~3 : 0;
   const eights = count & ~7;
   if (fours > 0) {
-    treesOf(x, x, count, row, from, from + fours, place, false, pivot, sum, squares);
+    treesOf(x, x, count, row, from, from + fours, streamRows, false, pivot, sum, squares);
     momentsInDouble<T>(x + eights * row, count - eights, row, from, from + fours, pivot, sum, squares);
   }
   momentsInDouble<T>(x, count, row, from + fours, to, pivot, sum, squares);
 }
 
-/** The rows of `count` that make whole eights: eight places of `place` rows as often as they fit, then neighbours. */
+/** The rows of `count` that make whole eights: eight places of `streamRows` rows as often as they fit, then neighbours. */
 function treesOf(
-  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, place: i32, ofGradient: bool,
-  center: usize, sum: usize, products: usize,
+  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, ofGradient: bool,
+  pivot: usize, sum: usize, products: usize,
 ): void {
-  for (let done = 0, size = place; done + 8 <= count; ) {
+  for (let done = 0, size = streamRows; done + 8 <= count; ) {
     if (done + 8 * size > count) size = 1;
     for (const end = done + size; done < end; done++) {
       const skip = done * row, apart = size * row;
-      if (ofGradient) gradientSumsOfEight(x + skip, dy + skip, apart, from, to, center, sum, products);
-      else momentsOfEight(x + skip, apart, from, to, center, sum, products);
+      if (ofGradient) gradientSumsOfEight(x + skip, dy + skip, apart, from, to, pivot, sum, products);
+      else momentsOfEight(x + skip, apart, from, to, pivot, sum, products);
     }
     done += 7 * size;
   }
@@ -115,28 +115,28 @@ function momentsInDouble<T>(
   }
 }
 
-/** sum += Σ dy, products += Σ dy · (x − center); `center` is a table of T. Float32 in eight places of `place` rows. */
+/** sum += Σ dy, products += Σ dy · (x − pivot); `pivot` is a table of T. Float32 in eight places of `streamRows` channelsLast. */
 export function gradientSums<T>(
-  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, place: i32, exact: bool,
-  center: usize, sum: usize, products: usize,
+  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, inFloat64: bool,
+  pivot: usize, sum: usize, products: usize,
 ): void {
-  const fours = sizeof<T>() == 4 && !exact ? (to - from) & ~3 : 0;
+  const fours = sizeof<T>() == 4 && !inFloat64 ? (to - from) & ~3 : 0;
   const eights = count & ~7;
   if (fours > 0) {
-    treesOf(x, dy, count, row, from, from + fours, place, true, center, sum, products);
+    treesOf(x, dy, count, row, from, from + fours, streamRows, true, pivot, sum, products);
     const skip = eights * row;
-    gradientSumsInDouble<T>(x + skip, dy + skip, count - eights, row, from, from + fours, center, sum, products);
+    gradientSumsInDouble<T>(x + skip, dy + skip, count - eights, row, from, from + fours, pivot, sum, products);
   }
-  gradientSumsInDouble<T>(x, dy, count, row, from + fours, to, center, sum, products);
+  gradientSumsInDouble<T>(x, dy, count, row, from + fours, to, pivot, sum, products);
 }
 
 /** Of rows `apart` from each other. */
 function gradientSumsOfEight(
-  x: usize, dy: usize, apart: usize, from: i32, to: i32, center: usize, sum: usize, products: usize,
+  x: usize, dy: usize, apart: usize, from: i32, to: i32, pivot: usize, sum: usize, products: usize,
 ): void {
   const toDy = dy - x;
   for (let o = <usize>from << 2, end = <usize>to << 2; o < end; o += 16) {
-    const h = v128.load(center + o);
+    const h = v128.load(pivot + o);
     let g = f32x4.splat(0), p = g;
     // Twice four rows: eight at once do not fit the registers.
     for (let at = x + o, last = at + 8 * apart; at < last; ) {
@@ -161,7 +161,7 @@ function gradientSumsOfEight(
 }
 
 function gradientSumsInDouble<T>(
-  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, center: usize, sum: usize, products: usize,
+  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, sum: usize, products: usize,
 ): void {
   const bytes = count * row;
   const toDy = dy - x;
@@ -170,7 +170,7 @@ function gradientSumsInDouble<T>(
     const offset = <usize>c * sizeof<T>();
     const toSum = sum + (<usize>c << 3);
     const toProducts = products + (<usize>c << 3);
-    const h0 = pairAt<T>(center + offset), h1 = pairAt<T>(center + offset, 2);
+    const h0 = pairAt<T>(pivot + offset), h1 = pairAt<T>(pivot + offset, 2);
     let s0 = v128.load(toSum), s1 = v128.load(toSum, 16);
     let p0 = v128.load(toProducts), p1 = v128.load(toProducts, 16);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
@@ -188,7 +188,7 @@ function gradientSumsInDouble<T>(
   for (; c < to; c += 2) {
     const isPair = c + 1 < to;
     const offset = <usize>c * sizeof<T>();
-    const h = pairAt<T>(center + offset);
+    const h = pairAt<T>(pivot + offset);
     const toSum = sum + (<usize>c << 3);
     const toProducts = products + (<usize>c << 3);
     let s = v128.load(toSum);
@@ -203,9 +203,9 @@ function gradientSumsInDouble<T>(
   }
 }
 
-/** y = (x − center) · scale + shift; tables of T. `isLarge`: of an activation that no cache holds. */
+/** y = (x − pivot) · scale + shift; tables of T. `isLarge`: of an activation that no cache holds. */
 export function normalize<T>(
-  x: usize, y: usize, count: i32, row: usize, from: i32, to: i32, center: usize, scale: usize, shift: usize, isLarge: bool,
+  x: usize, y: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, scale: usize, shift: usize, isLarge: bool,
 ): void {
   let done = 0;
   let wide = from;
@@ -213,10 +213,10 @@ export function normalize<T>(
     const quarter = oddQuarter(count);
     done = quarter << 2;
     wide += (to - from) & -16;
-    normalizeQuarters(x, y - x, quarter, row, from, wide, center, scale, shift);
-    normalizeRows<T>(x, y - x, done, row, wide, to, center, scale, shift);
+    normalizeQuarters(x, y - x, quarter, row, from, wide, pivot, scale, shift);
+    normalizeRows<T>(x, y - x, done, row, wide, to, pivot, scale, shift);
   }
-  normalizeRows<T>(x + done * row, y - x, count - done, row, from, to, center, scale, shift);
+  normalizeRows<T>(x + done * row, y - x, count - done, row, from, to, pivot, scale, shift);
 }
 
 /** Rows of each of four places. Odd: places a power of two apart would compete for the same sets of the cache. */
@@ -227,12 +227,12 @@ function oddQuarter(count: i32): i32 {
 
 /** Sixteen channels at once, in four places. */
 function normalizeQuarters(
-  x: usize, toY: usize, quarter: i32, row: usize, from: i32, to: i32, center: usize, scale: usize, shift: usize,
+  x: usize, toY: usize, quarter: i32, row: usize, from: i32, to: i32, pivot: usize, scale: usize, shift: usize,
 ): void {
   const apart = quarter * row;
   for (const end = x + apart; x < end; x += row) {
     for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 64) {
-      const h0 = v128.load(center + o), h1 = v128.load(center + o, 16), h2 = v128.load(center + o, 32), h3 = v128.load(center + o, 48);
+      const h0 = v128.load(pivot + o), h1 = v128.load(pivot + o, 16), h2 = v128.load(pivot + o, 32), h3 = v128.load(pivot + o, 48);
       const a0 = v128.load(scale + o), a1 = v128.load(scale + o, 16), a2 = v128.load(scale + o, 32), a3 = v128.load(scale + o, 48);
       const b0 = v128.load(shift + o), b1 = v128.load(shift + o, 16), b2 = v128.load(shift + o, 32), b3 = v128.load(shift + o, 48);
       let at = x + o;
@@ -259,28 +259,28 @@ function normalizeFour(
 }
 
 function normalizeRows<T>(
-  x: usize, toY: usize, count: i32, row: usize, from: i32, to: i32, center: usize, scale: usize, shift: usize,
+  x: usize, toY: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, scale: usize, shift: usize,
 ): void {
   const last = <usize>to * sizeof<T>();
   for (const end = x + count * row; x < end; x += row) {
     let o = <usize>from * sizeof<T>();
     for (; o + 16 <= last; o += 16) {
       const at = x + o;
-      const d = v128.sub<T>(v128.load(at), v128.load(center + o));
+      const d = v128.sub<T>(v128.load(at), v128.load(pivot + o));
       v128.store(at + toY, multiplyAdd<T>(d, v128.load(scale + o), v128.load(shift + o)));
     }
     for (; o < last; o += sizeof<T>()) {
       const at = x + o;
-      const d = v128.sub<T>(only<T>(at), only<T>(center + o));
+      const d = v128.sub<T>(only<T>(at), only<T>(pivot + o));
       storeOnly<T>(at + toY, multiplyAdd<T>(d, only<T>(scale + o), only<T>(shift + o)));
     }
   }
 }
 
-/** dx = scale · (dy − ((x − center) · slope + offset)); tables of T. `isLarge`: as above. */
+/** dx = scale · (dy − ((x − pivot) · slope + offset)); tables of T. `isLarge`: as above. */
 export function inputGradient<T>(
   x: usize, dy: usize, dx: usize, count: i32, row: usize, from: i32, to: i32,
-  center: usize, scale: usize, slope: usize, offset: usize, isLarge: bool,
+  pivot: usize, scale: usize, slope: usize, offset: usize, isLarge: bool,
 ): void {
   const toDy = dy - x;
   const toDx = dx - x;
@@ -290,22 +290,22 @@ export function inputGradient<T>(
     const quarter = oddQuarter(count);
     done = quarter << 2;
     wide += (to - from) & -8;
-    inputGradientQuarters(x, toDy, toDx, quarter, row, from, wide, center, scale, slope, offset);
-    inputGradientRows<T>(x, toDy, toDx, done, row, wide, to, center, scale, slope, offset);
+    inputGradientQuarters(x, toDy, toDx, quarter, row, from, wide, pivot, scale, slope, offset);
+    inputGradientRows<T>(x, toDy, toDx, done, row, wide, to, pivot, scale, slope, offset);
   }
-  inputGradientRows<T>(x + done * row, toDy, toDx, count - done, row, from, to, center, scale, slope, offset);
+  inputGradientRows<T>(x + done * row, toDy, toDx, count - done, row, from, to, pivot, scale, slope, offset);
 }
 
 /** Eight channels at once, in four places. */
 function inputGradientQuarters(
   x: usize, toDy: usize, toDx: usize, quarter: i32, row: usize, from: i32, to: i32,
-  center: usize, scale: usize, slope: usize, offset: usize,
+  pivot: usize, scale: usize, slope: usize, offset: usize,
 ): void {
   const apart = quarter * row;
   for (const end = x + apart; x < end; x += row) {
     for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 32) {
-      const h0 = v128.load(center + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
-      const h1 = v128.load(center + o, 16), a1 = v128.load(scale + o, 16), k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
+      const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
+      const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16), k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
       let at = x + o;
       gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
       at += apart;
@@ -332,20 +332,20 @@ function gradientPair(
 
 function inputGradientRows<T>(
   x: usize, toDy: usize, toDx: usize, count: i32, row: usize, from: i32, to: i32,
-  center: usize, scale: usize, slope: usize, offset: usize,
+  pivot: usize, scale: usize, slope: usize, offset: usize,
 ): void {
   const last = <usize>to * sizeof<T>();
   for (const end = x + count * row; x < end; x += row) {
     let o = <usize>from * sizeof<T>();
     for (; o + 16 <= last; o += 16) {
       const at = x + o;
-      const d = v128.sub<T>(v128.load(at), v128.load(center + o));
+      const d = v128.sub<T>(v128.load(at), v128.load(pivot + o));
       const through = multiplyAdd<T>(d, v128.load(slope + o), v128.load(offset + o));
       v128.store(at + toDx, v128.mul<T>(v128.load(scale + o), v128.sub<T>(v128.load(at + toDy), through)));
     }
     for (; o < last; o += sizeof<T>()) {
       const at = x + o;
-      const through = multiplyAdd<T>(v128.sub<T>(only<T>(at), only<T>(center + o)), only<T>(slope + o), only<T>(offset + o));
+      const through = multiplyAdd<T>(v128.sub<T>(only<T>(at), only<T>(pivot + o)), only<T>(slope + o), only<T>(offset + o));
       storeOnly<T>(at + toDx, v128.mul<T>(only<T>(scale + o), v128.sub<T>(only<T>(at + toDy), through)));
     }
   }
