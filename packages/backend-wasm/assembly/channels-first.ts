@@ -1,10 +1,11 @@
-// Passes along one channel, where its elements are neighbours: `count` of them from `x` on. Sums go through float64 as in
-// channelsLast.ts: eight vectors of float32 as a tree, and into float64 from there.
-import { pairAt, singleAt, multiplyAdd, sumOfSquares, tree, treeOfFour, upperPair } from './vectors';
+// Passes over a run of a channels-first activation: `count` elements of one channel, neighbours from `x` on. Sums of
+// float32 take eight vectors at a time as a tree, and add that up in float64 (docs/numerics.md). Names of vectors are
+// those of channels-last.ts.
+// biome-ignore-all format: one line for one vector
+import { multiplyAdd, pairAt, singleAt, sumOfSquares, tree, treeOfFour, upperPair } from './vectors';
 
 /** Adds both lanes of `pair` to the float64 at `at`. */
-@inline
-function addTotal(at: usize, pair: v128): void {
+/* @inline */ function addTotal(at: usize, pair: v128): void {
   store<f64>(at, load<f64>(at) + (f64x2.extract_lane(pair, 0) + f64x2.extract_lane(pair, 1)));
 }
 
@@ -96,7 +97,7 @@ export function gradientSums<T>(
 }
 
 /** y = (x − pivot) · scale + shift */
-export function normalize<T>(x: usize, y: usize, count: i32, pivot: T, scale: T, shift: T): void {
+export function normalize<T extends number>(x: usize, y: usize, count: i32, pivot: T, scale: T, shift: T): void {
   const h = v128.splat<T>(pivot), a = v128.splat<T>(scale), b = v128.splat<T>(shift);
   const end = x + <usize>count * sizeof<T>();
   for (; x + 64 <= end; x += 64, y += 64) {
@@ -108,11 +109,11 @@ export function normalize<T>(x: usize, y: usize, count: i32, pivot: T, scale: T,
   for (; x + 16 <= end; x += 16, y += 16) {
     v128.store(y, multiplyAdd<T>(v128.sub<T>(v128.load(x), h), a, b));
   }
-  for (; x < end; x += sizeof<T>(), y += sizeof<T>()) store<T>(y, (load<T>(x) - pivot) * scale + shift);
+  for (; x < end; x += sizeof<T>(), y += sizeof<T>()) store<T>(y, <T>((load<T>(x) - pivot) * scale + shift));
 }
 
 /** dx = scale · (dy − ((x − pivot) · slope + offset)) */
-export function inputGradient<T>(
+export function inputGradient<T extends number>(
   x: usize, dy: usize, dx: usize, count: i32, pivot: T, scale: T, slope: T, offset: T,
 ): void {
   const h = v128.splat<T>(pivot), a = v128.splat<T>(scale), k = v128.splat<T>(slope), b = v128.splat<T>(offset);
@@ -130,6 +131,6 @@ export function inputGradient<T>(
     v128.store(x + toDx, v128.mul<T>(a, v128.sub<T>(v128.load(x + toDy), t)));
   }
   for (; x < end; x += sizeof<T>()) {
-    store<T>(x + toDx, scale * (load<T>(x + toDy) - ((load<T>(x) - pivot) * slope + offset)));
+    store<T>(x + toDx, <T>(scale * (load<T>(x + toDy) - ((load<T>(x) - pivot) * slope + offset))));
   }
 }

@@ -1,24 +1,31 @@
-// What the host can ask for, by opcode, over a range: of channels or of outer indices, as src/abi/opcode.ts says. Threads share
-// out channels where each is runs of neighbours, else outer indices.
+// What the host can ask for, by opcode, over a range: of channels or of outer indices, as src/abi/opcode.ts says.
+// Threads divide channels among them where those are runs, else outer indices.
 import * as opcode from '../src/abi/opcode';
 import { Job } from './job';
 import { gradientSums, inputGradient, moments, normalize, scaledGradient } from './passes';
 import {
-  batchStatistics, choosePivots, clearSums, coefficients, gradientCoefficients, parameterGradients,
+  batchStatistics,
+  choosePivots,
+  clearSums,
+  coefficients,
+  gradientCoefficients,
+  parameterGradients,
 } from './per-channel';
 import { wideGradients, wideStatistics } from './wide';
 
 /**
- * Does what `code` stands for over [from, to). Whether something is left to do. After `batchStatistics`: to add up moments again, around
- * the pivots that are there now. After `parameterGradients`: `wideGradients`. After `wideStatistics` and `gradientCoefficients`: to look
- * whether results that are not finite come from an x or a dy that is not.
+ * Does what `code` stands for over [from, to). Whether something is left to do. After `batchStatistics`: to add up
+ * moments again, around the pivots that are there now. After `parameterGradients`: `wideGradients`. After
+ * `wideStatistics` and `gradientCoefficients`: to look whether results that are not finite come from an x or a dy that
+ * is not.
  */
 export function perform(job: Job, code: i32, from: i32, to: i32): bool {
   return job.isDouble ? performOn<f64>(job, code, from, to) : performOn<f32>(job, code, from, to);
 }
 
-function performOn<T>(job: Job, code: i32, from: i32, to: i32): bool {
+function performOn<T extends number>(job: Job, code: i32, from: i32, to: i32): bool {
   const channels = job.channels;
+  // biome-ignore format: one line for one opcode
   switch (code) {
     case opcode.forwardTraining: forwardTraining<T>(job, from, to); break;
     case opcode.backwardTraining: backward<T>(job, from, to, true); break;
@@ -40,7 +47,7 @@ function performOn<T>(job: Job, code: i32, from: i32, to: i32): bool {
   return false;
 }
 
-function forwardTraining<T>(job: Job, from: i32, to: i32): void {
+function forwardTraining<T extends number>(job: Job, from: i32, to: i32): void {
   for (let c = from; c < to; c += job.panel) {
     const end = min(c + job.panel, to);
     choosePivots<T>(job, c, end);
@@ -55,7 +62,7 @@ function forwardTraining<T>(job: Job, from: i32, to: i32): void {
   }
 }
 
-function backward<T>(job: Job, from: i32, to: i32, isTraining: bool): void {
+function backward<T extends number>(job: Job, from: i32, to: i32, isTraining: bool): void {
   for (let c = from; c < to; c += job.panel) {
     const end = min(c + job.panel, to);
     clearSums(job, c, end);

@@ -1,6 +1,6 @@
-// The kernels for shared memory, and how threads share one call: the calling thread dispatches a job as a number of tasks, every
-// thread takes tasks until none is free, and the calling thread waits for those that others still work on. Which thread does a task
-// changes no bit of its result, so that the calling one does the task of a dead thread again.
+// The kernels for shared memory, and how threads share one call: the calling thread dispatches a job as a number of
+// tasks, every thread takes tasks until none is free, and the calling thread waits for those that others still work on.
+// Which thread does a task changes no bit of its result, so that the calling one does the task of a dead thread again.
 import * as opcode from '../src/abi/opcode';
 import { poolAddress } from '../src/abi/pool-memory';
 import { Job } from './job';
@@ -9,7 +9,10 @@ import { clearSection } from './per-channel';
 
 export { perform };
 
-/** What is dispatched. The counters and states after it are written by several threads, and lie in cache lines of their own. */
+/**
+ * What is dispatched. The counters and states after it are written by several threads, and lie in cache lines of their
+ * own.
+ */
 @unmanaged
 class Pool {
   code: i32;
@@ -25,7 +28,10 @@ const pool = changetype<Pool>(<usize>poolAddress);
 const dispatches: usize = poolAddress + 64;
 /** The address of the number of threads asleep. */
 const asleep: usize = poolAddress + 128;
-/** The address of the tasks' states, an i32 each: the number of the worker that has taken it, from 1 on, or one of these. */
+/**
+ * The address of the tasks' states, an i32 each: the number of the worker that has taken it, from 1 on, or one of
+ * these.
+ */
 const states: usize = poolAddress + 192;
 const free: i32 = 0;
 const done: i32 = -1;
@@ -96,19 +102,18 @@ function performTask(task: i32): void {
   atomic.store<i32>(stateOf(task), done);
 }
 
-@inline
-function stateOf(task: i32): usize {
-  return states + (<usize>task << 2);
+/* @inline */ function stateOf(task: i32): usize {
+  return states + ((<usize>task) << 2);
 }
 
-/** Tasks that add up begin at the first index, those that write at the last: what was added up last is still in cache. */
-@inline
-function beginOf(task: i32): i32 {
+/**
+ * Tasks that add up begin at the first index, those that write at the last: what was added up last is still in cache.
+ */
+/* @inline */ function beginOf(task: i32): i32 {
   return (isSum() ? task : pool.tasks - 1 - task) * pool.grain;
 }
 
 /** Whether tasks add up, each into the tables of its own section. */
-@inline
-function isSum(): bool {
+/* @inline */ function isSum(): bool {
   return pool.code == opcode.moments || pool.code == opcode.gradientSums;
 }

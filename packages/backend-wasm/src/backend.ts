@@ -20,9 +20,9 @@ import { MemoryBudget } from './linear-memory.js';
 
 export interface WasmOptions {
   /**
-   * Threads that share large work, the calling one included. Default: as many as the machine runs at once, at most 4, and 1
-   * where threads can't share memory: `execution.threads` says how many there are, and `fallbackReason` why not as many as
-   * were asked for.
+   * Threads that share large work, the calling one included. Default: as many as the machine runs at once, at most 4,
+   * and 1 where threads can't share memory: `execution.threads` says how many there are, and `fallbackReason` why not
+   * as many as were asked for.
    */
   readonly threads?: number;
   /** Bytes that tensors and kernels may take together; memory grows as they do. Default 4 GiB less 64 KiB, the most. */
@@ -36,8 +36,8 @@ const mostThreads = 64;
 const [fewestBytes, mostBytes] = [2 * 65536, 65535 * 65536];
 
 /**
- * BatchNorm in WebAssembly: SIMD, and threads where memory can be shared. Errors: `INVALID_OPTION`; `BACKEND_UNAVAILABLE`
- * with the reason where there is no SIMD.
+ * BatchNorm in WebAssembly: SIMD, and threads where memory can be shared. Errors: `INVALID_OPTION`;
+ * `BACKEND_UNAVAILABLE` with the reason where there is no SIMD.
  */
 export async function createWasmBackend(options: WasmOptions = {}): Promise<Backend> {
   const { threads, maxBytes } = validateOptions(options);

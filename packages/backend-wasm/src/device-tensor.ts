@@ -14,7 +14,7 @@ import type { Allocation } from './allocation.js';
 import { bytesPerElement, type LinearMemory } from './linear-memory.js';
 import type { SavedForward } from './saved-forward.js';
 
-/** Elements at a place of a memory. Nobody can change where: kernels write there. */
+/** Elements in linear memory. Users can change neither their address nor their number: kernels write there. */
 abstract class Resident<T extends FloatArray> implements OnDevice<T> {
   readonly #dtype: Dtype;
   readonly #memory: LinearMemory;
@@ -39,9 +39,9 @@ abstract class Resident<T extends FloatArray> implements OnDevice<T> {
   }
 
   /**
-   * The elements themselves: write to them, and the value has changed. Ask again after any call that may have made memory
-   * grow (an upload, a result that was not given a buffer): the array of a memory that is not shared is empty then.
-   * Errors: `DISPOSED`.
+   * The elements themselves: write to them, and the value has changed. Ask again after any call that may have made
+   * memory grow (an upload, a result that was not given a buffer): the array of a memory that is not shared is empty
+   * then. Errors: `DISPOSED`.
    */
   view(): T {
     return this.#elements().subarray(this.#begin, this.#begin + this.#length) as T;
@@ -68,8 +68,8 @@ abstract class Resident<T extends FloatArray> implements OnDevice<T> {
   }
 
   /**
-   * The address of `value`, if it is one of these in `memory`, of `length` elements of `dtype`: whatever looks like one would be written
-   * to. Errors: `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`, `INVALID_TENSOR`.
+   * The address of `value`, if it is one of these in `memory`, of `length` elements of `dtype`: whatever looks like one
+   * would be written to. Errors: `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`, `INVALID_TENSOR`.
    */
   static addressOf(value: unknown, name: string, memory: LinearMemory, dtype: Dtype, length: number): number {
     // biome-ignore lint/complexity/noThisInStatic: that of the class which is asked

@@ -1,5 +1,6 @@
-// Passes over host arrays: tile by tile, each copied into linear memory, worked on and copied out while it is in cache. All of it on the
-// calling thread, the only one that can copy them: by the time others could help, a tile has left the cache (docs/performance.md).
+// Passes over host arrays: tile by tile, each copied into linear memory, worked on and copied out while it is in cache.
+// All of it on the calling thread, the only one that can copy them: by the time others could help, a tile has left the
+// cache (docs/performance.md).
 import type { FloatArray, Plan } from '@batchnorm/core-api';
 import { samples } from './abi/accumulation.js';
 import * as opcode from './abi/opcode.js';
@@ -52,8 +53,8 @@ export class HostArrayPasses {
   }
 
   /**
-   * The first half of a training forward: statistics and coefficients of x, and a copy of x, into `saved`. Whether all statistics are
-   * finite. Errors: `LIMIT_EXCEEDED`.
+   * The first half of a training forward: statistics and coefficients of x, and a copy of x, into `saved`. Whether all
+   * statistics are finite. Errors: `LIMIT_EXCEEDED`.
    */
   batchStatistics(saved: SavedForward, x: FloatArray): boolean {
     saved.x = saved.copyOfX(this.#bytes(this.#elements));
@@ -93,7 +94,10 @@ export class HostArrayPasses {
     });
   }
 
-  /** The first half of a training backward: dgamma, dbeta, and a copy of dy. Whether all gradients are finite. Errors: `LIMIT_EXCEEDED`. */
+  /**
+   * The first half of a training backward: dgamma, dbeta, and a copy of dy. Whether all gradients are finite. Errors:
+   * `LIMIT_EXCEEDED`.
+   */
   parameterGradients(saved: SavedForward, dy: FloatArray): boolean {
     const copy = this.#dyAddress();
     this.#job.bind({ saved, x: saved.x, dy: copy, out: 0 });
@@ -113,8 +117,8 @@ export class HostArrayPasses {
   }
 
   /**
-   * The backward of a forward with given statistics. dx needs no sums here, so that each tile is read once and written at once; but
-   * not where dx lies over dy, which may have to be added up once more. Errors: `LIMIT_EXCEEDED`.
+   * The backward of a forward with given statistics. dx needs no sums here, so that each tile is read once and written
+   * at once; but not where dx lies over dy, which may have to be added up once more. Errors: `LIMIT_EXCEEDED`.
    */
   backwardInference(saved: SavedForward, dy: FloatArray, dx: FloatArray, parameterGradients: boolean): void {
     if (!parameterGradients) {
@@ -162,7 +166,10 @@ export class HostArrayPasses {
     });
   }
 
-  /** Performs `code` tile by tile, and copies what it writes to `to`. `operandsFor` says what it works on if it writes to `out`. */
+  /**
+   * Performs `code` tile by tile, and copies what it writes to `to`. `operandsFor` says what it works on if it writes
+   * to `out`.
+   */
   #writeTiles(to: FloatArray, operandsFor: (out: number) => Operands, code: number): void {
     const tile = this.#tileAddress();
     this.#eachTile((first, last, begin, end) => {
@@ -202,7 +209,9 @@ export class HostArrayPasses {
     to.set(this.#memoryElements.subarray(first, first + end - begin), begin);
   }
 
-  /** The address of element 0, if element `begin` is at `tile`: kernels count elements from the first of an activation. */
+  /**
+   * The address of element 0, if element `begin` is at `tile`: kernels count elements from the first of an activation.
+   */
   #origin(tile: number, begin: number): number {
     return tile - this.#bytes(begin);
   }

@@ -29,7 +29,10 @@ import type { Passes } from './passes.js';
 import type { SavedForward } from './saved-forward.js';
 import { Workspace } from './workspace.js';
 
-/** A backend, and the instances that its kernels compute in: one for host arrays, one for device tensors; it may be the same. */
+/**
+ * A backend, and the instances that its kernels compute in: one for host arrays, one for device tensors; it may be the
+ * same.
+ */
 export interface Instances {
   readonly backend: Backend;
   readonly host: Instance;
@@ -166,7 +169,9 @@ class DeviceOperations implements Operations<DeviceMemory> {
     );
   }
 
-  /** What `makeOutput` makes for the passes to write to, when `work` has. Nothing that was made stays if either fails. */
+  /**
+   * What `makeOutput` makes for the passes to write to, when `work` has. Nothing that was made stays if either fails.
+   */
   #perform<T>(
     input: object,
     makeOutput: (made: Made) => T,
@@ -248,8 +253,8 @@ function copyOf({ mean, variance }: Statistics): Statistics {
 }
 
 /**
- * Errors: `NON_FINITE_STATISTICS` where a channel of finite `values` has sums that are not: they are beyond float64. Channels whose
- * forward was not finite are not asked.
+ * Errors: `NON_FINITE_STATISTICS` where a channel of finite `values` has sums that are not: they are beyond float64.
+ * Channels whose forward was not finite are not asked.
  */
 function assertInRange(
   sums: Readonly<Record<string, Float64Array>>,

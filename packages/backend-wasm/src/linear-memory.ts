@@ -1,4 +1,5 @@
-// The linear memory of a WebAssembly instance, and the allocator of it: memory grows on demand, and what is freed is used again.
+// The linear memory of a WebAssembly instance, and the allocator of it: memory grows on demand, and what is freed is
+// used again.
 import { BatchNormError, type Dtype, type FloatArray } from '@batchnorm/core-api';
 import { poolEnd } from './abi/pool-memory.js';
 import { type Allocation, Allocations } from './allocation.js';
@@ -9,8 +10,9 @@ const pageBytes = 65536;
 /** Everything begins at a cache line. */
 const alignment = 64;
 /**
- * Ranges of this size and more are followed by nine unused cache lines. Else tensors of a power of two bytes would begin at the same
- * offset of a page: a load from one then waits for stores to the other, and all compete for the same sets of the cache.
+ * Ranges of this size and more are followed by nine unused cache lines. Else tensors of a power of two bytes would
+ * begin at the same offset of a page: a load from one then waits for stores to the other, and all compete for the same
+ * sets of the cache.
  */
 const [largeRange, gap] = [65536, 9 * alignment];
 
@@ -20,8 +22,8 @@ interface Range {
 }
 
 /**
- * What tensors and kernels may take together in the memories of a backend. Memory itself never shrinks; what one has grown by and
- * nobody takes counts for none, so that the other may have as much.
+ * What tensors and kernels may take together in the memories of a backend. Memory itself never shrinks; what one has
+ * grown by and nobody takes counts for none, so that the other may have as much.
  */
 export class MemoryBudget {
   /** Whole pages. */
@@ -38,7 +40,10 @@ export class LinearMemory {
   readonly #budget: MemoryBudget;
   /** Ranges that nobody has, in order of address; no two are neighbours. */
   readonly #free: Range[] = [];
-  /** By size, addresses that were freed and wait for the next of the same size: a training step frees what the next one takes. */
+  /**
+   * By size, addresses that were freed and wait for the next of the same size: a training step frees what the next one
+   * takes.
+   */
   readonly #waiting = new Map<number, number[]>();
   readonly #allocations = new Allocations((at, bytes) => this.#takeBack(at, bytes));
   /** Of what is taken now. */
@@ -61,7 +66,9 @@ export class LinearMemory {
     return this.#views.int32;
   }
 
-  /** All of memory as elements of `dtype`. Growing makes new views, and empties those of a memory that is not shared. */
+  /**
+   * All of memory as elements of `dtype`. Growing makes new views, and empties those of a memory that is not shared.
+   */
   elements(dtype: Dtype): FloatArray {
     return dtype === 'float64' ? this.#views.float64 : this.#views.float32;
   }

@@ -1,5 +1,5 @@
-// How a plan is cut: into sections and streams for sums, into panels and tasks for caches and threads. Of these numbers only those
-// of sections and streams show in the bits of a result, and they are the same for any number of threads.
+// How a plan is cut: into sections and streams for sums, into panels and tasks for caches and threads. Of these numbers
+// only those of sections and streams show in the bits of a result, and they are the same for any number of threads.
 import type { Extent, Plan } from '@batchnorm/core-api';
 import { streams } from './abi/accumulation.js';
 import { bytesPerElement } from './linear-memory.js';
@@ -25,9 +25,12 @@ export interface Tiling {
 
 /** With fewer elements than this a call is done before another thread is awake. */
 const fewestParallelElements = 65536;
-/** Sections of a channels-last activation that threads share, at most, and rows of each, at least. */
+/** Sections of a channels-last activation, at most, and rows of each, at least, where threads work on them. */
 const [mostSections, fewestSectionRows] = [8, 256];
-/** Bytes of one stream, at most; and of a row, at least, where there are streams: shorter rows are read one after the other. */
+/**
+ * Bytes of one stream, at most; and of a row, at least, where there are streams: shorter rows are read one after the
+ * other.
+ */
 const [streamBytes, streamedRowBytes] = [64 << 10, 1 << 10];
 /** Bytes of a channels-first panel: so few that the second pass over it finds them in cache. */
 const panelBytes = 512 << 10;
@@ -71,7 +74,7 @@ export function pitchOf({ channels }: Extent): number {
   return roundUp(channels, lineEntries);
 }
 
-/** Channels of a task, where `tasks` share out `channels`: whole cache lines of a table. */
+/** Channels of a task, if there are `tasks` of them: whole cache lines of a table. */
 export function channelsPerTask(channels: number, tasks: number): number {
   return roundUp(channels / tasks, lineEntries);
 }

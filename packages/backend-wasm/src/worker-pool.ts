@@ -1,11 +1,12 @@
-// The threads that help the calling one. All of them run assembly/worker-pool.ts on one memory, where they find what to do.
+// The threads that help the calling one. All of them run assembly/worker-pool.ts on one memory, where they find what to
+// do.
 import { BatchNormError, type MaybePromise } from '@batchnorm/core-api';
 import type { PoolExports } from './abi/exports.js';
 import { startThread, type WorkerThread } from './worker-thread.js';
 
 /**
- * A worker that dies costs nothing but its help: the calling thread does its task again, which is why no task may write over its own
- * input.
+ * A worker that dies costs nothing but its help: the calling thread does its task again, which is why no task may write
+ * over its own input.
  */
 export class WorkerPool {
   readonly #exports: PoolExports;
@@ -40,14 +41,17 @@ export class WorkerPool {
     }
   }
 
-  /** Tasks of a call, two for each thread: so few that they are worth taking, so many that a late thread leaves little to wait for. */
+  /**
+   * Tasks of a call, two for each thread: so few that they are worth taking, so many that a late thread leaves little
+   * to wait for.
+   */
   get tasks(): number {
     return 2 * (this.#threads.length + 1);
   }
 
   /**
-   * Performs `code` over [0, limit) in tasks of `grain`, on all threads; all of it, once it has begun. Errors: `DISPOSED`, and nothing
-   * has begun.
+   * Performs `code` over [0, limit) in tasks of `grain`, on all threads; all of it, once it has begun. Errors:
+   * `DISPOSED`, and nothing has begun.
    */
   parallelFor(job: number, code: number, grain: number, limit: number): MaybePromise<void> {
     if (this.#disposed) {

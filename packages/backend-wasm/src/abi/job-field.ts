@@ -1,5 +1,6 @@
-// Where each field of a job is, in bytes from its begin: the host writes a job to linear memory (src/job.ts), and every thread
-// reads it there (assembly/job.ts). Both compilers read this file. All fields are int32, but for epsilon, which is float64.
+// Where each field of a job is, in bytes from its begin: the host writes a job to linear memory (src/job.ts), and every
+// thread reads it there (assembly/job.ts). Both compilers read this file. All fields are int32, but for epsilon, which
+// is float64.
 
 /** 1 where activations are float64, else 0. */
 export const isDouble = 0;

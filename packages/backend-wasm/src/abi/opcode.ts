@@ -1,5 +1,5 @@
-// The number of each thing that kernels can be asked to do. Both compilers read this file: TypeScript's, and AssemblyScript's
-// for assembly/kernels.ts, where each is a function of the same name.
+// The number of each thing that kernels can be asked to do. Both compilers read this file: TypeScript's, and
+// AssemblyScript's for assembly/kernels.ts, where each is a function of the same name.
 
 // Whole operations, and steps of them that go through tables, over channels:
 export const forwardTraining = 0;

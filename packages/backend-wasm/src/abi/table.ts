@@ -1,5 +1,5 @@
-// The order of the tables per channel in linear memory. Both compilers read this file. T is the dtype of activations; each
-// table but flags has room for float64.
+// The order of the tables per channel in linear memory. Both compilers read this file. T is the dtype of activations;
+// each table but flags has room for float64.
 
 // What a forward keeps for its backward. Of float64:
 export const gamma = 0;
