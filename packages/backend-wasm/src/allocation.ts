@@ -22,7 +22,7 @@ export class Allocation {
 
   /** Again is allowed and does nothing. */
   free(): void {
-    this.#cohort?.free(this.at);
+    this.#cohort?.inUse.release(this.at);
     this.#cohort = undefined;
   }
 }
@@ -39,8 +39,8 @@ export class Allocations {
   }
 
   add(at: number, bytes: number): Allocation {
-    const cohort = this.#newest?.hasRoomFor(bytes) ? this.#newest : this.#newCohort(bytes);
-    cohort.add(at, bytes);
+    const cohort = this.#newest?.inUse.hasRoomFor(bytes) ? this.#newest : this.#newCohort(bytes);
+    cohort.inUse.add(at, bytes);
     return new Allocation(at, cohort);
   }
 
@@ -62,10 +62,7 @@ export class Allocations {
   }
 }
 
-/**
- * Notices that garbage is collected, by an object that is garbage. To ask a WeakRef each time would take as long as not
- * to share.
- */
+/** Notices that garbage was collected: its targets are garbage at once. To ask a WeakRef in each call takes longer. */
 const collections = new FinalizationRegistry<Allocations>((allocations) => allocations.leaveNewest());
 
 /** Releases what is left of cohorts that are garbage. */
@@ -73,23 +70,11 @@ const dropped = new FinalizationRegistry<InUse>((inUse) => inUse.releaseAll());
 
 /** Only allocations refer to it: when all of them are garbage, it is garbage, too. */
 class Cohort {
-  readonly #inUse: InUse;
+  readonly inUse: InUse;
 
   constructor(release: Release) {
-    this.#inUse = new InUse(release);
-    dropped.register(this, this.#inUse);
-  }
-
-  hasRoomFor(bytes: number): boolean {
-    return this.#inUse.count < mostRanges && this.#inUse.bytes + bytes <= mostBytes;
-  }
-
-  add(at: number, bytes: number): void {
-    this.#inUse.add(at, bytes);
-  }
-
-  free(at: number): void {
-    this.#inUse.release(at);
+    this.inUse = new InUse(release);
+    dropped.register(this, this.inUse);
   }
 }
 
@@ -106,6 +91,10 @@ class InUse {
 
   get count(): number {
     return this.#begins.length;
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return this.count < mostRanges && this.bytes + bytes <= mostBytes;
   }
 
   add(at: number, bytes: number): void {

@@ -22,8 +22,8 @@ interface Range {
 }
 
 /**
- * What tensors and kernels may take together in the memories of a backend. Memory itself never shrinks; what one has
- * grown by and nobody takes counts for none, so that the other may have as much.
+ * Bytes that tensors and kernels may take together in the memories of a backend. Memory never shrinks, but what nobody
+ * has in one memory does not count, and may be taken in the other.
  */
 export class MemoryBudget {
   /** Whole pages. */
@@ -41,12 +41,12 @@ export class LinearMemory {
   /** Ranges that nobody has, in order of address; no two are neighbours. */
   readonly #free: Range[] = [];
   /**
-   * By size, addresses that were freed and wait for the next of the same size: a training step frees what the next one
-   * takes.
+   * Addresses that were freed, by size, for the next allocations of that size: a training step takes what the last one
+   * freed.
    */
   readonly #waiting = new Map<number, number[]>();
   readonly #allocations = new Allocations((at, bytes) => this.#takeBack(at, bytes));
-  /** Of what is taken now. */
+  /** Bytes of all allocations that somebody has. */
   allocatedBytes = 0;
   #views: { readonly float32: Float32Array; readonly float64: Float64Array; readonly int32: Int32Array };
 
@@ -104,7 +104,7 @@ export class LinearMemory {
     );
   }
 
-  /** From the first free range that has as many bytes. */
+  /** The address of `bytes` bytes, cut from the first free range that has as many. */
   #cut(bytes: number): number {
     const first = () => this.#free.findIndex((range) => range.bytes >= bytes);
     let index = first();
@@ -137,7 +137,7 @@ export class LinearMemory {
     this.#release({ at: end, bytes: this.memory.buffer.byteLength - end });
   }
 
-  /** What the engine lets us have: `pages`, or else `needed`. */
+  /** Grows by `pages` or, where the engine refuses those, by the `needed` ones. Whether it could. */
   #growBy(pages: number, needed: number): boolean {
     for (const count of new Set([pages, needed])) {
       try {
