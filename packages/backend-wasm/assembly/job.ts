@@ -1,5 +1,4 @@
-// A job, what a call is about, as the host writes it to linear memory; and the addresses of its tables, which have an
-// entry for each channel.
+// A job: what a call is about, as the host wrote it, and the addresses of its tables, with an entry for each channel.
 // biome-ignore-all format: one line for one field or table
 import * as field from '../src/abi/job-field';
 import * as table from '../src/abi/table';

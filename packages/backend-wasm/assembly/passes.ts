@@ -11,18 +11,12 @@ import * as wide from './wide';
 
 /** A channel of fewer values than this is added up in float64 from the first addition. */
 const manyValues: i32 = 64;
-/**
- * Values of a float64 channel in a block: no chain of additions is longer than the bound of its error allows
- * (docs/numerics.md).
- */
+/** Values of a float64 channel in a block, so that no chain of additions is too long (docs/numerics.md). */
 const valuesOfBlock: i32 = 256;
 /** The same of neighbours in a run, which are added up in four chains. */
 const runOfBlock: i32 = 1024;
 
-/**
- * Bytes of the activations of a pass from which on it is taken for one that goes through main memory: no cache holds
- * them.
- */
+/** Bytes of a pass that goes through main memory: more than any cache holds. */
 const largePass: usize = 24 << 20;
 
 /* @inline */ function isChannelsLast(job: Job): bool {

@@ -174,10 +174,7 @@ export function parameterGradients<T>(job: Job, from: i32, to: i32): bool {
   return v128.any_true(anyWide);
 }
 
-/**
- * slope and offset for dx = scale · (dy − ((x − pivot) · slope + offset)). Whether there are gradients that are not
- * finite.
- */
+/** slope and offset for dx = scale · (dy − ((x − pivot) · slope + offset)). Whether any gradient is not finite. */
 export function gradientCoefficients<T>(job: Job, from: i32, to: i32): bool {
   const M = f64x2.splat(<f64>job.outer * <f64>job.inner),
     zero = f64x2.splat(0);

@@ -44,9 +44,7 @@ export class Allocations {
     return new Allocation(at, cohort);
   }
 
-  /**
-   * Lets go of the newest cohort: the engine finds that its owners are garbage only when nobody refers to it from here.
-   */
+  /** Lets go of the newest cohort: what this refers to is never garbage. */
   leaveNewest(): void {
     this.#newest = undefined;
   }

@@ -1,4 +1,4 @@
-// What users hold of wasm memory: activations, and values that are read when somebody needs them.
+// What users hold of linear memory: activations, and values that are read when somebody needs them.
 import {
   type Backend,
   BatchNormError,
@@ -95,12 +95,12 @@ export class WasmTensor extends Resident<FloatArray> implements DeviceTensor {
     this.#shape = shape;
   }
 
-  /** Errors: `LIMIT_EXCEEDED`. */
+  /** With a copy of `shape`. Errors: `LIMIT_EXCEEDED`. */
   static of(backend: Backend, memory: LinearMemory, dtype: Dtype, shape: readonly number[]): WasmTensor {
     return new WasmTensor(backend, memory, dtype, Object.freeze([...shape]));
   }
 
-  /** Of the same shape. Errors: `LIMIT_EXCEEDED`. */
+  /** Of the shape and backend of `tensor`. Errors: `LIMIT_EXCEEDED`. */
   static like(tensor: WasmTensor, memory: LinearMemory, dtype: Dtype): WasmTensor {
     return new WasmTensor(tensor.#backend, memory, dtype, tensor.#shape);
   }
@@ -116,13 +116,13 @@ export class WasmTensor extends Resident<FloatArray> implements DeviceTensor {
 
 /** The gradient of a parameter. */
 export class WasmVector extends Resident<Float64Array> {
-  /** With room for a pair beyond the last channel. Errors: `LIMIT_EXCEEDED`. */
+  /** With room for one more channel, because kernels write pairs. Errors: `LIMIT_EXCEEDED`. */
   constructor(memory: LinearMemory, length: number) {
     super(memory, 'float64', length, 1);
   }
 }
 
-/** Batch statistics, in the tables of the forward that they belong to: whoever is last, frees them. */
+/** Batch statistics, in the tables of their forward, which are freed when neither is held any more. */
 export class WasmStatistics implements OnDevice<Statistics> {
   readonly #saved: SavedForward;
   #disposed = false;

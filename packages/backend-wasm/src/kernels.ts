@@ -29,10 +29,7 @@ import type { Passes } from './passes.js';
 import type { SavedForward } from './saved-forward.js';
 import { Workspace } from './workspace.js';
 
-/**
- * A backend, and the instances that its kernels compute in: one for host arrays, one for device tensors; it may be the
- * same.
- */
+/** A backend and the instances that its kernels compute in, which may be one. */
 export interface Instances {
   readonly backend: Backend;
   readonly host: Instance;
@@ -169,9 +166,7 @@ class DeviceOperations implements Operations<DeviceMemory> {
     );
   }
 
-  /**
-   * What `makeOutput` makes for the passes to write to, when `work` has. Nothing that was made stays if either fails.
-   */
+  /** What `makeOutput` makes, after `work` has written to it. Nothing stays if either fails. */
   #perform<T>(
     input: object,
     makeOutput: (made: Made) => T,
@@ -189,7 +184,7 @@ class DeviceOperations implements Operations<DeviceMemory> {
     }
   }
 
-  /** Nothing that threads work on is dropped meanwhile, though the caller may have nothing of it any more. */
+  /** Keeps everything alive that threads work on, though the caller may have dropped all of it. */
   async #whenDone<T>(running: PromiseLike<void>, input: object, output: T, made: Made): Promise<T> {
     const inUse = [this, input, output];
     atWork.add(inUse);
@@ -244,7 +239,7 @@ class DeviceOperations implements Operations<DeviceMemory> {
   }
 }
 
-/** What calls that threads work on need until they end. */
+/** What the calls that threads work on need until they end. */
 const atWork = new Set<object>();
 
 /** The statistics in arrays that growing memory does not empty. */

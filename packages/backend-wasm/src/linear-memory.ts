@@ -1,5 +1,4 @@
-// The linear memory of a WebAssembly instance, and the allocator of it: memory grows on demand, and what is freed is
-// used again.
+// The linear memory of a WebAssembly instance, and its allocator: it grows on demand, and uses again what is freed.
 import { BatchNormError, type Dtype, type FloatArray } from '@batchnorm/core-api';
 import { poolEnd } from './abi/pool-memory.js';
 import { type Allocation, Allocations } from './allocation.js';
@@ -40,10 +39,7 @@ export class LinearMemory {
   readonly #budget: MemoryBudget;
   /** Ranges that nobody has, in order of address; no two are neighbours. */
   readonly #free: Range[] = [];
-  /**
-   * Addresses that were freed, by size, for the next allocations of that size: a training step takes what the last one
-   * freed.
-   */
+  /** Addresses that were freed, by size: a training step takes what the last one freed. */
   readonly #waiting = new Map<number, number[]>();
   readonly #allocations = new Allocations((at, bytes) => this.#takeBack(at, bytes));
   /** Bytes of all allocations that somebody has. */
@@ -66,9 +62,7 @@ export class LinearMemory {
     return this.#views.int32;
   }
 
-  /**
-   * All of memory as elements of `dtype`. Growing makes new views, and empties those of a memory that is not shared.
-   */
+  /** All of memory as elements of `dtype`. Growing makes new views and, unless memory is shared, empties older ones. */
   elements(dtype: Dtype): FloatArray {
     return dtype === 'float64' ? this.#views.float64 : this.#views.float32;
   }

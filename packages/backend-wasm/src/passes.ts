@@ -22,8 +22,7 @@ export class Passes {
   }
 
   /**
-   * Performs `code` on this thread: over [from, to), or over all channels. Whether something is left to do: see
-   * assembly/kernels.ts.
+   * Performs `code` on this thread, by default over all channels. Whether something is left: see assembly/kernels.ts.
    */
   perform(code: number, from = 0, to: number = this.tiling.channels): boolean {
     return this.#exports.perform(this.job.address, code, from, to) !== 0;

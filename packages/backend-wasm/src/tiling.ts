@@ -27,10 +27,7 @@ export interface Tiling {
 const fewestParallelElements = 65536;
 /** Sections of a channels-last activation, at most, and rows of each, at least, where threads work on them. */
 const [mostSections, fewestSectionRows] = [8, 256];
-/**
- * Bytes of one stream, at most; and of a row, at least, where there are streams: shorter rows are read one after the
- * other.
- */
+/** Bytes of a stream, at most; bytes of a row, at least, for there to be streams. */
 const [streamBytes, streamedRowBytes] = [64 << 10, 1 << 10];
 /** Bytes of a channels-first panel: so few that the second pass over it finds them in cache. */
 const panelBytes = 512 << 10;

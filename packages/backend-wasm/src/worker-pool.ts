@@ -1,5 +1,4 @@
-// The threads that help the calling one. All of them run assembly/worker-pool.ts on one memory, where they find what to
-// do.
+// The threads that help the calling one: all run assembly/worker-pool.ts on one memory, where they find what to do.
 import { BatchNormError, type MaybePromise } from '@batchnorm/core-api';
 import type { PoolExports } from './abi/exports.js';
 import { startThread, type WorkerThread } from './worker-thread.js';
@@ -41,10 +40,7 @@ export class WorkerPool {
     }
   }
 
-  /**
-   * Tasks of a call, two for each thread: so few that they are worth taking, so many that a late thread leaves little
-   * to wait for.
-   */
+  /** Tasks of a call, two for each thread: worth taking, and short to wait for when a thread is late. */
   get tasks(): number {
     return 2 * (this.#threads.length + 1);
   }
