@@ -1,85 +1,71 @@
-// Channels whose passes would leave the range of T: values of 1e20 or of 1e-25, a scale beyond all float32, gradients of 1e38. There are few,
-// so these loops are plain: one channel, one element after the other, in float64, and xHat before any other factor.
+// Wide channels: those whose passes would leave the range of T, such as values of 1e20 or of 1e-25, a scale that
+// float32 does not have, gradients of 1e38. There are few, so that these loops are plain: in float64, one element after
+// the other, and xHat before any other factor.
 import { Job } from './job';
-import {
-  betaOf, gammaOf, invStdOf, meanOf, productsOf, slopeOf, sumOf, varianceOf, wideGradientOf, wideOf,
-} from './tables';
 
-// Of pairs of float64, as masks:
+// Questions about pairs of float64, answered by masks.
 
-/** What neither overflows nor loses digits in the passes of T, whose numbers go from 1e±38 or 1e±308. NaN is not among it. */
-@inline
-export function isModerate<T>(pair: v128): v128 {
+/**
+ * Whether passes in T, whose numbers go to 1e±38 or 1e±308, neither overflow with it nor lose its digits. Not of NaN.
+ */
+/* @inline */ export function isModerate<T>(pair: v128): v128 {
   return f64x2.le(f64x2.abs(pair), f64x2.splat(sizeof<T>() == 4 ? 1e30 : 1e288));
 }
 
-/** The same of factors, which may be 0, but not nearly. */
-@inline
-export function isFactor<T>(pair: v128): v128 {
+/** The same of a factor, which may be 0, but not nearly 0. */
+/* @inline */ export function isFactor<T>(pair: v128): v128 {
   const isLarge = f64x2.ge(f64x2.abs(pair), f64x2.splat(sizeof<T>() == 4 ? 1e-30 : 1e-288));
   return v128.and(isModerate<T>(pair), v128.or(isLarge, f64x2.eq(pair, f64x2.splat(0))));
 }
 
-/**
- * Whether `count` numbers with these sums were added up in the range of T: no square or product overflowed, and none that counts lost
- * digits.
- */
-@inline
-export function isSummed<T>(sums: v128, count: v128): v128 {
+/** Whether T could add up `count` squares or products to `sums`: none overflowed, and none that counts lost digits. */
+/* @inline */ export function isSummed<T>(sums: v128, count: v128): v128 {
   const size = f64x2.abs(sums);
   const least = f64x2.mul(count, f64x2.splat(sizeof<T>() == 4 ? 1e-36 : 1e-288));
   return v128.and(f64x2.ge(size, least), f64x2.lt(size, f64x2.splat(Infinity)));
 }
 
-/** Flags the channels `c` and `c + 1` where `mask` is set. */
-@inline
-export function setFlags(flags: usize, c: i32, mask: v128): void {
-  v128.store64_lane(flags + (<usize>c << 2), v128.shuffle<i32>(mask, mask, 0, 2, 0, 2), 0);
+/** Sets the flags of the channels `c` and `c + 1` to `mask`. */
+/* @inline */ export function setFlags(flags: usize, c: i32, mask: v128): void {
+  v128.store64_lane(flags + ((<usize>c) << 2), v128.shuffle<i32>(mask, mask, 0, 2, 0, 2), 0);
 }
 
 /** The flags of the channels `c` and `c + 1` as a mask. */
-@inline
-export function flagsAt(flags: usize, c: i32): v128 {
-  return v128.load32x2_s(flags + (<usize>c << 2));
+/* @inline */ export function flagsAt(flags: usize, c: i32): v128 {
+  return v128.load32x2_s(flags + ((<usize>c) << 2));
 }
 
-@inline
-export function isSet(flags: usize, c: i32): bool {
-  return load<i32>(flags + (<usize>c << 2)) != 0;
+/* @inline */ export function isSet(flags: usize, c: i32): bool {
+  return load<i32>(flags + ((<usize>c) << 2)) != 0;
 }
 
-/** Where the channels end that are wide as `c` is, or are not as it is not. */
+/** The end of the channels from `c` on that have the same flag as it. */
 export function endOfAlike(flags: usize, c: i32, to: i32): i32 {
   const flag = isSet(flags, c);
-  if (!flag) while (c + 4 <= to && !v128.any_true(v128.load(flags + (<usize>c << 2)))) c += 4;
+  if (!flag) while (c + 4 <= to && !v128.any_true(v128.load(flags + ((<usize>c) << 2)))) c += 4;
   while (c < to && isSet(flags, c) == flag) c++;
   return c;
 }
 
-@inline
-function entry(table: usize, c: i32): usize {
-  return table + (<usize>c << 3);
+/* @inline */ function entry(table: usize, c: i32): usize {
+  return table + ((<usize>c) << 3);
 }
 
-@inline
-function numberOf(table: usize, c: i32): f64 {
+/* @inline */ function numberOf(table: usize, c: i32): f64 {
   return load<f64>(entry(table, c));
 }
 
-// Offsets into an activation, of the elements (o, c, i).
+// Bytes of an element, to the element (o, c, 0), and of a run.
 
-@inline
-function sizeOf(job: Job): usize {
+/* @inline */ function sizeOf(job: Job): usize {
   return 4 << job.isDouble;
 }
 
-@inline
-function offsetOf(job: Job, o: i32, c: i32): usize {
+/* @inline */ function skipTo(job: Job, o: i32, c: i32): usize {
   return (<usize>o * job.channels + c) * job.inner * sizeOf(job);
 }
 
-@inline
-function bytesOfRun(job: Job): usize {
+/* @inline */ function bytesOfRun(job: Job): usize {
   return job.inner * sizeOf(job);
 }
 
@@ -93,15 +79,16 @@ function setElement(job: Job, at: usize, value: f64): void {
 }
 
 /**
- * Statistics of the channels whose sum of squares was infinite or tiny: around one of their values, and then around the mean of that. A
- * variance that float64 can't have, of a channel that is not constant, is NaN, and so will be its y. Whether there is one.
+ * Statistics of the channels whose variance is infinite, or tiny also beside epsilon: T may have lost their squares.
+ * They are added up around one of the values, and then around the mean that this gave. A variance that float64 does not
+ * have, of a channel that is not constant, is NaN, and so will be its y. Whether there is one.
  */
-export function settleMoments<T>(job: Job, from: i32, to: i32): bool {
-  const epsilon = f64x2.splat(job.epsilon), one = f64x2.splat(1);
-  let anyNaN = false;
+export function wideStatistics<T>(job: Job, from: i32, to: i32): bool {
+  const epsilon = f64x2.splat(job.epsilon),
+    one = f64x2.splat(1);
+  let anyNaN: bool = false;
   for (let c = from; c < to; c += 2) {
-    // As far as they count beside epsilon.
-    const areSummed = isSummed<T>(f64x2.add(v128.load(entry(varianceOf(job), c)), epsilon), one);
+    const areSummed = isSummed<T>(f64x2.add(v128.load(entry(job.variance, c)), epsilon), one);
     if (i64x2.all_true(areSummed)) continue;
     if (!i64x2.extract_lane(areSummed, 0)) anyNaN = settle(job, c) || anyNaN;
     if (c + 1 < to && !i64x2.extract_lane(areSummed, 1)) anyNaN = settle(job, c + 1) || anyNaN;
@@ -111,45 +98,53 @@ export function settleMoments<T>(job: Job, from: i32, to: i32): bool {
 
 /** Whether the variance of channel `c` is NaN now. */
 function settle(job: Job, c: i32): bool {
-  store<f64>(entry(meanOf(job), c), elementAt(job, job.x + offsetOf(job, 0, c)));
+  store<f64>(entry(job.mean, c), elementAt(job, job.x + skipTo(job, 0, c)));
   const isConstant = !sumAround(job, c);
   sumAround(job, c);
-  const square = f64x2.splat(numberOf(varianceOf(job), c) + job.epsilon);
+  const square = f64x2.splat(numberOf(job.variance, c) + job.epsilon);
   if (isConstant || i64x2.all_true(isSummed<f64>(square, f64x2.splat(1)))) return false;
-  store<f64>(entry(varianceOf(job), c), NaN);
+  store<f64>(entry(job.variance, c), NaN);
   return true;
 }
 
-/** Mean and variance, of sums around what is there as mean. Whether any value was something else. */
+/** Mean and variance, added up around the number in the table of means. Whether any value was another. */
 function sumAround(job: Job, c: i32): bool {
   const M = <f64>job.outer * <f64>job.inner;
-  const center = numberOf(meanOf(job), c);
-  let sum = 0.0, squares = 0.0, isOther = false;
+  const pivot = numberOf(job.mean, c);
+  let sum = 0.0,
+    squares = 0.0,
+    isOther = false;
   for (let o = 0; o < job.outer; o++) {
-    for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
-      const d = elementAt(job, job.x + k) - center;
+    for (let k = skipTo(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
+      const d = elementAt(job, job.x + k) - pivot;
       sum += d;
       squares += d * d;
       isOther = isOther || d != 0;
     }
   }
-  store<f64>(entry(meanOf(job), c), center + sum / M);
-  store<f64>(entry(varianceOf(job), c), (squares - sum * (sum / M)) / M);
+  store<f64>(entry(job.mean, c), pivot + sum / M);
+  store<f64>(entry(job.variance, c), (squares - sum * (sum / M)) / M);
   return isOther;
 }
 
-/** dgamma += Σ dy · xHat, of the channels that T could not add up, and dbeta += Σ dy where T's sum is not finite. */
-export function addGradients(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+/**
+ * dgamma += Σ dy · xHat of the channels that T could not add up, and dbeta += Σ dy of those whose sum in T is not
+ * finite.
+ */
+export function wideGradients(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   gatherBits(job, from, to, first, last);
   for (let c = from; c < to; c++) {
-    if (!isSet(wideGradientOf(job), c)) continue;
-    // Gradients that are all 0 come here, too, and often: a unit that is off has no others. Beside an x that is NaN they count.
-    if (!hasBits(job, c) && isFinite(numberOf(productsOf(job, 0), c))) continue;
-    const mean = numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c);
-    const isBetaLost = !isFinite(numberOf(sumOf(job, 0), c));
-    let dbeta = numberOf(job.dbeta, c), dgamma = numberOf(job.dgamma, c);
+    if (!isSet(job.wideGradient, c)) continue;
+    // Channels whose dy is all 0 are flagged, too, and are frequent: units that ReLU turned off. They need no sums,
+    // unless x is NaN.
+    if (!hasBits(job, c) && isFinite(numberOf(job.products(0), c))) continue;
+    const mean = numberOf(job.mean, c),
+      invStd = numberOf(job.invStd, c);
+    const isBetaLost = !isFinite(numberOf(job.sum(0), c));
+    let dbeta = numberOf(job.dbeta, c),
+      dgamma = numberOf(job.dgamma, c);
     for (let o = first; o < last; o++) {
-      for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
+      for (let k = skipTo(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
         const g = elementAt(job, job.dy + k);
         dbeta += g;
         dgamma += g * ((elementAt(job, job.x + k) - mean) * invStd);
@@ -160,12 +155,13 @@ export function addGradients(job: Job, from: i32, to: i32, first: i32, last: i32
   }
 }
 
-/** All bits of dy, by channel, where its slopes will be. */
+/** The bits of all dy of a channel, combined by OR, into the table that slopes come into later. */
 function gatherBits(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  const begin = bitsOf(job, from), end = bitsOf(job, to);
+  const begin = bitsOf(job, from),
+    end = bitsOf(job, to);
   memory.fill(begin, 0, end - begin);
   for (let o = first; o < last; o++) {
-    let k = job.dy + offsetOf(job, o, from);
+    let k = job.dy + skipTo(job, o, from);
     if (job.inner == 1) {
       let at = begin;
       for (; at + 16 <= end; at += 16, k += 16) v128.store(at, v128.or(v128.load(at), v128.load(k)));
@@ -182,9 +178,8 @@ function gatherBits(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   }
 }
 
-@inline
-function bitsOf(job: Job, c: i32): usize {
-  return slopeOf<f64>(job) + <usize>c * sizeOf(job);
+/* @inline */ function bitsOf(job: Job, c: i32): usize {
+  return job.slope<f64>() + <usize>c * sizeOf(job);
 }
 
 function hasBits(job: Job, c: i32): bool {
@@ -192,15 +187,17 @@ function hasBits(job: Job, c: i32): bool {
   return (job.isDouble ? load<i64>(at) : <i64>load<i32>(at)) != 0;
 }
 
-/** y = gamma · xHat + beta, or of a gradient dx = gamma · invStd · dy. */
+/** y = gamma · xHat + beta; `ofGradient`: dx = gamma · invStd · dy. */
 export function affine(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
   const input = ofGradient ? job.dy : job.x;
   for (let c = from; c < to; c++) {
-    const mean = ofGradient ? 0.0 : numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c);
-    // −0 is what changes no number when it is added.
-    const gamma = numberOf(gammaOf(job), c), beta = ofGradient ? -0.0 : numberOf(betaOf(job), c);
+    const mean = ofGradient ? 0.0 : numberOf(job.mean, c),
+      invStd = numberOf(job.invStd, c);
+    // Adding −0 changes no number, not even −0.
+    const gamma = numberOf(job.gamma, c),
+      beta = ofGradient ? -0.0 : numberOf(job.beta, c);
     for (let o = first; o < last; o++) {
-      for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
+      for (let k = skipTo(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
         setElement(job, job.out + k, gamma * ((elementAt(job, input + k) - mean) * invStd) + beta);
       }
     }
@@ -211,10 +208,13 @@ export function affine(job: Job, from: i32, to: i32, first: i32, last: i32, ofGr
 export function inputGradient(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   const M = <f64>job.outer * <f64>job.inner;
   for (let c = from; c < to; c++) {
-    const mean = numberOf(meanOf(job), c), invStd = numberOf(invStdOf(job), c), gamma = numberOf(gammaOf(job), c);
-    const dbeta = numberOf(job.dbeta, c) / M, dgamma = numberOf(job.dgamma, c) / M;
+    const mean = numberOf(job.mean, c),
+      invStd = numberOf(job.invStd, c),
+      gamma = numberOf(job.gamma, c);
+    const dbeta = numberOf(job.dbeta, c) / M,
+      dgamma = numberOf(job.dgamma, c) / M;
     for (let o = first; o < last; o++) {
-      for (let k = offsetOf(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
+      for (let k = skipTo(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
         const xHat = (elementAt(job, job.x + k) - mean) * invStd;
         setElement(job, job.out + k, gamma * (invStd * (elementAt(job, job.dy + k) - dbeta - xHat * dgamma)));
       }

@@ -1,11 +1,12 @@
-// Who has which bytes of a memory: until they are freed, or nobody has them any more.
+// Ranges of a linear memory that somebody has: until they are freed, or their owner is garbage.
 
-/** Takes back the range of a memory that begins at `at`. */
+/** Gives back the range of `bytes` bytes at the address `at`. */
 type Release = (at: number, bytes: number) => void;
 
 /**
- * To have the engine watch an object takes as long as a small kernel, so that ranges are watched together: those of a cohort, so
- * many and so many bytes at a time. What was dropped stays until everything else in its cohort has been freed or dropped.
+ * To have the engine watch an object takes as long as a small kernel, so that ranges are watched together: those of a
+ * cohort, so many and so many bytes at a time. What was dropped stays until everything else in its cohort has been
+ * freed or dropped.
  */
 const [mostRanges, mostBytes] = [16, 512 << 10];
 
@@ -21,36 +22,36 @@ export class Allocation {
 
   /** Again is allowed and does nothing. */
   free(): void {
-    this.#cohort?.free(this.at);
+    this.#cohort?.inUse.release(this.at);
     this.#cohort = undefined;
   }
 }
 
-/** Those of a memory. */
+/** All allocations of one memory. */
 export class Allocations {
   readonly #release: Release;
-  /** Those who take memory next join it. */
+  /** The cohort that the next allocation joins. */
   #newest: Cohort | undefined;
 
-  /** `release` is told what was freed or dropped. */
+  /** `release` is called with each range that was freed, or whose owner is garbage. */
   constructor(release: Release) {
     this.#release = release;
   }
 
   add(at: number, bytes: number): Allocation {
-    const cohort = this.#newest?.hasRoomFor(bytes) ? this.#newest : this.#newCohort(bytes);
-    cohort.add(at, bytes);
+    const cohort = this.#newest?.inUse.hasRoomFor(bytes) ? this.#newest : this.#newCohort(bytes);
+    cohort.inUse.add(at, bytes);
     return new Allocation(at, cohort);
   }
 
-  /** Nobody may have the newest cohort but this: only without it the engine can tell. */
+  /** Lets go of the newest cohort: what this refers to is never garbage. */
   leaveNewest(): void {
     this.#newest = undefined;
   }
 
   #newCohort(bytesOfFirst: number): Cohort {
     const cohort = new Cohort(this.#release);
-    // What fills one by itself leaves the newest to the small ones after it.
+    // An allocation that fills a cohort by itself leaves the newest one to smaller allocations.
     if (bytesOfFirst < mostBytes) {
       this.#newest = cohort;
       collections.register({}, this);
@@ -59,31 +60,19 @@ export class Allocations {
   }
 }
 
-/** Notices that garbage is collected, by an object that is garbage. To ask a WeakRef each time would take as long as not to share. */
+/** Notices that garbage was collected: its targets are garbage at once. To ask a WeakRef in each call takes longer. */
 const collections = new FinalizationRegistry<Allocations>((allocations) => allocations.leaveNewest());
 
-/** What is left of cohorts that nobody has any more is released. */
+/** Releases what is left of cohorts that are garbage. */
 const dropped = new FinalizationRegistry<InUse>((inUse) => inUse.releaseAll());
 
-/** Those who have a range of it have it, and nobody else. */
+/** Only allocations refer to it: when all of them are garbage, it is garbage, too. */
 class Cohort {
-  readonly #inUse: InUse;
+  readonly inUse: InUse;
 
   constructor(release: Release) {
-    this.#inUse = new InUse(release);
-    dropped.register(this, this.#inUse);
-  }
-
-  hasRoomFor(bytes: number): boolean {
-    return this.#inUse.count < mostRanges && this.#inUse.bytes + bytes <= mostBytes;
-  }
-
-  add(at: number, bytes: number): void {
-    this.#inUse.add(at, bytes);
-  }
-
-  free(at: number): void {
-    this.#inUse.release(at);
+    this.inUse = new InUse(release);
+    dropped.register(this, this.inUse);
   }
 }
 
@@ -100,6 +89,10 @@ class InUse {
 
   get count(): number {
     return this.#begins.length;
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return this.count < mostRanges && this.bytes + bytes <= mostBytes;
   }
 
   add(at: number, bytes: number): void {

@@ -1,14 +1,14 @@
-// Work that makes one thing after the other, of which none may stay when a later one fails.
+// Work that makes several things, of which none may stay when one fails.
 
 interface Disposable {
   dispose(): void;
 }
 
-/** What has been made so far. */
+/** Things that have been made so far. */
 export class Made {
   readonly #made: Disposable[] = [];
 
-  /** Takes note of it. */
+  /** Has `one` disposed with the others. */
   keep<T extends Disposable>(one: T): T {
     this.#made.push(one);
     return one;

@@ -12,19 +12,17 @@ import {
   type Tensor,
 } from '@batchnorm/core-api';
 import { attempt } from './attempt.js';
-import { Crew, type CrewExports } from './crew.js';
 import { WasmTensor } from './device-tensor.js';
 import { hasRelaxedSimd, parallelism, reasonAgainstSimd, reasonAgainstThreads } from './features.js';
-import { type Engine, type Engines, WasmKernels } from './kernels.js';
-import { KernelMemory, MemoryBudget } from './memory.js';
-import { modules } from './modules.js';
-import type { KernelExports } from './passes.js';
+import { type Instance, newMemory, singleInstance, threadedInstance, unavailable } from './instance.js';
+import { type Instances, WasmKernels } from './kernels.js';
+import { MemoryBudget } from './linear-memory.js';
 
 export interface WasmOptions {
   /**
-   * Threads that share large work, the calling one included. Default: as many as the machine runs at once, at most 4, and 1
-   * where threads can't share memory: `execution.threads` says how many there are, and `fallbackReason` why not as many as
-   * were asked for.
+   * Threads that share large work, the calling one included. Default: as many as the machine runs at once, at most 4,
+   * and 1 where threads can't share memory: `execution.threads` says how many there are, and `fallbackReason` why not
+   * as many as were asked for.
    */
   readonly threads?: number;
   /** Bytes that tensors and kernels may take together; memory grows as they do. Default 4 GiB less 64 KiB, the most. */
@@ -38,8 +36,8 @@ const mostThreads = 64;
 const [fewestBytes, mostBytes] = [2 * 65536, 65535 * 65536];
 
 /**
- * BatchNorm in WebAssembly: SIMD, and threads where memory can be shared. Errors: `INVALID_OPTION`; `BACKEND_UNAVAILABLE`
- * with the reason where there is no SIMD.
+ * BatchNorm in WebAssembly: SIMD, and threads where memory can be shared. Errors: `INVALID_OPTION`;
+ * `BACKEND_UNAVAILABLE` with the reason where there is no SIMD.
  */
 export async function createWasmBackend(options: WasmOptions = {}): Promise<Backend> {
   const { threads, maxBytes } = validateOptions(options);
@@ -55,31 +53,22 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
 }
 
 async function createSingle(maxBytes: number, fallbackReason: string | null): Promise<Backend> {
-  const engine = await singleEngine(new MemoryBudget(maxBytes));
-  return new WasmBackend(engine, engine, maxBytes, 1, fallbackReason);
+  const instance = await singleInstance(newMemory(new MemoryBudget(maxBytes), false));
+  return new WasmBackend(instance, instance, maxBytes, 1, fallbackReason);
 }
 
 /** Host arrays have a memory of their own: engines copy in and out of a shared one word by word, in twice the time. */
 async function createThreaded(maxBytes: number, threads: number): Promise<Backend> {
   const budget = new MemoryBudget(maxBytes);
-  const memory = memoryOf(budget, true);
-  const source = { env: { memory: memory.memory } };
-  const { module, instance } = await WebAssembly.instantiate(moduleFor('threaded'), source);
-  const exports = instance.exports as unknown as CrewExports;
-  const host = await singleEngine(budget);
+  const memory = newMemory(budget, true);
+  const host = await singleInstance(newMemory(budget, false));
   try {
-    const crew = await Crew.start(exports, module, memory, threads - 1);
-    return new WasmBackend(host, { memory, exports, crew }, maxBytes, threads, null);
+    const device = await threadedInstance(memory, threads);
+    return new WasmBackend(host, device, maxBytes, threads, null);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return createSingle(maxBytes, `worker threads did not start: ${reason}`);
   }
-}
-
-async function singleEngine(budget: MemoryBudget): Promise<Engine> {
-  const memory = memoryOf(budget, false);
-  const { instance } = await WebAssembly.instantiate(moduleFor('single'), { env: { memory: memory.memory } });
-  return { memory, exports: instance.exports as unknown as KernelExports, crew: undefined };
 }
 
 class WasmBackend implements Backend {
@@ -87,10 +76,10 @@ class WasmBackend implements Backend {
   readonly name = 'wasm';
   readonly capabilities: Capabilities;
   readonly execution: Execution;
-  readonly #engines: Engines;
+  readonly #instances: Instances;
   #disposed = false;
 
-  constructor(host: Engine, device: Engine, maxBytes: number, threads: number, fallbackReason: string | null) {
+  constructor(host: Instance, device: Instance, maxBytes: number, threads: number, fallbackReason: string | null) {
     this.capabilities = {
       dtypes: ['float32', 'float64'],
       deviceTensors: true,
@@ -105,12 +94,12 @@ class WasmBackend implements Backend {
       accumulation: { float32: 'blocked-float32', float64: 'float64' },
       fallbackReason,
     };
-    this.#engines = { backend: this, host, device, assertUsable: () => this.#assertUsable() };
+    this.#instances = { backend: this, host, device, assertUsable: () => this.#assertUsable() };
   }
 
   prepare(plan: Plan): Kernels {
     this.#assertUsable();
-    return new WasmKernels(this.#engines, plan);
+    return new WasmKernels(this.#instances, plan);
   }
 
   upload(tensor: Tensor): DeviceTensor {
@@ -118,21 +107,21 @@ class WasmBackend implements Backend {
     assertTensor(tensor);
     const { data, shape } = tensor;
     return attempt((made) => {
-      const there = made.keep(WasmTensor.of(this, this.#engines.device.memory, dtypeOf(data), shape));
+      const there = made.keep(WasmTensor.of(this, this.#instances.device.memory, dtypeOf(data), shape));
       there.view().set(data);
       return there;
     });
   }
 
   allocatedBytes(): number {
-    const { host, device } = this.#engines;
+    const { host, device } = this.#instances;
     const memories = new Set([host.memory, device.memory]);
     return [...memories].reduce((bytes, memory) => bytes + memory.allocatedBytes, 0);
   }
 
   async dispose(): Promise<void> {
     this.#disposed = true;
-    await this.#engines.device.crew?.dispose();
+    await this.#instances.device.pool?.dispose();
   }
 
   #assertUsable(): void {
@@ -140,25 +129,6 @@ class WasmBackend implements Backend {
       throw new BatchNormError('DISPOSED', "received a call after dispose() of backend 'wasm', expected none");
     }
   }
-}
-
-function memoryOf(budget: MemoryBudget, shared: boolean): KernelMemory {
-  try {
-    return new KernelMemory(budget, shared);
-  } catch (error) {
-    throw unavailable(`this engine gave no WebAssembly memory of up to ${budget.maxBytes} bytes: ${error}`);
-  }
-}
-
-/** The best module that this engine runs, of those that scripts/make-modules.mjs wrote as text. */
-function moduleFor(memory: 'single' | 'threaded'): Uint8Array<ArrayBuffer> {
-  const name = hasRelaxedSimd() ? (`${memory}Relaxed` as const) : memory;
-  const base64 = modules[name];
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-}
-
-function unavailable(reason: string): BatchNormError {
-  return new BatchNormError('BACKEND_UNAVAILABLE', `received a request for backend 'wasm', but ${reason}`);
 }
 
 function validateOptions(options: WasmOptions): { threads: number | undefined; maxBytes: number } {

@@ -1,4 +1,4 @@
-// What users hold of wasm memory: activations, and values that are read when somebody needs them.
+// What users hold of linear memory: activations, and values that are read when somebody needs them.
 import {
   type Backend,
   BatchNormError,
@@ -11,21 +11,19 @@ import {
   type Statistics,
 } from '@batchnorm/core-api';
 import type { Allocation } from './allocation.js';
-import type { KernelMemory } from './memory.js';
+import { bytesPerElement, type LinearMemory } from './linear-memory.js';
 import type { SavedForward } from './saved-forward.js';
 
-export const bytesPerElement: Readonly<Record<Dtype, number>> = { float32: 4, float64: 8 };
-
-/** Elements at a place of a memory. Nobody can change where: kernels write there. */
+/** Elements in linear memory. Users can change neither their address nor their number: kernels write there. */
 abstract class Resident<T extends FloatArray> implements OnDevice<T> {
   readonly #dtype: Dtype;
-  readonly #memory: KernelMemory;
+  readonly #memory: LinearMemory;
   readonly #allocation: Allocation;
   readonly #length: number;
   #disposed = false;
 
   /** Of `length` elements, with room for `spare` more. Errors: `LIMIT_EXCEEDED`. */
-  constructor(memory: KernelMemory, dtype: Dtype, length: number, spare: number) {
+  constructor(memory: LinearMemory, dtype: Dtype, length: number, spare: number) {
     this.#dtype = dtype;
     this.#memory = memory;
     this.#length = length;
@@ -41,9 +39,9 @@ abstract class Resident<T extends FloatArray> implements OnDevice<T> {
   }
 
   /**
-   * The elements themselves: write to them, and the value has changed. Ask again after any call that may have made memory
-   * grow (an upload, a result that was not given a buffer): the array of a memory that is not shared is empty then.
-   * Errors: `DISPOSED`.
+   * The elements themselves: write to them, and the value has changed. Ask again after any call that may have made
+   * memory grow (an upload, a result that was not given a buffer): the array of a memory that is not shared is empty
+   * then. Errors: `DISPOSED`.
    */
   view(): T {
     return this.#elements().subarray(this.#begin, this.#begin + this.#length) as T;
@@ -70,10 +68,10 @@ abstract class Resident<T extends FloatArray> implements OnDevice<T> {
   }
 
   /**
-   * The address of `value`, if it is one of these in `memory`, of `length` elements of `dtype`: whatever looks like one would be written
-   * to. Errors: `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`, `INVALID_TENSOR`.
+   * The address of `value`, if it is one of these in `memory`, of `length` elements of `dtype`: whatever looks like one
+   * would be written to. Errors: `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`, `INVALID_TENSOR`.
    */
-  static addressOf(value: unknown, name: string, memory: KernelMemory, dtype: Dtype, length: number): number {
+  static addressOf(value: unknown, name: string, memory: LinearMemory, dtype: Dtype, length: number): number {
     // biome-ignore lint/complexity/noThisInStatic: that of the class which is asked
     if (!(value instanceof this) || !(#memory in value) || value.#memory !== memory) {
       fail('FOREIGN_TENSOR', `${name} that this backend did not make`, 'a value on its device');
@@ -91,19 +89,19 @@ export class WasmTensor extends Resident<FloatArray> implements DeviceTensor {
   readonly #shape: readonly number[];
 
   /** `shape` is frozen. Errors: `LIMIT_EXCEEDED`. */
-  private constructor(backend: Backend, memory: KernelMemory, dtype: Dtype, shape: readonly number[]) {
+  private constructor(backend: Backend, memory: LinearMemory, dtype: Dtype, shape: readonly number[]) {
     super(memory, dtype, product(shape), 0);
     this.#backend = backend;
     this.#shape = shape;
   }
 
-  /** Errors: `LIMIT_EXCEEDED`. */
-  static of(backend: Backend, memory: KernelMemory, dtype: Dtype, shape: readonly number[]): WasmTensor {
+  /** With a copy of `shape`. Errors: `LIMIT_EXCEEDED`. */
+  static of(backend: Backend, memory: LinearMemory, dtype: Dtype, shape: readonly number[]): WasmTensor {
     return new WasmTensor(backend, memory, dtype, Object.freeze([...shape]));
   }
 
-  /** Of the same shape. Errors: `LIMIT_EXCEEDED`. */
-  static like(tensor: WasmTensor, memory: KernelMemory, dtype: Dtype): WasmTensor {
+  /** Of the shape and backend of `tensor`. Errors: `LIMIT_EXCEEDED`. */
+  static like(tensor: WasmTensor, memory: LinearMemory, dtype: Dtype): WasmTensor {
     return new WasmTensor(tensor.#backend, memory, dtype, tensor.#shape);
   }
 
@@ -118,13 +116,13 @@ export class WasmTensor extends Resident<FloatArray> implements DeviceTensor {
 
 /** The gradient of a parameter. */
 export class WasmVector extends Resident<Float64Array> {
-  /** With room for a pair beyond the last channel. Errors: `LIMIT_EXCEEDED`. */
-  constructor(memory: KernelMemory, length: number) {
+  /** With room for one more channel, because kernels write pairs. Errors: `LIMIT_EXCEEDED`. */
+  constructor(memory: LinearMemory, length: number) {
     super(memory, 'float64', length, 1);
   }
 }
 
-/** Batch statistics, in the tables of the forward that they belong to: whoever is last, frees them. */
+/** Batch statistics, in the tables of their forward, which are freed when neither is held any more. */
 export class WasmStatistics implements OnDevice<Statistics> {
   readonly #saved: SavedForward;
   #disposed = false;

@@ -1,4 +1,4 @@
-// The four operations: on wasm memory as they are, on host arrays in parts that stay in cache.
+// The four operations: on device tensors where they lie in linear memory, on host arrays tile by tile.
 import {
   allocate,
   assertFiniteStatistics,
@@ -17,140 +17,88 @@ import {
   type HostMemory,
   type Kernels,
   type MaybePromise,
-  type Memory,
   type Operations,
   type Plan,
   type Statistics,
 } from '@batchnorm/core-api';
 import { attempt, Made } from './attempt.js';
-import type { Crew } from './crew.js';
 import { WasmStatistics, WasmTensor, WasmVector } from './device-tensor.js';
-import { HostParts } from './host-parts.js';
-import type { KernelMemory } from './memory.js';
-import { type KernelExports, Passes } from './passes.js';
-import { SavedForward } from './saved-forward.js';
+import { HostArrayPasses } from './host-arrays.js';
+import type { Instance } from './instance.js';
+import type { Passes } from './passes.js';
+import type { SavedForward } from './saved-forward.js';
+import { Workspace } from './workspace.js';
 
-/** A memory, and the kernels that compute in it. */
-export interface Engine {
-  readonly memory: KernelMemory;
-  readonly exports: KernelExports;
-  readonly crew: Crew | undefined;
-}
-
-/** What kernels need of their backend. */
-export interface Engines {
+/** A backend and the instances that its kernels compute in, which may be one. */
+export interface Instances {
   readonly backend: Backend;
-  readonly host: Engine;
-  readonly device: Engine;
+  readonly host: Instance;
+  readonly device: Instance;
   /** Errors: `DISPOSED`. */
   assertUsable(): void;
 }
 
-/** What operations on either kind of memory need: passes, and saved forwards to be had again. */
-class Plant {
-  readonly engine: Engine;
-  readonly plan: Plan;
-  readonly passes: Passes;
-  /** Saved forwards that nobody holds: a training loop alternates between two of them and allocates none. */
-  readonly #free: SavedForward[] = [];
-  #disposed = false;
-
-  constructor(engine: Engine, plan: Plan) {
-    this.engine = engine;
-    this.plan = plan;
-    this.passes = new Passes(engine.memory, engine.exports, engine.crew, plan);
-  }
-
-  /** With copies of the parameters. */
-  newSaved({ gamma, beta, epsilon }: ForwardInput<Memory>): SavedForward {
-    const saved =
-      this.#free.pop() ?? new SavedForward(this.engine.memory, this.plan.extent, (unheld) => this.#recycle(unheld));
-    saved.gamma = gamma;
-    saved.beta = beta;
-    this.passes.epsilon = epsilon;
-    return saved;
-  }
-
-  dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    for (const saved of this.#free.splice(0)) saved.free();
-    this.passes.dispose();
-  }
-
-  #recycle(saved: SavedForward): void {
-    if (this.#disposed) saved.free();
-    else this.#free.push(saved);
-  }
-}
-
 export class WasmKernels implements Kernels {
   readonly device: DeviceOperations;
-  readonly #engines: Engines;
-  readonly #plant: Plant;
-  readonly #parts: HostParts;
+  readonly #instances: Instances;
+  readonly #workspace: Workspace;
+  readonly #passes: HostArrayPasses;
 
   /** Errors: `LIMIT_EXCEEDED`. */
-  constructor(engines: Engines, plan: Plan) {
-    this.#engines = engines;
-    const { plant, parts, device } = attempt((made) => {
-      const plant = made.keep(new Plant(engines.host, plan));
-      const parts = made.keep(new HostParts(engines.host.memory, plant.passes, plan));
-      const isShared = engines.device === engines.host;
-      return {
-        plant,
-        parts,
-        device: new DeviceOperations(engines, isShared ? plant : new Plant(engines.device, plan)),
-      };
+  constructor(instances: Instances, plan: Plan) {
+    this.#instances = instances;
+    const { host, device } = instances;
+    [this.#workspace, this.#passes, this.device] = attempt((made) => {
+      const workspace = made.keep(new Workspace(host, plan));
+      const passes = made.keep(new HostArrayPasses(host.memory, workspace.passes, plan));
+      const onDevice = device === host ? workspace : new Workspace(device, plan);
+      return [workspace, passes, new DeviceOperations(instances, onDevice)];
     });
-    this.#plant = plant;
-    this.#parts = parts;
-    this.device = device;
   }
 
   forwardTraining(input: ForwardTrainingInput<HostMemory>): ForwardTrainingOutput<HostMemory> {
-    this.#engines.assertUsable();
+    this.#instances.assertUsable();
     return attempt((made) => {
-      const saved = made.keep(this.#plant.newSaved(input));
-      const areFinite = this.#parts.forwardTraining(saved, input.x);
+      const saved = made.keep(this.#workspace.newSaved(input));
+      const areFinite = this.#passes.batchStatistics(saved, input.x);
       const statistics = copyOf(saved);
       if (input.requireFinite) assertFiniteStatistics(statistics);
-      else if (!areFinite) assertInRange({ ...statistics }, input.x, this.#plant.plan.extent);
-      const y = input.y ?? allocate(this.#plant.plan.dtype, input.x.length);
-      this.#parts.deliver(saved, y);
+      else if (!areFinite) assertInRange({ ...statistics }, input.x, this.#workspace.plan.extent);
+      const y = input.y ?? allocate(this.#workspace.plan.dtype, input.x.length);
+      this.#passes.normalize(saved, y);
       return { y, saved, statistics };
     });
   }
 
   forwardInference(input: ForwardInferenceInput<HostMemory>): ForwardOutput<HostMemory> {
-    this.#engines.assertUsable();
+    this.#instances.assertUsable();
     return attempt((made) => {
-      const saved = made.keep(this.#plant.newSaved(input));
+      const saved = made.keep(this.#workspace.newSaved(input));
       saved.mean = input.mean;
       saved.variance = input.variance;
-      const y = input.y ?? allocate(this.#plant.plan.dtype, input.x.length);
-      this.#parts.forwardInference(saved, input.x, y);
+      const y = input.y ?? allocate(this.#workspace.plan.dtype, input.x.length);
+      this.#passes.forwardInference(saved, input.x, y);
       return { y, saved };
     });
   }
 
   backwardTraining(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     return this.#backward(input, (saved, dx) => {
-      const areFinite = this.#parts.backwardTraining(saved, input.dy);
-      if (!areFinite) assertInRange(this.#parts.gradients, input.dy, this.#plant.plan.extent, saved);
-      this.#parts.deliverGradient(saved, dx);
+      const areFinite = this.#passes.parameterGradients(saved, input.dy);
+      if (!areFinite) assertInRange(this.#passes.gradients, input.dy, this.#workspace.plan.extent, saved);
+      this.#passes.inputGradient(saved, dx);
     });
   }
 
   backwardInference(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     return this.#backward(input, (saved, dx) => {
-      this.#parts.backwardInference(saved, input.dy, dx, input.parameterGradients !== false);
+      this.#passes.backwardInference(saved, input.dy, dx, input.parameterGradients !== false);
     });
   }
 
   dispose(): void {
-    this.#parts.dispose();
-    this.#plant.dispose();
+    this.#passes.dispose();
+    this.#workspace.dispose();
     this.device.dispose();
   }
 
@@ -158,13 +106,13 @@ export class WasmKernels implements Kernels {
     input: BackwardInput<HostMemory>,
     compute: (saved: SavedForward, dx: FloatArray) => void,
   ): BackwardOutput<HostMemory> {
-    this.#engines.assertUsable();
-    const { extent, dtype } = this.#plant.plan;
+    this.#instances.assertUsable();
+    const { extent, dtype } = this.#workspace.plan;
     const dx = input.dx ?? allocate(dtype, input.dy.length);
     const dgamma = input.dgamma ?? new Float64Array(extent.channels);
     const dbeta = input.dbeta ?? new Float64Array(extent.channels);
     compute(input.saved as SavedForward, dx);
-    const { gradients } = this.#parts;
+    const { gradients } = this.#passes;
     dgamma.set(gradients.dgamma);
     dbeta.set(gradients.dbeta);
     return { dx, dgamma, dbeta };
@@ -172,16 +120,16 @@ export class WasmKernels implements Kernels {
 }
 
 class DeviceOperations implements Operations<DeviceMemory> {
-  readonly #engines: Engines;
-  readonly #plant: Plant;
+  readonly #instances: Instances;
+  readonly #workspace: Workspace;
 
-  constructor(engines: Engines, plant: Plant) {
-    this.#engines = engines;
-    this.#plant = plant;
+  constructor(instances: Instances, workspace: Workspace) {
+    this.#instances = instances;
+    this.#workspace = workspace;
   }
 
   dispose(): void {
-    this.#plant.dispose();
+    this.#workspace.dispose();
   }
 
   forwardTraining(input: ForwardTrainingInput<DeviceMemory>): MaybePromise<ForwardTrainingOutput<DeviceMemory>> {
@@ -218,17 +166,17 @@ class DeviceOperations implements Operations<DeviceMemory> {
     );
   }
 
-  /** What `makeOutput` makes for the passes to write to, when `work` has. Nothing that was made stays if either fails. */
+  /** What `makeOutput` makes, after `work` has written to it. Nothing stays if either fails. */
   #perform<T>(
     input: object,
     makeOutput: (made: Made) => T,
     work: (passes: Passes) => MaybePromise<void>,
   ): MaybePromise<T> {
-    this.#engines.assertUsable();
+    this.#instances.assertUsable();
     const made = new Made();
     try {
       const output = makeOutput(made);
-      const running = work(this.#plant.passes);
+      const running = work(this.#workspace.passes);
       return running === undefined ? output : this.#whenDone(running, input, output, made);
     } catch (error) {
       made.dispose();
@@ -236,7 +184,7 @@ class DeviceOperations implements Operations<DeviceMemory> {
     }
   }
 
-  /** Nothing that threads work on is dropped meanwhile, though the caller may have nothing of it any more. */
+  /** Keeps everything alive that threads work on, though the caller may have dropped all of it. */
   async #whenDone<T>(running: PromiseLike<void>, input: object, output: T, made: Made): Promise<T> {
     const inUse = [this, input, output];
     atWork.add(inUse);
@@ -251,47 +199,47 @@ class DeviceOperations implements Operations<DeviceMemory> {
     }
   }
 
-  /** With the passes aimed at them. */
+  /** What a forward writes, bound to the next calls. */
   #forwardOutput(input: ForwardInput<DeviceMemory>, made: Made): { y: WasmTensor; saved: SavedForward } {
-    const saved = made.keep(this.#plant.newSaved(input));
+    const saved = made.keep(this.#workspace.newSaved(input));
     saved.x = this.#addressOf(input.x, 'x');
     saved.source = input.x as WasmTensor;
     const y = this.#outputLike(input.x, input.y, made);
-    this.#plant.passes.aim({ saved, x: saved.x, out: this.#addressOf(y, 'y') });
+    this.#workspace.passes.job.bind({ saved, x: saved.x, out: this.#addressOf(y, 'y') });
     return { y, saved };
   }
 
-  /** With the passes aimed at them. */
+  /** What a backward writes, bound to the next calls. */
   #backwardOutput(input: BackwardInput<DeviceMemory>, made: Made): BackwardOutput<DeviceMemory> {
-    const { passes, engine, plan } = this.#plant;
+    const { passes, instance, plan } = this.#workspace;
     const { channels } = plan.extent;
     const saved = input.saved as SavedForward;
     const dy = this.#addressOf(input.dy, 'dy');
     const dx = this.#outputLike(input.dy, input.dx, made);
-    const dgamma = input.dgamma ?? made.keep(new WasmVector(engine.memory, channels));
-    const dbeta = input.dbeta ?? made.keep(new WasmVector(engine.memory, channels));
-    passes.aim({ saved, x: saved.x, dy, out: this.#addressOf(dx, 'dx') });
-    passes.aimGradients(
-      WasmVector.addressOf(dgamma, 'dgamma', engine.memory, 'float64', channels),
-      WasmVector.addressOf(dbeta, 'dbeta', engine.memory, 'float64', channels),
+    const dgamma = input.dgamma ?? made.keep(new WasmVector(instance.memory, channels));
+    const dbeta = input.dbeta ?? made.keep(new WasmVector(instance.memory, channels));
+    passes.job.bind({ saved, x: saved.x, dy, out: this.#addressOf(dx, 'dx') });
+    passes.job.bindGradients(
+      WasmVector.addressOf(dgamma, 'dgamma', instance.memory, 'float64', channels),
+      WasmVector.addressOf(dbeta, 'dbeta', instance.memory, 'float64', channels),
     );
     return { dx, dgamma, dbeta };
   }
 
   #addressOf(tensor: DeviceMemory['activation'], name: string): number {
-    const { engine, plan } = this.#plant;
+    const { instance, plan } = this.#workspace;
     const { outer, channels, inner } = plan.extent;
-    return WasmTensor.addressOf(tensor, name, engine.memory, plan.dtype, outer * channels * inner);
+    return WasmTensor.addressOf(tensor, name, instance.memory, plan.dtype, outer * channels * inner);
   }
 
   #outputLike(like: DeviceMemory['activation'], out: DeviceMemory['activation'] | undefined, made: Made): WasmTensor {
     if (out !== undefined) return out as WasmTensor;
-    const { engine, plan } = this.#plant;
-    return made.keep(WasmTensor.like(like as WasmTensor, engine.memory, plan.dtype));
+    const { instance, plan } = this.#workspace;
+    return made.keep(WasmTensor.like(like as WasmTensor, instance.memory, plan.dtype));
   }
 }
 
-/** What calls that threads work on need until they end. */
+/** What the calls that threads work on need until they end. */
 const atWork = new Set<object>();
 
 /** The statistics in arrays that growing memory does not empty. */
@@ -300,8 +248,8 @@ function copyOf({ mean, variance }: Statistics): Statistics {
 }
 
 /**
- * Errors: `NON_FINITE_STATISTICS` where a channel of finite `values` has sums that are not: they are beyond float64. Channels whose
- * forward was not finite are not asked.
+ * Errors: `NON_FINITE_STATISTICS` where a channel of finite `values` has sums that are not: they are beyond float64.
+ * Channels whose forward was not finite are not asked.
  */
 function assertInRange(
   sums: Readonly<Record<string, Float64Array>>,

@@ -1,27 +1,23 @@
 // What a forward keeps for its backward.
-import type { Extent, FloatArray, Saved, Statistics } from '@batchnorm/core-api';
+import type { DeviceTensor, Extent, FloatArray, Saved, Statistics } from '@batchnorm/core-api';
+import * as table from './abi/table.js';
 import type { Allocation } from './allocation.js';
-import type { WasmTensor } from './device-tensor.js';
-import type { KernelMemory } from './memory.js';
-
-/** Entries of a table in memory: whole cache lines. */
-export function pitchOf({ channels }: Extent): number {
-  return Math.ceil(channels / 16) * 16;
-}
+import type { LinearMemory } from './linear-memory.js';
+import { pitchOf } from './tiling.js';
 
 /**
- * Tables per channel in wasm memory, in the order of assembly/tables.ts; copies, so that parameters and running statistics
- * may change. x is where it was: on the device by reference; of a host array that a training forward was given, in the copy
- * that was made of it anyway; of one in inference, by reference.
+ * Tables per channel in linear memory (abi/table.ts), copies, so that parameters and running statistics may change; and
+ * x. On the device x is the caller's tensor. On the host it is a copy after a training forward, which had to make one,
+ * and the caller's array after inference.
  */
 export class SavedForward implements Saved, Statistics {
   /** The address of the tables. */
   readonly at: number;
-  /** The address of x, or of nothing. */
+  /** The address of x, or 0 where x is not in this memory. */
   x = 0;
-  /** x that is elsewhere, so that it is not lost: an array on the host, or a tensor in this memory. */
-  source: FloatArray | WasmTensor | undefined;
-  readonly #memory: KernelMemory;
+  /** The caller's x, which must live as long as this does. */
+  source: FloatArray | DeviceTensor | undefined;
+  readonly #memory: LinearMemory;
   readonly #tables: Allocation;
   readonly #channels: number;
   readonly #pitch: number;
@@ -30,44 +26,43 @@ export class SavedForward implements Saved, Statistics {
   #holders = 1;
 
   /** Errors: `LIMIT_EXCEEDED`. */
-  constructor(memory: KernelMemory, extent: Extent, recycle: (saved: SavedForward) => void) {
+  constructor(memory: LinearMemory, extent: Extent, recycle: (saved: SavedForward) => void) {
     this.#memory = memory;
     this.#channels = extent.channels;
     this.#pitch = pitchOf(extent);
     this.#recycle = recycle;
-    // Five tables of float64, three of at most that, and one of int32.
-    const bytes = 8 * this.#pitch * 8 + this.#pitch * 4;
+    const bytes = table.wide * this.#pitch * 8 + this.#pitch * 4;
     this.#tables = memory.allocate(bytes);
     this.at = this.#tables.at;
     memory.int32.fill(0, this.at / 4, (this.at + bytes) / 4);
   }
 
   get mean(): Float64Array {
-    return this.#table(2);
+    return this.#table(table.mean);
   }
 
   /** Population variance. */
   get variance(): Float64Array {
-    return this.#table(3);
+    return this.#table(table.variance);
   }
 
   set gamma(values: Float64Array) {
-    this.#write(0, values);
+    this.#write(table.gamma, values);
   }
 
   set beta(values: Float64Array) {
-    this.#write(1, values);
+    this.#write(table.beta, values);
   }
 
   set mean(values: Float64Array) {
-    this.#write(2, values);
+    this.#write(table.mean, values);
   }
 
   set variance(values: Float64Array) {
-    this.#write(3, values);
+    this.#write(table.variance, values);
   }
 
-  /** A place for a copy of x, of `bytes` at most, always as many. Errors: `LIMIT_EXCEEDED`. */
+  /** The address of room for a copy of x; `bytes` are the same in every call. Errors: `LIMIT_EXCEEDED`. */
   copyOfX(bytes: number): number {
     this.#copy ??= this.#memory.allocate(bytes);
     return this.#copy.at;
@@ -77,7 +72,7 @@ export class SavedForward implements Saved, Statistics {
     this.#holders++;
   }
 
-  /** When nobody holds it any more, another forward of the same kernels may have it. */
+  /** Lets go of it: when nobody holds it any more, the next forward of the same kernels may have it. */
   release(): void {
     this.#holders--;
     if (this.#holders > 0) return;
@@ -101,12 +96,12 @@ export class SavedForward implements Saved, Statistics {
     return this.#memory.float64.subarray(begin, begin + this.#channels);
   }
 
-  /** Copies: a view of a table takes longer to make than a small one to fill. */
+  /** Copies without a view of the table, which would take longer to make than a small table to fill. */
   #write(index: number, values: Float64Array): void {
     this.#memory.float64.set(values, this.#indexOf(index));
   }
 
-  #indexOf(table: number): number {
-    return this.at / 8 + table * this.#pitch;
+  #indexOf(index: number): number {
+    return this.at / 8 + index * this.#pitch;
   }
 }

@@ -13,7 +13,7 @@ import {
 } from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
-import { KernelMemory, MemoryBudget } from '../src/memory.js';
+import { LinearMemory, MemoryBudget } from '../src/linear-memory.js';
 import { expectCode } from './expect-code.js';
 
 const zeros = (length: number) => ({ data: new Float32Array(length), shape: [length] });
@@ -271,9 +271,9 @@ it('kernels that memory has no room for leave nothing behind', async () => {
   await backend.dispose();
 });
 
-describe('KernelMemory', () => {
+describe('LinearMemory', () => {
   it('gives disjoint ranges at cache lines, and joins what is freed', () => {
-    const memory = new KernelMemory(new MemoryBudget(1 << 20), false);
+    const memory = new LinearMemory(new MemoryBudget(1 << 20), false);
     const taken = Array.from({ length: 50 }, (_, n) => ({ allocation: memory.allocate(1 + n * 7), bytes: 1 + n * 7 }));
     for (const [n, { allocation, bytes }] of taken.entries()) {
       expect(allocation.at % 64).toBe(0);
@@ -291,7 +291,7 @@ describe('KernelMemory', () => {
 
   it('is what all memories of a backend share, whatever they have grown to', () => {
     const budget = new MemoryBudget(1 << 20);
-    const [one, other] = [new KernelMemory(budget, false), new KernelMemory(budget, true)];
+    const [one, other] = [new LinearMemory(budget, false), new LinearMemory(budget, true)];
     const most = (1 << 20) - 2 * 65536;
     expect(() => one.allocate(1 << 20)).toThrow(/expected at most 1048576 bytes in all/);
     const whole = one.allocate(most);
@@ -307,7 +307,7 @@ describe('KernelMemory', () => {
   });
 
   it('frees an allocation once, whoever has its bytes by then', () => {
-    const memory = new KernelMemory(new MemoryBudget(1 << 20), false);
+    const memory = new LinearMemory(new MemoryBudget(1 << 20), false);
     const first = memory.allocate(64);
     first.free();
     const second = memory.allocate(64);
@@ -317,7 +317,7 @@ describe('KernelMemory', () => {
   });
 
   it('begins neighbours of a power of two bytes at different offsets of a page', () => {
-    const memory = new KernelMemory(new MemoryBudget(1 << 22), false);
+    const memory = new LinearMemory(new MemoryBudget(1 << 22), false);
     const offsets = Array.from({ length: 4 }, () => memory.allocate(1 << 18).at % 4096);
     expect(new Set(offsets).size).toBe(4);
   });

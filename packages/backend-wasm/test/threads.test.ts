@@ -7,10 +7,10 @@ import { Worker } from 'node:worker_threads';
 import { seededBatch } from '@batchnorm/conformance';
 import { type Backend, BatchNorm, type DeviceTensor, type Dtype, type Extent, type Kernels } from '@batchnorm/core-api';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Crew } from '../src/crew.js';
 import { createWasmBackend } from '../src/index.js';
-import { KernelMemory, MemoryBudget } from '../src/memory.js';
+import { LinearMemory, MemoryBudget } from '../src/linear-memory.js';
 import { modules } from '../src/modules.js';
+import { WorkerPool } from '../src/worker-pool.js';
 import { expectCode } from './expect-code.js';
 
 afterEach(() => {
@@ -20,7 +20,7 @@ afterEach(() => {
 const extents: Extent[] = [
   { outer: 700, channels: 200, inner: 1 },
   { outer: 1100, channels: 77, inner: 1 },
-  // Rows of more than 1 kB, which are added up in places far apart.
+  // Rows of more than 1 kB, which are added up in streams far apart.
   { outer: 1300, channels: 300, inner: 1 },
   { outer: 5, channels: 70, inner: 400 },
   { outer: 100_000, channels: 3, inner: 1 },
@@ -34,11 +34,11 @@ async function train(threads: number, extent: Extent, dtype: Dtype, onDevice: bo
   const layer = new BatchNorm({ backend, numFeatures: extent.channels, dtype });
   layer.gamma.set(gamma);
   layer.beta.set(beta);
-  const place = async (data: typeof x) => (onDevice ? backend.upload({ data, shape }) : { data, shape });
+  const placed = async (data: typeof x) => (onDevice ? backend.upload({ data, shape }) : { data, shape });
   const results = [];
   for (const training of [true, false]) {
-    const y = await layer.forward((await place(x)) as never, { training });
-    const { dx, dgamma, dbeta } = await layer.backward((await place(dy)) as never);
+    const y = await layer.forward((await placed(x)) as never, { training });
+    const { dx, dgamma, dbeta } = await layer.backward((await placed(dy)) as never);
     const read = async (value: object) => ('read' in value ? (value as { read(): unknown }).read() : value);
     const bits = (value: unknown) => (ArrayBuffer.isView(value) ? value : (value as { data: unknown }).data);
     for (const value of [y, dx, dgamma, dbeta]) results.push(bits(await read(value)));
@@ -123,7 +123,7 @@ describe('a worker that dies', () => {
     await backend.dispose();
   });
 
-  // Whatever it was doing: sums, coefficients or results, at one place or another.
+  // Whatever it was doing: sums, coefficients or results, in one task or another.
   it.each([rows, runs])(
     'in the middle of its work leaves no trace in the results, of $outer×$channels×$inner',
     async (extent) => {
@@ -179,17 +179,17 @@ function bound(kernels: Kernels) {
 describe('dispose() during a call', () => {
   it('waits for tasks that have begun, and no others begin', async () => {
     const bytes = Uint8Array.from(atob(modules.threaded), (character) => character.charCodeAt(0));
-    const memory = new KernelMemory(new MemoryBudget(1 << 20), true);
+    const memory = new LinearMemory(new MemoryBudget(1 << 20), true);
     let asked = 0;
-    const lead = vi.fn(() => 0);
-    const kernels = { perform: () => 0, lead, settled: () => Number(++asked === 5), inherit: () => undefined };
-    const crew = await Crew.start(kernels, await WebAssembly.compile(bytes), memory, 1);
-    const begun = crew.share(0, 0, 1, 2);
-    const end = crew.dispose();
+    const dispatch = vi.fn(() => 0);
+    const kernels = { perform: () => 0, dispatch, isDone: () => Number(++asked === 5), redo: () => undefined };
+    const pool = await WorkerPool.start(kernels, await WebAssembly.compile(bytes), memory.memory, 1);
+    const begun = pool.parallelFor(0, 0, 1, 2);
+    const end = pool.dispose();
     await begun;
     expect(asked).toBe(5);
-    await expectCode('DISPOSED', () => crew.share(0, 0, 1, 2), /received .+, expected .+/);
-    expect(lead).toHaveBeenCalledTimes(1);
+    await expectCode('DISPOSED', () => pool.parallelFor(0, 0, 1, 2), /received .+, expected .+/);
+    expect(dispatch).toHaveBeenCalledTimes(1);
     await end;
   });
 

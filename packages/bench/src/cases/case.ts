@@ -4,7 +4,7 @@ import type { Dtype } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';
 import type { Operation } from '@batchnorm/select';
 
-export { type Operation, operations } from '@batchnorm/core-api';
+export { type Operation, operations } from '@batchnorm/select';
 
 /**
  * Where activations come from and go to. `host`: from host arrays, into host arrays. `device`: they stay on the device.

@@ -1,8 +1,8 @@
 // Random programs as cases: the same seeds for every backend, and the shortest program that goes wrong.
 import fc from 'fast-check';
 import { refusedUpload } from '../behaviours/refused-upload.js';
-import { outcome } from '../compare.js';
-import type { Check, ConformanceCase, MemoryKind, Subject } from '../conformance-case.js';
+import { type Check, outcome } from '../compare.js';
+import type { ConformanceCase, MemoryKind, Subject } from '../conformance-case.js';
 import { errorCode } from '../expect-refusal.js';
 import { arbitraryProgram } from './arbitrary-program.js';
 import { printProgram } from './print-program.js';

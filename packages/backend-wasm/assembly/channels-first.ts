@@ -1,18 +1,19 @@
-// Passes along one channel, where its elements are neighbours: `count` of them from `x` on. Sums go through float64 as in
-// rows.ts: eight vectors of float32 as a tree, and into float64 from there.
-import { pairAt, singleAt, multiplyAdd, sumOfSquares, tree, treeOfFour, upperPair } from './vectors';
+// Passes over a run of a channels-first activation: `count` elements of one channel, neighbours from `x` on. Sums of
+// float32 take eight vectors at a time as a tree, and add that up in float64 (docs/numerics.md). Names of vectors are
+// those of channels-last.ts.
+// biome-ignore-all format: one line for one vector
+import { multiplyAdd, pairAt, singleAt, sumOfSquares, tree, treeOfFour, upperPair } from './vectors';
 
 /** Adds both lanes of `pair` to the float64 at `at`. */
-@inline
-function addTotal(at: usize, pair: v128): void {
+/* @inline */ function addTotal(at: usize, pair: v128): void {
   store<f64>(at, load<f64>(at) + (f64x2.extract_lane(pair, 0) + f64x2.extract_lane(pair, 1)));
 }
 
 /** *sum += Σ (x − pivot), *squares += Σ (x − pivot)² */
-export function moments<T>(x: usize, count: i32, exact: bool, pivot: T, sum: usize, squares: usize): void {
+export function moments<T>(x: usize, count: i32, inFloat64: bool, pivot: T, sum: usize, squares: usize): void {
   let s0 = f64x2.splat(0), s1 = s0, q0 = s0, q1 = s0;
   const end = x + <usize>count * sizeof<T>();
-  if (sizeof<T>() == 4 && !exact) {
+  if (sizeof<T>() == 4 && !inFloat64) {
     const p = f32x4.splat(<f32>pivot);
     for (; x + 128 <= end; x += 128) {
       const d0 = f32x4.sub(v128.load(x), p);
@@ -49,15 +50,15 @@ export function moments<T>(x: usize, count: i32, exact: bool, pivot: T, sum: usi
   addTotal(squares, f64x2.add(q0, q1));
 }
 
-/** *sum += Σ dy, *products += Σ dy · (x − center) */
+/** *sum += Σ dy, *products += Σ dy · (x − pivot) */
 export function gradientSums<T>(
-  x: usize, dy: usize, count: i32, exact: bool, center: T, sum: usize, products: usize,
+  x: usize, dy: usize, count: i32, inFloat64: bool, pivot: T, sum: usize, products: usize,
 ): void {
   let s0 = f64x2.splat(0), s1 = s0, p0 = s0, p1 = s0;
   const end = x + <usize>count * sizeof<T>();
   const toDy = dy - x;
-  if (sizeof<T>() == 4 && !exact) {
-    const h = f32x4.splat(<f32>center);
+  if (sizeof<T>() == 4 && !inFloat64) {
+    const h = f32x4.splat(<f32>pivot);
     while (x + 128 <= end) {
       let g = f32x4.splat(0), d = g;
       // Twice four vectors: eight at once do not fit the registers.
@@ -77,7 +78,7 @@ export function gradientSums<T>(
       p1 = f64x2.add(p1, upperPair(d));
     }
   }
-  const h = f64x2.splat(<f64>center);
+  const h = f64x2.splat(<f64>pivot);
   for (; x + 4 * sizeof<T>() <= end; x += 4 * sizeof<T>()) {
     const g0 = pairAt<T>(x + toDy);
     const g1 = pairAt<T>(x + toDy, 2);
@@ -95,9 +96,9 @@ export function gradientSums<T>(
   addTotal(products, f64x2.add(p0, p1));
 }
 
-/** y = (x − center) · scale + shift */
-export function normalize<T>(x: usize, y: usize, count: i32, center: T, scale: T, shift: T): void {
-  const h = v128.splat<T>(center), a = v128.splat<T>(scale), b = v128.splat<T>(shift);
+/** y = (x − pivot) · scale + shift */
+export function normalize<T extends number>(x: usize, y: usize, count: i32, pivot: T, scale: T, shift: T): void {
+  const h = v128.splat<T>(pivot), a = v128.splat<T>(scale), b = v128.splat<T>(shift);
   const end = x + <usize>count * sizeof<T>();
   for (; x + 64 <= end; x += 64, y += 64) {
     v128.store(y, multiplyAdd<T>(v128.sub<T>(v128.load(x), h), a, b));
@@ -108,14 +109,14 @@ export function normalize<T>(x: usize, y: usize, count: i32, center: T, scale: T
   for (; x + 16 <= end; x += 16, y += 16) {
     v128.store(y, multiplyAdd<T>(v128.sub<T>(v128.load(x), h), a, b));
   }
-  for (; x < end; x += sizeof<T>(), y += sizeof<T>()) store<T>(y, (load<T>(x) - center) * scale + shift);
+  for (; x < end; x += sizeof<T>(), y += sizeof<T>()) store<T>(y, <T>((load<T>(x) - pivot) * scale + shift));
 }
 
-/** dx = scale · (dy − ((x − center) · slope + offset)) */
-export function inputGradient<T>(
-  x: usize, dy: usize, dx: usize, count: i32, center: T, scale: T, slope: T, offset: T,
+/** dx = scale · (dy − ((x − pivot) · slope + offset)) */
+export function inputGradient<T extends number>(
+  x: usize, dy: usize, dx: usize, count: i32, pivot: T, scale: T, slope: T, offset: T,
 ): void {
-  const h = v128.splat<T>(center), a = v128.splat<T>(scale), k = v128.splat<T>(slope), b = v128.splat<T>(offset);
+  const h = v128.splat<T>(pivot), a = v128.splat<T>(scale), k = v128.splat<T>(slope), b = v128.splat<T>(offset);
   const end = x + <usize>count * sizeof<T>();
   const toDy = dy - x;
   const toDx = dx - x;
@@ -130,6 +131,6 @@ export function inputGradient<T>(
     v128.store(x + toDx, v128.mul<T>(a, v128.sub<T>(v128.load(x + toDy), t)));
   }
   for (; x < end; x += sizeof<T>()) {
-    store<T>(x + toDx, scale * (load<T>(x + toDy) - ((load<T>(x) - center) * slope + offset)));
+    store<T>(x + toDx, <T>(scale * (load<T>(x + toDy) - ((load<T>(x) - pivot) * slope + offset))));
   }
 }

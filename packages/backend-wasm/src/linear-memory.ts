@@ -1,17 +1,19 @@
-// The memory that kernels compute in: who has which bytes of it. It grows on demand, and what is freed is used again.
+// The linear memory of a WebAssembly instance, and its allocator: it grows on demand, and uses again what is freed.
 import { BatchNormError, type Dtype, type FloatArray } from '@batchnorm/core-api';
+import { poolEnd } from './abi/pool-memory.js';
 import { type Allocation, Allocations } from './allocation.js';
+
+export const bytesPerElement: Readonly<Record<Dtype, number>> = { float32: 4, float64: 8 };
 
 const pageBytes = 65536;
 /** Everything begins at a cache line. */
 const alignment = 64;
 /**
- * Ranges of this size and more are followed by nine unused cache lines. Else tensors of a power of two bytes would begin at the same
- * offset of a page: a load from one then waits for stores to the other, and all compete for the same sets of the cache.
+ * Ranges of this size and more are followed by nine unused cache lines. Else tensors of a power of two bytes would
+ * begin at the same offset of a page: a load from one then waits for stores to the other, and all compete for the same
+ * sets of the cache.
  */
 const [largeRange, gap] = [65536, 9 * alignment];
-/** Below this are the crew of threads, and nothing at address 0. */
-const firstFree = 4096;
 
 interface Range {
   readonly at: number;
@@ -19,8 +21,8 @@ interface Range {
 }
 
 /**
- * What tensors and kernels may take together in the memories of a backend. Memory itself never shrinks; what one has grown by and
- * nobody takes counts for none, so that the other may have as much.
+ * Bytes that tensors and kernels may take together in the memories of a backend. Memory never shrinks, but what nobody
+ * has in one memory does not count, and may be taken in the other.
  */
 export class MemoryBudget {
   /** Whole pages. */
@@ -32,23 +34,23 @@ export class MemoryBudget {
   }
 }
 
-export class KernelMemory {
+export class LinearMemory {
   readonly memory: WebAssembly.Memory;
   readonly #budget: MemoryBudget;
   /** Ranges that nobody has, in order of address; no two are neighbours. */
   readonly #free: Range[] = [];
-  /** By size, addresses that were freed and wait for the next of the same size: a training step frees what the next one takes. */
+  /** Addresses that were freed, by size: a training step takes what the last one freed. */
   readonly #waiting = new Map<number, number[]>();
   readonly #allocations = new Allocations((at, bytes) => this.#takeBack(at, bytes));
-  /** Of what is taken now. */
+  /** Bytes of all allocations that somebody has. */
   allocatedBytes = 0;
   #views: { readonly float32: Float32Array; readonly float64: Float64Array; readonly int32: Int32Array };
 
   constructor(budget: MemoryBudget, shared: boolean) {
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: budget.maxBytes / pageBytes, shared });
     this.#budget = budget;
-    budget.takenBytes += firstFree;
-    this.#free.push({ at: firstFree, bytes: pageBytes - firstFree });
+    budget.takenBytes += poolEnd;
+    this.#free.push({ at: poolEnd, bytes: pageBytes - poolEnd });
     this.#views = viewsOf(this.memory.buffer);
   }
 
@@ -60,7 +62,7 @@ export class KernelMemory {
     return this.#views.int32;
   }
 
-  /** All of memory as elements of `dtype`. Growing makes new views, and empties those of a memory that is not shared. */
+  /** All of memory as elements of `dtype`. Growing makes new views and, unless memory is shared, empties older ones. */
   elements(dtype: Dtype): FloatArray {
     return dtype === 'float64' ? this.#views.float64 : this.#views.float32;
   }
@@ -96,7 +98,7 @@ export class KernelMemory {
     );
   }
 
-  /** From the first free range that has as many bytes. */
+  /** The address of `bytes` bytes, cut from the first free range that has as many. */
   #cut(bytes: number): number {
     const first = () => this.#free.findIndex((range) => range.bytes >= bytes);
     let index = first();
@@ -129,7 +131,7 @@ export class KernelMemory {
     this.#release({ at: end, bytes: this.memory.buffer.byteLength - end });
   }
 
-  /** What the engine lets us have: `pages`, or else `needed`. */
+  /** Grows by `pages` or, where the engine refuses those, by the `needed` ones. Whether it could. */
   #growBy(pages: number, needed: number): boolean {
     for (const count of new Set([pages, needed])) {
       try {

@@ -1,49 +1,62 @@
-// Passes over rows of channels: the channels [from, to) of `count` rows, `row` bytes apart. Tables are per channel.
+// Passes over a channels-last activation: the channels [from, to) of `count` rows, which begin `row` bytes apart.
+// Tables are per channel.
 //
-// Sums of float32 take eight rows at a time as a tree, and go into float64 from there (docs/numerics.md); those of few rows, of
-// channels beyond the last four, and of float64 are float64 from the first addition. The eight rows are in eight places, each of
-// which is read from its first row to its last: neighbouring rows would be eight streams that end with every row, and the prefetcher
-// has to find each of them again.
+// Sums of float32 take eight rows at a time as a tree, and add that up in float64 (docs/numerics.md). Those of few
+// rows, of channels after the last four, and of float64 are float64 from the first addition. The eight rows come from
+// eight streams, each of which is read from its first row to its last: eight neighbouring rows would be streams that
+// end with every row, and the prefetcher would have to find each of them again.
 //
-// What is written is written in four places at once, a quarter of the rows apart: four coefficients per element would cost
-// more than the arithmetic, if each row loaded them for itself, and neighbouring rows at once would break the prefetcher's
-// streams. Where all comes from main memory one stream is the fastest, and loads of coefficients hide behind it.
+// Passes that write go through four quarters of the rows at once. If each row loaded its coefficients, four per
+// element, that would take longer than the arithmetic; and four neighbouring rows would break the prefetcher's streams.
+// Where all comes from main memory, a single stream is the fastest: the loads of coefficients take no time beside it.
 //
-// A channel has the same bits whichever range it is in: what is written of the last channels is rounded as vectors are.
+// A channel has the same bits in whichever range: the last channels, too, are rounded as vectors are.
+//
+// Names of vectors: p or h for pivots, d for deviations from them, g for dy, s for sums, q for squares, a for scales, b
+// for shifts or offsets, k for slopes.
+// biome-ignore-all format: one line for one vector
+import { streams } from '../src/abi/accumulation';
 import {
   addTo, multiplyAdd, only, pairAt, singleAt, storeOnly, sumOfSquares, tree, treeOfFour, upperPair,
 } from './vectors';
 
-/** sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. Float32 in eight places of `place` rows. */
+/**
+ * sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. Float32 in eight streams of `streamRows`
+ * rows.
+ */
 export function moments<T>(
-  x: usize, count: i32, row: usize, from: i32, to: i32, place: i32, exact: bool, pivot: usize, sum: usize, squares: usize,
+  x: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, inFloat64: bool,
+  pivot: usize, sum: usize, squares: usize,
 ): void {
-  const fours = sizeof<T>() == 4 && !exact ? (to - from) & ~3 : 0;
+  const fours = sizeof<T>() == 4 && !inFloat64 ? (to - from) & ~3 : 0;
   const eights = count & ~7;
   if (fours > 0) {
-    treesOf(x, x, count, row, from, from + fours, place, false, pivot, sum, squares);
+    treesOf(x, x, count, row, from, from + fours, streamRows, false, pivot, sum, squares);
     momentsInDouble<T>(x + eights * row, count - eights, row, from, from + fours, pivot, sum, squares);
   }
   momentsInDouble<T>(x, count, row, from + fours, to, pivot, sum, squares);
 }
 
-/** The rows of `count` that make whole eights: eight places of `place` rows as often as they fit, then neighbours. */
+/**
+ * Sums of whole eights of rows: from streams of `size` rows as often as eight of these fit, then from eight
+ * neighbouring rows.
+ */
 function treesOf(
-  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, place: i32, ofGradient: bool,
-  center: usize, sum: usize, products: usize,
+  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, ofGradient: bool,
+  pivot: usize, sum: usize, products: usize,
 ): void {
-  for (let done = 0, size = place; done + 8 <= count; ) {
-    if (done + 8 * size > count) size = 1;
+  for (let done = 0, size = streamRows; done + streams <= count; ) {
+    if (done + streams * size > count) size = 1;
     for (const end = done + size; done < end; done++) {
       const skip = done * row, apart = size * row;
-      if (ofGradient) gradientSumsOfEight(x + skip, dy + skip, apart, from, to, center, sum, products);
-      else momentsOfEight(x + skip, apart, from, to, center, sum, products);
+      if (ofGradient) gradientSumsOfEight(x + skip, dy + skip, apart, from, to, pivot, sum, products);
+      else momentsOfEight(x + skip, apart, from, to, pivot, sum, products);
     }
-    done += 7 * size;
+    done += (streams - 1) * size;
   }
 }
 
-/** Of rows `apart` from each other. */
+/** Of eight rows `apart` bytes from each other. */
 function momentsOfEight(x: usize, apart: usize, from: i32, to: i32, pivot: usize, sum: usize, squares: usize): void {
   for (let o = <usize>from << 2, end = <usize>to << 2; o < end; o += 16) {
     const p = v128.load(pivot + o);
@@ -115,28 +128,30 @@ function momentsInDouble<T>(
   }
 }
 
-/** sum += Σ dy, products += Σ dy · (x − center); `center` is a table of T. Float32 in eight places of `place` rows. */
+/**
+ * sum += Σ dy, products += Σ dy · (x − pivot); `pivot` is a table of T. Float32 in eight streams of `streamRows` rows.
+ */
 export function gradientSums<T>(
-  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, place: i32, exact: bool,
-  center: usize, sum: usize, products: usize,
+  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, inFloat64: bool,
+  pivot: usize, sum: usize, products: usize,
 ): void {
-  const fours = sizeof<T>() == 4 && !exact ? (to - from) & ~3 : 0;
+  const fours = sizeof<T>() == 4 && !inFloat64 ? (to - from) & ~3 : 0;
   const eights = count & ~7;
   if (fours > 0) {
-    treesOf(x, dy, count, row, from, from + fours, place, true, center, sum, products);
+    treesOf(x, dy, count, row, from, from + fours, streamRows, true, pivot, sum, products);
     const skip = eights * row;
-    gradientSumsInDouble<T>(x + skip, dy + skip, count - eights, row, from, from + fours, center, sum, products);
+    gradientSumsInDouble<T>(x + skip, dy + skip, count - eights, row, from, from + fours, pivot, sum, products);
   }
-  gradientSumsInDouble<T>(x, dy, count, row, from + fours, to, center, sum, products);
+  gradientSumsInDouble<T>(x, dy, count, row, from + fours, to, pivot, sum, products);
 }
 
-/** Of rows `apart` from each other. */
+/** Of eight rows `apart` bytes from each other. */
 function gradientSumsOfEight(
-  x: usize, dy: usize, apart: usize, from: i32, to: i32, center: usize, sum: usize, products: usize,
+  x: usize, dy: usize, apart: usize, from: i32, to: i32, pivot: usize, sum: usize, products: usize,
 ): void {
   const toDy = dy - x;
   for (let o = <usize>from << 2, end = <usize>to << 2; o < end; o += 16) {
-    const h = v128.load(center + o);
+    const h = v128.load(pivot + o);
     let g = f32x4.splat(0), p = g;
     // Twice four rows: eight at once do not fit the registers.
     for (let at = x + o, last = at + 8 * apart; at < last; ) {
@@ -161,7 +176,7 @@ function gradientSumsOfEight(
 }
 
 function gradientSumsInDouble<T>(
-  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, center: usize, sum: usize, products: usize,
+  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, sum: usize, products: usize,
 ): void {
   const bytes = count * row;
   const toDy = dy - x;
@@ -170,7 +185,7 @@ function gradientSumsInDouble<T>(
     const offset = <usize>c * sizeof<T>();
     const toSum = sum + (<usize>c << 3);
     const toProducts = products + (<usize>c << 3);
-    const h0 = pairAt<T>(center + offset), h1 = pairAt<T>(center + offset, 2);
+    const h0 = pairAt<T>(pivot + offset), h1 = pairAt<T>(pivot + offset, 2);
     let s0 = v128.load(toSum), s1 = v128.load(toSum, 16);
     let p0 = v128.load(toProducts), p1 = v128.load(toProducts, 16);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
@@ -188,7 +203,7 @@ function gradientSumsInDouble<T>(
   for (; c < to; c += 2) {
     const isPair = c + 1 < to;
     const offset = <usize>c * sizeof<T>();
-    const h = pairAt<T>(center + offset);
+    const h = pairAt<T>(pivot + offset);
     const toSum = sum + (<usize>c << 3);
     const toProducts = products + (<usize>c << 3);
     let s = v128.load(toSum);
@@ -203,38 +218,39 @@ function gradientSumsInDouble<T>(
   }
 }
 
-/** y = (x − center) · scale + shift; tables of T. `isLarge`: of an activation that no cache holds. */
+/** y = (x − pivot) · scale + shift; tables of T. `isLarge`: for activations that no cache holds. */
 export function normalize<T>(
-  x: usize, y: usize, count: i32, row: usize, from: i32, to: i32, center: usize, scale: usize, shift: usize, isLarge: bool,
+  x: usize, y: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, shift: usize, isLarge: bool,
 ): void {
   let done = 0;
-  let wide = from;
+  let vectorsEnd = from;
   if (sizeof<T>() == 4 && !isLarge) {
     const quarter = oddQuarter(count);
     done = quarter << 2;
-    wide += (to - from) & -16;
-    normalizeQuarters(x, y - x, quarter, row, from, wide, center, scale, shift);
-    normalizeRows<T>(x, y - x, done, row, wide, to, center, scale, shift);
+    vectorsEnd += (to - from) & -16;
+    normalizeQuarters(x, y - x, quarter, row, from, vectorsEnd, pivot, scale, shift);
+    normalizeRows<T>(x, y - x, done, row, vectorsEnd, to, pivot, scale, shift);
   }
-  normalizeRows<T>(x + done * row, y - x, count - done, row, from, to, center, scale, shift);
+  normalizeRows<T>(x + done * row, y - x, count - done, row, from, to, pivot, scale, shift);
 }
 
-/** Rows of each of four places. Odd: places a power of two apart would compete for the same sets of the cache. */
-@inline
-function oddQuarter(count: i32): i32 {
+/** Rows of a quarter. Odd: quarters a power of two bytes apart would compete for the same sets of the cache. */
+/* @inline */ function oddQuarter(count: i32): i32 {
   return count < 4 ? 0 : ((count >> 2) - 1) | 1;
 }
 
-/** Sixteen channels at once, in four places. */
+/** Sixteen channels at once, in four rows, `quarter` apart. */
 function normalizeQuarters(
-  x: usize, toY: usize, quarter: i32, row: usize, from: i32, to: i32, center: usize, scale: usize, shift: usize,
+  x: usize, toY: usize, quarter: i32, row: usize, from: i32, to: i32, pivot: usize, scale: usize, shift: usize,
 ): void {
   const apart = quarter * row;
   for (const end = x + apart; x < end; x += row) {
     for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 64) {
-      const h0 = v128.load(center + o), h1 = v128.load(center + o, 16), h2 = v128.load(center + o, 32), h3 = v128.load(center + o, 48);
-      const a0 = v128.load(scale + o), a1 = v128.load(scale + o, 16), a2 = v128.load(scale + o, 32), a3 = v128.load(scale + o, 48);
-      const b0 = v128.load(shift + o), b1 = v128.load(shift + o, 16), b2 = v128.load(shift + o, 32), b3 = v128.load(shift + o, 48);
+      const h = pivot + o, a = scale + o, b = shift + o;
+      const h0 = v128.load(h), h1 = v128.load(h, 16), h2 = v128.load(h, 32), h3 = v128.load(h, 48);
+      const a0 = v128.load(a), a1 = v128.load(a, 16), a2 = v128.load(a, 32), a3 = v128.load(a, 48);
+      const b0 = v128.load(b), b1 = v128.load(b, 16), b2 = v128.load(b, 32), b3 = v128.load(b, 48);
       let at = x + o;
       normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
       at += apart;
@@ -247,10 +263,10 @@ function normalizeQuarters(
   }
 }
 
-@inline
-function normalizeFour(
+/* @inline */ function normalizeFour(
   x: usize, y: usize,
-  h0: v128, h1: v128, h2: v128, h3: v128, a0: v128, a1: v128, a2: v128, a3: v128, b0: v128, b1: v128, b2: v128, b3: v128,
+  h0: v128, h1: v128, h2: v128, h3: v128, a0: v128, a1: v128, a2: v128, a3: v128,
+  b0: v128, b1: v128, b2: v128, b3: v128,
 ): void {
   v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x), h0), a0, b0));
   v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x, 16), h1), a1, b1), 16);
@@ -259,53 +275,54 @@ function normalizeFour(
 }
 
 function normalizeRows<T>(
-  x: usize, toY: usize, count: i32, row: usize, from: i32, to: i32, center: usize, scale: usize, shift: usize,
+  x: usize, toY: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, scale: usize, shift: usize,
 ): void {
   const last = <usize>to * sizeof<T>();
   for (const end = x + count * row; x < end; x += row) {
     let o = <usize>from * sizeof<T>();
     for (; o + 16 <= last; o += 16) {
       const at = x + o;
-      const d = v128.sub<T>(v128.load(at), v128.load(center + o));
+      const d = v128.sub<T>(v128.load(at), v128.load(pivot + o));
       v128.store(at + toY, multiplyAdd<T>(d, v128.load(scale + o), v128.load(shift + o)));
     }
     for (; o < last; o += sizeof<T>()) {
       const at = x + o;
-      const d = v128.sub<T>(only<T>(at), only<T>(center + o));
+      const d = v128.sub<T>(only<T>(at), only<T>(pivot + o));
       storeOnly<T>(at + toY, multiplyAdd<T>(d, only<T>(scale + o), only<T>(shift + o)));
     }
   }
 }
 
-/** dx = scale · (dy − ((x − center) · slope + offset)); tables of T. `isLarge`: as above. */
+/** dx = scale · (dy − ((x − pivot) · slope + offset)); tables of T. `isLarge`: as above. */
 export function inputGradient<T>(
   x: usize, dy: usize, dx: usize, count: i32, row: usize, from: i32, to: i32,
-  center: usize, scale: usize, slope: usize, offset: usize, isLarge: bool,
+  pivot: usize, scale: usize, slope: usize, offset: usize, isLarge: bool,
 ): void {
   const toDy = dy - x;
   const toDx = dx - x;
   let done = 0;
-  let wide = from;
+  let vectorsEnd = from;
   if (sizeof<T>() == 4 && !isLarge) {
     const quarter = oddQuarter(count);
     done = quarter << 2;
-    wide += (to - from) & -8;
-    inputGradientQuarters(x, toDy, toDx, quarter, row, from, wide, center, scale, slope, offset);
-    inputGradientRows<T>(x, toDy, toDx, done, row, wide, to, center, scale, slope, offset);
+    vectorsEnd += (to - from) & -8;
+    inputGradientQuarters(x, toDy, toDx, quarter, row, from, vectorsEnd, pivot, scale, slope, offset);
+    inputGradientRows<T>(x, toDy, toDx, done, row, vectorsEnd, to, pivot, scale, slope, offset);
   }
-  inputGradientRows<T>(x + done * row, toDy, toDx, count - done, row, from, to, center, scale, slope, offset);
+  inputGradientRows<T>(x + done * row, toDy, toDx, count - done, row, from, to, pivot, scale, slope, offset);
 }
 
-/** Eight channels at once, in four places. */
+/** Eight channels at once, in four rows, `quarter` apart. */
 function inputGradientQuarters(
   x: usize, toDy: usize, toDx: usize, quarter: i32, row: usize, from: i32, to: i32,
-  center: usize, scale: usize, slope: usize, offset: usize,
+  pivot: usize, scale: usize, slope: usize, offset: usize,
 ): void {
   const apart = quarter * row;
   for (const end = x + apart; x < end; x += row) {
     for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 32) {
-      const h0 = v128.load(center + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
-      const h1 = v128.load(center + o, 16), a1 = v128.load(scale + o, 16), k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
+      const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
+      const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16);
+      const k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
       let at = x + o;
       gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
       at += apart;
@@ -318,8 +335,7 @@ function inputGradientQuarters(
   }
 }
 
-@inline
-function gradientPair(
+/* @inline */ function gradientPair(
   x: usize, dy: usize, dx: usize, h0: v128, h1: v128, a0: v128, a1: v128, k0: v128, k1: v128, b0: v128, b1: v128,
 ): void {
   const t0 = multiplyAdd<f32>(f32x4.sub(v128.load(x), h0), k0, b0);
@@ -332,20 +348,21 @@ function gradientPair(
 
 function inputGradientRows<T>(
   x: usize, toDy: usize, toDx: usize, count: i32, row: usize, from: i32, to: i32,
-  center: usize, scale: usize, slope: usize, offset: usize,
+  pivot: usize, scale: usize, slope: usize, offset: usize,
 ): void {
   const last = <usize>to * sizeof<T>();
   for (const end = x + count * row; x < end; x += row) {
     let o = <usize>from * sizeof<T>();
     for (; o + 16 <= last; o += 16) {
       const at = x + o;
-      const d = v128.sub<T>(v128.load(at), v128.load(center + o));
+      const d = v128.sub<T>(v128.load(at), v128.load(pivot + o));
       const through = multiplyAdd<T>(d, v128.load(slope + o), v128.load(offset + o));
       v128.store(at + toDx, v128.mul<T>(v128.load(scale + o), v128.sub<T>(v128.load(at + toDy), through)));
     }
     for (; o < last; o += sizeof<T>()) {
       const at = x + o;
-      const through = multiplyAdd<T>(v128.sub<T>(only<T>(at), only<T>(center + o)), only<T>(slope + o), only<T>(offset + o));
+      const d = v128.sub<T>(only<T>(at), only<T>(pivot + o));
+      const through = multiplyAdd<T>(d, only<T>(slope + o), only<T>(offset + o));
       storeOnly<T>(at + toDx, v128.mul<T>(only<T>(scale + o), v128.sub<T>(only<T>(at + toDy), through)));
     }
   }

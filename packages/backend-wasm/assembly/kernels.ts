@@ -1,0 +1,76 @@
+// What the host can ask for, by opcode, over a range: of channels or of outer indices, as src/abi/opcode.ts says.
+// Threads divide channels among them where those are runs, else outer indices.
+import * as opcode from '../src/abi/opcode';
+import { Job } from './job';
+import { gradientSums, inputGradient, moments, normalize, scaledGradient } from './passes';
+import {
+  batchStatistics,
+  choosePivots,
+  clearSums,
+  coefficients,
+  gradientCoefficients,
+  parameterGradients,
+} from './per-channel';
+import { wideGradients, wideStatistics } from './wide';
+
+/**
+ * Does what `code` stands for over [from, to). Whether something is left to do. After `batchStatistics`: to add up
+ * moments again, around the pivots that are there now. After `parameterGradients`: `wideGradients`. After
+ * `wideStatistics` and `gradientCoefficients`: to look whether results that are not finite come from an x or a dy that
+ * is not.
+ */
+export function perform(job: Job, code: i32, from: i32, to: i32): bool {
+  return job.isDouble ? performOn<f64>(job, code, from, to) : performOn<f32>(job, code, from, to);
+}
+
+function performOn<T extends number>(job: Job, code: i32, from: i32, to: i32): bool {
+  const channels = job.channels;
+  // biome-ignore format: one line for one opcode
+  switch (code) {
+    case opcode.forwardTraining: forwardTraining<T>(job, from, to); break;
+    case opcode.backwardTraining: backward<T>(job, from, to, true); break;
+    case opcode.backwardInference: backward<T>(job, from, to, false); break;
+    case opcode.choosePivots: choosePivots<T>(job, from, to); break;
+    case opcode.moments: moments<T>(job, 0, channels, from, to); break;
+    case opcode.batchStatistics: return batchStatistics<T>(job, from, to);
+    case opcode.wideStatistics: return wideStatistics<T>(job, from, to);
+    case opcode.coefficients: coefficients<T>(job, from, to); break;
+    case opcode.normalize: normalize<T>(job, 0, channels, from, to); break;
+    case opcode.gradientSums: gradientSums<T>(job, 0, channels, from, to); break;
+    case opcode.clearSums: clearSums(job, from, to); break;
+    case opcode.parameterGradients: return parameterGradients<T>(job, from, to);
+    case opcode.wideGradients: wideGradients(job, 0, channels, from, to); break;
+    case opcode.gradientCoefficients: return gradientCoefficients<T>(job, from, to);
+    case opcode.inputGradient: inputGradient<T>(job, 0, channels, from, to); break;
+    case opcode.scaledGradient: scaledGradient<T>(job, 0, channels, from, to); break;
+  }
+  return false;
+}
+
+function forwardTraining<T extends number>(job: Job, from: i32, to: i32): void {
+  for (let c = from; c < to; c += job.panel) {
+    const end = min(c + job.panel, to);
+    choosePivots<T>(job, c, end);
+    moments<T>(job, c, end, 0, job.outer);
+    if (batchStatistics<T>(job, c, end)) {
+      moments<T>(job, c, end, 0, job.outer);
+      batchStatistics<T>(job, c, end);
+    }
+    wideStatistics<T>(job, c, end);
+    coefficients<T>(job, c, end);
+    normalize<T>(job, c, end, 0, job.outer);
+  }
+}
+
+function backward<T extends number>(job: Job, from: i32, to: i32, isTraining: bool): void {
+  for (let c = from; c < to; c += job.panel) {
+    const end = min(c + job.panel, to);
+    clearSums(job, c, end);
+    gradientSums<T>(job, c, end, 0, job.outer);
+    if (parameterGradients<T>(job, c, end)) wideGradients(job, c, end, 0, job.outer);
+    if (isTraining) {
+      gradientCoefficients<T>(job, c, end);
+      inputGradient<T>(job, c, end, 0, job.outer);
+    } else scaledGradient<T>(job, c, end, 0, job.outer);
+  }
+}

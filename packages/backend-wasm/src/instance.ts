@@ -1,0 +1,47 @@
+// The kernels of assembly/, instantiated in a linear memory of their own.
+import { BatchNormError } from '@batchnorm/core-api';
+import type { KernelExports, PoolExports } from './abi/exports.js';
+import { hasRelaxedSimd } from './features.js';
+import { LinearMemory, type MemoryBudget } from './linear-memory.js';
+import { modules } from './modules.js';
+import { WorkerPool } from './worker-pool.js';
+
+export interface Instance {
+  readonly memory: LinearMemory;
+  readonly exports: KernelExports;
+  /** The threads that help the calling one, if there are any. */
+  readonly pool: WorkerPool | undefined;
+}
+
+/** Errors: `BACKEND_UNAVAILABLE`. */
+export function newMemory(budget: MemoryBudget, shared: boolean): LinearMemory {
+  try {
+    return new LinearMemory(budget, shared);
+  } catch (error) {
+    throw unavailable(`this engine gave no WebAssembly memory of up to ${budget.maxBytes} bytes: ${error}`);
+  }
+}
+
+/** Kernels for the calling thread alone. */
+export async function singleInstance(memory: LinearMemory): Promise<Instance> {
+  const { exports } = await instantiate<KernelExports>('single', memory);
+  return { memory, exports, pool: undefined };
+}
+
+/** Kernels for `threads` threads, the calling one included. Rejects with the reason when the others do not start. */
+export async function threadedInstance(memory: LinearMemory, threads: number): Promise<Instance> {
+  const { exports, module } = await instantiate<PoolExports>('threaded', memory);
+  return { memory, exports, pool: await WorkerPool.start(exports, module, memory.memory, threads - 1) };
+}
+
+/** The best module that this engine runs, of those that scripts/make-modules.mjs wrote as text. */
+async function instantiate<T>(kind: 'single' | 'threaded', { memory }: LinearMemory) {
+  const base64 = modules[hasRelaxedSimd() ? (`${kind}Relaxed` as const) : kind];
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const { module, instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
+  return { module, exports: instance.exports as unknown as T };
+}
+
+export function unavailable(reason: string): BatchNormError {
+  return new BatchNormError('BACKEND_UNAVAILABLE', `received a request for backend 'wasm', but ${reason}`);
+}

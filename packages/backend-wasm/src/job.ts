@@ -1,0 +1,75 @@
+// A job in linear memory, and after it the tables that it adds up in: how the host tells kernels what a call is about.
+import * as field from './abi/job-field.js';
+import * as table from './abi/table.js';
+import type { Allocation } from './allocation.js';
+import type { LinearMemory } from './linear-memory.js';
+import type { SavedForward } from './saved-forward.js';
+import type { Tiling } from './tiling.js';
+
+/** What a call reads and writes; x, dy and out are addresses. */
+export interface Operands {
+  readonly saved: SavedForward;
+  readonly x: number;
+  readonly dy?: number;
+  readonly out: number;
+}
+
+export class Job {
+  readonly address: number;
+  readonly #memory: LinearMemory;
+  readonly #allocation: Allocation;
+  #isInPlace = false;
+
+  /** Errors: `LIMIT_EXCEEDED`. */
+  constructor(memory: LinearMemory, tiling: Tiling) {
+    const { pitch, sections, isDouble } = tiling;
+    const tables = (table.sumTables << Number(isDouble)) * sections + table.wideGradient;
+    const bytes = field.jobBytes + tables * pitch * 8 + pitch * 4;
+    this.#memory = memory;
+    this.#allocation = memory.allocate(bytes);
+    this.address = this.#allocation.at;
+    memory.int32.fill(0, this.address / 4, (this.address + bytes) / 4);
+    this.#set(field.isDouble, Number(isDouble));
+    this.#set(field.outer, tiling.outer);
+    this.#set(field.channels, tiling.channels);
+    this.#set(field.inner, tiling.inner);
+    this.#set(field.pitch, pitch);
+    this.#set(field.panel, tiling.panel);
+    this.#set(field.section, tiling.section);
+    this.#set(field.sections, sections);
+    this.#set(field.streamRows, tiling.streamRows);
+    this.#set(field.sums, this.address + field.jobBytes);
+  }
+
+  /** Whether results are written over what they are made of. */
+  get isInPlace(): boolean {
+    return this.#isInPlace;
+  }
+
+  /** Binds the next calls to what they work on. */
+  bind({ saved, x, dy = 0, out }: Operands): void {
+    this.#isInPlace = out === x || out === dy;
+    this.#set(field.x, x);
+    this.#set(field.dy, dy);
+    this.#set(field.out, out);
+    this.#set(field.saved, saved.at);
+  }
+
+  /** Binds the next backward to the addresses that its dgamma and dbeta go to. */
+  bindGradients(dgamma: number, dbeta: number): void {
+    this.#set(field.dgamma, dgamma);
+    this.#set(field.dbeta, dbeta);
+  }
+
+  set epsilon(value: number) {
+    this.#memory.float64[(this.address + field.epsilon) / 8] = value;
+  }
+
+  dispose(): void {
+    this.#allocation.free();
+  }
+
+  #set(offset: number, value: number): void {
+    this.#memory.int32[(this.address + offset) / 4] = value;
+  }
+}

@@ -1,0 +1,82 @@
+// How a plan is cut: into sections and streams for sums, into panels and tasks for caches and threads. Of these numbers
+// only those of sections and streams show in the bits of a result, and they are the same for any number of threads.
+import type { Extent, Plan } from '@batchnorm/core-api';
+import { streams } from './abi/accumulation.js';
+import { bytesPerElement } from './linear-memory.js';
+
+export interface Tiling {
+  readonly isDouble: boolean;
+  /** The extent as kernels see it. */
+  readonly outer: number;
+  readonly channels: number;
+  readonly inner: number;
+  readonly isChannelsLast: boolean;
+  /** What these are, abi/job-field.ts says. */
+  readonly pitch: number;
+  readonly panel: number;
+  readonly section: number;
+  readonly sections: number;
+  readonly streamRows: number;
+  /** Tiles of a host array have a multiple of so many outer indices: these are added up as one group. */
+  readonly rowAlignment: number;
+  /** Whether a call takes so long that other threads can help. */
+  readonly isParallel: boolean;
+}
+
+/** With fewer elements than this a call is done before another thread is awake. */
+const fewestParallelElements = 65536;
+/** Sections of a channels-last activation, at most, and rows of each, at least, where threads work on them. */
+const [mostSections, fewestSectionRows] = [8, 256];
+/** Bytes of a stream, at most; bytes of a row, at least, for there to be streams. */
+const [streamBytes, streamedRowBytes] = [64 << 10, 1 << 10];
+/** Bytes of a channels-first panel: so few that the second pass over it finds them in cache. */
+const panelBytes = 512 << 10;
+/** Entries of float32 in a cache line. */
+const lineEntries = 16;
+
+export function tilingOf({ extent, dtype }: Plan): Tiling {
+  const { channels } = extent;
+  const elements = extent.outer * channels * extent.inner;
+  // One channel is one run of neighbours, whatever its layout.
+  const [outer, inner] = channels === 1 ? [1, elements] : [extent.outer, extent.inner];
+  const isChannelsLast = inner === 1 && channels > 1;
+  const isParallel = elements >= fewestParallelElements;
+  const elementBytes = bytesPerElement[dtype];
+
+  const rowBytes = (elements / outer) * elementBytes;
+  // Odd: streams a power of two bytes apart would compete for the same sets of the cache.
+  const streamRows = rowBytes < streamedRowBytes ? 1 : Math.max(1, Math.floor(streamBytes / rowBytes) - 1) | 1;
+  const rowAlignment = isChannelsLast ? streams * streamRows : 1;
+  const groups = Math.max(1, Math.floor(Math.max(fewestSectionRows, outer / mostSections) / rowAlignment));
+  const section = isParallel && isChannelsLast ? groups * rowAlignment : outer;
+  const channelBytes = (elements / channels) * elementBytes;
+  return {
+    isDouble: dtype === 'float64',
+    outer,
+    channels,
+    inner,
+    isChannelsLast,
+    pitch: pitchOf(extent),
+    panel: isChannelsLast ? channels : roundUp(panelBytes / channelBytes - 1, 2),
+    section,
+    sections: Math.ceil(outer / section),
+    streamRows,
+    rowAlignment,
+    isParallel,
+  };
+}
+
+/** Entries of a table per channel: whole cache lines. */
+export function pitchOf({ channels }: Extent): number {
+  return roundUp(channels, lineEntries);
+}
+
+/** Channels of a task, if there are `tasks` of them: whole cache lines of a table. */
+export function channelsPerTask(channels: number, tasks: number): number {
+  return roundUp(channels / tasks, lineEntries);
+}
+
+/** The least multiple of `step` that is at least `value`, and not 0. */
+function roundUp(value: number, step: number): number {
+  return Math.max(1, Math.ceil(value / step)) * step;
+}

@@ -1,0 +1,83 @@
+// The threads that help the calling one: all run assembly/worker-pool.ts on one memory, where they find what to do.
+import { BatchNormError, type MaybePromise } from '@batchnorm/core-api';
+import type { PoolExports } from './abi/exports.js';
+import { startThread, type WorkerThread } from './worker-thread.js';
+
+/**
+ * A worker that dies costs nothing but its help: the calling thread does its task again, which is why no task may write
+ * over its own input.
+ */
+export class WorkerPool {
+  readonly #exports: PoolExports;
+  readonly #threads: readonly WorkerThread[];
+  /** Numbers of threads that have ended, and whose tasks have not been done again. */
+  readonly #ended = new Set<number>();
+  /** The call that the calling thread waits for, if any. */
+  #current: Promise<void> | undefined;
+  #disposed = false;
+
+  private constructor(exports: PoolExports, threads: readonly WorkerThread[]) {
+    this.#exports = exports;
+    this.#threads = threads;
+    for (const [n, { ended }] of threads.entries()) void ended.then(() => this.#ended.add(n + 1));
+  }
+
+  /** Starts `workers` threads. Rejects with the reason when one of them does not start, and leaves none behind. */
+  static async start(
+    exports: PoolExports,
+    module: WebAssembly.Module,
+    memory: WebAssembly.Memory,
+    workers: number,
+  ): Promise<WorkerPool> {
+    const threads: WorkerThread[] = [];
+    try {
+      for (let thread = 1; thread <= workers; thread++) threads.push(startThread({ module, memory, thread }));
+      await Promise.all(threads.map(({ ready }) => ready));
+      return new WorkerPool(exports, threads);
+    } catch (error) {
+      for (const thread of threads) await thread.terminate();
+      throw error;
+    }
+  }
+
+  /** Tasks of a call, two for each thread: worth taking, and short to wait for when a thread is late. */
+  get tasks(): number {
+    return 2 * (this.#threads.length + 1);
+  }
+
+  /**
+   * Performs `code` over [0, limit) in tasks of `grain`, on all threads; all of it, once it has begun. Errors:
+   * `DISPOSED`, and nothing has begun.
+   */
+  parallelFor(job: number, code: number, grain: number, limit: number): MaybePromise<void> {
+    if (this.#disposed) {
+      throw new BatchNormError(
+        'DISPOSED',
+        "received dispose() of backend 'wasm' during a call, expected it after the call",
+      );
+    }
+    // The threads are still busy with another call: this thread does all of it, with the same bits.
+    if (this.#current !== undefined) this.#exports.perform(job, code, 0, limit);
+    else if (this.#exports.dispatch(job, code, grain, limit) === 0) {
+      this.#current = this.#wait();
+      return this.#current;
+    }
+  }
+
+  /** Ends the threads, after the call that has begun. */
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    await this.#current;
+    await Promise.all(this.#threads.map((thread) => thread.terminate()));
+  }
+
+  /** Lets the event loop run until all tasks are done: it is there that one hears of a thread that has ended. */
+  async #wait(): Promise<void> {
+    do {
+      await new Promise((resolve) => setTimeout(resolve));
+      for (const thread of this.#ended) this.#exports.redo(thread);
+      this.#ended.clear();
+    } while (this.#exports.isDone() === 0);
+    this.#current = undefined;
+  }
+}

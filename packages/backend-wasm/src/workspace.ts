@@ -1,0 +1,43 @@
+// What the operations of one plan work with in one linear memory: passes, and saved forwards to be used again.
+import type { ForwardInput, Memory, Plan } from '@batchnorm/core-api';
+import type { Instance } from './instance.js';
+import { Passes } from './passes.js';
+import { SavedForward } from './saved-forward.js';
+
+export class Workspace {
+  readonly instance: Instance;
+  readonly plan: Plan;
+  readonly passes: Passes;
+  /** Saved forwards that nobody holds: a training loop alternates between two of them and allocates none. */
+  readonly #free: SavedForward[] = [];
+  #disposed = false;
+
+  /** Errors: `LIMIT_EXCEEDED`. */
+  constructor(instance: Instance, plan: Plan) {
+    this.instance = instance;
+    this.plan = plan;
+    this.passes = new Passes(instance, plan);
+  }
+
+  /** A saved forward with copies of the parameters; the next calls have its epsilon. Errors: `LIMIT_EXCEEDED`. */
+  newSaved({ gamma, beta, epsilon }: ForwardInput<Memory>): SavedForward {
+    const saved =
+      this.#free.pop() ?? new SavedForward(this.instance.memory, this.plan.extent, (unheld) => this.#recycle(unheld));
+    saved.gamma = gamma;
+    saved.beta = beta;
+    this.passes.job.epsilon = epsilon;
+    return saved;
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const saved of this.#free.splice(0)) saved.free();
+    this.passes.dispose();
+  }
+
+  #recycle(saved: SavedForward): void {
+    if (this.#disposed) saved.free();
+    else this.#free.push(saved);
+  }
+}
