@@ -9,7 +9,7 @@ interface Path extends NodePath {
   readonly parent?: { readonly callee?: Callee };
 }
 
-/** `fail` or, as a property, `core.fail`. */
+/** `refuse` or, as a property, `core.fail`. */
 interface Callee {
   readonly name?: string;
   readonly property?: { readonly name?: string };
@@ -21,7 +21,7 @@ const ignorer: Ignorer = {
   shouldIgnore(path) {
     const { listKey, node, parent } = path as Path;
     const callee = parent?.callee?.name ?? parent?.callee?.property?.name;
-    const fails = callee === 'fail' || callee === 'BatchNormError';
+    const fails = callee === 'refuse' || callee === 'BatchNormError';
     return fails && listKey === 'arguments' && !isCode(node) ? 'the text of a message' : undefined;
   },
 };
