@@ -1,3 +1,3 @@
 import { inNode } from '../../vitest.node.js';
 
-export default inNode({ slow: ['test/commands.test.ts', 'test/runners.test.ts'] });
+export default inNode({ slow: ['test/commands.test.ts', 'test/history.test.ts', 'test/runners.test.ts'] });

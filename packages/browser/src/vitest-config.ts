@@ -24,6 +24,9 @@ export interface ChromiumTests {
   readonly dependencies?: string[];
 }
 
+/** For what hangs alone: software rendering of a large case takes seconds, and more on a busy machine. */
+const browserLimit = 180_000;
+
 /** A vitest project of its own: `export default inChromium({ … })` in a vitest.browser.config.ts. */
 export function inChromium({ name, include, backends, dependencies = [] }: ChromiumTests): UserWorkspaceConfig {
   const requiredBackends = process.env.REQUIRE_BACKENDS ?? '';
@@ -42,9 +45,8 @@ export function inChromium({ name, include, backends, dependencies = [] }: Chrom
     test: {
       name,
       include,
-      // Only what hangs takes so long: software rendering of a large case takes seconds, and more on a busy machine.
-      testTimeout: 180_000,
-      hookTimeout: 180_000,
+      testTimeout: browserLimit,
+      hookTimeout: browserLimit,
       provide: { requiredBackends },
       browser: {
         enabled: true,
