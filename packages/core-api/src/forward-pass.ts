@@ -12,7 +12,7 @@ export interface PassCalls<T extends Activation> {
 }
 
 /** Releases what a pass holds when the garbage collector has found the pass. */
-const dropped = new FinalizationRegistry<() => Promise<void>>((release) => void release());
+const dropped = new FinalizationRegistry<Pick<PassCalls<never>, 'release'>>((calls) => void calls.release());
 
 /** A forward with its backward: see `BatchNorm.forwardPass`. */
 export class ForwardPass<T extends Activation = Tensor> {
@@ -23,7 +23,7 @@ export class ForwardPass<T extends Activation = Tensor> {
   constructor(y: T, calls: PassCalls<T>) {
     this.y = y;
     this.#calls = calls;
-    dropped.register(this, () => calls.release(), this);
+    dropped.register(this, calls, this);
   }
 
   /**

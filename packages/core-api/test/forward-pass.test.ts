@@ -141,6 +141,39 @@ describe('a pass', () => {
   });
 });
 
+describe('a layer that is dropped', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const last: [name: string, call: (layer: BatchNorm) => Promise<unknown>][] = [
+    ['forwardPass', (layer) => layer.forwardPass(first)],
+    ['a forwardPass that fails', (layer) => layer.forwardPass(tensor([1], [1])).catch(() => layer.forwardPass(first))],
+    ['forward', (layer) => layer.forward(first)],
+  ];
+  it.each(last)('frees its passes, whatever its last call was: %s', async (_name, call) => {
+    const backend = new ReferenceBackend();
+    const use = async () => {
+      for (let n = 0; n < 10; n++) await call(new BatchNorm({ backend, numFeatures: C }));
+    };
+    await use();
+    const made = backend.alive.size;
+    let dropped = 0;
+    const registry = new FinalizationRegistry(() => dropped++);
+    const dropOne = async () => {
+      const layer = new BatchNorm({ backend, numFeatures: C });
+      const pass = await call(layer);
+      registry.register(layer, undefined);
+      registry.register(pass as object, undefined);
+    };
+    await dropOne();
+    for (let turn = 0; turn < 50 && dropped < 2; turn++) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      collect();
+    }
+    expect(dropped).toBe(2);
+    expect(made).toBeGreaterThan(0);
+  });
+});
+
 describe('x that changed before its backward', () => {
   type Change = [name: string, change: (x: Tensor) => void];
   const changes: Change[] = [
