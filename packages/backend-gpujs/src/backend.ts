@@ -1,9 +1,9 @@
 // The backend: which mode it runs in, what it can do there, and kernels on demand.
 import {
-  assertTensor,
   type Backend,
   BatchNormError,
   type Capabilities,
+  checkedTensor,
   type DeviceTensor,
   type Dtype,
   dtypeOf,
@@ -85,8 +85,7 @@ class Implementation implements GpuJsBackend {
 
   async upload(tensor: Tensor): Promise<DeviceTensor> {
     this.#assertUsable();
-    assertTensor(tensor);
-    const { data, shape } = tensor;
+    const { data, shape } = checkedTensor(tensor);
     assertFloat32(dtypeOf(data));
     const { elements } = this.capabilities.limits;
     if (data.length > elements) {
@@ -96,9 +95,7 @@ class Implementation implements GpuJsBackend {
       );
     }
     const values = this.#context.traits.onHost ? data.slice() : data;
-    // A copy, because the caller may change the tensor while this waits.
-    const shapeNow = [...shape];
-    return new GpuJsTensor(this, await this.#context.upload(values), shapeNow);
+    return new GpuJsTensor(this, await this.#context.upload(values), shape);
   }
 
   allocatedBytes(): number {

@@ -1,9 +1,9 @@
 // The backend: what it can do, and kernels on demand.
 import {
-  assertTensor,
   type Backend,
   BatchNormError,
   type Capabilities,
+  checkedTensor,
   type DeviceTensor,
   dtypeOf,
   type Execution,
@@ -104,8 +104,7 @@ class WasmBackend implements Backend {
 
   upload(tensor: Tensor): DeviceTensor {
     this.#assertUsable();
-    assertTensor(tensor);
-    const { data, shape } = tensor;
+    const { data, shape } = checkedTensor(tensor);
     return attempt((made) => {
       const there = made.keep(WasmTensor.of(this, this.#instances.device.memory, dtypeOf(data), shape));
       there.view().set(data);

@@ -27,11 +27,6 @@ export function activationOf(elements: FloatArray | DeviceTensor, shape: readonl
   return ArrayBuffer.isView(elements) ? { data: elements, shape: [...shape] } : elements;
 }
 
-/** The tensor as it is now, elements aside: its owner may give the object another shape or other data. */
-export function snapshotOf(x: Activation): Activation {
-  return isDeviceTensor(x) ? x : { data: x.data, shape: [...x.shape] };
-}
-
 /** The operations for the memory that x lies in. Errors: `UNSUPPORTED`. */
 export function operationsOn(x: Activation, kernels: Kernels): Operations<Memory> {
   if (!isDeviceTensor(x)) return kernels;

@@ -1,5 +1,5 @@
 // One forward or backward of a layer: inputs are checked, kernels compute, running statistics take in the batch.
-import { type Activation, activationOf, elementsOf, isDeviceTensor, operationsOn, snapshotOf } from './activation.js';
+import { type Activation, activationOf, elementsOf, isDeviceTensor, operationsOn } from './activation.js';
 import type { Memory, Operations, Statistics } from './backend.js';
 import type { ForwardRequest, Gradients } from './calls.js';
 import { emptyLike, emptyOperations } from './empty-batch.js';
@@ -13,7 +13,7 @@ import { assertSeparate, sameMemory } from './overlap.js';
 import type { RunningStatistics } from './running-statistics.js';
 import { sharedByTwo } from './shared-value.js';
 import type { OnDevice } from './tensor.js';
-import { assertEnoughValues, assertLike, assertVector, validateInput } from './tensor-checks.js';
+import { assertEnoughValues, assertVector, checkedInput, checkedLike } from './tensor-checks.js';
 import { copyOf, zeros } from './vector.js';
 
 /** gamma and beta as kernels get them: [C] each, also where the layer has none. */
@@ -65,14 +65,15 @@ export class Computation {
 
   /** Errors: those of `BatchNorm.forward`; then nothing has changed. */
   async forward(request: ForwardRequest): Promise<ForwardResult> {
-    const { x, training, out } = request;
+    const { training, out } = request;
     const { trackRunningStatistics } = this.#options;
-    const extent = validateInput(x, this.#options);
+    const { x, extent } = checkedInput(request.x, this.#options);
     const isEmpty = valuesPerChannel(extent) === 0;
     const usesBatchStatistics = training || !trackRunningStatistics;
     if (usesBatchStatistics && !isEmpty) assertEnoughValues(extent, this.#options);
-    const inPlace = this.#checkOutput(request);
-    if (isEmpty) return this.#passEmpty(request);
+    const output = out && checkedLike(out, 'out', x, this.#options);
+    const inPlace = output !== undefined && this.#isInPlace(output, x, training);
+    if (isEmpty) return this.#passEmpty(request, x);
 
     // Only promises are awaited: awaiting a value that is there takes as long as a small batch.
     const lent = this.#lend(x);
@@ -82,9 +83,9 @@ export class Computation {
     try {
       const operations = operationsOn(x, kernels);
       const { y, saved, statistics } = usesBatchStatistics
-        ? await this.#normalizeByBatch(operations, request, valuesPerChannel(extent))
-        : await this.#normalizeByRunning(operations, request);
-      if (out !== undefined) countWrite(out);
+        ? await this.#normalizeByBatch(operations, request, x, output, valuesPerChannel(extent))
+        : await this.#normalizeByRunning(operations, request, x, output);
+      if (output !== undefined) countWrite(output);
       const record = new ForwardRecord(input, operations, saved, usesBatchStatistics, release);
       if (inPlace) record.release();
       return { y: out ?? activationOf(y, x.shape), record: inPlace ? undefined : record, statistics };
@@ -94,10 +95,8 @@ export class Computation {
     }
   }
 
-  /** Whether y is written over x. Errors: those of an `out` that can't be. */
-  #checkOutput({ x, training, out }: ForwardRequest): boolean {
-    if (out === undefined) return false;
-    assertLike(out, 'out', x, this.#options);
+  /** Whether y is written over x. Errors: `INVALID_TENSOR` where that can't be, or they overlap. */
+  #isInPlace(out: Activation, x: Activation, training: boolean): boolean {
     const isInput = sameMemory(out, x);
     if (isInput && training) {
       refuse(
@@ -111,13 +110,17 @@ export class Computation {
   }
 
   #lend(x: Activation): LentInput | Promise<LentInput> {
-    const lent = snapshotOf(x);
-    return this.#options.checks ? LentInput.copied(lent) : LentInput.sampled(lent);
+    return this.#options.checks ? LentInput.copied(x) : LentInput.sampled(x);
   }
 
   /** With the statistics of the batch, which are averaged into the running ones if the request asks for that. */
-  async #normalizeByBatch(operations: Operations<Memory>, request: ForwardRequest, valuesPerChannel: number) {
-    const { x, out, training, track, momentum, keepStatistics } = request;
+  async #normalizeByBatch(
+    operations: Operations<Memory>,
+    { training, track, momentum, keepStatistics }: ForwardRequest,
+    x: Activation,
+    out: Activation | undefined,
+    valuesPerChannel: number,
+  ) {
     const { trackRunningStatistics, epsilon } = this.#options;
     const { gamma, beta } = this.#parameters;
     const tracks = training && track && trackRunningStatistics;
@@ -142,7 +145,12 @@ export class Computation {
     }
   }
 
-  async #normalizeByRunning(operations: Operations<Memory>, { x, out, keepStatistics }: ForwardRequest) {
+  async #normalizeByRunning(
+    operations: Operations<Memory>,
+    { keepStatistics }: ForwardRequest,
+    x: Activation,
+    out: Activation | undefined,
+  ) {
     const { epsilon } = this.#options;
     const { gamma, beta } = this.#parameters;
     await this.#running.settle();
@@ -152,9 +160,9 @@ export class Computation {
     return { y, saved, statistics: keepStatistics ? copyOf({ mean, variance }) : undefined };
   }
 
-  async #passEmpty({ x, out, training, keepStatistics }: ForwardRequest): Promise<ForwardResult> {
+  async #passEmpty({ out, training, keepStatistics }: ForwardRequest, x: Activation): Promise<ForwardResult> {
     const nothing = () => undefined;
-    const input = LentInput.sampled(snapshotOf(x));
+    const input = LentInput.sampled(x);
     const record = new ForwardRecord(input, emptyOperations(this.#options), { dispose: nothing }, training, nothing);
     const statistics = keepStatistics ? await this.#emptyStatistics(training) : undefined;
     return { y: out ?? (await emptyLike(x, this.#options)), record, statistics };
@@ -178,18 +186,19 @@ export class Computation {
     const { scale, center, numFeatures: C } = this.#options;
     const checked = lent.assertUnchanged();
     if (checked !== undefined) await checked;
-    assertLike(dy, 'dy', x, this.#options);
-    if (out.dx !== undefined) assertLike(out.dx, 'out.dx', x, this.#options);
+    const upstream = checkedLike(dy, 'dy', x, this.#options);
+    const downstream = out.dx && checkedLike(out.dx, 'out.dx', x, this.#options);
     if (out.dgamma !== undefined) assertVector(out.dgamma, 'out.dgamma', scale ? C : 0, x);
     if (out.dbeta !== undefined) assertVector(out.dbeta, 'out.dbeta', center ? C : 0, x);
-    const inPlace = out.dx !== undefined && sameMemory(out.dx, dy);
-    assertSeparate(out, inPlace ? { x } : { x, dy });
+    const inPlace = downstream !== undefined && sameMemory(downstream, upstream);
+    const outputs = { dx: downstream, dgamma: out.dgamma, dbeta: out.dbeta };
+    assertSeparate(outputs, inPlace ? { x } : { x, dy: upstream });
 
     const unwanted = isDeviceTensor(x) ? noBuffers : this.#unwanted;
     const gradients = {
       saved,
-      dy: elementsOf(dy),
-      dx: out.dx && elementsOf(out.dx),
+      dy: elementsOf(upstream),
+      dx: downstream && elementsOf(downstream),
       dgamma: scale ? out.dgamma : unwanted.dgamma,
       dbeta: center ? out.dbeta : unwanted.dbeta,
       parameterGradients: scale || center,
@@ -197,9 +206,9 @@ export class Computation {
     const { dx, dgamma, dbeta } = usesBatchStatistics
       ? await operations.backwardTraining(gradients)
       : await operations.backwardInference(gradients);
-    if (out.dx !== undefined) countWrite(out.dx);
+    if (downstream !== undefined) countWrite(downstream);
     return {
-      dx: out.dx ?? activationOf(dx, dy.shape),
+      dx: out.dx ?? activationOf(dx, x.shape),
       dgamma: scale ? dgamma : emptyGradient(dgamma, out.dgamma),
       dbeta: center ? dbeta : emptyGradient(dbeta, out.dbeta),
     } as Gradients<never>;

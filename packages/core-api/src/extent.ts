@@ -11,6 +11,9 @@ export interface Extent {
   readonly inner: number;
 }
 
+/** The most axes that an activation can have: a longer shape is a mistake, and too long to read. */
+export const mostAxes = 64;
+
 /** The extent of `shape` with channels on `axis`, which counts from the end when negative. Assumes a valid axis. */
 export function extentOf(shape: readonly number[], axis: number): Extent {
   const channelAxis = axis < 0 ? shape.length + axis : axis;

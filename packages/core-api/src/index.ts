@@ -49,4 +49,10 @@ export {
   type OnDevice,
   type Tensor,
 } from './tensor.js';
-export { assertEnoughValues, assertTensor, assertWithinLimits, validateInputShape } from './tensor-checks.js';
+export {
+  assertEnoughValues,
+  assertTensor,
+  assertWithinLimits,
+  checkedTensor,
+  validateInputShape,
+} from './tensor-checks.js';

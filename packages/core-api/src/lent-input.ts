@@ -4,6 +4,7 @@ import type { DeviceTensor } from './backend.js';
 import { BatchNormError, refuse } from './errors.js';
 import type { MaybePromise } from './maybe-promise.js';
 import type { FloatArray } from './tensor.js';
+import { isDisposed } from './tensor-checks.js';
 
 /** How many elements of x are remembered without the option `checks`. */
 const sampleSize = 8;
@@ -47,7 +48,7 @@ export class LentInput {
    */
   assertUnchanged(): MaybePromise<void> {
     const { x } = this;
-    if (isDeviceTensor(x) ? x.disposed : x.data.length === 0 && this.#remembered.length > 0) {
+    if (isDeviceTensor(x) ? isDisposed(x, 'x') : x.data.length === 0 && this.#remembered.length > 0) {
       refuse('FORWARD_REQUIRED', 'backward() when the x of its forward() was disposed or transferred', 'x as it was');
     }
     if (isDeviceTensor(x) && writes.get(x) !== this.#writes) refuseChange('which has received a result since');

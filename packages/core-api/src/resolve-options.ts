@@ -1,6 +1,7 @@
 // A layer's options: checked one by one, and completed with their defaults.
 import type { Backend } from './backend.js';
 import { refuse } from './errors.js';
+import { mostAxes } from './extent.js';
 import { assertOption, assertOptionNames, assertOptions, type OptionCheck, oneOf } from './option-checks.js';
 import {
   type BatchNormOptions,
@@ -11,9 +12,6 @@ import {
 } from './options.js';
 import type { Dtype } from './tensor.js';
 import { readUntrusted } from './untrusted.js';
-
-/** The most axes that a tensor can have: more than anybody needs, few enough to make a shape from an axis. */
-const mostAxes = 64;
 
 /** The most channels that a layer can have: a vector of float64 then takes one GiB, and a layer has six or more. */
 const mostChannels = 2 ** 27;
@@ -67,8 +65,12 @@ function resolved(options: LayerOptions): Readonly<Required<LayerOptions>> {
   const { affine, ...others } = { ...defaultOptions, ...given };
   const all = { scale: affine, center: affine, affine, ...others };
   assertOptions(all, layerOptionChecks);
-  const varianceEstimator = varianceEstimatorOf(given);
-  return { ...all, affine: all.scale || all.center, varianceEstimator, runningVariance: varianceEstimator };
+  return withOldName({ ...all, affine: all.scale || all.center, varianceEstimator: varianceEstimatorOf(given) });
+}
+
+/** Not enumerable: a copy of the options in which somebody changes the estimator must not contradict itself. */
+function withOldName<Options extends LayerOptions>({ runningVariance: _, ...options }: Options): Options {
+  return Object.defineProperty(options, 'runningVariance', { value: options.varianceEstimator }) as Options;
 }
 
 /** By either of its names. Errors: `INVALID_OPTION` where they contradict each other. */
@@ -96,7 +98,7 @@ export function resolveOptions(options: BatchNormOptions): ResolvedOptions {
     return { ...options };
   });
   assertOption('backend', backend, [isBackend, 'a backend of contractVersion 1']);
-  const resolved = { backend, ...resolveLayerOptions(layerOptions) };
+  const resolved = withOldName({ backend, ...resolveLayerOptions(layerOptions) });
   assertDtype(backend, resolved.dtype);
   const most = Math.min(backend.capabilities.limits.elements, mostChannels);
   if (resolved.numFeatures > most) {

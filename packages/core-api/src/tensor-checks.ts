@@ -3,30 +3,41 @@ import { type Activation, isDeviceTensor } from './activation.js';
 import type { Backend, DeviceTensor } from './backend.js';
 import { describe, describeShape } from './describe.js';
 import { refuse } from './errors.js';
-import { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
+import { type Extent, extentOf, mostAxes, product, valuesPerChannel } from './extent.js';
 import type { LayerOptions, ResolvedOptions } from './options.js';
-import { type Dtype, dtypeOf, type FloatArray, type Tensor } from './tensor.js';
+import { dtypeOf, type FloatArray, type Tensor } from './tensor.js';
 import { readUntrusted } from './untrusted.js';
 
-/**
- * Errors: `INVALID_TENSOR` unless `value` is a host tensor whose `data` has as many elements as `shape` says;
- * `DTYPE_MISMATCH` for a typed array of another element type.
- */
+/** Errors: those of `checkedTensor`. */
 export function assertTensor(value: unknown, name = 'tensor'): asserts value is Tensor {
-  const { data, shape } = Object(value) as Partial<Tensor>;
+  checkedTensor(value, name);
+}
+
+/**
+ * The host tensor `value` with a shape of its own. It is read once: getters that answer something else later lead nobody
+ * astray. Errors: `INVALID_TENSOR` unless `data` has as many elements as `shape` says; `DTYPE_MISMATCH` for a typed
+ * array of another element type.
+ */
+export function checkedTensor(value: unknown, name = 'tensor'): Tensor {
+  return readUntrusted('INVALID_TENSOR', `elements of a tensor ${name}`, () => tensorOf(value, name));
+}
+
+function tensorOf(value: unknown, name: string): Tensor {
+  const { data, shape: sizes } = Object(value) as Partial<Tensor>;
   if (!isFloatArray(data)) {
     const code = ArrayBuffer.isView(data) ? 'DTYPE_MISMATCH' : 'INVALID_TENSOR';
     refuse(code, `${name} of ${describe(data ?? value)}`, '{ data: Float32Array or Float64Array, shape }');
   }
-  assertShape(shape, name);
-  if (data.length !== product(shape)) {
-    refuse(
-      'INVALID_TENSOR',
-      `${name} of ${data.length} elements`,
-      `${product(shape)} for shape ${describeShape(shape)}`,
-    );
+  const shape = shapeOf(sizes, name);
+  const elements = product(shape);
+  if (data.length !== elements || lengthOf.call(data) !== elements) {
+    refuse('INVALID_TENSOR', `${name} of ${data.length} elements`, `${elements} for shape ${describeShape(shape)}`);
   }
+  return { data, shape };
 }
+
+/** The length of a typed array, whatever property of that name somebody has given it. */
+const lengthOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Float32Array.prototype), 'length')!.get!;
 
 /** The class of a typed array, also of another realm (an iframe, a test runner), where `instanceof` does not help. */
 const tagOf = (value: unknown): unknown => (ArrayBuffer.isView(value) ? Object(value)[Symbol.toStringTag] : undefined);
@@ -36,33 +47,30 @@ function isFloatArray(value: unknown): value is FloatArray {
   return tag === 'Float32Array' || tag === 'Float64Array';
 }
 
-function assertShape(shape: unknown, name: string): asserts shape is readonly number[] {
-  if (!isShape(shape)) {
-    const received = Array.isArray(shape) ? describeShape(Array.from(shape)) : describe(shape);
-    refuse('INVALID_TENSOR', `${name} of shape ${received}`, 'an array of whole numbers that are not negative');
+/** A copy of the shape `value`. Errors: `INVALID_TENSOR`. */
+function shapeOf(value: unknown, name: string): readonly number[] {
+  if (!Array.isArray(value)) refuse('INVALID_TENSOR', `${name} of shape ${describe(value)}`, expectedShape);
+  const rank = value.length;
+  if (rank > mostAxes) refuse('INVALID_TENSOR', `${name} of ${rank} axes`, `at most ${mostAxes}`);
+  const shape: number[] = [];
+  // Not a spread, which trusts an iterator.
+  for (let d = 0; d < rank; d++) shape.push(value[d]);
+  if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
+    refuse('INVALID_TENSOR', `${name} of shape ${describeShape(shape)}`, expectedShape);
   }
   let elements = 1;
   for (const size of shape) if (size > 0) elements *= size;
   if (!Number.isSafeInteger(elements)) {
-    refuse(
-      'INVALID_TENSOR',
-      `${name} of shape ${describeShape(shape)}`,
-      'sizes whose product is a safe integer, zeros aside',
-    );
+    const expected = 'sizes whose product is a safe integer, zeros aside';
+    refuse('INVALID_TENSOR', `${name} of shape ${describeShape(shape)}`, expected);
   }
+  return shape;
 }
 
-function isShape(value: unknown): value is readonly number[] {
-  if (!Array.isArray(value)) return false;
-  // Not `every`, which skips holes.
-  for (let d = 0; d < value.length; d++) {
-    if (!Number.isSafeInteger(value[d]) || value[d] < 0) return false;
-  }
-  return true;
-}
+const expectedShape = 'an array of whole numbers that are not negative';
 
 /** Errors: `FOREIGN_TENSOR` where the getter throws: the object is not of the class that has the getter. */
-function isDisposed(tensor: DeviceTensor, name: string): boolean {
+export function isDisposed(tensor: DeviceTensor, name: string): boolean {
   try {
     return tensor.disposed;
   } catch {
@@ -70,37 +78,36 @@ function isDisposed(tensor: DeviceTensor, name: string): boolean {
   }
 }
 
-/** Errors: those of `assertTensor`; `FOREIGN_TENSOR`, `DISPOSED` and `DTYPE_MISMATCH`. */
-function assertActivation(value: unknown, name: string, dtype: Dtype, backend: Backend): asserts value is Activation {
-  const tensor = Object(value) as Activation;
-  if (!('data' in tensor) && 'read' in tensor) {
-    if (tensor.backend !== backend) {
+/** What `value` is: as `checkedTensor`, or a device tensor. Errors: also `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`. */
+function activationFrom(value: unknown, name: string, { dtype, backend }: ResolvedOptions): Activation {
+  const given = Object(value) as Activation;
+  const isOnDevice = isDeviceTensor(given) && 'read' in given;
+  const tensor = isOnDevice ? given : tensorOf(value, name);
+  if (isOnDevice) {
+    if (given.backend !== backend) {
       refuse(
         'FOREIGN_TENSOR',
-        `${name} of another backend ('${tensor.backend?.name}')`,
+        `${name} of another backend ('${given.backend?.name}')`,
         `one that this '${backend.name}' made`,
       );
     }
-    if (isDisposed(tensor as DeviceTensor, name))
-      refuse('DISPOSED', `${name}, a disposed device tensor`, 'one that is alive');
-  } else {
-    assertTensor(value, name);
+    if (isDisposed(given, name)) refuse('DISPOSED', `${name}, a disposed device tensor`, 'one that is alive');
   }
   const received = isDeviceTensor(tensor) ? tensor.dtype : dtypeOf(tensor.data);
   if (received !== dtype) refuse('DTYPE_MISMATCH', `${name} of ${received}`, `${dtype}, as the layer has`);
+  return tensor;
 }
 
 /**
- * The extent of an input x. Errors: those of `assertTensor`, `validateInputShape` and `assertWithinLimits`;
- * `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`.
+ * An input x, read once, and its extent. Errors: those of `checkedTensor`, `validateInputShape` and
+ * `assertWithinLimits`; `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`.
  */
-export function validateInput(x: unknown, options: ResolvedOptions): Extent {
-  const { dtype, backend } = options;
+export function checkedInput(value: unknown, options: ResolvedOptions): { x: Activation; extent: Extent } {
   return readUntrusted('INVALID_TENSOR', 'elements of a tensor x', () => {
-    assertActivation(x, 'x', dtype, backend);
+    const x = activationFrom(value, 'x', options);
     const extent = validateInputShape(x.shape, options);
-    assertWithinLimits(backend, x.shape);
-    return extent;
+    assertWithinLimits(options.backend, x.shape);
+    return { x, extent };
   });
 }
 
@@ -169,17 +176,13 @@ export function assertEnoughValues(
 }
 
 /**
- * Errors: those of `assertActivation`, and `SHAPE_MISMATCH`, unless `tensor` has the dtype, backend and shape of
- * `reference`; `INVALID_TENSOR` where one is on the host and the other on the device.
+ * The tensor `value`, read once, which has the dtype, backend and shape of `reference`. Errors: those of `checkedTensor`;
+ * `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`, `SHAPE_MISMATCH`; `INVALID_TENSOR` where one is on the host and the
+ * other on the device.
  */
-export function assertLike(
-  tensor: unknown,
-  name: string,
-  reference: Activation,
-  { dtype, backend }: ResolvedOptions,
-): asserts tensor is Activation {
-  readUntrusted('INVALID_TENSOR', `elements of a tensor ${name}`, () => {
-    assertActivation(tensor, name, dtype, backend);
+export function checkedLike(value: unknown, name: string, reference: Activation, options: ResolvedOptions): Activation {
+  return readUntrusted('INVALID_TENSOR', `elements of a tensor ${name}`, () => {
+    const tensor = activationFrom(value, name, options);
     if (isDeviceTensor(tensor) !== isDeviceTensor(reference)) {
       const place = (activation: Activation) => (isDeviceTensor(activation) ? 'on the device' : 'on the host');
       refuse('INVALID_TENSOR', `${name} ${place(tensor)}`, `one ${place(reference)}, where x is`);
@@ -192,6 +195,7 @@ export function assertLike(
         `${describeShape(reference.shape)}, the shape of x`,
       );
     }
+    return tensor;
   });
 }
 
@@ -200,10 +204,12 @@ export function assertLike(
  * device vector where x is a device tensor.
  */
 export function assertVector(value: unknown, name: string, length: number, x: Activation): void {
-  if (isDeviceTensor(x)) {
-    if (typeof Object(value).read !== 'function')
-      refuse('INVALID_TENSOR', `${name} ${describe(value)}`, 'a device vector');
-  } else if (tagOf(value) !== 'Float64Array' || (value as Float64Array).length !== length) {
-    refuse('INVALID_TENSOR', `${name} ${describe(value)}`, `Float64Array(${length})`);
-  }
+  readUntrusted('INVALID_TENSOR', `elements of ${name}`, () => {
+    if (isDeviceTensor(x)) {
+      if (typeof Object(value).read !== 'function')
+        refuse('INVALID_TENSOR', `${name} ${describe(value)}`, 'a device vector');
+    } else if (tagOf(value) !== 'Float64Array' || lengthOf.call(value) !== length) {
+      refuse('INVALID_TENSOR', `${name} ${describe(value)}`, `Float64Array(${length})`);
+    }
+  });
 }

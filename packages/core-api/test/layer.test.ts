@@ -22,7 +22,6 @@ describe('a new layer', () => {
       center: true,
       trackRunningStatistics: true,
       varianceEstimator: 'population',
-      runningVariance: 'population',
       dtype: 'float32',
       singleValue: 'allow',
       emptyBatch: 'reject',
@@ -138,6 +137,8 @@ describe('running statistics', () => {
     expect(newLayer({ varianceEstimator: 'sample' }).options).toMatchObject(options);
     expect(newLayer({ runningVariance: 'sample' }).options).toMatchObject(options);
     expect(newLayer({ varianceEstimator: 'sample', runningVariance: 'sample' }).options).toMatchObject(options);
+    const { options: resolved } = newLayer({ runningVariance: 'sample' });
+    expect(newLayer({ ...resolved, varianceEstimator: 'population' }).options.runningVariance).toBe('population');
     expect(await after({ runningVariance: 'sample' })).toEqual(await after({ varianceEstimator: 'sample' }));
   });
 

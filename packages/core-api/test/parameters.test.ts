@@ -1,6 +1,6 @@
 // What users may change in a layer: parameters, running statistics, momentum.
 import { describe, expect, it } from 'vitest';
-import { BatchNorm, type BatchNormOptions, type Tensor } from '../src/index.js';
+import { BatchNorm, type BatchNormOptions, checkedTensor, type Tensor } from '../src/index.js';
 import { expectError, filled, tensor } from './inputs.js';
 import { ReferenceBackend } from './reference-backend.js';
 
@@ -265,6 +265,57 @@ describe('tensors that are not what they seem', () => {
   });
 });
 
+describe('tensors that answer something else each time', () => {
+  const data = Float32Array.of(1, 2, 3, 4, 5, 7);
+  /** Two rows the first time, then as `rows` says. */
+  const changing = (rows: number): number[] => {
+    let looks = 0;
+    return Object.defineProperty([2, 3], 0, { get: () => (looks++ === 0 ? 2 : rows) });
+  };
+  const three = (options: Partial<BatchNormOptions> = {}) => newLayer({ numFeatures: 3, dtype: 'float32', ...options });
+
+  it.each([1, 4, 1e9])('are what they were at the first look: a shape of 2, then %i rows', async (rows) => {
+    const want = await three().forward({ data, shape: [2, 3] });
+    expect(await three().forward({ data, shape: changing(rows) })).toEqual(want);
+    const layer = three();
+    await layer.forward({ data, shape: [2, 3] });
+    const { dx } = await layer.backward({ data, shape: changing(rows) });
+    expect(dx.shape).toEqual([2, 3]);
+  });
+
+  it('are what they were at the first look: data', async () => {
+    const layer = three();
+    await layer.forward({ data, shape: [2, 3] });
+    const want = await layer.backward({ data, shape: [2, 3] });
+    const [whole, short] = [new Float32Array(6), new Float32Array(1)];
+    let looks = 0;
+    const dx = { shape: [2, 3], get: () => undefined };
+    Object.defineProperty(dx, 'data', { get: () => (looks++ === 0 ? whole : short) });
+    await layer.backward({ data, shape: [2, 3] }, { out: { dx: dx as unknown as Tensor } });
+    expect(whole).toEqual(want.dx.data);
+  });
+
+  it('with a length that somebody defined are INVALID_TENSOR', async () => {
+    const layer = three();
+    const lying = Object.defineProperty(new Float32Array(2), 'length', { value: 6 });
+    await expectError('INVALID_TENSOR', () => layer.forward({ data: lying, shape: [2, 3] }));
+    await layer.forward({ data, shape: [2, 3] });
+    await expectError('INVALID_TENSOR', () => layer.backward({ data: lying, shape: [2, 3] }));
+    const gradient = Object.defineProperty(new Float64Array(2), 'length', { value: 3 });
+    const out = { out: { dgamma: gradient } };
+    await expectError('INVALID_TENSOR', () => layer.backward({ data, shape: [2, 3] }, out));
+  });
+
+  it('of more axes than anybody has are INVALID_TENSOR, at once and in few words', async () => {
+    const huge = [2, 3];
+    huge.length = 2 ** 32 - 1;
+    for (const shape of [huge, Array.from({ length: 65 }, () => 1)]) {
+      await expectError('INVALID_TENSOR', () => three().forward({ data, shape }), /^.{0,100}$/);
+      await expectError('INVALID_TENSOR', () => checkedTensor({ data, shape }), /^.{0,100}$/);
+    }
+  });
+});
+
 describe('what throws when it is looked at', () => {
   const thrower = (name: string) =>
     Object.defineProperty({}, name, {
@@ -284,6 +335,15 @@ describe('what throws when it is looked at', () => {
     ['INVALID_OPTION', (layer: BatchNorm) => layer.backward(x, thrower('out') as object)],
     ['INVALID_OPTION', () => newLayer({ epsilon: revoked() as number })],
     ['INVALID_OPTION', () => new BatchNorm(thrower('momentum') as BatchNormOptions)],
+    [
+      'INVALID_TENSOR',
+      async (layer: BatchNorm) => {
+        await layer.forward(x);
+        await layer.backward(x, { out: { dgamma: revoked() as Float64Array } });
+      },
+    ],
+    ['INVALID_TENSOR', () => checkedTensor(thrower('data'))],
+    ['INVALID_TENSOR', () => checkedTensor({ data: x.data, shape: revoked() })],
     ['INVALID_TENSOR', (layer: BatchNorm) => layer.forward(thrower('data') as Tensor)],
     ['INVALID_TENSOR', (layer: BatchNorm) => layer.forward({ data: x.data, shape: [4, revoked() as number] })],
     ['INVALID_STATE', (layer: BatchNorm) => layer.loadState(thrower('gamma') as never)],

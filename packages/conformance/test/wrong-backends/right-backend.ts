@@ -3,11 +3,11 @@
 import {
   allocate,
   assertFiniteStatistics,
-  assertTensor,
   type Backend,
   type BackwardInput,
   type BackwardOutput,
   BatchNormError,
+  checkedTensor,
   type DeviceMemory,
   type DeviceTensor,
   type Dtype,
@@ -171,9 +171,9 @@ export function createRightBackend({ limit = 2 ** 28, views = false }: RightOpti
     },
     async upload(given) {
       assertUsable();
-      assertTensor(given);
-      assertFits(given.data.length);
-      const stored = tensor(given.shape, given.data.slice());
+      const { data, shape } = checkedTensor(given);
+      assertFits(data.length);
+      const stored = tensor(shape, data.slice());
       await nextTurn();
       return stored;
     },
