@@ -131,8 +131,16 @@ export function coefficients<T>(job: Job, from: i32, to: i32): void {
     storePair<T>(job.shift<T>() + narrow, shift);
     // A shift of NaN makes no channel wide: y is NaN in T, too, and dx does not depend on beta.
     const isShift = v128.or(isModerate<T>(shift), f64x2.ne(shift, shift));
-    setFlags(job.wide, c, v128.not(v128.and(isShift, v128.and(isFactor<T>(scale), isModerate<T>(pivot)))));
+    const isNarrow = v128.and(isShift, v128.and(isFactor<T>(scale), isModerate<T>(pivot)));
+    const isLost = v128.and(isLostFactor<T>(scale, v128.load(at(job.gamma, c))), f64x2.ne(invStd, zero));
+    setFlags(job.wide, c, v128.not(v128.andnot(isNarrow, isLost)));
   }
+}
+
+/** Whether `product` is 0 although `factor`, which it was made of, is not: it was too small for float64. */
+/* @inline */ function isLostFactor<T>(product: v128, factor: v128): v128 {
+  if (sizeof<T>() == 4) return v128.splat<i64>(0);
+  return v128.and(f64x2.eq(product, f64x2.splat(0)), f64x2.ne(factor, f64x2.splat(0)));
 }
 
 /* @inline */ function areFinite(pair: v128): v128 {
@@ -189,7 +197,8 @@ export function gradientCoefficients<T>(job: Job, from: i32, to: i32): bool {
     storePair<T>(job.slope<T>() + narrow, slope);
     storePair<T>(job.offset<T>() + narrow, offset);
     // |(x − pivot) · slope| is at most √M · |dgamma| / M.
-    const isNarrow = v128.and(isFactor<T>(slope), v128.and(isFactor<T>(offset), isModerate<T>(dgamma)));
+    const areFactors = v128.andnot(v128.and(isFactor<T>(slope), isFactor<T>(offset)), isLostFactor<T>(slope, dgamma));
+    const isNarrow = v128.and(areFactors, isModerate<T>(dgamma));
     // Where T could not add up, slope · x may be lost, too; but not where both gradients are 0.
     const isLost = v128.andnot(flagsAt(job.wideGradient, c), v128.and(f64x2.eq(dbeta, zero), f64x2.eq(dgamma, zero)));
     const isWide = v128.or(isLost, flagsAt(job.wide, c));

@@ -191,14 +191,16 @@ function hasBits(job: Job, c: i32): bool {
 export function affine(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
   const input = ofGradient ? job.dy : job.x;
   for (let c = from; c < to; c++) {
-    const mean = ofGradient ? 0.0 : numberOf(job.mean, c),
-      invStd = numberOf(job.invStd, c);
+    const mean = ofGradient ? 0.0 : numberOf(job.mean, c);
     // Adding −0 changes no number, not even −0.
-    const gamma = numberOf(job.gamma, c),
-      beta = ofGradient ? -0.0 : numberOf(job.beta, c);
+    const beta = ofGradient ? -0.0 : numberOf(job.beta, c);
+    const scale = numberOf(job.gamma, c) * numberOf(job.invStd, c);
+    const hasScale = ofGradient && isScale(job, c);
+    const outer = hasScale ? 1.0 : numberOf(job.gamma, c),
+      inner = hasScale ? scale : numberOf(job.invStd, c);
     for (let o = first; o < last; o++) {
       for (let k = skipTo(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
-        setElement(job, job.out + k, gamma * ((elementAt(job, input + k) - mean) * invStd) + beta);
+        setElement(job, job.out + k, outer * ((elementAt(job, input + k) - mean) * inner) + beta);
       }
     }
   }
@@ -213,11 +215,24 @@ export function inputGradient(job: Job, from: i32, to: i32, first: i32, last: i3
       gamma = numberOf(job.gamma, c);
     const dbeta = numberOf(job.dbeta, c) / M,
       dgamma = numberOf(job.dgamma, c) / M;
+    const hasScale = isScale(job, c);
+    const outer = hasScale ? 1.0 : gamma,
+      inner = hasScale ? gamma * invStd : invStd;
     for (let o = first; o < last; o++) {
       for (let k = skipTo(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
         const xHat = (elementAt(job, job.x + k) - mean) * invStd;
-        setElement(job, job.out + k, gamma * (invStd * (elementAt(job, job.dy + k) - dbeta - xHat * dgamma)));
+        setElement(job, job.out + k, outer * (inner * (elementAt(job, job.dy + k) - dbeta - xHat * dgamma)));
       }
     }
   }
+}
+
+/** Whether gamma · invStd is a number with all its digits: then invStd · dy can't overflow before gamma is applied. */
+function isScale(job: Job, c: i32): bool {
+  const gamma = numberOf(job.gamma, c);
+  return gamma == 0 || i64x2.all_true(isNormal(f64x2.splat(gamma * numberOf(job.invStd, c))));
+}
+
+/* @inline */ function isNormal(pair: v128): v128 {
+  return v128.and(isFactor<f64>(pair), f64x2.ne(pair, f64x2.splat(0)));
 }

@@ -3,6 +3,7 @@ import { magnitudes, oracle } from '@batchnorm/conformance';
 import {
   allocate,
   type Backend,
+  BatchNorm,
   dtypeOf,
   type Extent,
   type FloatArray,
@@ -10,6 +11,7 @@ import {
   type OnDevice,
   type Operations,
   type Statistics,
+  type Tensor,
 } from '@batchnorm/core-api';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
@@ -256,6 +258,71 @@ describe.each([1, 2])('on %i threads', (threads) => {
           Array.from({ length }, (_, k) => k).every((k) => isWide(k) || Object.is(got[name][k], want[name][k]));
         expect(same('y') && same('dx')).toBe(true);
       }
+    }
+  });
+});
+
+describe.each([1, 2])('at the ends of float64, with %i threads', (threads) => {
+  const tries: Record<
+    string,
+    { x: number[]; dy: number[]; gamma: number; epsilon: number; y?: number[]; dx: number[] }
+  > = {
+    'gradients of 1e292 beside an invStd of 1e20': {
+      x: [0, 0],
+      dy: [1e292, 0],
+      gamma: 1e-20,
+      epsilon: 1e-40,
+      dx: [5e291, -5e291],
+    },
+    'the same with gamma 0': { x: [0, 0], dy: [1e292, 0], gamma: 0, epsilon: 1e-40, dx: [0, 0] },
+    'a slope beyond float64 with gamma 0': {
+      x: [1e-131, 2e-131, 4e-131],
+      dy: [1e200, -1e200, 0],
+      gamma: 0,
+      epsilon: 0,
+      dx: [0, 0, 0],
+    },
+    'a slope below float64': {
+      x: [1e100, 2e100, 4e100],
+      dy: [1e-230, 0, 0],
+      gamma: 1e100,
+      epsilon: 0,
+      dx: [2.29081064496e-231, -3.43621596745e-231, 1.14540532248e-231],
+    },
+    'a scale below float64': {
+      x: [1e126, 2e126, 4e126],
+      dy: [0, 0, 0],
+      gamma: 1e-200,
+      epsilon: 0,
+      y: [-1.0690449676e-200, -2.672612419e-201, 1.3363062095e-200],
+      dx: [0, 0, 0],
+    },
+  };
+
+  it.each(Object.keys(tries))('%s: on the host and on the device, in rows and in runs', async (name) => {
+    const { x, dy, gamma, epsilon, y, dx } = tries[name]!;
+    const backend = backends.get(threads)!;
+    const near = (values: readonly number[]) =>
+      values.map((v) => expect.closeTo(v, -Math.floor(Math.log10(Math.abs(v) || 1)) + 8));
+    for (const shape of [
+      [x.length, 1],
+      [1, 1, x.length],
+    ]) {
+      const options = { backend, numFeatures: 1, dtype: 'float64', epsilon, trackRunningStatistics: false } as const;
+      const [host, device] = [new BatchNorm(options), new BatchNorm(options)];
+      host.gamma = [gamma];
+      device.gamma = [gamma];
+      const tensorOf = (values: readonly number[]): Tensor => ({ data: Float64Array.from(values), shape });
+      const onHost = await host.forward(tensorOf(x));
+      const onDevice = await device.forward(await backend.upload(tensorOf(x)));
+      if (y) expect([...onHost.data]).toEqual(near(y));
+      expect(await onDevice.read()).toEqual(onHost.data);
+      const atHost = await host.backward(tensorOf(dy));
+      const atDevice = await device.backward(await backend.upload(tensorOf(dy)));
+      expect([...atHost.dx.data]).toEqual(near(dx));
+      expect(await atDevice.dx.read()).toEqual(atHost.dx.data);
+      await host.dispose();
+      await device.dispose();
     }
   });
 });

@@ -12,7 +12,13 @@ import type {
   Plan,
   Statistics,
 } from './backend.js';
-import { assertGradientsInRange, assertScalesInRange, assertStatisticsInRange } from './in-range.js';
+import { valuesPerChannel } from './extent.js';
+import {
+  assertGradientsInRange,
+  assertScalesInRange,
+  assertSlopesInRange,
+  assertStatisticsInRange,
+} from './in-range.js';
 import { assertFiniteStatistics } from './running-statistics.js';
 import { SavedForward } from './saved-forward.js';
 import { allocate, type FloatArray } from './tensor.js';
@@ -84,14 +90,14 @@ export class HostKernels implements Kernels {
   }
 
   backwardTraining(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
-    const output = this.#parameterGradients(input);
+    const output = this.#parameterGradients(input, true);
     const { dx, dgamma, dbeta } = output;
     this.#passes.inputGradient(input.saved as SavedForward, input.dy, dgamma, dbeta, dx);
     return output;
   }
 
   backwardInference(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
-    const output = input.parameterGradients ? this.#parameterGradients(input) : this.#outputs(input);
+    const output = input.parameterGradients ? this.#parameterGradients(input, false) : this.#outputs(input);
     // dx = scale · dy = (dy − 0) · scale + 0
     const { scale } = input.saved as SavedForward;
     this.#passes.normalize({ x: input.dy, mean: this.#zeros, scale }, this.#zeros, output.dx);
@@ -111,13 +117,17 @@ export class HostKernels implements Kernels {
     return y;
   }
 
-  /** Outputs of which dgamma and dbeta have been written, and dx has not. Errors: those of `assertGradientsInRange`. */
-  #parameterGradients(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
+  /**
+   * Outputs of which dgamma and dbeta have been written, and dx has not. Errors: those of `assertGradientsInRange`, and
+   * those of `assertSlopesInRange` where dx goes through batch statistics.
+   */
+  #parameterGradients(input: BackwardInput<HostMemory>, throughStatistics: boolean): BackwardOutput<HostMemory> {
     const output = this.#outputs(input);
     const { dgamma, dbeta } = this.#sums;
     const saved = input.saved as SavedForward;
     this.#passes.parameterGradients(saved, input.dy, dgamma, dbeta);
     assertGradientsInRange(saved.x, input.dy, this.#plan.extent, dgamma, dbeta);
+    if (throughStatistics) assertSlopesInRange(dgamma, saved.invStd, valuesPerChannel(this.#plan.extent));
     output.dgamma.set(dgamma);
     output.dbeta.set(dbeta);
     return output;

@@ -28,11 +28,33 @@ export function assertStatisticsInRange(
   }
 }
 
-/** Errors: `NON_FINITE_STATISTICS` where gamma and invStd are finite and their product is not: 0 · ∞ is no y. */
+/** The least number that has all its digits. */
+const leastNormal = 2 ** -1022;
+
+/**
+ * Whether `factor` · 1/σ is no number, or lost digits that a multiplication by x − mean, which is as large as σ, would
+ * show.
+ */
+function isLost(product: number, factor: number, invStd: number): boolean {
+  if (!Number.isFinite(factor) || !Number.isFinite(invStd)) return false;
+  if (!Number.isFinite(product)) return true;
+  return Math.abs(product) < leastNormal && factor !== 0 && invStd < 1 && invStd > 0;
+}
+
+/** Errors: `NON_FINITE_STATISTICS` where float64 does not have gamma · invStd: y would be NaN, or beta alone. */
 export function assertScalesInRange(scale: Float64Array, gamma: Float64Array, invStd: Float64Array): void {
   for (let c = 0; c < scale.length; c++) {
-    if (Number.isFinite(scale[c]) || !Number.isFinite(gamma[c]) || !Number.isFinite(invStd[c])) continue;
-    refuseChannel(`gamma ${gamma[c]} and 1/σ ${invStd[c]} in channel ${c}`, 'a product that is a number');
+    if (!isLost(scale[c]!, gamma[c]!, invStd[c]!)) continue;
+    refuseChannel(`gamma ${gamma[c]} and 1/σ ${invStd[c]} in channel ${c}`, 'a product that float64 can hold');
+  }
+}
+
+/** Errors: `NON_FINITE_STATISTICS` where float64 does not have dgamma · invStd, by which dx goes through x. */
+export function assertSlopesInRange(dgamma: Float64Array, invStd: Float64Array, M: number): void {
+  for (let c = 0; c < dgamma.length; c++) {
+    const product = dgamma[c]! * invStd[c]!;
+    if (!isLost(product, dgamma[c]!, invStd[c]!) && !isLost(product / M, dgamma[c]!, invStd[c]!)) continue;
+    refuseChannel(`dgamma ${dgamma[c]} and 1/σ ${invStd[c]} in channel ${c}`, 'a product that float64 can hold');
   }
 }
 

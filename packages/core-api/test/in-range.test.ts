@@ -56,6 +56,28 @@ describe('numbers at the ends of float64', () => {
     }
   });
 
+  it('whose scale has no digits left are refused, but not a gamma that has few', async () => {
+    const layer = host({ epsilon: 0 });
+    layer.gamma = [1e-200];
+    await expectError('NON_FINITE_STATISTICS', () => layer.forward(column(1e126, 2e126, 4e126)), /gamma 1e-200/);
+    layer.gamma = [1e-310];
+    expect((await layer.forward(column(1, -1))).data).toEqual(Float64Array.of(1e-310, -1e-310));
+    layer.gamma = [0];
+    expect((await layer.forward(column(1e126, 2e126))).data).toEqual(new Float64Array(2));
+  });
+
+  it.each([
+    ['beyond float64', [1e-131, 2e-131, 4e-131], [1e200, -1e200, 0], 0],
+    ['without digits', [1e100, 2e100, 4e100], [1e-230, 0, 0], 1e100],
+  ])('whose gradient through x is %s are refused, and nothing is written', async (_name, x, dy, gamma) => {
+    const layer = host({ epsilon: 0, trackRunningStatistics: false });
+    layer.gamma = [gamma];
+    await layer.forward(column(...x));
+    const dgamma = Float64Array.of(7);
+    await expectError('NON_FINITE_STATISTICS', () => layer.backward(column(...dy), { out: { dgamma } }), /dgamma/);
+    expect(dgamma).toEqual(Float64Array.of(7));
+  });
+
   it('whose sums of gradients are none are refused, and leave what was given as it was', async () => {
     const layer = host();
     await layer.forward(column(1, 2, 4, 5));
