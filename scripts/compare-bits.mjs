@@ -1,21 +1,13 @@
-// Whether two checkouts, both built, compute the same to the bit: every call of a backend that the kit makes in either. For changes
-// that must change no result: `node scripts/compare-bits.mjs ../before .` Exits with 1 where a case differs, 2 where a tree lacks something.
+// Whether two checkouts, both built, compute the same to the bit: every call of a backend that the kit makes in either.
+// For changes that must change no result: `node scripts/compare-bits.mjs ../before .` Exits with 1 where a case
+// differs, 2 where a tree lacks something.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-
-/** How each backend that Node may run is made, of the module of its package. */
-const makers = {
-  js: ['backend-js', ({ createJsBackend }) => createJsBackend()],
-  'wasm-1': ['backend-wasm', ({ createWasmBackend }) => createWasmBackend({ threads: 1 })],
-  'wasm-2': ['backend-wasm', ({ createWasmBackend }) => createWasmBackend({ threads: 2 })],
-  'gpujs-cpu': ['backend-gpujs', ({ createGpuJsBackend }) => createGpuJsBackend({ mode: 'cpu' })],
-  'gpujs-webasm': ['backend-gpujs', ({ createGpuJsBackend }) => createGpuJsBackend({ mode: 'webasm' })],
-  'gpujs-headlessgl': ['backend-gpujs', ({ createGpuJsBackend }) => createGpuJsBackend({ mode: 'headlessgl' })],
-};
+import { backends, backendsOn } from '../packages/catalogue/dist/backends.js';
 
 const operations = ['forwardTraining', 'forwardInference', 'backwardTraining', 'backwardInference'];
 
@@ -31,7 +23,7 @@ async function compare(before, after) {
     console.error(`usage: compare-bits <built checkout> <built checkout> [--backend <name>]… [--quick]`);
     process.exit(2);
   }
-  for (const backend of flags.backend ?? Object.keys(makers)) {
+  for (const backend of flags.backend ?? backendsOn('node')) {
     const [old, now] = await Promise.all([before, after].map((tree) => digests(resolve(tree), backend)));
     if (typeof old === 'string' || typeof now === 'string') {
       console.log(`skipped: ${backend}: ${typeof old === 'string' ? old : now}`);
@@ -68,7 +60,7 @@ async function digests(tree, backend) {
 async function record(tree, name) {
   const load = (folder) => import(pathToFileURL(join(tree, 'packages', folder, 'dist/index.js')).href);
   const { suite, dtypes } = await load('conformance');
-  const [folder, make] = makers[name];
+  const { folder, create: make } = backends[name];
   const module = await load(folder);
   let calls = [];
   const create = async () => watched(await make(module), (call) => calls.push(call));
