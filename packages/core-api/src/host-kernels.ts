@@ -12,13 +12,7 @@ import type {
   Plan,
   Statistics,
 } from './backend.js';
-import { valuesPerChannel } from './extent.js';
-import {
-  assertGradientsInRange,
-  assertScalesInRange,
-  assertSlopesInRange,
-  assertStatisticsInRange,
-} from './in-range.js';
+import { assertBackwardInRange, assertForwardInRange } from './in-range.js';
 import { assertFiniteStatistics } from './running-statistics.js';
 import { SavedForward } from './saved-forward.js';
 import { allocate, type FloatArray } from './tensor.js';
@@ -68,8 +62,7 @@ export class HostKernels implements Kernels {
     try {
       this.#passes.statistics(input.x, statistics);
       if (input.requireFinite) assertFiniteStatistics(statistics);
-      assertStatisticsInRange(input.x, this.#plan.extent, statistics, input.epsilon);
-      return { y: this.#normalize(input, statistics), saved: statistics, statistics };
+      return { y: this.#normalize(input, statistics, true), saved: statistics, statistics };
     } catch (error) {
       statistics.dispose();
       throw error;
@@ -82,7 +75,7 @@ export class HostKernels implements Kernels {
     try {
       saved.mean.set(input.mean);
       saved.variance.set(input.variance);
-      return { y: this.#normalize(input, saved), saved };
+      return { y: this.#normalize(input, saved, false), saved };
     } catch (error) {
       saved.dispose();
       throw error;
@@ -108,26 +101,24 @@ export class HostKernels implements Kernels {
     this.#free.length = 0;
   }
 
-  /** y = (x − mean) · scale + beta, with the statistics in `saved`. */
-  #normalize({ x, y: given, gamma, beta, epsilon }: ForwardInput<HostMemory>, saved: SavedForward): FloatArray {
+  /** y = (x − mean) · scale + beta, with the statistics in `saved`: of the batch, or given ones. */
+  #normalize(input: ForwardInput<HostMemory>, saved: SavedForward, isOfBatch: boolean): FloatArray {
+    const { x, gamma, beta, epsilon } = input;
     saved.keep(x, gamma, epsilon);
-    assertScalesInRange(saved.scale, gamma, saved.invStd);
-    const y = given ?? allocate(this.#plan.dtype, x.length);
+    assertForwardInRange(saved, this.#plan.extent, input, isOfBatch);
+    const y = input.y ?? allocate(this.#plan.dtype, x.length);
     this.#passes.normalize(saved, beta, y);
     return y;
   }
 
-  /**
-   * Outputs of which dgamma and dbeta have been written, and dx has not. Errors: those of `assertGradientsInRange`, and
-   * those of `assertSlopesInRange` where dx goes through batch statistics.
-   */
+  /** Outputs of which dgamma and dbeta have been written, and dx has not. Errors: those of `assertBackwardInRange`. */
   #parameterGradients(input: BackwardInput<HostMemory>, throughStatistics: boolean): BackwardOutput<HostMemory> {
     const output = this.#outputs(input);
     const { dgamma, dbeta } = this.#sums;
+    const { dy } = input;
     const saved = input.saved as SavedForward;
-    this.#passes.parameterGradients(saved, input.dy, dgamma, dbeta);
-    assertGradientsInRange(saved.x, input.dy, this.#plan.extent, dgamma, dbeta);
-    if (throughStatistics) assertSlopesInRange(dgamma, saved.invStd, valuesPerChannel(this.#plan.extent));
+    this.#passes.parameterGradients(saved, dy, dgamma, dbeta);
+    assertBackwardInRange(saved, this.#plan.extent, { dy, dgamma, dbeta }, throughStatistics);
     output.dgamma.set(dgamma);
     output.dbeta.set(dbeta);
     return output;
