@@ -14,19 +14,25 @@ import type { Allocation } from './allocation.js';
 import { bytesPerElement, type LinearMemory } from './linear-memory.js';
 import type { SavedForward } from './saved-forward.js';
 
+/** `vector`: with room for one more element, because kernels write pairs. */
+type Kind = 'activation' | 'vector';
+
 /** Elements in linear memory. Users can change neither their address nor their number: kernels write there. */
-abstract class Resident<T extends FloatArray> implements OnDevice<T> {
+export abstract class Resident<T extends FloatArray> implements OnDevice<T> {
+  readonly #kind: Kind;
   readonly #dtype: Dtype;
   readonly #memory: LinearMemory;
   readonly #allocation: Allocation;
   readonly #length: number;
   #disposed = false;
 
-  /** Of `length` elements, with room for `spare` more. Errors: `LIMIT_EXCEEDED`. */
-  constructor(memory: LinearMemory, dtype: Dtype, length: number, spare: number) {
+  /** Errors: `LIMIT_EXCEEDED`. */
+  constructor(kind: Kind, memory: LinearMemory, dtype: Dtype, length: number) {
+    this.#kind = kind;
     this.#dtype = dtype;
     this.#memory = memory;
     this.#length = length;
+    const spare = kind === 'vector' ? 1 : 0;
     this.#allocation = memory.allocate((length + spare) * bytesPerElement[dtype]);
   }
 
@@ -71,9 +77,15 @@ abstract class Resident<T extends FloatArray> implements OnDevice<T> {
    * The address of `value`, if it is one of these in `memory`, of `length` elements of `dtype`: whatever looks like one
    * would be written to. Errors: `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`, `INVALID_TENSOR`.
    */
-  static addressOf(value: unknown, name: string, memory: LinearMemory, dtype: Dtype, length: number): number {
-    // biome-ignore lint/complexity/noThisInStatic: that of the class which is asked
-    if (!(value instanceof this) || !(#memory in value) || value.#memory !== memory) {
+  static addressOf(
+    kind: Kind,
+    value: object,
+    name: string,
+    memory: LinearMemory,
+    dtype: Dtype,
+    length: number,
+  ): number {
+    if (!(#kind in value) || value.#kind !== kind || value.#memory !== memory) {
       fail('FOREIGN_TENSOR', `${name} that this backend did not make`, 'a value on its device');
     }
     if (value.#disposed) fail('DISPOSED', `${name} that is disposed`, 'one that is alive');
@@ -90,7 +102,7 @@ export class WasmTensor extends Resident<FloatArray> implements DeviceTensor {
 
   /** `shape` is frozen. Errors: `LIMIT_EXCEEDED`. */
   private constructor(backend: Backend, memory: LinearMemory, dtype: Dtype, shape: readonly number[]) {
-    super(memory, dtype, product(shape), 0);
+    super('activation', memory, dtype, product(shape));
     this.#backend = backend;
     this.#shape = shape;
   }
@@ -116,9 +128,9 @@ export class WasmTensor extends Resident<FloatArray> implements DeviceTensor {
 
 /** The gradient of a parameter. */
 export class WasmVector extends Resident<Float64Array> {
-  /** With room for one more channel, because kernels write pairs. Errors: `LIMIT_EXCEEDED`. */
+  /** Errors: `LIMIT_EXCEEDED`. */
   constructor(memory: LinearMemory, length: number) {
-    super(memory, 'float64', length, 1);
+    super('vector', memory, 'float64', length);
   }
 }
 

@@ -22,7 +22,7 @@ import {
   type Statistics,
 } from '@batchnorm/core-api';
 import { attempt, Made } from './attempt.js';
-import { WasmStatistics, WasmTensor, WasmVector } from './device-tensor.js';
+import { Resident, WasmStatistics, WasmTensor, WasmVector } from './device-tensor.js';
 import { HostArrayPasses } from './host-arrays.js';
 import type { Instance } from './instance.js';
 import type { Passes } from './passes.js';
@@ -220,8 +220,8 @@ class DeviceOperations implements Operations<DeviceMemory> {
     const dbeta = input.dbeta ?? made.keep(new WasmVector(instance.memory, channels));
     passes.job.bind({ saved, x: saved.x, dy, out: this.#addressOf(dx, 'dx') });
     passes.job.bindGradients(
-      WasmVector.addressOf(dgamma, 'dgamma', instance.memory, 'float64', channels),
-      WasmVector.addressOf(dbeta, 'dbeta', instance.memory, 'float64', channels),
+      Resident.addressOf('vector', dgamma, 'dgamma', instance.memory, 'float64', channels),
+      Resident.addressOf('vector', dbeta, 'dbeta', instance.memory, 'float64', channels),
     );
     return { dx, dgamma, dbeta };
   }
@@ -229,7 +229,7 @@ class DeviceOperations implements Operations<DeviceMemory> {
   #addressOf(tensor: DeviceMemory['activation'], name: string): number {
     const { instance, plan } = this.#workspace;
     const { outer, channels, inner } = plan.extent;
-    return WasmTensor.addressOf(tensor, name, instance.memory, plan.dtype, outer * channels * inner);
+    return Resident.addressOf('activation', tensor, name, instance.memory, plan.dtype, outer * channels * inner);
   }
 
   #outputLike(like: DeviceMemory['activation'], out: DeviceMemory['activation'] | undefined, made: Made): WasmTensor {
