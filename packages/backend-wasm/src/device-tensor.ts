@@ -23,6 +23,8 @@ export abstract class Resident<T extends FloatArray> implements OnDevice<T> {
   readonly #dtype: Dtype;
   readonly #memory: LinearMemory;
   readonly #allocation: Allocation;
+  /** The index of the first element in a view of all of memory. */
+  readonly #begin: number;
   readonly #length: number;
   #disposed = false;
 
@@ -33,7 +35,9 @@ export abstract class Resident<T extends FloatArray> implements OnDevice<T> {
     this.#memory = memory;
     this.#length = length;
     const spare = kind === 'vector' ? 1 : 0;
-    this.#allocation = memory.allocate((length + spare) * bytesPerElement[dtype]);
+    const bytes = bytesPerElement[dtype];
+    this.#allocation = memory.allocate((length + spare) * bytes);
+    this.#begin = this.#allocation.at / bytes;
   }
 
   get dtype(): Dtype {
@@ -67,10 +71,6 @@ export abstract class Resident<T extends FloatArray> implements OnDevice<T> {
   #elements(): FloatArray {
     assertAlive(this.#disposed);
     return this.#memory.elements(this.#dtype);
-  }
-
-  get #begin(): number {
-    return this.#allocation.at / bytesPerElement[this.#dtype];
   }
 
   /**
