@@ -52,7 +52,7 @@ describe('the page, measuring', () => {
       const kit = kitOf(page, name);
       expect(await kit.getAttribute('data-done')).toBe('true');
       await expectConforming(kit);
-      expect(await kit.locator('.accuracy').textContent()).toMatch(/^at most 0\.\d{3} × bound, float32 \S+ ulp/);
+      expect(await kit.locator('.accuracy').textContent()).toMatch(/^at most 0\.\d{4} × bound, float32 \S+ ulp/);
 
       for (const operation of ['forward-training', 'forward-inference', 'backward', 'training-step']) {
         await page.getByRole('radio', { name: operation }).check({ force: true });
