@@ -30,6 +30,18 @@ describe('a step on device tensors', () => {
     }
   });
 
+  it('whose x can not say any more whether it is disposed is FOREIGN_TENSOR', async () => {
+    const { layer, backend } = newLayer();
+    const onDevice = backend.upload(x);
+    await layer.forward(onDevice);
+    Object.defineProperty(onDevice, 'disposed', {
+      get: () => {
+        throw new Error('boom');
+      },
+    });
+    await expectError('FOREIGN_TENSOR', () => layer.backward(backend.upload(dy)));
+  });
+
   it('waits for no readback until somebody asks for the running statistics', async () => {
     const { layer, backend } = newLayer();
     const [onDevice, dyOnDevice] = [backend.upload(x), backend.upload(dy)];

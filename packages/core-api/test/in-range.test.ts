@@ -78,6 +78,14 @@ describe('numbers at the ends of float64', () => {
     expect(dgamma).toEqual(Float64Array.of(7));
   });
 
+  it('whose gradient does not go through x is not asked for a slope', async () => {
+    const layer = host({ epsilon: 0 });
+    layer.gamma = [0];
+    layer.runningVariance = [1e-262];
+    await layer.forward(column(1e-131, 2e-131, 4e-131), { training: false });
+    expect((await layer.backward(column(1e200, -1e200, 0))).dbeta).toEqual(Float64Array.of(0));
+  });
+
   it('whose sums of gradients are none are refused, and leave what was given as it was', async () => {
     const layer = host();
     await layer.forward(column(1, 2, 4, 5));
