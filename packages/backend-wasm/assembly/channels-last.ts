@@ -90,41 +90,61 @@ function momentsOfEight(x: usize, apart: usize, from: i32, to: i32, pivot: usize
 function momentsInDouble<T>(
   x: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, sum: usize, squares: usize,
 ): void {
+  sumsInDouble<T>(x, x, count, row, from, to, pivot, sum, squares, false);
+}
+
+function gradientSumsInDouble<T>(
+  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, sum: usize, products: usize,
+): void {
+  sumsInDouble<T>(x, dy, count, row, from, to, pivot, sum, products, true);
+}
+
+/** sum += Σ g, products += Σ g · d, of d = x − pivot and g = dy; of moments g is d, too. */
+/* @inline */ function sumsInDouble<T>(
+  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, sum: usize, products: usize, ofGradient: bool,
+): void {
   const bytes = count * row;
+  const toDy = dy - x;
   let c = from;
   for (; c + 4 <= to; c += 4) {
     const offset = <usize>c * sizeof<T>();
     const toSum = sum + (<usize>c << 3);
-    const toSquares = squares + (<usize>c << 3);
-    const p0 = pairAt<T>(pivot + offset), p1 = pairAt<T>(pivot + offset, 2);
+    const toProducts = products + (<usize>c << 3);
+    const h0 = pairAt<T>(pivot + offset), h1 = pairAt<T>(pivot + offset, 2);
     let s0 = v128.load(toSum), s1 = v128.load(toSum, 16);
-    let q0 = v128.load(toSquares), q1 = v128.load(toSquares, 16);
+    let p0 = v128.load(toProducts), p1 = v128.load(toProducts, 16);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
-      const d0 = f64x2.sub(pairAt<T>(at), p0);
-      s0 = f64x2.add(s0, d0);
-      q0 = f64x2.add(q0, f64x2.mul(d0, d0));
-      const d1 = f64x2.sub(pairAt<T>(at, 2), p1);
-      s1 = f64x2.add(s1, d1);
-      q1 = f64x2.add(q1, f64x2.mul(d1, d1));
+      const there = at + toDy;
+      const d0 = f64x2.sub(pairAt<T>(at), h0);
+      const g0 = ofGradient ? pairAt<T>(there) : d0;
+      s0 = f64x2.add(s0, g0);
+      p0 = f64x2.add(p0, f64x2.mul(g0, d0));
+      const d1 = f64x2.sub(pairAt<T>(at, 2), h1);
+      const g1 = ofGradient ? pairAt<T>(there, 2) : d1;
+      s1 = f64x2.add(s1, g1);
+      p1 = f64x2.add(p1, f64x2.mul(g1, d1));
     }
     v128.store(toSum, s0); v128.store(toSum, s1, 16);
-    v128.store(toSquares, q0); v128.store(toSquares, q1, 16);
+    v128.store(toProducts, p0); v128.store(toProducts, p1, 16);
   }
   for (; c < to; c += 2) {
     const isPair = c + 1 < to;
     const offset = <usize>c * sizeof<T>();
-    const p = pairAt<T>(pivot + offset);
+    const h = pairAt<T>(pivot + offset);
     const toSum = sum + (<usize>c << 3);
-    const toSquares = squares + (<usize>c << 3);
+    const toProducts = products + (<usize>c << 3);
     let s = v128.load(toSum);
-    let q = v128.load(toSquares);
+    let p = v128.load(toProducts);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
-      const d = f64x2.sub(isPair ? pairAt<T>(at) : singleAt<T>(at), p);
-      s = f64x2.add(s, d);
-      q = f64x2.add(q, f64x2.mul(d, d));
+      const there = at + toDy;
+      const d = f64x2.sub(isPair ? pairAt<T>(at) : singleAt<T>(at), h);
+      const g = ofGradient ? (isPair ? pairAt<T>(there) : singleAt<T>(there)) : d;
+      s = f64x2.add(s, g);
+      p = f64x2.add(p, f64x2.mul(g, d));
     }
     v128.store(toSum, s);
-    v128.store(toSquares, q);
+    v128.store(toProducts, p);
   }
 }
 
@@ -172,49 +192,6 @@ function gradientSumsOfEight(
     addTo(toSum + 16, upperPair(g));
     addTo(toProducts, f64x2.promote_low_f32x4(p));
     addTo(toProducts + 16, upperPair(p));
-  }
-}
-
-function gradientSumsInDouble<T>(
-  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, sum: usize, products: usize,
-): void {
-  const bytes = count * row;
-  const toDy = dy - x;
-  let c = from;
-  for (; c + 4 <= to; c += 4) {
-    const offset = <usize>c * sizeof<T>();
-    const toSum = sum + (<usize>c << 3);
-    const toProducts = products + (<usize>c << 3);
-    const h0 = pairAt<T>(pivot + offset), h1 = pairAt<T>(pivot + offset, 2);
-    let s0 = v128.load(toSum), s1 = v128.load(toSum, 16);
-    let p0 = v128.load(toProducts), p1 = v128.load(toProducts, 16);
-    for (let at = x + offset, last = at + bytes; at < last; at += row) {
-      const there = at + toDy;
-      const g0 = pairAt<T>(there);
-      s0 = f64x2.add(s0, g0);
-      p0 = f64x2.add(p0, f64x2.mul(g0, f64x2.sub(pairAt<T>(at), h0)));
-      const g1 = pairAt<T>(there, 2);
-      s1 = f64x2.add(s1, g1);
-      p1 = f64x2.add(p1, f64x2.mul(g1, f64x2.sub(pairAt<T>(at, 2), h1)));
-    }
-    v128.store(toSum, s0); v128.store(toSum, s1, 16);
-    v128.store(toProducts, p0); v128.store(toProducts, p1, 16);
-  }
-  for (; c < to; c += 2) {
-    const isPair = c + 1 < to;
-    const offset = <usize>c * sizeof<T>();
-    const h = pairAt<T>(pivot + offset);
-    const toSum = sum + (<usize>c << 3);
-    const toProducts = products + (<usize>c << 3);
-    let s = v128.load(toSum);
-    let p = v128.load(toProducts);
-    for (let at = x + offset, last = at + bytes; at < last; at += row) {
-      const g = isPair ? pairAt<T>(at + toDy) : singleAt<T>(at + toDy);
-      s = f64x2.add(s, g);
-      p = f64x2.add(p, f64x2.mul(g, f64x2.sub(isPair ? pairAt<T>(at) : singleAt<T>(at), h)));
-    }
-    v128.store(toSum, s);
-    v128.store(toProducts, p);
   }
 }
 
