@@ -6,11 +6,13 @@ import { exactCases } from './exact-cases.js';
 import { builtInCases } from './golden-cases.js';
 import { kernelCases } from './kernels/kernel-cases.js';
 import { programCases } from './programs/program-cases.js';
+import { scaledCases } from './scaled-cases.js';
 
 export const suite: readonly ConformanceCase[] = [
   ...builtInCases,
   ...exactCases,
   ...adversarialCases,
+  ...scaledCases,
   ...behaviourCases,
   ...kernelCases,
   ...programCases,

@@ -30,11 +30,18 @@ export function assertForwardInRange(
     if (isSquare && Number.isFinite(mean[c]) && isNormal(scale[c]!)) continue;
     const isOutside = isOfBatch && !(isSquare && Number.isFinite(mean[c]));
     if (isOutside && isFiniteChannel(x, extent, c) && !isConstantChannel(x, extent, c)) {
-      const received = `values of channel ${c} with mean ${mean[c]} and variance ${variance[c]}`;
-      refuseChannel(received, 'squares that float64 can add up');
+      refuse(
+        'NON_FINITE_STATISTICS',
+        `finite values of channel ${c} with mean ${mean[c]} and variance ${variance[c]}`,
+        'squares that float64 can add up',
+      );
     }
     if (isLost(scale[c]!, gamma[c]!, invStd[c]!)) {
-      refuseChannel(`gamma ${gamma[c]} and 1/σ ${invStd[c]} in channel ${c}`, 'a product that float64 can hold');
+      refuse(
+        'NON_FINITE_STATISTICS',
+        `finite gamma ${gamma[c]} and 1/σ ${invStd[c]} in channel ${c}`,
+        'a product that float64 can hold',
+      );
     }
   }
 }
@@ -55,10 +62,18 @@ export function assertBackwardInRange(
     if (Number.isFinite(dbeta[c]) && isNormal(slope)) continue;
     const areFinite = Number.isFinite(dgamma[c]) && Number.isFinite(dbeta[c]);
     if (!areFinite && isFiniteChannel(x, extent, c) && isFiniteChannel(dy, extent, c)) {
-      refuseChannel(`a dy whose sums of channel ${c} are ${dgamma[c]} and ${dbeta[c]}`, 'sums that float64 can hold');
+      refuse(
+        'NON_FINITE_STATISTICS',
+        `a finite dy whose sums of channel ${c} are ${dgamma[c]} and ${dbeta[c]}`,
+        'sums that float64 can hold',
+      );
     }
     if (throughStatistics && isLost(slope, dgamma[c]!, invStd[c]!)) {
-      refuseChannel(`dgamma ${dgamma[c]} and 1/σ ${invStd[c]} in channel ${c}`, 'a product that float64 can hold');
+      refuse(
+        'NON_FINITE_STATISTICS',
+        `finite dgamma ${dgamma[c]} and 1/σ ${invStd[c]} in channel ${c}`,
+        'a product that float64 can hold',
+      );
     }
   }
 }
@@ -94,8 +109,4 @@ function everyRun(
     if (!holds(x.subarray(begin, begin + inner))) return false;
   }
   return true;
-}
-
-function refuseChannel(received: string, expected: string): never {
-  refuse('NON_FINITE_STATISTICS', `finite ${received}`, expected);
 }
