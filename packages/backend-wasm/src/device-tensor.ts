@@ -22,11 +22,9 @@ export abstract class Resident<T extends FloatArray> implements OnDevice<T> {
   readonly #kind: Kind;
   readonly #dtype: Dtype;
   readonly #memory: LinearMemory;
-  readonly #allocation: Allocation;
-  /** The index of the first element in a view of all of memory. */
-  readonly #begin: number;
   readonly #length: number;
-  #disposed = false;
+  /** None when disposed. */
+  #allocation: Allocation | undefined;
 
   /** Errors: `LIMIT_EXCEEDED`. */
   constructor(kind: Kind, memory: LinearMemory, dtype: Dtype, length: number) {
@@ -35,9 +33,7 @@ export abstract class Resident<T extends FloatArray> implements OnDevice<T> {
     this.#memory = memory;
     this.#length = length;
     const spare = kind === 'vector' ? 1 : 0;
-    const bytes = bytesPerElement[dtype];
-    this.#allocation = memory.allocate((length + spare) * bytes);
-    this.#begin = this.#allocation.at / bytes;
+    this.#allocation = memory.allocate((length + spare) * bytesPerElement[dtype]);
   }
 
   get dtype(): Dtype {
@@ -45,7 +41,7 @@ export abstract class Resident<T extends FloatArray> implements OnDevice<T> {
   }
 
   get disposed(): boolean {
-    return this.#disposed;
+    return this.#allocation === undefined;
   }
 
   /**
@@ -54,23 +50,24 @@ export abstract class Resident<T extends FloatArray> implements OnDevice<T> {
    * then. Errors: `DISPOSED`.
    */
   view(): T {
-    return this.#elements().subarray(this.#begin, this.#begin + this.#length) as T;
+    const begin = this.#begin;
+    return this.#memory.elements(this.#dtype).subarray(begin, begin + this.#length) as T;
   }
 
   read(): T {
-    return this.#elements().slice(this.#begin, this.#begin + this.#length) as T;
+    const begin = this.#begin;
+    return this.#memory.elements(this.#dtype).slice(begin, begin + this.#length) as T;
   }
 
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    this.#allocation.free();
+    this.#allocation?.free();
+    this.#allocation = undefined;
   }
 
-  /** Errors: `DISPOSED`. */
-  #elements(): FloatArray {
-    assertAlive(this.#disposed);
-    return this.#memory.elements(this.#dtype);
+  /** The index of the first element in a view of all of memory. Errors: `DISPOSED`. */
+  get #begin(): number {
+    if (this.#allocation === undefined) refuseDisposed();
+    return this.#allocation.at / bytesPerElement[this.#dtype];
   }
 
   /**
@@ -88,7 +85,7 @@ export abstract class Resident<T extends FloatArray> implements OnDevice<T> {
     if (!(#kind in value) || value.#kind !== kind || value.#memory !== memory) {
       fail('FOREIGN_TENSOR', `${name} that this backend did not make`, 'a value on its device');
     }
-    if (value.#disposed) fail('DISPOSED', `${name} that is disposed`, 'one that is alive');
+    if (value.#allocation === undefined) fail('DISPOSED', `${name} that is disposed`, 'one that is alive');
     if (value.#dtype !== dtype) fail('DTYPE_MISMATCH', `${name} of ${value.#dtype}`, `${dtype}`);
     if (value.#length !== length) fail('INVALID_TENSOR', `${name} of ${value.#length} elements`, `${length}`);
     return value.#allocation.at;
@@ -146,7 +143,7 @@ export class WasmStatistics implements OnDevice<Statistics> {
 
   /** The tables themselves, until memory grows. Errors: `DISPOSED`. */
   view(): Statistics {
-    assertAlive(this.#disposed);
+    if (this.#disposed) refuseDisposed();
     return { mean: this.#saved.mean, variance: this.#saved.variance };
   }
 
@@ -166,8 +163,6 @@ function fail(code: ErrorCode, received: string, expected: string): never {
   throw new BatchNormError(code, `received ${received}, expected ${expected}`);
 }
 
-function assertAlive(disposed: boolean): void {
-  if (disposed) {
-    throw new BatchNormError('DISPOSED', 'received a call on disposed device memory, expected memory that is alive');
-  }
+function refuseDisposed(): never {
+  fail('DISPOSED', 'a call on disposed device memory', 'memory that is alive');
 }

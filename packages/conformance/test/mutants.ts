@@ -119,8 +119,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'dbeta and dgamma add to what was in out',
-    from: 'dbeta[c] = sum(c, (k) => dy[k]);',
-    to: 'dbeta[c] += sum(c, (k) => dy[k]);',
+    from: 'dbeta.set(sums.dbeta);',
+    to: 'dbeta.set(dbeta.map((value, c) => value + sums.dbeta[c]));',
   },
   {
     name: 'gradient sums in float32',
@@ -157,18 +157,18 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'running statistics updated in inference',
-    from: 'return normalize(input, { mean: input.mean, variance: input.variance });',
-    to: 'input.mean[0] += 1e-3; return normalize(input, { mean: input.mean, variance: input.variance });',
+    from: 'return normalize(input, { mean: input.mean, variance: input.variance }, false);',
+    to: 'input.mean[0] += 1e-3; return normalize(input, { mean: input.mean, variance: input.variance }, false);',
   },
   {
     name: 'batch statistics in inference',
-    from: 'return normalize(input, { mean: input.mean, variance: input.variance });',
-    to: 'return normalize(input, statistics(input.x));',
+    from: 'return normalize(input, { mean: input.mean, variance: input.variance }, false);',
+    to: 'return normalize(input, statistics(input.x), true);',
   },
   {
     name: 'writes before it refuses',
     from: 'if (input.requireFinite) core.assertFiniteStatistics(batch);',
-    to: 'normalize(input, batch); if (input.requireFinite) core.assertFiniteStatistics(batch);',
+    to: 'normalize(input, batch, true); if (input.requireFinite) core.assertFiniteStatistics(batch);',
   },
   {
     name: 'does not answer in the same bits',

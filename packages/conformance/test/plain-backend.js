@@ -75,9 +75,11 @@ export function createPlainBackend(core) {
       return { mean, variance };
     }
 
-    function normalize({ x, gamma, beta, epsilon, y }, { mean, variance }) {
+    function normalize({ x, gamma, beta, epsilon, y }, { mean, variance }, isOfBatch) {
       const out = y ?? core.allocate(dtype, x.length);
       const invStd = variance.map((value) => (value + epsilon === 0 ? 0 : 1 / Math.sqrt(value + epsilon)));
+      const scale = invStd.map((value, c) => gamma[c] * value);
+      core.assertForwardInRange({ x, mean, variance, invStd, scale }, extent, { gamma, epsilon }, isOfBatch);
       forEach((k, c) => {
         out[k] = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];
       });
@@ -88,12 +90,16 @@ export function createPlainBackend(core) {
     function gradients({ saved, dy, ...out }, throughStatistics) {
       assertUsable();
       const { x, mean, invStd, gamma } = saved;
+      const sums = { dy, dgamma: vector(), dbeta: vector() };
+      for (let c = 0; c < channels; c++) {
+        sums.dgamma[c] = sum(c, (k) => dy[k] * (x[k] - mean[c])) * invStd[c];
+        sums.dbeta[c] = sum(c, (k) => dy[k]);
+      }
+      core.assertBackwardInRange({ x, invStd }, extent, sums, throughStatistics);
       const dgamma = out.dgamma ?? vector();
       const dbeta = out.dbeta ?? vector();
-      for (let c = 0; c < channels; c++) {
-        dgamma[c] = sum(c, (k) => dy[k] * (x[k] - mean[c])) * invStd[c];
-        dbeta[c] = sum(c, (k) => dy[k]);
-      }
+      dgamma.set(sums.dgamma);
+      dbeta.set(sums.dbeta);
       const dx = out.dx ?? core.allocate(dtype, dy.length);
       forEach((k, c) => {
         const xHat = (x[k] - mean[c]) * invStd[c];
@@ -108,11 +114,11 @@ export function createPlainBackend(core) {
         assertUsable();
         const batch = statistics(input.x);
         if (input.requireFinite) core.assertFiniteStatistics(batch);
-        return { ...normalize(input, batch), statistics: batch };
+        return { ...normalize(input, batch, true), statistics: batch };
       },
       forwardInference(input) {
         assertUsable();
-        return normalize(input, { mean: input.mean, variance: input.variance });
+        return normalize(input, { mean: input.mean, variance: input.variance }, false);
       },
       backwardTraining: (input) => gradients(input, true),
       backwardInference: (input) => gradients(input, false),

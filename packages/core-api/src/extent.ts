@@ -31,5 +31,7 @@ export function valuesPerChannel({ outer, inner }: Extent): number {
 
 /** How many elements a tensor of `shape` has. */
 export function product(shape: readonly number[]): number {
-  return shape.reduce((count, size) => count * size, 1);
+  let count = 1;
+  for (const size of shape) count *= size;
+  return count;
 }

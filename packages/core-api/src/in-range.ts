@@ -14,12 +14,14 @@ const isNormal = (value: number): boolean =>
   Math.abs(value) >= leastNormal && Math.abs(value) < Number.POSITIVE_INFINITY;
 
 /**
+ * Before y of `x` is written: `mean`, population `variance`, `invStd` and `scale` = gamma · invStd have an element per
+ * channel; `isOfBatch` says whether they are the statistics of x, or were given.
  * Errors: `NON_FINITE_STATISTICS` where the values of a channel are finite and not all equal, and float64 can't hold the
  * mean of the batch, or its variance + epsilon: y would be finite and wrong; or where it can't hold gamma · invStd: y
  * would be NaN, or beta alone. Values that are not finite pass, because their y is NaN.
  */
 export function assertForwardInRange(
-  { x, mean, variance, invStd, scale }: SavedForward,
+  { x, mean, variance, invStd, scale }: Pick<SavedForward, 'x' | 'mean' | 'variance' | 'invStd' | 'scale'>,
   extent: Extent,
   { gamma, epsilon }: { readonly gamma: Float64Array; readonly epsilon: number },
   isOfBatch: boolean,
@@ -47,6 +49,7 @@ export function assertForwardInRange(
 }
 
 /**
+ * Before anything is written of a backward of `dy`, whose sums per channel are `dgamma` and `dbeta`.
  * Errors: `NON_FINITE_STATISTICS` where x and dy of a channel are finite, and dgamma or dbeta is not; or, for a dx through
  * batch statistics, where float64 can't hold dgamma · invStd / M, by which x comes into it.
  */

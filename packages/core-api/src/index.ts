@@ -29,6 +29,7 @@ export { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
 export type { ForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-kernels.js';
+export { assertBackwardInRange, assertForwardInRange } from './in-range.js';
 export type { MaybePromise } from './maybe-promise.js';
 export { assertOption, assertOptionNames, assertOptions, type OptionCheck, oneOf } from './option-checks.js';
 export {

@@ -2,7 +2,9 @@
 // wrap.
 import {
   allocate,
+  assertBackwardInRange,
   assertFiniteStatistics,
+  assertForwardInRange,
   type Backend,
   type BackwardInput,
   type BackwardOutput,
@@ -200,7 +202,8 @@ function guarded(operations: HostOperations, assertUsable: () => void): HostOper
   };
 }
 
-function hostOperations({ extent: { outer, channels, inner }, dtype }: Plan): HostOperations {
+function hostOperations({ extent, dtype }: Plan): HostOperations {
+  const { outer, channels, inner } = extent;
   const M = outer * inner;
 
   /** Σ term(k, c) of each channel c: blocks of at most 256 values are added up one by one. */
@@ -246,9 +249,15 @@ function hostOperations({ extent: { outer, channels, inner }, dtype }: Plan): Ho
     return { mean, variance };
   }
 
-  function normalize(input: ForwardInput<HostMemory>, { mean, variance }: Statistics): ForwardOutput<HostMemory> {
+  function normalize(
+    input: ForwardInput<HostMemory>,
+    { mean, variance }: Statistics,
+    isOfBatch: boolean,
+  ): ForwardOutput<HostMemory> {
     const { x, gamma, beta, epsilon, y = allocate(dtype, x.length) } = input;
     const invStd = variance.map((value) => (value + epsilon === 0 ? 0 : 1 / Math.sqrt(value + epsilon)));
+    const scale = invStd.map((value, c) => gamma[c]! * value);
+    assertForwardInRange({ x, mean, variance, invStd, scale }, extent, input, isOfBatch);
     fill(y, (k, c) => gamma[c]! * ((x[k]! - mean[c]!) * invStd[c]!) + beta[c]!);
     const saved: RightSaved = {
       x,
@@ -266,8 +275,11 @@ function hostOperations({ extent: { outer, channels, inner }, dtype }: Plan): Ho
     const { x, mean, invStd, gamma } = input.saved as RightSaved;
     const { dy, dx = allocate(dtype, dy.length) } = input;
     const { dgamma = new Float64Array(channels), dbeta = new Float64Array(channels) } = input;
-    dgamma.set(sums((k, c) => dy[k]! * (x[k]! - mean[c]!)).map((sum, c) => sum * invStd[c]!));
-    dbeta.set(sums((k) => dy[k]!));
+    const products = sums((k, c) => dy[k]! * (x[k]! - mean[c]!)).map((sum, c) => sum * invStd[c]!);
+    const total = sums((k) => dy[k]!);
+    assertBackwardInRange({ x, invStd }, extent, { dy, dgamma: products, dbeta: total }, throughStatistics);
+    dgamma.set(products);
+    dbeta.set(total);
     fill(dx, (k, c) => {
       const xHat = (x[k]! - mean[c]!) * invStd[c]!;
       const rest = throughStatistics ? dbeta[c]! / M + (xHat * dgamma[c]!) / M : 0;
@@ -280,9 +292,9 @@ function hostOperations({ extent: { outer, channels, inner }, dtype }: Plan): Ho
     forwardTraining(input) {
       const batch = statistics(input.x);
       if (input.requireFinite) assertFiniteStatistics(batch);
-      return { ...normalize(input, batch), statistics: batch };
+      return { ...normalize(input, batch, true), statistics: batch };
     },
-    forwardInference: (input) => normalize(input, input),
+    forwardInference: (input) => normalize(input, input, false),
     backwardTraining: (input) => gradients(input, true),
     backwardInference: (input) => gradients(input, false),
   };

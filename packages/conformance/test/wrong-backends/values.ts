@@ -420,8 +420,15 @@ export const values: readonly WrongBackend[] = [
     why: 'requireFinite looks at the mean alone: y is written though the variance is infinite',
     spoil: (right) =>
       onHost(right, () => ({
-        training: (input, next) =>
-          next({ ...input, requireFinite: input.requireFinite && !input.x.every(Number.isFinite) }),
+        training: (input, next) => {
+          let variance = 0;
+          for (const value of input.x) variance += value * value;
+          if (variance !== Number.POSITIVE_INFINITY || !input.x.every(Number.isFinite)) return next(input);
+          // What 1/σ = 0 gives: y is beta.
+          const output = next({ ...input, x: input.x.map(() => 0) });
+          output.statistics.variance.fill(variance);
+          return output;
+        },
       })),
     async program(backend) {
       const layer = layerOf(backend, 4, { dtype: 'float64' });
