@@ -4,19 +4,24 @@ interface Disposable {
   dispose(): void;
 }
 
-/** Things that have been made so far. */
+interface Link {
+  readonly one: Disposable;
+  readonly before: Link | undefined;
+}
+
+/** Things that have been made so far: a list of links, because an array has room for many where a call makes three. */
 export class Made {
-  readonly #made: Disposable[] = [];
+  #latest: Link | undefined;
 
   /** Has `one` disposed with the others. */
   keep<T extends Disposable>(one: T): T {
-    this.#made.push(one);
+    this.#latest = { one, before: this.#latest };
     return one;
   }
 
   /** Disposes all of it, the latest first. */
   dispose(): void {
-    for (const one of this.#made.reverse()) one.dispose();
+    for (let link = this.#latest; link !== undefined; link = link.before) link.one.dispose();
   }
 }
 

@@ -98,20 +98,26 @@ export class WasmTensor extends Resident<FloatArray> implements DeviceTensor {
   readonly #shape: readonly number[];
 
   /** `shape` is frozen. Errors: `LIMIT_EXCEEDED`. */
-  private constructor(backend: Backend, memory: LinearMemory, dtype: Dtype, shape: readonly number[]) {
-    super('activation', memory, dtype, product(shape));
+  private constructor(
+    backend: Backend,
+    memory: LinearMemory,
+    dtype: Dtype,
+    shape: readonly number[],
+    elements: number,
+  ) {
+    super('activation', memory, dtype, elements);
     this.#backend = backend;
     this.#shape = shape;
   }
 
   /** With a copy of `shape`. Errors: `LIMIT_EXCEEDED`. */
   static of(backend: Backend, memory: LinearMemory, dtype: Dtype, shape: readonly number[]): WasmTensor {
-    return new WasmTensor(backend, memory, dtype, Object.freeze([...shape]));
+    return new WasmTensor(backend, memory, dtype, Object.freeze([...shape]), product(shape));
   }
 
-  /** Of the shape and backend of `tensor`. Errors: `LIMIT_EXCEEDED`. */
-  static like(tensor: WasmTensor, memory: LinearMemory, dtype: Dtype): WasmTensor {
-    return new WasmTensor(tensor.#backend, memory, dtype, tensor.#shape);
+  /** Of the shape and backend of `tensor`, which has so many `elements`. Errors: `LIMIT_EXCEEDED`. */
+  static like(tensor: WasmTensor, memory: LinearMemory, dtype: Dtype, elements: number): WasmTensor {
+    return new WasmTensor(tensor.#backend, memory, dtype, tensor.#shape, elements);
   }
 
   get backend(): Backend {

@@ -227,15 +227,14 @@ class DeviceOperations implements Operations<DeviceMemory> {
   }
 
   #addressOf(tensor: DeviceMemory['activation'], name: string): number {
-    const { instance, plan } = this.#workspace;
-    const { outer, channels, inner } = plan.extent;
-    return Resident.addressOf('activation', tensor, name, instance.memory, plan.dtype, outer * channels * inner);
+    const { instance, plan, elements } = this.#workspace;
+    return Resident.addressOf('activation', tensor, name, instance.memory, plan.dtype, elements);
   }
 
   #outputLike(like: DeviceMemory['activation'], out: DeviceMemory['activation'] | undefined, made: Made): WasmTensor {
     if (out !== undefined) return out as WasmTensor;
-    const { instance, plan } = this.#workspace;
-    return made.keep(WasmTensor.like(like as WasmTensor, instance.memory, plan.dtype));
+    const { instance, plan, elements } = this.#workspace;
+    return made.keep(WasmTensor.like(like as WasmTensor, instance.memory, plan.dtype, elements));
   }
 }
 

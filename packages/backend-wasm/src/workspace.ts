@@ -7,6 +7,8 @@ import { SavedForward } from './saved-forward.js';
 export class Workspace {
   readonly instance: Instance;
   readonly plan: Plan;
+  /** Of an activation. */
+  readonly elements: number;
   readonly passes: Passes;
   /** Saved forwards that nobody holds: a training loop alternates between two of them and allocates none. */
   readonly #free: SavedForward[] = [];
@@ -16,6 +18,8 @@ export class Workspace {
   constructor(instance: Instance, plan: Plan) {
     this.instance = instance;
     this.plan = plan;
+    const { outer, channels, inner } = plan.extent;
+    this.elements = outer * channels * inner;
     this.passes = new Passes(instance, plan);
   }
 
