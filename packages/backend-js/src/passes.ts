@@ -1,13 +1,5 @@
 // The passes over an activation, block by block: what is added up for each channel, and what is written.
-import {
-  type Extent,
-  type FloatArray,
-  type Forward,
-  type HostPasses,
-  type Plan,
-  type Statistics,
-  valuesPerChannel,
-} from '@batchnorm/core-api';
+import type { Extent, FloatArray, Forward, HostPasses, Plan } from '@batchnorm/core-api';
 import { type Block, blocksOf } from './blocks.js';
 import * as float32 from './loops.float32.js';
 import * as float64 from './loops.float64.js';
@@ -34,19 +26,19 @@ export class Passes implements HostPasses {
   }
 
   /**
-   * Batch mean and population variance. M2 is the sum of squared deviations from the mean. Of each block, deviations d
+   * Mean and m2, the sum of squared deviations from it. Of each block, deviations d
    * from the pivot p are added up, which is the mean of all blocks before it; then the block is merged into them by
    * Chan's formula (Chan, Golub and LeVeque, 1983, The American Statistician 37). If n of the N elements so far are in
-   * the block, its own M2 is Σd² − (Σd)²/n, and the merge adds (Σd/n)² · n(N − n)/N. Together that is Σd² − (Σd)²/N.
+   * the block, its own m2 is Σd² − (Σd)²/n, and the merge adds (Σd/n)² · n(N − n)/N. Together that is Σd² − (Σd)²/N.
    *
-   * p is a rounded mean: over the N − n elements before the block, Σd is not 0 but r, and Σd² is their M2 + r²/(N − n).
+   * p is a rounded mean: over the N − n elements before the block, Σd is not 0 but r, and Σd² is their m2 + r²/(N − n).
    * The sums of the block therefore begin with r and r²/(N − n), as if those elements had been added up around p, too.
    */
-  statistics(x: FloatArray, { mean, variance: M2 }: Statistics): void {
+  moments(x: FloatArray, mean: Float64Array, m2: Float64Array): void {
     const { channels, inner } = this.#extent;
     const [sum, squares] = [this.#sum.fill(0), this.#product.fill(0)];
     for (let c = 0; c < channels; c++) mean[c] = x[c * inner]!;
-    M2.fill(0);
+    m2.fill(0);
     for (const block of this.#blocks) {
       this.#loops.moments(x, mean, sum, squares, channels, inner, block);
       const N = block.seen + block.length * block.count;
@@ -54,14 +46,12 @@ export class Passes implements HostPasses {
         const [p, s] = [mean[c]!, sum[c]!];
         const shift = s / N;
         mean[c] = p + shift;
-        M2[c]! += squares[c]! - s * shift;
+        m2[c]! += squares[c]! - s * shift;
         const r = s - N * (mean[c]! - p);
         sum[c] = r;
         squares[c] = r * (r / N);
       }
     }
-    const M = valuesPerChannel(this.#extent);
-    for (let c = 0; c < channels; c++) M2[c]! /= M;
   }
 
   /** y = (x − mean) · scale + beta */
@@ -71,7 +61,7 @@ export class Passes implements HostPasses {
   }
 
   /** dgamma = Σ dy · xHat, dbeta = Σ dy */
-  parameterGradients({ x, mean, invStd }: Forward, dy: FloatArray, dgamma: Float64Array, dbeta: Float64Array): void {
+  gradientSums({ x, mean, invStd }: Forward, dy: FloatArray, dgamma: Float64Array, dbeta: Float64Array): void {
     const { channels, inner } = this.#extent;
     dgamma.fill(0);
     dbeta.fill(0);
@@ -81,14 +71,13 @@ export class Passes implements HostPasses {
 
   /** dx = scale · (dy − dbeta/M − xHat · dgamma/M) */
   inputGradient(
-    { x, mean, invStd, scale }: Forward,
+    { x, M, mean, invStd, scale }: Forward,
     dy: FloatArray,
     dgamma: Float64Array,
     dbeta: Float64Array,
     dx: FloatArray,
   ): void {
     const { channels, inner } = this.#extent;
-    const M = valuesPerChannel(this.#extent);
     const [dyMean, slope] = [this.#sum, this.#product];
     for (let c = 0; c < channels; c++) {
       dyMean[c] = dbeta[c]! / M;

@@ -1,6 +1,5 @@
 // Activations in either kind of memory: as callers have them, and as kernels get them.
-import type { DeviceTensor, Kernels, Memory, Operations } from './backend.js';
-import { refuse } from './errors.js';
+import type { DeviceTensor } from './backend.js';
 import type { FloatArray, Tensor } from './tensor.js';
 
 export type Activation = Tensor | DeviceTensor;
@@ -25,13 +24,4 @@ function plain(data: FloatArray): FloatArray {
 /** What callers work on: a host array with its shape, or the device tensor, which has one. */
 export function activationOf(elements: FloatArray | DeviceTensor, shape: readonly number[]): Activation {
   return ArrayBuffer.isView(elements) ? { data: elements, shape: [...shape] } : elements;
-}
-
-/** The operations for the memory that x lies in. Errors: `UNSUPPORTED`. */
-export function operationsOn(x: Activation, kernels: Kernels): Operations<Memory> {
-  if (!isDeviceTensor(x)) return kernels;
-  if (kernels.device === undefined) {
-    refuse('UNSUPPORTED', 'a device tensor', 'a host tensor: these kernels have no device form');
-  }
-  return kernels.device;
 }

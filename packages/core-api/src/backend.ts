@@ -2,11 +2,12 @@
 // statistics are the layer's.
 import type { Extent } from './extent.js';
 import type { MaybePromise } from './maybe-promise.js';
+import type { Moments, Statistics } from './moments.js';
 import type { Dtype, FloatArray, OnDevice, Tensor } from './tensor.js';
 
 /** One implementation of the arithmetic. Whoever made it disposes it; layers never do. */
 export interface Backend {
-  readonly contractVersion: 1;
+  readonly contractVersion: 2;
   /** Short and stable: 'js', 'wasm', 'gpujs'. */
   readonly name: string;
   readonly capabilities: Capabilities;
@@ -80,10 +81,10 @@ export interface Plan {
   readonly dtype: Dtype;
 }
 
-/** Batch mean and population variance, [C] each. */
-export interface Statistics {
-  readonly mean: Float64Array;
-  readonly variance: Float64Array;
+/** dgamma = Σ dy · xHat and dbeta = Σ dy, [C] each. */
+export interface GradientSums {
+  readonly dgamma: Float64Array;
+  readonly dbeta: Float64Array;
 }
 
 /**
@@ -93,25 +94,36 @@ export interface Saved {
   dispose(): void;
 }
 
-/** Activations in typed arrays. Statistics are there at once, and valid until the next call of the same kernels. */
+/**
+ * Activations in typed arrays. What a stage finds out per channel is there at once, and valid until the same stage of
+ * the same kernels is called again.
+ */
 export interface HostMemory {
   readonly activation: FloatArray;
   readonly vector: Float64Array;
-  readonly statistics: Statistics;
+  readonly moments: Moments;
+  readonly sums: GradientSums;
 }
 
 /**
- * Activations on the device. No call waits until the host can read results: vectors and statistics are read when they
- * are needed. Statistics that have a `view` are averaged in at once.
+ * Activations on the device. No call waits until the host can read results: what is found out per channel is read when
+ * it is needed. Moments that have a `view` are averaged in at once.
  */
 export interface DeviceMemory {
   readonly activation: DeviceTensor;
   readonly vector: OnDevice<Float64Array>;
-  readonly statistics: OnDevice<Statistics>;
+  readonly moments: OnDevice<Moments>;
+  readonly sums: OnDevice<GradientSums>;
 }
 
 /** Either of the two. */
 export type Memory = HostMemory | DeviceMemory;
+
+export interface MomentsInput<M extends Memory> {
+  readonly x: M['activation'];
+  /** What will be added to the variance: digits of it far below epsilon do not count. */
+  readonly epsilon: number;
+}
 
 /**
  * What every forward gets. Arrays belong to the caller; only `y` is written. Vectors are read before the first
@@ -125,21 +137,23 @@ export interface ForwardInput<M extends Memory> {
   readonly beta: Float64Array;
   readonly epsilon: number;
   /**
-   * Receives y, if the caller gave a buffer. It may be `x` itself in inference of a layer, which is a `forwardTraining`
-   * in one without running statistics.
+   * Receives y, if the caller gave a buffer. It may be `x` itself in inference of a layer, which normalises by the
+   * batch in one without running statistics.
    */
   readonly y: M['activation'] | undefined;
 }
 
-export interface ForwardTrainingInput<M extends Memory> extends ForwardInput<M> {
-  /**
-   * With host memory: when a batch mean or variance is not finite, fail with `NON_FINITE_STATISTICS` (see
-   * `assertFiniteStatistics`) before `y` is written. Device statistics are checked when they are read.
-   */
-  readonly requireFinite: boolean;
+export interface NormalizeInput<M extends Memory> extends ForwardInput<M> {
+  readonly by: Normalizer<M>;
 }
 
-export interface ForwardInferenceInput<M extends Memory> extends ForwardInput<M>, Statistics {}
+/**
+ * By what a forward normalises: by moments of the batch, as `moments` gave them or merged on the host with those of
+ * other batches; or by statistics that were given.
+ */
+export type Normalizer<M extends Memory> =
+  | { readonly batch: M['moments'] | Moments; readonly given?: undefined }
+  | { readonly batch?: undefined; readonly given: Statistics };
 
 export interface ForwardOutput<M extends Memory> {
   /** The buffer that was given, or a new one. */
@@ -148,22 +162,28 @@ export interface ForwardOutput<M extends Memory> {
   readonly saved: Saved;
 }
 
-export interface ForwardTrainingOutput<M extends Memory> extends ForwardOutput<M> {
-  readonly statistics: M['statistics'];
-}
-
-export interface BackwardInput<M extends Memory> {
+export interface GradientSumsInput<M extends Memory> {
   readonly saved: Saved;
   readonly dy: M['activation'];
-  /** Buffers that receive the results, if the caller gave any. `dx` may be `dy` itself. */
+}
+
+/** What a backward writes into, if the caller gave any buffers. `dx` may be `dy` itself. */
+export interface GradientBuffers<M extends Memory> {
   readonly dx: M['activation'] | undefined;
   readonly dgamma: M['vector'] | undefined;
   readonly dbeta: M['vector'] | undefined;
+}
+
+export interface InputGradientInput<M extends Memory> extends GradientBuffers<M> {
+  readonly saved: Saved;
+  readonly dy: M['activation'];
+  /** Those of this dy, which become dgamma and dbeta. Undefined: nobody reads these, and they may hold anything. */
+  readonly sums: M['sums'] | undefined;
   /**
-   * Whether dgamma or dbeta is asked for. `false`: only what dx needs must be computed, which is nothing with constant
-   * statistics, and dgamma and dbeta may hold anything.
+   * Those of everything that the forward normalised by, which are `sums` itself unless other batches have a part in
+   * them. Null: the statistics were given, and are constants.
    */
-  readonly parameterGradients: boolean;
+  readonly total: M['sums'] | GradientSums | null;
 }
 
 export interface BackwardOutput<M extends Memory> {
@@ -173,29 +193,75 @@ export interface BackwardOutput<M extends Memory> {
 }
 
 /**
- * The four operations, over one kind of memory. Inputs have been validated. With xHat = (x − mean) · invStd and
+ * What kernels compute, over one kind of memory. Inputs have been validated. With xHat = (x − mean) · invStd and
  * invStd = 1/√(variance + epsilon), y = gamma · xHat + beta. Where variance and epsilon are both 0 (a constant
  * channel), invStd is 0 and y is beta. A call that fails has written to none of its outputs.
  *
  * Finite inputs give finite results, or are refused: where an intermediate result is beyond the backend's arithmetic,
  * the call fails with `NON_FINITE_STATISTICS`, whether or not running statistics are to take in the batch. On the
- * device, where no call waits for results, y is NaN in every element of that channel, and reading the statistics fails.
+ * device, where no call waits for results, y is NaN in every element of that channel, and reading the moments fails.
  */
+export interface Stages<M extends Memory> {
+  /** The moments of x: how many values a channel has, their mean, and Σ (x − mean)². */
+  moments(input: MomentsInput<M>): MaybePromise<M['moments']>;
+  /** y, and what its backward needs. */
+  normalize(input: NormalizeInput<M>): MaybePromise<ForwardOutput<M>>;
+  /** Σ dy · xHat and Σ dy. */
+  gradientSums(input: GradientSumsInput<M>): MaybePromise<M['sums']>;
+  /**
+   * dx = gamma · invStd · (dy − Σ dy / M − xHat · Σ dy · xHat / M) with the sums of `total`, and M values that the
+   * forward normalised by; without `total`, dx = gamma · invStd · dy.
+   */
+  inputGradient(input: InputGradientInput<M>): MaybePromise<BackwardOutput<M>>;
+  /**
+   * Operations of which the backend has a faster form than stages one after the other. They give what those would, and
+   * are used where nothing stands between them.
+   */
+  readonly fused?: Partial<Omit<Operations<M>, 'moments'>>;
+}
+
+export interface ForwardTrainingInput<M extends Memory> extends ForwardInput<M> {
+  /**
+   * With host memory: when a batch mean or variance is not finite, fail with `NON_FINITE_STATISTICS` (see
+   * `assertFiniteMoments`) before `y` is written. Moments on the device are checked when they are read.
+   */
+  readonly requireFinite: boolean;
+}
+
+export interface ForwardInferenceInput<M extends Memory> extends ForwardInput<M>, Statistics {}
+
+export interface ForwardTrainingOutput<M extends Memory> extends ForwardOutput<M> {
+  readonly moments: M['moments'];
+}
+
+export interface BackwardInput<M extends Memory> extends GradientBuffers<M> {
+  readonly saved: Saved;
+  readonly dy: M['activation'];
+  /**
+   * Whether dgamma or dbeta is asked for. `false`: only what dx needs must be computed, which is nothing with constant
+   * statistics, and dgamma and dbeta may hold anything.
+   */
+  readonly parameterGradients: boolean;
+}
+
+/** What layers call: sequences of stages (see `operationsOf`), or the backend's fused form of one. */
 export interface Operations<M extends Memory> {
+  /** The moments of a batch, and nothing else. */
+  moments(input: MomentsInput<M>): MaybePromise<M['moments']>;
   /** Normalises with the statistics of this batch. */
   forwardTraining(input: ForwardTrainingInput<M>): MaybePromise<ForwardTrainingOutput<M>>;
   /** Normalises with the given statistics. */
   forwardInference(input: ForwardInferenceInput<M>): MaybePromise<ForwardOutput<M>>;
-  /** The gradient through the batch statistics: dx = gamma · invStd · (dy − mean(dy) − xHat · mean(dy · xHat)). */
+  /** The gradient through the batch statistics. */
   backwardTraining(input: BackwardInput<M>): MaybePromise<BackwardOutput<M>>;
-  /** The gradient with constant statistics: dx = gamma · invStd · dy. */
+  /** The gradient with constant statistics. */
   backwardInference(input: BackwardInput<M>): MaybePromise<BackwardOutput<M>>;
 }
 
-/** The operations for one plan, used by one layer. */
-export interface Kernels extends Operations<HostMemory> {
+/** The stages for one plan, used by one layer. */
+export interface Kernels extends Stages<HostMemory> {
   /** The same on device tensors; absent without `capabilities.deviceTensors`. */
-  readonly device?: Operations<DeviceMemory>;
+  readonly device?: Stages<DeviceMemory>;
   /** Frees what `prepare` made. A layer calls it once, when every saved forward of these kernels has been disposed. */
   dispose(): void;
 }

@@ -7,6 +7,7 @@ import { Computation, type ForwardResult } from './computation.js';
 import { refuse } from './errors.js';
 import { ForwardPass } from './forward-pass.js';
 import type { ForwardRecord } from './forward-record.js';
+import { statisticsOf } from './moments.js';
 import type { BatchNormOptions, Momentum, ResolvedOptions } from './options.js';
 import { assertMomentum, resolveOptions } from './resolve-options.js';
 import { RunningStatistics } from './running-statistics.js';
@@ -272,7 +273,7 @@ export class BatchNorm {
       statistics: () =>
         this.#call(async () => {
           assertAlive();
-          return copyOf('read' in statistics! ? await statistics.read() : statistics!);
+          return 'read' in statistics! ? statisticsOf(await statistics.read()) : copyOf(statistics!);
         }),
       release: () => this.#queue.run(async () => release()),
     });

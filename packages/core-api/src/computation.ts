@@ -1,13 +1,14 @@
 // One forward or backward of a layer: inputs are checked, kernels compute, running statistics take in the batch.
-import { type Activation, activationOf, elementsOf, isDeviceTensor, operationsOn } from './activation.js';
-import type { Memory, Operations, Statistics } from './backend.js';
+import { type Activation, activationOf, elementsOf, isDeviceTensor } from './activation.js';
+import type { Memory, Operations } from './backend.js';
 import type { ForwardRequest, Gradients } from './calls.js';
 import { emptyLike, emptyOperations } from './empty-batch.js';
 import { refuse } from './errors.js';
 import { valuesPerChannel } from './extent.js';
 import { ForwardRecord } from './forward-record.js';
-import { KernelCache } from './kernel-cache.js';
+import { KernelCache, type OperationsByMemory } from './kernel-cache.js';
 import { countWrite, LentInput } from './lent-input.js';
+import { type Moments, type Statistics, statisticsOf } from './moments.js';
 import type { ResolvedOptions } from './options.js';
 import { assertSeparate, sameMemory } from './overlap.js';
 import type { RunningStatistics } from './running-statistics.js';
@@ -26,8 +27,8 @@ export interface ForwardResult {
   readonly y: Activation;
   /** What the backward needs; undefined where y was written over x. */
   readonly record: ForwardRecord | undefined;
-  /** The statistics that normalised x, if they were to be kept: a copy on the host, or the receiver's to dispose. */
-  readonly statistics: Statistics | OnDevice<Statistics> | undefined;
+  /** What normalised x, if that was to be kept: a copy on the host, or the receiver's to dispose. */
+  readonly statistics: Statistics | OnDevice<Moments> | undefined;
 }
 
 /** Where gradients of parameters go. */
@@ -79,11 +80,11 @@ export class Computation {
     const lent = this.#lend(x);
     const input = lent instanceof LentInput ? lent : await lent;
     const lease = this.#kernels.lease(extent);
-    const { kernels, release } = 'kernels' in lease ? lease : await lease;
+    const { operations: available, release } = 'operations' in lease ? lease : await lease;
     try {
-      const operations = operationsOn(x, kernels);
+      const operations = operationsOn(x, available);
       const { y, saved, statistics } = usesBatchStatistics
-        ? await this.#normalizeByBatch(operations, request, x, output, valuesPerChannel(extent))
+        ? await this.#normalizeByBatch(operations, request, x, output)
         : await this.#normalizeByRunning(operations, request, x, output);
       if (output !== undefined) countWrite(output);
       const record = new ForwardRecord(input, operations, saved, usesBatchStatistics, release);
@@ -119,7 +120,6 @@ export class Computation {
     { training, track, momentum, keepStatistics }: ForwardRequest,
     x: Activation,
     out: Activation | undefined,
-    valuesPerChannel: number,
   ) {
     const { trackRunningStatistics, epsilon } = this.#options;
     const { gamma, beta } = this.#parameters;
@@ -128,17 +128,16 @@ export class Computation {
     const most = isDeviceTensor(x) ? maxDeferredBatches : 1;
     if (tracks && this.#running.deferred >= most) await this.#running.trackDeferred();
     const input = { x: elementsOf(x), y: out && elementsOf(out), gamma, beta, epsilon, requireFinite: tracks };
-    const { y, saved, statistics } = await operations.forwardTraining(input);
-    const weight = { valuesPerChannel, momentum };
+    const { y, saved, moments } = await operations.forwardTraining(input);
     try {
-      if ('read' in statistics) {
-        const [tracked, kept] = keepStatistics ? sharedByTwo(statistics) : [statistics, undefined];
-        if (tracks) this.#running.trackOnDevice(tracked, weight);
+      if ('read' in moments) {
+        const [tracked, kept] = keepStatistics ? sharedByTwo(moments) : [moments, undefined];
+        if (tracks) this.#running.trackOnDevice(tracked, momentum);
         else tracked.dispose();
         return { y, saved, statistics: kept };
       }
-      if (tracks) this.#running.track(statistics, weight);
-      return { y, saved, statistics: keepStatistics ? copyOf(statistics) : undefined };
+      if (tracks) this.#running.track(moments, momentum);
+      return { y, saved, statistics: keepStatistics ? statisticsOf(moments) : undefined };
     } catch (error) {
       saved.dispose();
       throw error;
@@ -213,6 +212,12 @@ export class Computation {
       dbeta: center ? dbeta : emptyGradient(dbeta, out.dbeta),
     } as Gradients<never>;
   }
+}
+
+/** The operations for the memory that x lies in. Errors: `UNSUPPORTED`. */
+function operationsOn(x: Activation, { host, device }: OperationsByMemory): Operations<Memory> {
+  if (!isDeviceTensor(x)) return host;
+  return device ?? refuse('UNSUPPORTED', 'a device tensor', 'a host tensor: these kernels have no device form');
 }
 
 /** The gradient of a parameter that the layer lacks: `out`, or a new vector of length 0. Disposes what kernels made. */

@@ -1,7 +1,8 @@
 // One forward with its own backward, as users hold it. Any number may be alive at a time.
+
 import type { Activation } from './activation.js';
-import type { Statistics } from './backend.js';
 import type { BackwardOptions, Gradients } from './calls.js';
+import type { Statistics } from './moments.js';
 import type { Tensor } from './tensor.js';
 
 /** What the layer does for a pass. None of it may refer to the pass, which else would never be garbage. */

@@ -22,7 +22,7 @@ export function hostBackend(options: HostBackendOptions): Backend {
 }
 
 class HostBackend implements Backend {
-  readonly contractVersion = 1;
+  readonly contractVersion = 2;
   readonly name: string;
   readonly capabilities: Capabilities;
   readonly execution: Execution;

@@ -1,6 +1,7 @@
 // The range of float64: finite values whose squares, sums or scales overflow, or underflow to few digits, are refused.
+import type { GradientSums } from './backend.js';
 import { refuse } from './errors.js';
-import { type Extent, valuesPerChannel } from './extent.js';
+import type { Extent } from './extent.js';
 import type { SavedForward } from './saved-forward.js';
 import type { FloatArray } from './tensor.js';
 
@@ -49,20 +50,18 @@ export function assertForwardInRange(
 }
 
 /**
- * Before anything is written of a backward of `dy`, whose sums per channel are `dgamma` and `dbeta`.
- * Errors: `NON_FINITE_STATISTICS` where x and dy of a channel are finite, and dgamma or dbeta is not; or, for a dx through
- * batch statistics, where float64 can't hold dgamma · invStd / M, by which x comes into it.
+ * Before anything is written of a backward of `dy`, whose sums are `dgamma` and `dbeta`. `total` are the sums of all M
+ * values per channel that were normalised together; null where statistics were given.
+ * Errors: `NON_FINITE_STATISTICS` where x and dy of a channel are finite, and dgamma or dbeta is not; or where float64
+ * can't hold dgamma · invStd / M of `total`, by which x comes into dx.
  */
 export function assertBackwardInRange(
-  { x, invStd }: Pick<SavedForward, 'x' | 'invStd'>,
+  { x, invStd, M }: Pick<SavedForward, 'x' | 'invStd' | 'M'>,
   extent: Extent,
-  { dy, dgamma, dbeta }: { readonly dy: FloatArray; readonly dgamma: Float64Array; readonly dbeta: Float64Array },
-  throughStatistics: boolean,
+  { dy, dgamma, dbeta }: { readonly dy: FloatArray } & GradientSums,
+  total: GradientSums | null,
 ): void {
-  const M = valuesPerChannel(extent);
   for (let c = 0; c < dgamma.length; c++) {
-    const slope = (dgamma[c]! * invStd[c]!) / M;
-    if (Number.isFinite(dbeta[c]) && isNormal(slope)) continue;
     const areFinite = Number.isFinite(dgamma[c]) && Number.isFinite(dbeta[c]);
     if (!areFinite && isFiniteChannel(x, extent, c) && isFiniteChannel(dy, extent, c)) {
       refuse(
@@ -71,10 +70,12 @@ export function assertBackwardInRange(
         'sums that float64 can hold',
       );
     }
-    if (throughStatistics && isLost(slope, dgamma[c]!, invStd[c]!)) {
+    if (total === null) continue;
+    const slope = (total.dgamma[c]! * invStd[c]!) / M;
+    if (!isNormal(slope) && isLost(slope, total.dgamma[c]!, invStd[c]!)) {
       refuse(
         'NON_FINITE_STATISTICS',
-        `finite dgamma ${dgamma[c]} and 1/σ ${invStd[c]} in channel ${c}`,
+        `finite dgamma ${total.dgamma[c]} and 1/σ ${invStd[c]} in channel ${c}`,
         'a product that float64 can hold',
       );
     }

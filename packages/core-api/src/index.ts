@@ -13,13 +13,20 @@ export type {
   ForwardOutput,
   ForwardTrainingInput,
   ForwardTrainingOutput,
+  GradientBuffers,
+  GradientSums,
+  GradientSumsInput,
   HostMemory,
+  InputGradientInput,
   Kernels,
   Memory,
+  MomentsInput,
+  NormalizeInput,
+  Normalizer,
   Operations,
   Plan,
   Saved,
-  Statistics,
+  Stages,
 } from './backend.js';
 export { BatchNorm } from './batch-norm.js';
 export type { BackwardOptions, ForwardOptions, Gradients, GradientVector } from './calls.js';
@@ -31,6 +38,8 @@ export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-kernels.js';
 export { assertBackwardInRange, assertForwardInRange } from './in-range.js';
 export type { MaybePromise } from './maybe-promise.js';
+export { assertFiniteMoments, type Moments, type Statistics, statisticsOf } from './moments.js';
+export { operationsOf } from './operations.js';
 export { assertOption, assertOptionNames, assertOptions, type OptionCheck, oneOf } from './option-checks.js';
 export {
   type BatchNormOptions,
@@ -40,7 +49,6 @@ export {
   type ResolvedOptions,
 } from './options.js';
 export { assertDtype, isBackend, layerOptionChecks, resolveLayerOptions } from './resolve-options.js';
-export { assertFiniteStatistics } from './running-statistics.js';
 export type { BatchNormState, Numbers } from './state.js';
 export {
   allocate,

@@ -1,7 +1,8 @@
 // Preparing kernels is slow on some backends: a layer keeps those in use, and those of the extents that it saw last.
-import type { Kernels } from './backend.js';
+import type { DeviceMemory, HostMemory, Kernels, Operations } from './backend.js';
 import type { Extent } from './extent.js';
 import type { MaybePromise } from './maybe-promise.js';
+import { operationsOf } from './operations.js';
 
 /**
  * How many are kept though nobody uses them: for the batches of a training set and a test set, each with a smaller last
@@ -9,15 +10,21 @@ import type { MaybePromise } from './maybe-promise.js';
  */
 const capacity = 8;
 
+/** What kernels can do, in each kind of memory that they have. */
+export interface OperationsByMemory {
+  readonly host: Operations<HostMemory>;
+  readonly device: Operations<DeviceMemory> | undefined;
+}
+
 /** Kernels, and how many leases of them have not been released. */
-interface Entry {
+interface Entry extends OperationsByMemory {
   readonly kernels: Kernels;
   users: number;
 }
 
 /** Kernels that are not disposed before `release`, which must be called once. */
 export interface Lease {
-  readonly kernels: Kernels;
+  readonly operations: OperationsByMemory;
   release(): void;
 }
 
@@ -38,7 +45,9 @@ export class KernelCache {
   }
 
   async #prepared(key: string, extent: Extent): Promise<Lease> {
-    return this.#use(key, { kernels: await this.#prepare(extent), users: 0 });
+    const kernels = await this.#prepare(extent);
+    const device = kernels.device && operationsOf(kernels.device);
+    return this.#use(key, { kernels, host: operationsOf(kernels), device, users: 0 });
   }
 
   #use(key: string, entry: Entry): Lease {
@@ -50,7 +59,7 @@ export class KernelCache {
       entry.users--;
       this.#makeRoom();
     };
-    return { kernels: entry.kernels, release };
+    return { operations: entry, release };
   }
 
   /** Disposes all kernels. Every lease must have been released. */

@@ -43,10 +43,27 @@ export const layerOptionChecks: Readonly<Record<keyof LayerOptions, OptionCheck>
   checks: trueOrFalse,
 };
 
-/** Whether `value` is a backend of the contract's version 1. */
+/** The version of the contract, which backends state. */
+const contractVersion = 2;
+
+/** Whether `value` is a backend of this version of the contract. */
 export function isBackend(value: unknown): value is Backend {
-  const { contractVersion, prepare } = Object(value);
-  return contractVersion === 1 && typeof prepare === 'function';
+  const given = Object(value);
+  return given.contractVersion === contractVersion && typeof given.prepare === 'function';
+}
+
+/** Errors: `INVALID_OPTION` for what is no backend, or one of another version of the contract. */
+function assertBackend(value: unknown): asserts value is Backend {
+  const version = Object(value).contractVersion;
+  if (typeof version === 'number' && version !== contractVersion) {
+    const which = version < contractVersion ? 'the backend' : '@batchnorm/core-api';
+    refuse(
+      'INVALID_OPTION',
+      `a backend '${Object(value).name}' of contractVersion ${version}`,
+      `contractVersion ${contractVersion}: install a newer version of ${which}`,
+    );
+  }
+  assertOption('backend', value, [isBackend, `a backend of contractVersion ${contractVersion}`]);
 }
 
 /**
@@ -97,7 +114,7 @@ export function resolveOptions(options: BatchNormOptions): ResolvedOptions {
     assertOptionNames(options, ['backend', ...Object.keys(layerOptionChecks)]);
     return { ...options };
   });
-  assertOption('backend', backend, [isBackend, 'a backend of contractVersion 1']);
+  assertBackend(backend);
   const resolved = withOldName({ backend, ...resolveLayerOptions(layerOptions) });
   assertDtype(backend, resolved.dtype);
   const most = Math.min(backend.capabilities.limits.elements, mostChannels);

@@ -1,39 +1,15 @@
 // Running mean and variance: the averages over batches with which inference normalises.
-import type { Statistics } from './backend.js';
+
 import { refuse } from './errors.js';
+import { assertFiniteMoments, type Moments, type Statistics } from './moments.js';
 import type { Momentum, ResolvedOptions } from './options.js';
 import { assertStateVector, type Tracked } from './state.js';
 import type { OnDevice } from './tensor.js';
 import { zeros } from './vector.js';
 
-/** Errors: `NON_FINITE_STATISTICS`, which names the first channel whose batch mean or variance is NaN or infinite. */
-export function assertFiniteStatistics({ mean, variance }: Statistics): void {
-  assertFinite('mean', mean);
-  assertFinite('variance', variance);
-}
-
-function assertFinite(name: string, values: Float64Array): void {
-  for (let c = 0; c < values.length; c++) {
-    if (!Number.isFinite(values[c])) {
-      refuse(
-        'NON_FINITE_STATISTICS',
-        `a batch whose ${name} of channel ${c} is ${values[c]}`,
-        'finite values: it would poison the running statistics',
-      );
-    }
-  }
-}
-
-/** With which weight a batch is averaged in. */
-export interface BatchWeight {
-  /** M of the batch. */
-  readonly valuesPerChannel: number;
-  readonly momentum: Momentum;
-}
-
 interface DeferredBatch {
-  readonly statistics: OnDevice<Statistics>;
-  readonly weight: BatchWeight;
+  readonly moments: OnDevice<Moments>;
+  readonly momentum: Momentum;
 }
 
 /**
@@ -103,19 +79,20 @@ export class RunningStatistics {
   }
 
   /** Averages a batch in. Errors: `NON_FINITE_STATISTICS`, and then nothing has changed. */
-  track(batch: Statistics, { valuesPerChannel: M, momentum }: BatchWeight): void {
-    assertFiniteStatistics(batch);
+  track(batch: Moments, momentum: Momentum): void {
+    assertFiniteMoments(batch);
     const next = this.#next;
-    if (momentum === 'exact') this.#merge(batch, M, next);
+    const { count: M, mean, m2 } = batch;
+    if (momentum === 'exact') this.#merge(batch, next);
     else {
       const kept = momentum === 'cumulative' ? this.#batchesTracked / (this.#batchesTracked + 1) : momentum;
       // Bessel's
       const correction = this.#estimator === 'sample' ? M / (M - 1) : 1;
-      average(this.#mean, batch.mean, kept, 1 - kept, next.mean);
-      average(this.#variance, batch.variance, kept, (1 - kept) * correction, next.variance);
+      average(this.#mean, mean, 1, kept, 1 - kept, next.mean);
+      average(this.#variance, m2, M, kept, (1 - kept) * correction, next.variance);
     }
     // An average of finite numbers may overflow.
-    assertFiniteStatistics(next);
+    assertFiniteMoments({ count: 1, mean: next.mean, m2: next.variance });
     this.#mean.set(next.mean);
     this.#variance.set(next.variance);
     this.#batchesTracked++;
@@ -123,32 +100,32 @@ export class RunningStatistics {
   }
 
   /**
-   * Averages in a batch whose statistics are on the device: at once if they have a `view` and no batch waits, else
-   * later. A batch that can't be averaged in is left out, and `settle` throws its error. Disposes `statistics`.
+   * Averages in a batch whose moments are on the device: at once if they have a `view` and no batch waits, else later.
+   * A batch that can't be averaged in is left out, and `settle` throws its error. Disposes `moments`.
    */
-  trackOnDevice(statistics: OnDevice<Statistics>, weight: BatchWeight): void {
-    if (statistics.view === undefined || this.#deferred.length > 0) {
-      this.#deferred.push({ statistics, weight });
+  trackOnDevice(moments: OnDevice<Moments>, momentum: Momentum): void {
+    if (moments.view === undefined || this.#deferred.length > 0) {
+      this.#deferred.push({ moments, momentum });
       return;
     }
     try {
-      this.track(statistics.view(), weight);
+      this.track(moments.view(), momentum);
     } catch (error) {
       this.#leftOut.push(error);
     } finally {
-      statistics.dispose();
+      moments.dispose();
     }
   }
 
   /** Averages in the batches that wait on the device, in order. `settle` throws the error of one that can't be. */
   async trackDeferred(): Promise<void> {
-    for (const { statistics, weight } of this.#deferred) {
+    for (const { moments, momentum } of this.#deferred) {
       try {
-        this.track(await statistics.read(), weight);
+        this.track(await moments.read(), momentum);
       } catch (error) {
         this.#leftOut.push(error);
       } finally {
-        statistics.dispose();
+        moments.dispose();
       }
     }
     this.#deferred.length = 0;
@@ -163,7 +140,7 @@ export class RunningStatistics {
 
   /** Sets the counts, after vectors were overwritten. Forgets batches that wait, and errors of those left out. */
   restart({ batchesTracked, valuesTracked = 0 }: Tracked): void {
-    for (const { statistics } of this.#deferred.splice(0)) statistics.dispose();
+    for (const { moments } of this.#deferred.splice(0)) moments.dispose();
     this.#leftOut.length = 0;
     this.#batchesTracked = batchesTracked;
     this.#valuesTracked = valuesTracked;
@@ -178,15 +155,15 @@ export class RunningStatistics {
    * The mean and variance of all values: n before this batch, M in it (Chan, Golub and LeVeque, 1983, The American
    * Statistician 37). Sums of squared deviations are divided by their number less `ddof` (delta degrees of freedom).
    */
-  #merge(batch: Statistics, M: number, next: Statistics): void {
-    const n = this.#valuesTracked;
+  #merge(batch: Moments, next: Statistics): void {
+    const [n, M] = [this.#valuesTracked, batch.count];
     const ddof = this.#estimator === 'sample' ? 1 : 0;
     for (let c = 0; c < next.mean.length; c++) {
       const mean = n === 0 ? 0 : this.#mean[c]!;
-      const before = n === 0 ? 0 : (n - ddof) * this.#variance[c]!;
+      const m2 = n === 0 ? 0 : (n - ddof) * this.#variance[c]!;
       const delta = batch.mean[c]! - mean;
       const between = delta ** 2 * n * (M / (n + M));
-      next.variance[c] = (before + M * batch.variance[c]! + between) / (n + M - ddof);
+      next.variance[c] = (m2 + batch.m2[c]! + between) / (n + M - ddof);
       next.mean[c] = mean + (delta * M) / (n + M);
     }
   }
@@ -201,9 +178,16 @@ export class RunningStatistics {
   }
 }
 
-/** next = kept · running + taken · batch, for each channel. */
-function average(running: Float64Array, batch: Float64Array, kept: number, taken: number, next: Float64Array): void {
+/** next = kept · running + taken · batch / divisor, for each channel. */
+function average(
+  running: Float64Array,
+  batch: Float64Array,
+  divisor: number,
+  kept: number,
+  taken: number,
+  next: Float64Array,
+): void {
   for (let c = 0; c < next.length; c++) {
-    next[c] = kept * running[c]! + taken * batch[c]!;
+    next[c] = kept * running[c]! + taken * (batch[c]! / divisor);
   }
 }

@@ -1,5 +1,7 @@
 // The saved forward of host kernels: what a forward on host arrays keeps for its backward.
-import type { Saved, Statistics } from './backend.js';
+
+import type { HostMemory, NormalizeInput, Saved } from './backend.js';
+import type { Statistics } from './moments.js';
 import type { FloatArray } from './tensor.js';
 
 const noElements = new Float32Array(0);
@@ -7,6 +9,8 @@ const noElements = new Float32Array(0);
 /** x by reference; copies, [C] each, of all else, so that parameters and running statistics may change. */
 export class SavedForward implements Saved, Statistics {
   x: FloatArray = noElements;
+  /** How many values of a channel were normalised together; NaN where statistics were given. */
+  M: number = Number.NaN;
   readonly mean: Float64Array;
   /** Population variance. */
   readonly variance: Float64Array;
@@ -24,11 +28,15 @@ export class SavedForward implements Saved, Statistics {
     this.#recycle = recycle;
   }
 
-  /** Keeps x, and computes invStd and scale. Mean and variance must have been written. */
-  keep(x: FloatArray, gamma: Float64Array, epsilon: number): void {
-    const { variance, invStd, scale } = this;
+  /** Keeps x and the statistics that normalise it, and computes invStd and scale. */
+  keep({ x, gamma, epsilon, by: { batch, given } }: NormalizeInput<HostMemory>): void {
+    const { mean, variance, invStd, scale } = this;
     this.x = x;
+    this.M = batch ? batch.count : Number.NaN;
+    const from = batch ?? given;
     for (let c = 0; c < scale.length; c++) {
+      mean[c] = from.mean[c]!;
+      variance[c] = batch ? batch.m2[c]! / batch.count : given.variance[c]!;
       const square = variance[c]! + epsilon;
       const r = square === 0 ? 0 : 1 / Math.sqrt(square);
       invStd[c] = r;

@@ -1,6 +1,7 @@
 // Vectors of a layer: one float64 for each channel.
-import type { Statistics } from './backend.js';
+
 import { refuse } from './errors.js';
+import type { Statistics } from './moments.js';
 
 /** `length` zeros. Errors: `LIMIT_EXCEEDED` where memory has no room for them. */
 export function zeros(length: number): Float64Array {
