@@ -22,10 +22,20 @@ describe('a layer that is constructed with', () => {
   const cases: Record<string, [ErrorCode, Record<string, unknown>, RegExp]> = {
     'no backend': ['INVALID_OPTION', { backend: undefined }, /backend undefined/],
     'an object that is no backend': ['INVALID_OPTION', { backend: {} }, /backend Object/],
-    'a backend of another contract': [
+    'a backend of an older contract': [
       'INVALID_OPTION',
-      { backend: { contractVersion: 2, prepare() {} } },
-      /contractVersion 1/,
+      { backend: { contractVersion: 1, name: 'old', prepare() {} } },
+      /^received a backend 'old' of contractVersion 1, expected contractVersion 2: install a newer version of the backend$/,
+    ],
+    'a backend of a newer contract': [
+      'INVALID_OPTION',
+      { backend: { contractVersion: 3, name: 'new', prepare() {} } },
+      /^received a backend 'new' of contractVersion 3, .* install a newer version of @batchnorm\/core-api$/,
+    ],
+    'a contract without a backend': [
+      'INVALID_OPTION',
+      { backend: { contractVersion: 2 } },
+      /expected a backend of contractVersion 2$/,
     ],
     'no features': ['INVALID_OPTION', { numFeatures: 0 }, /numFeatures 0/],
     'half a feature': ['INVALID_OPTION', { numFeatures: 1.5 }, /numFeatures 1.5/],

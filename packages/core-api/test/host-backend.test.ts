@@ -5,17 +5,17 @@ import { allocate, BatchNorm, BatchNormError, type HostPasses, hostBackend } fro
 /** Passes that write 1 everywhere, and remember what they were asked. */
 function onesPasses(asked: string[]): HostPasses {
   return {
-    statistics(_x, { mean, variance }) {
-      asked.push('statistics');
+    moments(x, mean, m2) {
+      asked.push('moments');
       mean.fill(1);
-      variance.fill(1);
+      m2.fill(x.length);
     },
     normalize({ mean, scale }, beta, y) {
       asked.push(`normalize ${[...mean]} ${[...scale]} ${[...beta]}`);
       y.fill(1);
     },
-    parameterGradients(_forward, _dy, dgamma, dbeta) {
-      asked.push('parameterGradients');
+    gradientSums(_forward, _dy, dgamma, dbeta) {
+      asked.push('gradientSums');
       dgamma.fill(1);
       dbeta.fill(1);
     },
@@ -32,7 +32,7 @@ it('says what a backend in host memory can do, unless told otherwise', () => {
   const passesFor = () => onesPasses([]);
   const plain = hostBackend({ name: 'mine', passesFor });
   expect(plain).toMatchObject({
-    contractVersion: 1,
+    contractVersion: 2,
     name: 'mine',
     capabilities: { dtypes: ['float32', 'float64'], deviceTensors: false, deterministic: true },
     execution: {
@@ -60,10 +60,10 @@ it('calls the passes in order; the gradient with constant statistics is scale ·
   layer.beta.fill(5);
   await layer.forward(x);
   await layer.backward(x);
-  expect(asked.splice(0)).toEqual(['statistics', 'normalize 1 4 5', 'parameterGradients', 'inputGradient']);
+  expect(asked.splice(0)).toEqual(['moments', 'normalize 1 4 5', 'gradientSums', 'inputGradient']);
   await layer.forward(x, { training: false });
   await layer.backward(x);
-  expect(asked.map((pass) => pass.split(' ')[0])).toEqual(['normalize', 'parameterGradients', 'normalize']);
+  expect(asked.map((pass) => pass.split(' ')[0])).toEqual(['normalize', 'gradientSums', 'normalize']);
   expect(asked[2]).toMatch(/^normalize 0 \S+ 0$/);
 });
 
@@ -98,6 +98,6 @@ it('adds up no gradients that nobody asks for: with constant statistics, dx is a
     const layer = new BatchNorm({ backend, numFeatures: 1, ...options });
     await layer.forward(x, { training: false });
     await layer.backward(x);
-    expect(asked.filter((pass) => pass === 'parameterGradients')).toHaveLength(sums);
+    expect(asked.filter((pass) => pass === 'gradientSums')).toHaveLength(sums);
   }
 });

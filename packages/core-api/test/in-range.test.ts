@@ -15,16 +15,16 @@ const sum = (values: FloatArray, term: (value: number, k: number) => number) =>
 
 /** The formulas as they stand, of one channel. */
 const passes: HostPasses = {
-  statistics(x, { mean, variance }) {
+  moments(x, mean, m2) {
     mean[0] = sum(x, (value) => value / x.length);
-    variance[0] = sum(x, (value) => (value - mean[0]!) ** 2 / x.length);
+    m2[0] = sum(x, (value) => (value - mean[0]!) ** 2);
   },
   normalize({ x, mean, scale }, beta, y) {
     x.forEach((value, k) => {
       y[k] = (value - mean[0]!) * scale[0]! + beta[0]!;
     });
   },
-  parameterGradients({ x, mean, invStd }, dy, dgamma, dbeta) {
+  gradientSums({ x, mean, invStd }, dy, dgamma, dbeta) {
     dgamma[0] = sum(dy, (value, k) => value * (x[k]! - mean[0]!) * invStd[0]!);
     dbeta[0] = sum(dy, (value) => value);
   },

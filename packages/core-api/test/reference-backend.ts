@@ -2,9 +2,7 @@
 // the test lets it.
 import {
   allocate,
-  assertFiniteStatistics,
   type Backend,
-  type BackwardInput,
   type BackwardOutput,
   BatchNormError,
   type DeviceMemory,
@@ -13,15 +11,19 @@ import {
   dtypeOf,
   type Extent,
   type FloatArray,
-  type ForwardInput,
   type ForwardOutput,
+  type GradientSums,
+  type GradientSumsInput,
   type HostMemory,
+  type InputGradientInput,
   type Kernels,
+  type Moments,
+  type MomentsInput,
+  type NormalizeInput,
   type OnDevice,
-  type Operations,
   type Plan,
   type Saved,
-  type Statistics,
+  type Stages,
   type Tensor,
   valuesPerChannel,
 } from '../src/index.js';
@@ -29,12 +31,12 @@ import {
 export interface ReferenceOptions {
   readonly dtypes?: readonly Dtype[];
   readonly maxElements?: number;
-  /** Every kernel waits for this before it computes. */
+  /** Every stage waits for this before it computes. */
   readonly gate?: () => PromiseLike<void>;
 }
 
 export class ReferenceBackend implements Backend {
-  readonly contractVersion = 1;
+  readonly contractVersion = 2;
   readonly name = 'reference';
   readonly capabilities;
   readonly execution = {
@@ -50,7 +52,7 @@ export class ReferenceBackend implements Backend {
   readonly prepared: Extent[] = [];
   readonly gate: () => PromiseLike<void>;
   reads = 0;
-  /** What each backward was asked for. */
+  /** Whether each backward was asked for dgamma or dbeta, or needed them for dx. */
   readonly parameterGradients: boolean[] = [];
   /** Whether values on the device have a view. */
   sharesMemory = false;
@@ -76,6 +78,8 @@ class SavedForward implements Saved {
   constructor(
     readonly backend: ReferenceBackend,
     readonly x: FloatArray,
+    /** How many values of a channel were normalised together; NaN where statistics were given. */
+    readonly M: number,
     readonly gamma: Float64Array,
     readonly mean: Float64Array,
     readonly std: Float64Array,
@@ -89,73 +93,71 @@ class SavedForward implements Saved {
 }
 
 class ReferenceKernels implements Kernels {
-  readonly device: Operations<DeviceMemory>;
+  readonly device: Stages<DeviceMemory>;
 
   constructor(
     readonly backend: ReferenceBackend,
     readonly extent: Extent,
     readonly dtype: Dtype,
   ) {
-    this.device = new DeviceKernels(this);
+    this.device = new DeviceStages(this);
     backend.alive.add(this);
   }
 
-  async forwardTraining({ requireFinite, ...input }: ForwardInput<HostMemory> & { requireFinite: boolean }) {
+  async moments({ x }: MomentsInput<HostMemory>): Promise<Moments> {
     await this.backend.gate();
-    const M = valuesPerChannel(this.extent);
-    const mean = this.#sums((k) => input.x[k]! / M);
-    const variance = this.#sums((k, c) => (input.x[k]! - mean[c]!) ** 2 / M);
-    if (requireFinite) assertFiniteStatistics({ mean, variance });
-    return { ...this.#normalize(input, { mean, variance }), statistics: { mean, variance } };
+    const count = valuesPerChannel(this.extent);
+    const mean = this.#sums((k) => x[k]! / count);
+    return { count, mean, m2: this.#sums((k, c) => (x[k]! - mean[c]!) ** 2) };
   }
 
-  async forwardInference(input: ForwardInput<HostMemory> & Statistics) {
+  async normalize({ x, y, gamma, beta, epsilon, by: { batch, given } }: NormalizeInput<HostMemory>) {
     await this.backend.gate();
-    return this.#normalize(input, { mean: input.mean.slice(), variance: input.variance });
+    const { mean } = batch ?? given;
+    const variance = batch ? batch.m2.map((square) => square / batch.count) : given.variance;
+    const std = variance.map((value) => Math.sqrt(value + epsilon));
+    const out = y ?? allocate(this.dtype, x.length);
+    this.#forEach((k, c) => {
+      out[k] = (gamma[c]! * (x[k]! - mean[c]!)) / (std[c]! || 1) + beta[c]!;
+    });
+    const M = batch?.count ?? Number.NaN;
+    return { y: out, saved: new SavedForward(this.backend, x, M, gamma.slice(), mean.slice(), std) };
   }
 
-  async backwardTraining(input: BackwardInput<HostMemory>) {
+  async gradientSums({ saved, dy }: GradientSumsInput<HostMemory>): Promise<GradientSums> {
     await this.backend.gate();
-    const M = valuesPerChannel(this.extent);
-    return this.#gradients(input, ({ dbeta, dgamma }, xHat, c) => (dbeta[c]! + xHat * dgamma[c]!) / M);
+    const xHat = this.#xHat(saved);
+    return { dgamma: this.#sums((k, c) => dy[k]! * xHat(k, c)), dbeta: this.#sums((k) => dy[k]!) };
   }
 
-  async backwardInference(input: BackwardInput<HostMemory>) {
+  async inputGradient(input: InputGradientInput<HostMemory>): Promise<BackwardOutput<HostMemory>> {
     await this.backend.gate();
-    return this.#gradients(input, () => 0);
+    const { dy, sums, total } = input;
+    this.backend.parameterGradients.push(sums !== undefined);
+    const { M, gamma, std } = input.saved as SavedForward;
+    const { dx = allocate(this.dtype, dy.length) } = input;
+    const { dgamma = new Float64Array(gamma.length), dbeta = new Float64Array(gamma.length) } = input;
+    if (sums) {
+      dgamma.set(sums.dgamma);
+      dbeta.set(sums.dbeta);
+    }
+    const xHat = this.#xHat(input.saved);
+    this.#forEach((k, c) => {
+      const meanTerms = total ? (total.dbeta[c]! + xHat(k, c) * total.dgamma[c]!) / M : 0;
+      dx[k] = (gamma[c]! / std[c]!) * (dy[k]! - meanTerms);
+    });
+    return { dx, dgamma, dbeta };
   }
 
   dispose(): void {
     this.backend.alive.delete(this);
   }
 
-  #normalize({ x, y, gamma, beta, epsilon }: ForwardInput<HostMemory>, { mean, variance }: Statistics) {
-    const std = variance.map((value) => Math.sqrt(value + epsilon));
-    const out = y ?? allocate(this.dtype, x.length);
-    this.#forEach((k, c) => {
-      out[k] = (gamma[c]! * (x[k]! - mean[c]!)) / (std[c]! || 1) + beta[c]!;
-    });
-    return { y: out, saved: new SavedForward(this.backend, x, gamma.slice(), mean, std) };
-  }
-
-  #gradients(
-    input: BackwardInput<HostMemory>,
-    meanTerms: (sums: { dgamma: Float64Array; dbeta: Float64Array }, xHat: number, c: number) => number,
-  ): BackwardOutput<HostMemory> {
-    const saved = input.saved as SavedForward;
-    this.backend.parameterGradients.push(input.parameterGradients);
+  #xHat(saved: Saved): (k: number, c: number) => number {
     if (!this.backend.alive.has(this)) throw new Error('disposed kernels were used');
     if (!this.backend.alive.has(saved)) throw new Error('a disposed saved forward was used');
-    const { x, gamma, mean, std } = saved;
-    const { dy, dx = allocate(this.dtype, dy.length) } = input;
-    const { dgamma = new Float64Array(gamma.length), dbeta = new Float64Array(gamma.length) } = input;
-    const xHat = (k: number, c: number) => (x[k]! - mean[c]!) / std[c]!;
-    dgamma.set(this.#sums((k, c) => dy[k]! * xHat(k, c)));
-    dbeta.set(this.#sums((k) => dy[k]!));
-    this.#forEach((k, c) => {
-      dx[k] = (gamma[c]! / std[c]!) * (dy[k]! - meanTerms({ dgamma, dbeta }, xHat(k, c), c));
-    });
-    return { dx, dgamma, dbeta };
+    const { x, mean, std } = saved as SavedForward;
+    return (k, c) => (x[k]! - mean[c]!) / std[c]!;
   }
 
   #forEach(visit: (k: number, c: number) => void): void {
@@ -173,47 +175,55 @@ class ReferenceKernels implements Kernels {
 }
 
 /** The same arithmetic, with everything that goes in or comes out stored elsewhere. */
-class DeviceKernels implements Operations<DeviceMemory> {
-  constructor(readonly host: ReferenceKernels) {}
+class DeviceStages implements Stages<DeviceMemory> {
+  readonly host: ReferenceKernels;
+  readonly backend: ReferenceBackend;
 
-  async forwardTraining(input: ForwardInput<DeviceMemory>) {
-    const { statistics, ...output } = await this.host.forwardTraining({ ...onHost(input), requireFinite: false });
-    return { ...this.#store(output, input), statistics: new Stored(this.host.backend, statistics) };
+  constructor(host: ReferenceKernels) {
+    this.host = host;
+    this.backend = host.backend;
   }
 
-  async forwardInference({ mean, variance, ...input }: ForwardInput<DeviceMemory> & Statistics) {
-    return this.#store(await this.host.forwardInference({ ...onHost(input), mean, variance }), input);
+  async moments({ x, epsilon }: MomentsInput<DeviceMemory>) {
+    return new Stored(this.backend, await this.host.moments({ x: elementsOf(x), epsilon }));
   }
 
-  async backwardTraining(input: BackwardInput<DeviceMemory>) {
-    return this.#storeGradients(await this.host.backwardTraining(gradientsOnHost(input)), input);
+  async normalize({ x, y, by: { batch, given }, ...vectors }: NormalizeInput<DeviceMemory>) {
+    const by = batch ? { batch: onHost(batch) } : { given };
+    const output: ForwardOutput<HostMemory> = await this.host.normalize({
+      ...vectors,
+      x: elementsOf(x),
+      y: y && elementsOf(y),
+      by,
+    });
+    return { y: y ?? new StoredTensor(this.backend, output.y, x.shape), saved: output.saved };
   }
 
-  async backwardInference(input: BackwardInput<DeviceMemory>) {
-    return this.#storeGradients(await this.host.backwardInference(gradientsOnHost(input)), input);
+  async gradientSums({ saved, dy }: GradientSumsInput<DeviceMemory>) {
+    return new Stored(this.backend, await this.host.gradientSums({ saved, dy: elementsOf(dy) }));
   }
 
-  #store({ y, saved }: ForwardOutput<HostMemory>, { x, y: out }: ForwardInput<DeviceMemory>) {
-    return { y: out ?? new StoredTensor(this.host.backend, y, x.shape), saved };
-  }
-
-  #storeGradients({ dx, dgamma, dbeta }: BackwardOutput<HostMemory>, { dy, ...out }: BackwardInput<DeviceMemory>) {
-    const { backend } = this.host;
+  async inputGradient({ saved, dy, dx, sums, total }: InputGradientInput<DeviceMemory>) {
+    const gradients = await this.host.inputGradient({
+      saved,
+      dy: elementsOf(dy),
+      dx: dx && elementsOf(dx),
+      dgamma: undefined,
+      dbeta: undefined,
+      sums: sums && onHost(sums),
+      total: total && onHost(total),
+    });
     return {
-      dx: out.dx ?? new StoredTensor(backend, dx, dy.shape),
-      dgamma: new Stored(backend, dgamma),
-      dbeta: new Stored(backend, dbeta),
+      dx: dx ?? new StoredTensor(this.backend, gradients.dx, dy.shape),
+      dgamma: new Stored(this.backend, gradients.dgamma),
+      dbeta: new Stored(this.backend, gradients.dbeta),
     };
   }
 }
 
-function onHost({ x, y, gamma, beta, epsilon }: ForwardInput<DeviceMemory>): ForwardInput<HostMemory> {
-  return { x: elementsOf(x), y: y && elementsOf(y), gamma, beta, epsilon };
-}
-
-function gradientsOnHost(input: BackwardInput<DeviceMemory>): BackwardInput<HostMemory> {
-  const { dy, dx } = input;
-  return { ...input, dy: elementsOf(dy), dx: dx && elementsOf(dx), dgamma: undefined, dbeta: undefined };
+/** What is on the device, or on the host already. */
+function onHost<T extends object>(value: T | OnDevice<T>): T {
+  return value instanceof Stored ? value.stored : (value as T);
 }
 
 function elementsOf(tensor: DeviceTensor): FloatArray {
