@@ -1,6 +1,7 @@
-// Whether two checkouts, both built, compute the same to the bit: every call of a backend that the kit makes in either.
-// For changes that must change no result: `node scripts/compare-bits.mjs ../before .` Exits with 1 where a case
-// differs, 2 where a tree lacks something.
+// Whether two checkouts, both built, compute the same to the bit: every operation that the kit asks a backend for in
+// either. Of contract 1, kernels are operations; of contract 2, operations are made of their stages. For changes that
+// must change no result: `node scripts/compare-bits.mjs ../before .` Exits with 1 where a case differs, 2 where a tree
+// lacks something.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
@@ -60,10 +61,11 @@ async function digests(tree, backend) {
 async function record(tree, name) {
   const load = (folder) => import(pathToFileURL(join(tree, 'packages', folder, 'dist/index.js')).href);
   const { suite, dtypes } = await load('conformance');
+  const { operationsOf } = await load('core-api');
   const { folder, create: make } = backends[name];
   const module = await load(folder);
   let calls = [];
-  const create = async () => watched(await make(module), (call) => calls.push(call));
+  const create = async () => watched(await make(module), operationsOf, (call) => calls.push(call));
   let backend;
   try {
     backend = await create();
@@ -90,13 +92,17 @@ async function record(tree, name) {
   process.exit(0);
 }
 
-/** The same backend, whose kernels tell of every call, in call order, a promise of what it gave. */
-function watched(backend, onCall) {
+/** The same backend, whose operations tell of every call, in call order, a promise of what it gave. */
+function watched(backend, operationsOf, onCall) {
   const prepare = backend.prepare.bind(backend);
   const watch = (target) => {
+    // By contract 2, what is fused is used: all operations are, when they are watched.
+    const performed = operationsOf === undefined ? bound(target, operations) : operationsOf(stagesOf(target));
+    const watching = operationsOf === undefined ? target : {};
+    if (watching !== target) Object.defineProperty(target, 'fused', { value: watching });
     for (const operation of operations) {
-      const perform = target[operation].bind(target);
-      target[operation] = (input) => {
+      const perform = performed[operation].bind(performed);
+      watching[operation] = (input) => {
         let told;
         onCall(new Promise((resolve) => (told = resolve)));
         const digested = async (text, output) => told(await digestOf(text, output));
@@ -135,17 +141,29 @@ function watched(backend, onCall) {
   return backend;
 }
 
-/** Of a call and its results: arrays, or values on the device. All are copied before anybody else can write to them. */
-async function digestOf(text, { y, statistics, dx, dgamma, dbeta }) {
+/** The stages by themselves, and what the kernels have fused now. */
+function stagesOf(kernels) {
+  return { ...bound(kernels, ['moments', 'normalize', 'gradientSums', 'inputGradient']), fused: kernels.fused };
+}
+
+const bound = (object, names) => Object.fromEntries(names.map((name) => [name, object[name].bind(object)]));
+
+/**
+ * Of a call and its results: arrays, or values on the device. All are copied before anybody else can write to them.
+ * Moments are compared as the statistics that they are by contract 1.
+ */
+async function digestOf(text, { y, moments, statistics = moments, dx, dgamma, dbeta }) {
   const hash = createHash('sha256').update(text);
-  const copies = [y, statistics?.mean ?? statistics, statistics?.variance, dx, dgamma, dbeta].map(
-    (value) => value?.read?.() ?? value?.slice(),
-  );
+  const copies = [y, statistics, dx, dgamma, dbeta].map((value) => value?.read?.() ?? copyOf(value));
   for (const copy of copies) {
     const value = await copy;
-    for (const { buffer } of [value?.mean ?? value, value?.variance].filter(ArrayBuffer.isView)) {
-      hash.update(new Uint8Array(buffer));
-    }
+    const { mean = value, count, m2, variance = m2?.map((square) => square / count) } = value ?? {};
+    for (const { buffer } of [mean, variance].filter(ArrayBuffer.isView)) hash.update(new Uint8Array(buffer));
   }
   return hash.digest();
+}
+
+function copyOf(value) {
+  if (value === undefined || ArrayBuffer.isView(value)) return value?.slice();
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, part.slice?.() ?? part]));
 }

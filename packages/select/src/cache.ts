@@ -4,7 +4,7 @@ import type { Question } from './question.js';
 import type { Candidate, SelectionCache } from './selection.js';
 
 const formatVersion = 1;
-const contractVersion = 1;
+const contractVersion = 2;
 
 /** Everything that a choice depends on, as a text: two selections with the same key have the same answer. */
 export function cacheKey(platform: string, candidates: readonly Candidate[], question: Question): string {

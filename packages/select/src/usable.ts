@@ -15,7 +15,7 @@ const checks: Readonly<Record<string, OptionCheck>> = {
 
 /** Errors: `INVALID_OPTION` unless `made` is a backend whose fields pass these checks. */
 export function assertUsable(made: unknown): asserts made is Backend {
-  if (!isBackend(made)) refuse('INVALID_OPTION', `${describe(made)} from create()`, 'a backend of contractVersion 1');
+  if (!isBackend(made)) refuse('INVALID_OPTION', `${describe(made)} from create()`, 'a backend of contractVersion 2');
   const { name, capabilities, execution } = made as Partial<Backend>;
   const read = {
     'name of the backend': name,

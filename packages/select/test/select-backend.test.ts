@@ -7,6 +7,7 @@ import {
   type ErrorCode,
   type ForwardTrainingInput,
   type HostMemory,
+  operationsOf,
   type Plan,
 } from '@batchnorm/core-api';
 import fc from 'fast-check';
@@ -219,7 +220,7 @@ describe('a candidate is out, and the report says why, when', () => {
   const whileMeasured = (elements: number) => elements === 24;
   const tampered = (kernel: string, name: string, change: (values: Float64Array) => void): FakeOptions => ({
     tamper: (which, result) => {
-      if (which === kernel) change((name in result ? result[name] : Object(result.statistics)[name]) as Float64Array);
+      if (which === kernel) change((name in result ? result[name] : Object(result.moments)[name]) as Float64Array);
     },
   });
   const off = (values: Float64Array) => {
@@ -239,7 +240,11 @@ describe('a candidate is out, and the report says why, when', () => {
     ],
     'its factory hangs': [() => never(), /timed out: no answer within 30 ms/, { timeoutMs: 30 }],
     'its factory makes nothing': [() => undefined, /INVALID_OPTION: received undefined from create/],
-    'its factory makes no backend': [() => ({ contractVersion: 2 }), /expected a backend of contractVersion 1/],
+    'its factory makes no backend': [() => ({ contractVersion: 2 }), /expected a backend of contractVersion 2/],
+    'its factory makes a backend of another contract': [
+      () => ({ contractVersion: 1, prepare() {} }),
+      /expected a backend of contractVersion 2/,
+    ],
     'it lacks the dtype': [() => new FakeBackend({ dtypes: ['float64'] }), /DTYPE_MISMATCH.*float64/],
     'it holds too little': [
       () => new FakeBackend({ maxElements: 999 }),
@@ -269,7 +274,12 @@ describe('a candidate is out, and the report says why, when', () => {
       /mean of channel 0/,
     ],
     'its batch variance is wrong': [
-      () => new FakeBackend(tampered('forwardTraining', 'variance', off)),
+      () =>
+        new FakeBackend(
+          tampered('forwardTraining', 'm2', (m2) => {
+            m2[1]! *= 1.1;
+          }),
+        ),
       /variance of channel 1/,
     ],
     'its dx is wrong': [() => new FakeBackend(tampered('backwardTraining', 'dx', off)), /dx of channel 0/],
@@ -362,13 +372,13 @@ describe('a candidate is out, and the report says why, when', () => {
     const careless = candidate('careless', {
       tamper: (kernel, result, { x }) => {
         if (kernel !== 'forwardTraining') return;
-        const { variance } = result.statistics as { variance: Float64Array };
+        const { m2 } = result.moments as { m2: Float64Array };
         const M = (x as Float32Array).length / 3;
         for (let c = 0; c < 3; c++) {
           const values = (x as Float32Array).filter((_, k) => Math.floor(k / 2) % 3 === c);
           const mean = fround(values.reduce((sum, value) => fround(sum + value), 0) / M);
           const squares = fround(values.reduce((sum, value) => fround(sum + fround(value * value)), 0) / M);
-          variance[c] = fround(squares - fround(mean * mean));
+          m2[c] = fround(squares - fround(mean * mean)) * M;
         }
       },
     });
@@ -439,12 +449,13 @@ describe('a candidate that is right in the known case and wrong on the asked sha
     Object.assign(lazy, {
       prepare: (plan: Plan) => {
         const kernels = prepare(plan);
+        const operations = operationsOf<HostMemory>(kernels);
         const forwardTraining = async ({ y, ...input }: ForwardTrainingInput<HostMemory>) => {
-          const output = await kernels.forwardTraining({ ...input, y: undefined });
+          const output = await operations.forwardTraining({ ...input, y: undefined });
           y?.set(output.y.subarray(0, 1000));
           return { ...output, y: y ?? output.y };
         };
-        return { ...kernels, forwardTraining };
+        return { ...kernels, fused: { ...kernels.fused, forwardTraining } };
       },
     });
     const options = { shape: large, operation: 'forward-training' } as const;

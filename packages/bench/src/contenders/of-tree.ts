@@ -3,13 +3,13 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type BackendEntry, backends } from '@batchnorm/catalogue';
-import type { Backend, BatchNorm } from '@batchnorm/core-api';
+import type { Backend, BatchNorm, operationsOf } from '@batchnorm/core-api';
 import { type Contender, Unavailable } from './contender.js';
 import { onKernels } from './on-kernels.js';
 import { onLayer } from './on-layer.js';
 
-/** The contract that on-kernels.ts calls kernels by. */
-const contractVersion = 1;
+/** The contracts that on-kernels.ts can call kernels by. By the first, kernels were operations. */
+const contractVersions = [1, 2];
 
 /** Errors of `enter`, beside the usual ones: `Unavailable` where the tree has no such package, or another contract. */
 export function contendersOf(root: string): Contender[] {
@@ -19,9 +19,14 @@ export function contendersOf(root: string): Contender[] {
     create: async (module) => assertContract(await entry.create(module)),
   });
   return [
-    ...Object.entries(backends).map(([name, entry]) => onKernels(name, inTree(entry))),
+    ...Object.entries(backends).map(([name, entry]) => onKernels(name, inTree(entry), () => operationsIn(root))),
     onLayer('layer-js', inTree(backends.js!), () => load<{ BatchNorm: typeof BatchNorm }>(root, 'core-api')),
   ];
+}
+
+async function operationsIn(root: string): Promise<typeof operationsOf> {
+  const core = await load<{ readonly operationsOf?: typeof operationsOf }>(root, 'core-api');
+  return core.operationsOf ?? ((kernels) => kernels as never);
 }
 
 async function load<Module>(root: string, folder: string): Promise<Module> {
@@ -31,6 +36,6 @@ async function load<Module>(root: string, folder: string): Promise<Module> {
 }
 
 function assertContract(backend: Backend): Backend {
-  if (Number(backend.contractVersion) === contractVersion) return backend;
-  throw new Unavailable(`its contract is version ${backend.contractVersion}, not ${contractVersion}`);
+  if (contractVersions.includes(backend.contractVersion)) return backend;
+  throw new Unavailable(`its contract is version ${backend.contractVersion}, not ${contractVersions.join(' or ')}`);
 }

@@ -1,13 +1,16 @@
-// A backend as a contender: its kernels, called as the layer calls them, without the layer's queue and validation.
+// A backend as a contender: the operations of its kernels, called as the layer calls them, without the layer's queue and
+// validation.
 import type { BackendEntry } from '@batchnorm/catalogue';
 import {
   type Backend,
   BatchNormError,
+  type DeviceMemory,
   type DeviceTensor,
-  type Kernels,
+  type ForwardTrainingOutput,
+  type HostMemory,
   type MaybePromise,
-  type DeviceMemory as OnDeviceMemory,
   type Operations,
+  operationsOf,
   product,
   type Saved,
 } from '@batchnorm/core-api';
@@ -18,16 +21,21 @@ import { after, hostCalls } from './host-calls.js';
 import { watchInstantiation } from './instantiation.js';
 import { outputsFor } from './outputs.js';
 
-export function onKernels(name: string, { platforms, load, create }: BackendEntry): Contender {
+/** `loadOperationsOf`: how kernels become operations, by this commit's contract or another's. */
+export function onKernels(
+  name: string,
+  { platforms, load, create }: BackendEntry,
+  loadOperationsOf: () => Promise<typeof operationsOf> = async () => operationsOf,
+): Contender {
   return {
     name,
     kind: 'backend',
     platforms,
     enter: async (workload) => {
-      const module = await load();
+      const [module, operationsOfKernels] = [await load(), await loadOperationsOf()];
       const [[backend, instantiation], creation] = await timed(() => watchInstantiation(() => create(module)));
       try {
-        return await enterKernels(backend, workload, { creation, instantiation });
+        return await enterKernels(backend, operationsOfKernels, workload, { creation, instantiation });
       } catch (error) {
         await backend.dispose();
         throw error;
@@ -53,16 +61,18 @@ export function assertCapable({ capabilities, name }: Backend, { dtype, shape }:
 
 async function enterKernels(
   backend: Backend,
+  operationsOfKernels: typeof operationsOf,
   workload: Workload,
   making: Pick<Description, 'creation' | 'instantiation'>,
 ): Promise<Entrant> {
   assertCapable(backend, workload);
   const { extent, dtype } = workload;
   const [kernels, preparation] = await timed(() => backend.prepare({ extent, dtype }));
-  const device = backend.capabilities.deviceTensors ? await onDevice(backend, kernels, workload) : undefined;
+  const host = operationsOfKernels<HostMemory>(kernels);
+  const device = kernels.device && (await onDevice(backend, operationsOfKernels(kernels.device), workload));
   return {
     description: describe(backend, { ...making, preparation }),
-    calls: [...onHost(kernels, workload), ...(device?.calls ?? [])],
+    calls: [...onHost(host, workload), ...(device?.calls ?? [])],
     dispose: async () => {
       device?.dispose();
       kernels.dispose();
@@ -72,16 +82,19 @@ async function enterKernels(
 }
 
 /** Arrays in, arrays out, into the same buffers every time. */
-function onHost(kernels: Kernels, workload: Workload): TimedCall[] {
+function onHost(operations: Operations<HostMemory>, workload: Workload): TimedCall[] {
   const { x, dy, gamma, beta, running } = workload;
   const { y, dx, dgamma, dbeta } = outputsFor(workload);
   const latest = new Latest();
   const forward = () =>
-    after(kernels.forwardTraining({ x, gamma, beta, epsilon, y, requireFinite: true }), latest.keep);
+    after(operations.forwardTraining({ x, gamma, beta, epsilon, y, requireFinite: true }), latest.keep);
   const backward = () =>
-    after(kernels.backwardTraining({ saved: latest.saved, dy, dx, dgamma, dbeta, parameterGradients: true }), nothing);
+    after(
+      operations.backwardTraining({ saved: latest.saved, dy, dx, dgamma, dbeta, parameterGradients: true }),
+      nothing,
+    );
   const inference = new Latest();
-  const infer = () => after(kernels.forwardInference({ x, gamma, beta, epsilon, ...running, y }), inference.keep);
+  const infer = () => after(operations.forwardInference({ x, gamma, beta, epsilon, ...running, y }), inference.keep);
   return hostCalls({ forward, backward, infer, results: () => ({ y, dx, dgamma, dbeta }) });
 }
 
@@ -95,9 +108,8 @@ interface OnDevice {
  * they are there everything before them is done. A forward has no small result: after it a number that was uploaded
  * once is read instead.
  */
-async function onDevice(backend: Backend, kernels: Kernels, workload: Workload): Promise<OnDevice> {
+async function onDevice(backend: Backend, operations: Operations<DeviceMemory>, workload: Workload): Promise<OnDevice> {
   const { shape, dtype, gamma, beta, running } = workload;
-  const operations: Operations<OnDeviceMemory> = kernels.device!;
   const x = await backend.upload({ data: workload.x, shape });
   const dy = await backend.upload({ data: workload.dy, shape });
   const one = await backend.upload({
@@ -121,7 +133,7 @@ async function onDevice(backend: Backend, kernels: Kernels, workload: Workload):
     release('y');
     const input = { x, gamma, beta, epsilon, y: undefined, requireFinite: true };
     return after(operations.forwardTraining(input), (output) => {
-      output.statistics.dispose();
+      momentsOf(output).dispose();
       latest.keep(output);
       results.y = output.y;
     });
@@ -197,6 +209,11 @@ async function onDevice(backend: Backend, kernels: Kernels, workload: Workload):
       inference.dispose();
     },
   };
+}
+
+/** By contract 1 they were `statistics`. */
+function momentsOf(output: ForwardTrainingOutput<DeviceMemory>): DeviceMemory['moments'] {
+  return output.moments ?? (output as unknown as { statistics: DeviceMemory['moments'] }).statistics;
 }
 
 /** Keeps the saved forward of the latest call, and disposes the one before it only then, as the layer does. */
