@@ -22,6 +22,9 @@ export class Job {
   /* @inline */ get dbeta(): usize { return load<usize>(changetype<usize>(this), field.dbeta); }
   /* @inline */ get streamRows(): i32 { return load<i32>(changetype<usize>(this), field.streamRows); }
   /* @inline */ get epsilon(): f64 { return load<f64>(changetype<usize>(this), field.epsilon); }
+  /* @inline */ get M(): f64 { return load<f64>(changetype<usize>(this), field.M); }
+  /** Which channels are too wide for the gradient in T, an i32 each. */
+  /* @inline */ get wideGradient(): usize { return load<usize>(changetype<usize>(this), field.wideGradient); }
 
   // What a forward keeps for its backward.
 
@@ -29,6 +32,7 @@ export class Job {
   /* @inline */ get beta(): usize { return this.float64Table(this.saved, table.beta); }
   /* @inline */ get mean(): usize { return this.float64Table(this.saved, table.mean); }
   /* @inline */ get variance(): usize { return this.float64Table(this.saved, table.variance); }
+  /* @inline */ get m2(): usize { return this.float64Table(this.saved, table.m2); }
   /* @inline */ get invStd(): usize { return this.float64Table(this.saved, table.invStd); }
   /** What passes subtract from values: until the mean is known, a number near it; then the mean, rounded to T. */
   /* @inline */ pivot<T>(): usize { return this.tableOf<T>(this.saved, table.pivot, 0); }
@@ -58,8 +62,6 @@ export class Job {
   /* @inline */ offset<T>(): usize { return this.tableOf<T>(this.sums, this.tablesOfSections, table.offset); }
   /** Pivots and shifts where there are none. */
   /* @inline */ zeros<T>(): usize { return this.tableOf<T>(this.sums, this.tablesOfSections, table.zeros); }
-  /** Which channels are too wide for the gradient in T. */
-  /* @inline */ get wideGradient(): usize { return this.sumTable(this.sections, table.wideGradient); }
 
   /* @inline */ private get tablesOfSections(): i32 { return this.sections * this.tablesPerSection; }
 

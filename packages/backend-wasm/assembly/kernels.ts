@@ -41,36 +41,56 @@ function performOn<T extends number>(job: Job, code: i32, from: i32, to: i32): b
     case opcode.parameterGradients: return parameterGradients<T>(job, from, to);
     case opcode.wideGradients: wideGradients(job, 0, channels, from, to); break;
     case opcode.gradientCoefficients: return gradientCoefficients<T>(job, from, to);
+    case opcode.batchMoments: batchMoments<T>(job, from, to); break;
+    case opcode.batchGradients: batchGradients<T>(job, from, to); break;
     case opcode.inputGradient: inputGradient<T>(job, 0, channels, from, to); break;
     case opcode.scaledGradient: scaledGradient<T>(job, 0, channels, from, to); break;
   }
   return false;
 }
 
+// What comes in panels: channels whose values stay in cache from one pass over them to the next.
+
+function batchMoments<T extends number>(job: Job, from: i32, to: i32): void {
+  for (let c = from; c < to; c += job.panel) momentsOfPanel<T>(job, c, min(c + job.panel, to));
+}
+
 function forwardTraining<T extends number>(job: Job, from: i32, to: i32): void {
   for (let c = from; c < to; c += job.panel) {
     const end = min(c + job.panel, to);
-    choosePivots<T>(job, c, end);
-    moments<T>(job, c, end, 0, job.outer);
-    if (batchStatistics<T>(job, c, end)) {
-      moments<T>(job, c, end, 0, job.outer);
-      batchStatistics<T>(job, c, end);
-    }
-    wideStatistics<T>(job, c, end);
+    momentsOfPanel<T>(job, c, end);
     coefficients<T>(job, c, end);
     normalize<T>(job, c, end, 0, job.outer);
   }
 }
 
+function momentsOfPanel<T extends number>(job: Job, c: i32, end: i32): void {
+  choosePivots<T>(job, c, end);
+  moments<T>(job, c, end, 0, job.outer);
+  if (batchStatistics<T>(job, c, end)) {
+    moments<T>(job, c, end, 0, job.outer);
+    batchStatistics<T>(job, c, end);
+  }
+  wideStatistics<T>(job, c, end);
+}
+
+function batchGradients<T extends number>(job: Job, from: i32, to: i32): void {
+  for (let c = from; c < to; c += job.panel) gradientsOfPanel<T>(job, c, min(c + job.panel, to));
+}
+
 function backward<T extends number>(job: Job, from: i32, to: i32, isTraining: bool): void {
   for (let c = from; c < to; c += job.panel) {
     const end = min(c + job.panel, to);
-    clearSums(job, c, end);
-    gradientSums<T>(job, c, end, 0, job.outer);
-    if (parameterGradients<T>(job, c, end)) wideGradients(job, c, end, 0, job.outer);
+    gradientsOfPanel<T>(job, c, end);
     if (isTraining) {
       gradientCoefficients<T>(job, c, end);
       inputGradient<T>(job, c, end, 0, job.outer);
     } else scaledGradient<T>(job, c, end, 0, job.outer);
   }
+}
+
+function gradientsOfPanel<T extends number>(job: Job, c: i32, end: i32): void {
+  clearSums(job, c, end);
+  gradientSums<T>(job, c, end, 0, job.outer);
+  if (parameterGradients<T>(job, c, end)) wideGradients(job, c, end, 0, job.outer);
 }

@@ -85,7 +85,7 @@ function mergeSections(job: Job, from: i32, to: i32): void {
 }
 
 /**
- * Batch mean p + s/M and population variance (q − s²/M)/M of a pivot p, s = Σ (x − p) and q = Σ (x − p)². Whether some
+ * Batch mean p + s/M and m2 = q − s²/M of a pivot p, s = Σ (x − p) and q = Σ (x − p)², and variance m2/M. Whether some
  * pivot was farther from the mean than a standard deviation, so that q − s²/M may have lost digits (docs/numerics.md).
  * Then all sums are cleared, and are to be added up again: the pivots are now the means, as T has them.
  */
@@ -97,7 +97,8 @@ export function batchStatistics<T>(job: Job, from: i32, to: i32): bool {
     const pivot = job.pivot<T>() + <usize>c * sizeof<T>();
     const s = v128.load(at(job.sum(0), c));
     const offset = f64x2.div(s, M);
-    const variance = f64x2.div(f64x2.sub(v128.load(at(job.products(0), c)), f64x2.mul(s, offset)), M);
+    const m2 = f64x2.sub(v128.load(at(job.products(0), c)), f64x2.mul(s, offset));
+    const variance = f64x2.div(m2, M);
     const p = pairAt<T>(pivot);
     const mean = f64x2.add(p, offset);
     const next = rounded<T>(mean);
@@ -106,6 +107,7 @@ export function batchStatistics<T>(job: Job, from: i32, to: i32): bool {
     storePair<T>(pivot, next);
     v128.store(at(job.mean, c), mean);
     v128.store(at(job.variance, c), variance);
+    v128.store(at(job.m2, c), m2);
   }
   if (!v128.any_true(anyFar)) return false;
   clearSums(job, from, to);
@@ -184,7 +186,7 @@ export function parameterGradients<T>(job: Job, from: i32, to: i32): bool {
 
 /** slope and offset for dx = scale · (dy − ((x − pivot) · slope + offset)). Whether any gradient is not finite. */
 export function gradientCoefficients<T>(job: Job, from: i32, to: i32): bool {
-  const M = f64x2.splat(<f64>job.outer * <f64>job.inner),
+  const M = f64x2.splat(job.M),
     zero = f64x2.splat(0);
   let anyInfinite = v128.splat<i64>(0);
   for (let c = from; c < to; c += 2) {

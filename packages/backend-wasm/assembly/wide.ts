@@ -104,10 +104,11 @@ function settle(job: Job, c: i32): bool {
   const square = f64x2.splat(numberOf(job.variance, c) + job.epsilon);
   if (isConstant || i64x2.all_true(isSummed<f64>(square, f64x2.splat(1)))) return false;
   store<f64>(entry(job.variance, c), NaN);
+  store<f64>(entry(job.m2, c), NaN);
   return true;
 }
 
-/** Mean and variance, added up around the number in the table of means. Whether any value was another. */
+/** Mean, m2 and variance, added up around the number in the table of means. Whether any value was another. */
 function sumAround(job: Job, c: i32): bool {
   const M = <f64>job.outer * <f64>job.inner;
   const pivot = numberOf(job.mean, c);
@@ -123,7 +124,9 @@ function sumAround(job: Job, c: i32): bool {
     }
   }
   store<f64>(entry(job.mean, c), pivot + sum / M);
-  store<f64>(entry(job.variance, c), (squares - sum * (sum / M)) / M);
+  const m2 = squares - sum * (sum / M);
+  store<f64>(entry(job.m2, c), m2);
+  store<f64>(entry(job.variance, c), m2 / M);
   return isOther;
 }
 
@@ -208,7 +211,7 @@ export function affine(job: Job, from: i32, to: i32, first: i32, last: i32, ofGr
 
 /** dx = gamma · invStd · (dy − dbeta/M − xHat · dgamma/M) */
 export function inputGradient(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  const M = <f64>job.outer * <f64>job.inner;
+  const M = job.M;
   for (let c = from; c < to; c++) {
     const mean = numberOf(job.mean, c),
       invStd = numberOf(job.invStd, c),

@@ -14,8 +14,8 @@ import {
 import { attempt } from './attempt.js';
 import { WasmTensor } from './device-tensor.js';
 import { hasRelaxedSimd, parallelism, reasonAgainstSimd, reasonAgainstThreads } from './features.js';
-import { type Instance, newMemory, singleInstance, threadedInstance, unavailable } from './instance.js';
-import { type Instances, WasmKernels } from './kernels.js';
+import { type Instance, type Instances, newMemory, singleInstance, threadedInstance, unavailable } from './instance.js';
+import { WasmKernels } from './kernels.js';
 import { MemoryBudget } from './linear-memory.js';
 
 export interface WasmOptions {
@@ -72,7 +72,7 @@ async function createThreaded(maxBytes: number, threads: number): Promise<Backen
 }
 
 class WasmBackend implements Backend {
-  readonly contractVersion = 1;
+  readonly contractVersion = 2;
   readonly name = 'wasm';
   readonly capabilities: Capabilities;
   readonly execution: Execution;

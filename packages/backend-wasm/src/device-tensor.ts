@@ -5,14 +5,19 @@ import {
   type DeviceTensor,
   type Dtype,
   type ErrorCode,
+  type Extent,
   type FloatArray,
+  type GradientSums,
+  type Moments,
   type OnDevice,
   product,
-  type Statistics,
 } from '@batchnorm/core-api';
 import type { Allocation } from './allocation.js';
+import type { Job } from './job.js';
 import { bytesPerElement, type LinearMemory } from './linear-memory.js';
 import type { SavedForward } from './saved-forward.js';
+import { Sums } from './sums.js';
+import { pitchOf } from './tiling.js';
 
 /** `vector`: with room for one more element, because kernels write pairs. */
 type Kind = 'activation' | 'vector';
@@ -137,32 +142,97 @@ export class WasmVector extends Resident<Float64Array> {
   }
 }
 
-/** Batch statistics, in the tables of their forward, which are freed when neither is held any more. */
-export class WasmStatistics implements OnDevice<Statistics> {
-  readonly #saved: SavedForward;
+/** The moments of a batch, in tables that are freed when nobody holds them any more: a forward may hold them, too. */
+export class WasmMoments implements OnDevice<Moments> {
+  readonly #tables: SavedForward;
   #disposed = false;
 
-  constructor(saved: SavedForward) {
-    this.#saved = saved;
-    saved.hold();
+  /** Releases `tables` when it is disposed. */
+  constructor(tables: SavedForward) {
+    this.#tables = tables;
   }
 
   /** The tables themselves, until memory grows. Errors: `DISPOSED`. */
-  view(): Statistics {
+  view(): Moments {
     if (this.#disposed) refuseDisposed();
-    return { mean: this.#saved.mean, variance: this.#saved.variance };
+    const { M, mean, m2 } = this.#tables;
+    return { count: M, mean, m2 };
   }
 
-  read(): Statistics {
-    const { mean, variance } = this.view();
-    return { mean: mean.slice(), variance: variance.slice() };
+  read(): Moments {
+    const { count, mean, m2 } = this.view();
+    return { count, mean: mean.slice(), m2: m2.slice() };
   }
 
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#saved.release();
+    this.#tables.release();
   }
+}
+
+/** Sums of gradients, in tables of their own. */
+export class WasmSums implements OnDevice<GradientSums> {
+  readonly #memory: LinearMemory;
+  readonly #channels: number;
+  /** Addresses, the last one that of flags. */
+  readonly #dgamma: number;
+  readonly #dbeta: number;
+  readonly #wide: number;
+  /** None when disposed. */
+  #allocation: Allocation | undefined;
+
+  /** Errors: `LIMIT_EXCEEDED`. */
+  constructor(memory: LinearMemory, extent: Extent) {
+    const pitch = pitchOf(extent);
+    this.#memory = memory;
+    this.#channels = extent.channels;
+    this.#allocation = memory.allocate(pitch * (8 + 8 + 4));
+    this.#dgamma = this.#allocation.at;
+    this.#dbeta = this.#dgamma + pitch * 8;
+    this.#wide = this.#dbeta + pitch * 8;
+  }
+
+  /** Has the next calls of `job` add up here. */
+  bindTo(job: Job): void {
+    job.bindGradients(this.#dgamma, this.#dbeta, this.#wide);
+  }
+
+  /** The tables themselves, until memory grows. Errors: `DISPOSED`. */
+  view(): Sums {
+    if (this.#allocation === undefined) refuseDisposed();
+    const { dgamma, dbeta } = this.gradients;
+    const wide = this.#wide / 4;
+    return new Sums(dgamma, dbeta, this.#memory.int32.subarray(wide, wide + this.#channels));
+  }
+
+  read(): Sums {
+    return this.view().copy();
+  }
+
+  dispose(): void {
+    this.#allocation?.free();
+    this.#allocation = undefined;
+  }
+
+  /** The tables of float64 alone, for kernels that do not dispose them. */
+  get gradients(): GradientSums {
+    const { float64 } = this.#memory;
+    const [dgamma, dbeta] = [this.#dgamma / 8, this.#dbeta / 8];
+    return {
+      dgamma: float64.subarray(dgamma, dgamma + this.#channels),
+      dbeta: float64.subarray(dbeta, dbeta + this.#channels),
+    };
+  }
+}
+
+/**
+ * What a stage found, or the host made of what several found. Errors: `DISPOSED`; `FOREIGN_TENSOR` for what lies where
+ * this backend can't look.
+ */
+export function valuesOf<T extends Moments | GradientSums>(found: OnDevice<T> | T, name: string): T {
+  if (!('read' in found)) return found;
+  return found.view?.() ?? fail('FOREIGN_TENSOR', `${name} that this backend did not make`, 'a value on its device');
 }
 
 function fail(code: ErrorCode, received: string, expected: string): never {

@@ -1,14 +1,16 @@
 // Passes over host arrays: tile by tile, each copied into linear memory, worked on and copied out while it is in cache.
 // All of it on the calling thread, the only one that can copy them: by the time others could help, a tile has left the
 // cache (docs/performance.md).
-import type { FloatArray, Plan } from '@batchnorm/core-api';
+import type { FloatArray, GradientSums, Plan } from '@batchnorm/core-api';
 import { samples } from './abi/accumulation.js';
 import * as opcode from './abi/opcode.js';
 import type { Allocation } from './allocation.js';
+import { WasmSums } from './device-tensor.js';
 import type { Job, Operands } from './job.js';
 import { bytesPerElement, type LinearMemory } from './linear-memory.js';
 import type { Passes } from './passes.js';
 import type { SavedForward } from './saved-forward.js';
+import type { Sums } from './sums.js';
 
 /** Bytes of a tile, where its rows let it be as small: a quarter of a usual L2 cache. */
 const tileBytes = 256 << 10;
@@ -27,17 +29,15 @@ export class HostArrayPasses {
   readonly #rowElements: number;
   /** Outer indices of a tile; the last one may have fewer. */
   readonly #tileRows: number;
-  /** dgamma and dbeta of the latest backward, and their addresses. */
-  readonly #gradients: Allocation;
-  readonly #dgamma: number;
-  readonly #dbeta: number;
+  /** Of the latest gradient. */
+  readonly #sums: WasmSums;
   /** Two tiles, and a copy of dy; allocated when they are first needed. */
   #tiles: Allocation | undefined;
   #dy: Allocation | undefined;
 
   /** Errors: `LIMIT_EXCEEDED`. */
   constructor(memory: LinearMemory, passes: Passes, plan: Plan) {
-    const { outer, channels, inner, pitch, rowAlignment } = passes.tiling;
+    const { outer, channels, inner, rowAlignment } = passes.tiling;
     this.#memory = memory;
     this.#passes = passes;
     this.#job = passes.job;
@@ -47,16 +47,11 @@ export class HostArrayPasses {
     this.#rowElements = channels * inner;
     const rows = Math.floor(tileBytes / this.#bytes(this.#rowElements));
     this.#tileRows = Math.min(outer, Math.max(rowAlignment, Math.floor(rows / rowAlignment) * rowAlignment));
-    this.#gradients = memory.allocate(2 * pitch * 8);
-    this.#dgamma = this.#gradients.at;
-    this.#dbeta = this.#dgamma + pitch * 8;
+    this.#sums = new WasmSums(memory, plan.extent);
   }
 
-  /**
-   * The first half of a training forward: statistics and coefficients of x, and a copy of x, into `saved`. Whether all
-   * statistics are finite. Errors: `LIMIT_EXCEEDED`.
-   */
-  batchStatistics(saved: SavedForward, x: FloatArray): boolean {
+  /** The moments of x, and a copy of x, into `saved`. Whether all moments are finite. Errors: `LIMIT_EXCEEDED`. */
+  moments(saved: SavedForward, x: FloatArray): boolean {
     saved.x = saved.copyOfX(this.#bytes(this.#elements));
     this.#job.bind({ saved, x: saved.x, out: 0 });
     this.#copySamples(x, saved.x);
@@ -69,17 +64,24 @@ export class HostArrayPasses {
       this.#passes.perform(opcode.moments, 0, this.#outer);
       this.#passes.perform(opcode.batchStatistics);
     }
-    const areFinite = !this.#passes.perform(opcode.wideStatistics);
-    this.#passes.perform(opcode.coefficients);
-    return areFinite;
+    return !this.#passes.perform(opcode.wideStatistics);
   }
 
-  /** The second half of a training forward: y. */
+  /** y of x by the moments in `saved`, which keeps a copy of x for the backward. Errors: `LIMIT_EXCEEDED`. */
+  copyAndNormalize(saved: SavedForward, x: FloatArray, y: FloatArray): void {
+    saved.x = saved.copyOfX(this.#bytes(this.#elements));
+    this.#job.bind({ saved, x: saved.x, out: 0 });
+    this.#copyIn(x, 0, this.#elements, saved.x);
+    this.normalize(saved, y);
+  }
+
+  /** y of the latest x that was copied. Errors: `LIMIT_EXCEEDED`. */
   normalize(saved: SavedForward, y: FloatArray): void {
+    this.#passes.perform(opcode.coefficients);
     this.#writeTiles(y, (out) => ({ saved, x: saved.x, out }), opcode.normalize);
   }
 
-  /** A forward with the statistics of `saved`, from x to y. Errors: `LIMIT_EXCEEDED`. */
+  /** y of x by the statistics in `saved`, which refers to x. Errors: `LIMIT_EXCEEDED`. */
   forwardInference(saved: SavedForward, x: FloatArray, y: FloatArray): void {
     saved.source = x;
     this.#job.bind({ saved, x: 0, out: 0 });
@@ -94,11 +96,14 @@ export class HostArrayPasses {
     });
   }
 
-  /**
-   * The first half of a training backward: dgamma, dbeta, and a copy of dy. Whether all gradients are finite. Errors:
-   * `LIMIT_EXCEEDED`.
-   */
-  parameterGradients(saved: SavedForward, dy: FloatArray): boolean {
+  /** dgamma and dbeta, and a copy of dy after a forward that has one of x. Errors: `LIMIT_EXCEEDED`. */
+  gradientSums(saved: SavedForward, dy: FloatArray): void {
+    if (saved.x === 0) {
+      this.#clearGradients();
+      this.#eachGradientTile(saved, dy, [opcode.gradientSums]);
+      this.#closeGradients(saved, dy);
+      return;
+    }
     const copy = this.#dyAddress();
     this.#job.bind({ saved, x: saved.x, dy: copy, out: 0 });
     this.#clearGradients();
@@ -107,60 +112,90 @@ export class HostArrayPasses {
       this.#passes.perform(opcode.gradientSums, first, last);
     });
     if (this.#passes.perform(opcode.parameterGradients)) this.#passes.perform(opcode.wideGradients, 0, this.#outer);
+  }
+
+  /** Has the next `gradientCoefficients` be those of `total`. */
+  bindTotal(saved: SavedForward, total: GradientSums): void {
+    this.#job.bind({ saved, x: saved.x, out: 0 });
+    this.#job.bindTotal(total, saved.M);
+  }
+
+  /** Coefficients of dx. Whether all sums that they are made of are finite. */
+  gradientCoefficients(): boolean {
     return !this.#passes.perform(opcode.gradientCoefficients);
   }
 
-  /** The second half of a training backward: dx. */
+  /** dx of the dy that `gradientSums` copied. Errors: `LIMIT_EXCEEDED`. */
   inputGradient(saved: SavedForward, dx: FloatArray): void {
     const dy = this.#dyAddress();
     this.#writeTiles(dx, (out) => ({ saved, x: saved.x, dy, out }), opcode.inputGradient);
+  }
+
+  /** dx of any dy. Errors: `LIMIT_EXCEEDED`. */
+  copiedInputGradient(saved: SavedForward, dy: FloatArray, dx: FloatArray): void {
+    this.#eachGradientTile(saved, dy, [opcode.inputGradient], dx);
+  }
+
+  /** dx where the statistics were given. Errors: `LIMIT_EXCEEDED`. */
+  scaledGradient(saved: SavedForward, dy: FloatArray, dx: FloatArray): void {
+    this.#eachGradientTile(saved, dy, [opcode.scaledGradient], dx);
   }
 
   /**
    * The backward of a forward with given statistics. dx needs no sums here, so that each tile is read once and written
    * at once; but not where dx lies over dy, which may have to be added up once more. Errors: `LIMIT_EXCEEDED`.
    */
-  backwardInference(saved: SavedForward, dy: FloatArray, dx: FloatArray, parameterGradients: boolean): void {
-    if (!parameterGradients) {
-      this.#eachGradientTile(saved, dy, [opcode.scaledGradient], dx);
+  backwardInference(saved: SavedForward, dy: FloatArray, dx: FloatArray): void {
+    if (dx.buffer === dy.buffer) {
+      this.gradientSums(saved, dy);
+      this.scaledGradient(saved, dy, dx);
       return;
     }
-    const isInPlace = dx.buffer === dy.buffer;
     this.#clearGradients();
-    if (isInPlace) this.#eachGradientTile(saved, dy, [opcode.gradientSums]);
-    else this.#eachGradientTile(saved, dy, [opcode.gradientSums, opcode.scaledGradient], dx);
-    const hasWide = this.#passes.perform(opcode.parameterGradients);
-    if (hasWide) this.#eachGradientTile(saved, dy, [opcode.wideGradients]);
-    if (isInPlace) this.#eachGradientTile(saved, dy, [opcode.scaledGradient], dx);
+    this.#eachGradientTile(saved, dy, [opcode.gradientSums, opcode.scaledGradient], dx);
+    this.#closeGradients(saved, dy);
   }
 
-  /** dgamma and dbeta of the latest backward, until memory grows. */
-  get gradients(): { readonly dgamma: Float64Array; readonly dbeta: Float64Array } {
-    const { float64 } = this.#memory;
-    const { channels } = this.#plan.extent;
-    const [dgamma, dbeta] = [this.#dgamma / 8, this.#dbeta / 8];
-    return { dgamma: float64.subarray(dgamma, dgamma + channels), dbeta: float64.subarray(dbeta, dbeta + channels) };
+  /** Of the latest gradient, until memory grows. */
+  get sums(): Sums {
+    return this.#sums.view();
+  }
+
+  /** The same for those who only read them. */
+  get gradients(): GradientSums {
+    return this.#sums.gradients;
   }
 
   dispose(): void {
-    for (const allocation of [this.#gradients, this.#tiles, this.#dy]) allocation?.free();
+    for (const one of [this.#tiles, this.#dy]) one?.free();
+    this.#sums.dispose();
   }
 
   #clearGradients(): void {
-    this.#job.bindGradients(this.#dgamma, this.#dbeta);
+    this.#sums.bindTo(this.#job);
     this.#passes.perform(opcode.clearSums);
   }
 
-  /** Performs `codes` on each tile of dy, and of x where they add up; the last of them may write dx. */
+  /** dgamma and dbeta, when all tiles have been added up. */
+  #closeGradients(saved: SavedForward, dy: FloatArray): void {
+    const hasWide = this.#passes.perform(opcode.parameterGradients);
+    if (hasWide) this.#eachGradientTile(saved, dy, [opcode.wideGradients]);
+  }
+
+  /**
+   * Performs `codes` on each tile of dy, and of x where they read it and there is no copy of it; the last of them may
+   * write dx.
+   */
   #eachGradientTile(saved: SavedForward, dy: FloatArray, codes: readonly number[], dx?: FloatArray): void {
     const dyTile = this.#tileAddress();
     const xTile = dyTile + this.#bytes(this.#tileRows * this.#rowElements);
-    const x = codes[0] === opcode.scaledGradient ? undefined : (saved.source as FloatArray);
+    const hasCopy = saved.x !== 0;
+    const x = hasCopy || codes[0] === opcode.scaledGradient ? undefined : (saved.source as FloatArray);
     this.#eachTile((first, last, begin, end) => {
       if (x !== undefined) this.#copyIn(x, begin, end, xTile);
       this.#copyIn(dy, begin, end, dyTile);
       const origin = this.#origin(dyTile, begin);
-      this.#job.bind({ saved, x: this.#origin(xTile, begin), dy: origin, out: origin });
+      this.#job.bind({ saved, x: hasCopy ? saved.x : this.#origin(xTile, begin), dy: origin, out: origin });
       for (const code of codes) this.#passes.perform(code, first, last);
       if (dx !== undefined) this.#copyOut(dyTile, dx, begin, end);
     });

@@ -1,5 +1,5 @@
 // The kernels of assembly/, instantiated in a linear memory of their own.
-import { BatchNormError } from '@batchnorm/core-api';
+import { type Backend, BatchNormError } from '@batchnorm/core-api';
 import type { KernelExports, PoolExports } from './abi/exports.js';
 import { hasRelaxedSimd } from './features.js';
 import { LinearMemory, type MemoryBudget } from './linear-memory.js';
@@ -11,6 +11,15 @@ export interface Instance {
   readonly exports: KernelExports;
   /** The threads that help the calling one, if there are any. */
   readonly pool: WorkerPool | undefined;
+}
+
+/** A backend and the instances that its kernels compute in, which may be one. */
+export interface Instances {
+  readonly backend: Backend;
+  readonly host: Instance;
+  readonly device: Instance;
+  /** Errors: `DISPOSED`. */
+  assertUsable(): void;
 }
 
 /** Errors: `BACKEND_UNAVAILABLE`. */

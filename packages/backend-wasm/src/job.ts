@@ -1,9 +1,11 @@
 // A job in linear memory, and after it the tables that it adds up in: how the host tells kernels what a call is about.
+import type { GradientSums } from '@batchnorm/core-api';
 import * as field from './abi/job-field.js';
 import * as table from './abi/table.js';
 import type { Allocation } from './allocation.js';
 import type { LinearMemory } from './linear-memory.js';
 import type { SavedForward } from './saved-forward.js';
+import { Sums } from './sums.js';
 import type { Tiling } from './tiling.js';
 
 /** What a call reads and writes; x, dy and out are addresses. */
@@ -14,10 +16,18 @@ export interface Operands {
   readonly out: number;
 }
 
+/**
+ * Sums of gradients below this, for each value, may come of products that have lost digits in float32 or in float64.
+ */
+const leastGradient = { float32: 1e-36, float64: 1e-288 };
+
 export class Job {
   readonly address: number;
   readonly #memory: LinearMemory;
   readonly #allocation: Allocation;
+  readonly #tiling: Tiling;
+  /** The address of flags of its own. */
+  readonly #wideGradient: number;
   #isInPlace = false;
 
   /** Errors: `LIMIT_EXCEEDED`. */
@@ -26,8 +36,10 @@ export class Job {
     const tables = (table.sumTables << Number(isDouble)) * sections + table.wideGradient;
     const bytes = field.jobBytes + tables * pitch * 8 + pitch * 4;
     this.#memory = memory;
+    this.#tiling = tiling;
     this.#allocation = memory.allocate(bytes);
     this.address = this.#allocation.at;
+    this.#wideGradient = this.address + bytes - pitch * 4;
     memory.int32.fill(0, this.address / 4, (this.address + bytes) / 4);
     this.#set(field.isDouble, Number(isDouble));
     this.#set(field.outer, tiling.outer);
@@ -53,12 +65,35 @@ export class Job {
     this.#set(field.dy, dy);
     this.#set(field.out, out);
     this.#set(field.saved, saved.at);
+    this.#memory.float64[(this.address + field.M) / 8] = saved.M;
   }
 
-  /** Binds the next backward to the addresses that its dgamma and dbeta go to. */
-  bindGradients(dgamma: number, dbeta: number): void {
+  /** Binds the next calls to the addresses of dgamma, dbeta, and flags of channels that are too wide for the gradient. */
+  bindGradients(dgamma: number, dbeta: number, wideGradient: number = this.#wideGradient): void {
     this.#set(field.dgamma, dgamma);
     this.#set(field.dbeta, dbeta);
+    this.#set(field.wideGradient, wideGradient);
+  }
+
+  /**
+   * Binds the next calls to a copy of `total`, in tables that nothing is added up in until dx is written. M values of a
+   * channel have a part in it.
+   */
+  bindTotal(total: GradientSums, M: number): void {
+    const { dgamma, dbeta } = total;
+    const wide = Sums.wideOf(total);
+    const { pitch, channels, isDouble } = this.#tiling;
+    const { float64, int32 } = this.#memory;
+    const sums = this.address + field.jobBytes;
+    const [sum, products] = [sums + table.sum * pitch * 8, sums + table.products * pitch * 8];
+    const least = M * leastGradient[isDouble ? 'float64' : 'float32'];
+    for (let c = 0; c < channels; c++) {
+      float64[products / 8 + c] = dgamma[c]!;
+      float64[sum / 8 + c] = dbeta[c]!;
+      const isSmall = Math.abs(dgamma[c]!) + Math.abs(dbeta[c]!) < least;
+      int32[this.#wideGradient / 4 + c] = isSmall ? -1 : (wide?.[c] ?? 0);
+    }
+    this.bindGradients(products, sum);
   }
 
   set epsilon(value: number) {

@@ -1,4 +1,4 @@
-// The passes for one plan: which opcodes in which order make an operation, and on which threads.
+// The passes for one plan: which opcodes in which order make a stage or an operation, and on which threads.
 import type { MaybePromise, Plan } from '@batchnorm/core-api';
 import type { KernelExports } from './abi/exports.js';
 import * as opcode from './abi/opcode.js';
@@ -28,67 +28,81 @@ export class Passes {
     return this.#exports.perform(this.job.address, code, from, to) !== 0;
   }
 
-  /** Batch statistics of x, coefficients, and y. Errors: `DISPOSED`, before y is written. */
-  forwardTraining(): MaybePromise<void> {
-    if (!this.tiling.isChannelsLast) return this.#overChannels(opcode.forwardTraining);
-    if (this.#pool === undefined) return void this.perform(opcode.forwardTraining);
-    const normalize = () => {
-      this.perform(opcode.wideStatistics);
-      this.perform(opcode.coefficients);
-      return this.#overOuter(opcode.normalize);
-    };
+  // Stages. Errors: `DISPOSED`, before any activation is written.
+
+  /** Batch statistics of x. */
+  moments(): MaybePromise<void> {
+    if (!this.#sharesRows) return this.#overChannels(opcode.batchMoments);
     this.perform(opcode.choosePivots);
     return after(this.#overOuter(opcode.moments), () => {
-      if (!this.perform(opcode.batchStatistics)) return normalize();
+      if (!this.perform(opcode.batchStatistics)) return this.#settle();
       return after(this.#overOuter(opcode.moments), () => {
         this.perform(opcode.batchStatistics);
-        return normalize();
+        return this.#settle();
       });
     });
   }
 
-  /** y of given statistics. Errors: `DISPOSED`, before y is written. */
-  forwardInference(): MaybePromise<void> {
+  #settle(): void {
+    this.perform(opcode.wideStatistics);
+  }
+
+  /** Coefficients of the statistics that are there, and y. */
+  normalize(): MaybePromise<void> {
     this.perform(opcode.coefficients);
     return this.#overOuter(opcode.normalize);
   }
 
-  /** dgamma and dbeta, and dx through the batch statistics. Errors: `DISPOSED`, before dx is written. */
-  backwardTraining(): MaybePromise<void> {
-    return this.#backward(opcode.backwardTraining, () => {
-      this.perform(opcode.gradientCoefficients);
-      return this.#overOuter(opcode.inputGradient);
+  /** dgamma and dbeta. */
+  gradientSums(): MaybePromise<void> {
+    if (!this.#sharesRows) return this.#overChannels(opcode.batchGradients);
+    this.perform(opcode.clearSums);
+    return after(this.#overOuter(opcode.gradientSums), () => {
+      if (this.perform(opcode.parameterGradients)) this.perform(opcode.wideGradients, 0, this.tiling.outer);
     });
   }
 
-  /** The same, where the statistics were given. */
-  backwardInference(): MaybePromise<void> {
-    return this.#backward(opcode.backwardInference, () => this.scaledGradient());
+  /** dx through the batch statistics, with the sums that are there. */
+  inputGradient(): MaybePromise<void> {
+    this.perform(opcode.gradientCoefficients);
+    return this.#overOuter(opcode.inputGradient);
   }
 
-  /** dx alone, where the statistics were given. Errors: `DISPOSED`, before dx is written. */
+  /** dx where the statistics were given. */
   scaledGradient(): MaybePromise<void> {
     return this.#overOuter(opcode.scaledGradient);
   }
 
-  #backward(whole: number, writeDx: () => MaybePromise<void>): MaybePromise<void> {
-    if (!this.tiling.isChannelsLast) return this.#overChannels(whole);
-    if (this.#pool === undefined) return void this.perform(whole);
-    this.perform(opcode.clearSums);
-    return after(this.#overOuter(opcode.gradientSums), () => {
-      if (this.perform(opcode.parameterGradients)) this.perform(opcode.wideGradients, 0, this.tiling.outer);
-      return writeDx();
-    });
+  // Stages one after the other, panel by panel where nothing is shared row by row. Errors: `DISPOSED`, before any
+  // activation is written.
+
+  forwardTraining(): MaybePromise<void> {
+    if (!this.#sharesRows) return this.#overChannels(opcode.forwardTraining);
+    return after(this.moments(), () => this.normalize());
+  }
+
+  backwardTraining(): MaybePromise<void> {
+    if (!this.#sharesRows) return this.#overChannels(opcode.backwardTraining);
+    return after(this.gradientSums(), () => this.inputGradient());
+  }
+
+  backwardInference(): MaybePromise<void> {
+    if (!this.#sharesRows) return this.#overChannels(opcode.backwardInference);
+    return after(this.gradientSums(), () => this.scaledGradient());
   }
 
   dispose(): void {
     this.job.dispose();
   }
 
+  /** Whether threads divide the rows among them, each of which has a value of every channel. */
+  get #sharesRows(): boolean {
+    return this.tiling.isChannelsLast && this.#pool !== undefined;
+  }
+
   /** None for what writes over its own input: such a task could not be done again when its thread dies. */
   #poolFor(code: number): WorkerPool | undefined {
-    const isSum = code === opcode.moments || code === opcode.gradientSums;
-    return this.job.isInPlace && !isSum ? undefined : this.#pool;
+    return this.job.isInPlace && !sums.has(code) ? undefined : this.#pool;
   }
 
   #overChannels(code: number): MaybePromise<void> {
@@ -107,6 +121,9 @@ export class Passes {
     return pool.parallelFor(this.job.address, code, grain, outer);
   }
 }
+
+/** What writes no activation. */
+const sums = new Set<number>([opcode.moments, opcode.gradientSums, opcode.batchMoments, opcode.batchGradients]);
 
 /** `next` after `work`: at once if that is done. */
 function after<T>(work: MaybePromise<void>, next: () => MaybePromise<T>): MaybePromise<T> {

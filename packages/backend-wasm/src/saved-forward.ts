@@ -8,11 +8,13 @@ import { pitchOf } from './tiling.js';
 /**
  * Tables per channel in linear memory (abi/table.ts), copies, so that parameters and running statistics may change; and
  * x. On the device x is the caller's tensor. On the host it is a copy after a training forward, which had to make one,
- * and the caller's array after inference.
+ * and the caller's array where statistics were given.
  */
 export class SavedForward implements Saved, Statistics {
   /** The address of the tables. */
   readonly at: number;
+  /** How many values of a channel the statistics are of. Not used where they were given. */
+  M = 0;
   /** The address of x, or 0 where x is not in this memory. */
   x = 0;
   /** The caller's x, which must live as long as this does. */
@@ -46,6 +48,11 @@ export class SavedForward implements Saved, Statistics {
     return this.#table(table.variance);
   }
 
+  /** Σ (x − mean)² of the batch, where kernels added it up. */
+  get m2(): Float64Array {
+    return this.#table(table.m2);
+  }
+
   set gamma(values: Float64Array) {
     this.#write(table.gamma, values);
   }
@@ -68,8 +75,10 @@ export class SavedForward implements Saved, Statistics {
     return this.#copy.at;
   }
 
-  hold(): void {
+  /** One more has to release it. */
+  hold(): this {
     this.#holders++;
+    return this;
   }
 
   /** Lets go of it: when nobody holds it any more, the next forward of the same kernels may have it. */

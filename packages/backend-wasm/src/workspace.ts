@@ -1,5 +1,5 @@
 // What the operations of one plan work with in one linear memory: passes, and saved forwards to be used again.
-import type { ForwardInput, Memory, Plan } from '@batchnorm/core-api';
+import { type ForwardInput, type Memory, type Plan, valuesPerChannel } from '@batchnorm/core-api';
 import type { Instance } from './instance.js';
 import { Passes } from './passes.js';
 import { SavedForward } from './saved-forward.js';
@@ -25,12 +25,19 @@ export class Workspace {
 
   /** A saved forward with copies of the parameters; the next calls have its epsilon. Errors: `LIMIT_EXCEEDED`. */
   newSaved({ gamma, beta, epsilon }: ForwardInput<Memory>): SavedForward {
-    const saved =
-      this.#free.pop() ?? new SavedForward(this.instance.memory, this.plan.extent, (unheld) => this.#recycle(unheld));
+    const saved = this.newTables(epsilon);
     saved.gamma = gamma;
     saved.beta = beta;
-    this.passes.job.epsilon = epsilon;
     return saved;
+  }
+
+  /** The same before there are any parameters, for the moments of one batch. Errors: `LIMIT_EXCEEDED`. */
+  newTables(epsilon: number): SavedForward {
+    const tables =
+      this.#free.pop() ?? new SavedForward(this.instance.memory, this.plan.extent, (unheld) => this.#recycle(unheld));
+    tables.M = valuesPerChannel(this.plan.extent);
+    this.passes.job.epsilon = epsilon;
+    return tables;
   }
 
   dispose(): void {

@@ -1,6 +1,6 @@
 // What kernels on the device take as theirs, and how what lies there is read.
 import { seededBatch } from '@batchnorm/conformance';
-import { BatchNorm, type DeviceTensor } from '@batchnorm/core-api';
+import { BatchNorm, type DeviceTensor, operationsOf } from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
 import { expectCode } from './expect-code.js';
@@ -16,7 +16,8 @@ describe.each([1, 2])('with %i threads', (threads) => {
     const [x, upstream] = [await backend.upload({ data, shape }), await backend.upload({ data: dy, shape })];
     const parameters = { gamma, beta, epsilon, requireFinite: true };
     const gradients = { dx: undefined, dgamma: undefined, dbeta: undefined, parameterGradients: true };
-    return { backend, data, dy, x, upstream, parameters, gradients, kernels, device: kernels.device! };
+    const [host, device] = [operationsOf(kernels), operationsOf(kernels.device!)];
+    return { backend, data, dy, x, upstream, parameters, gradients, host, device };
   }
 
   it('a tensor that only looks like one is FOREIGN_TENSOR, and memory is untouched', async () => {
@@ -88,8 +89,9 @@ describe.each([1, 2])('with %i threads', (threads) => {
     const others = await backend.prepare({ extent: { outer: 8, channels: 2, inner: 1 }, dtype: 'float32' });
     const two = { gamma: new Float64Array(2), beta: new Float64Array(2), epsilon: 1e-5, requireFinite: true };
     const pair = await backend.upload({ data: new Float32Array(16), shape: [8, 2] });
-    const forward = await others.device!.forwardTraining({ ...two, x: pair, y: undefined });
-    const { dgamma, dbeta } = await others.device!.backwardTraining({ ...gradients, saved: forward.saved, dy: pair });
+    const there = operationsOf(others.device!);
+    const forward = await there.forwardTraining({ ...two, x: pair, y: undefined });
+    const { dgamma, dbeta } = await there.backwardTraining({ ...gradients, saved: forward.saved, dy: pair });
     const backward = (out: object) => () => device.backwardTraining({ ...gradients, saved, dy: upstream, ...out });
     await expectCode('INVALID_TENSOR', backward({ dgamma }), /dgamma of 2 elements, expected 3/);
     dbeta.dispose();
@@ -97,30 +99,25 @@ describe.each([1, 2])('with %i threads', (threads) => {
     await backend.dispose();
   });
 
-  it('statistics and gradients are there at once: nobody waits for what lies in the same memory', async () => {
-    const { backend, x, data, upstream, parameters, gradients, kernels, device } = await prepared();
-    const host = await kernels.forwardTraining({ ...parameters, x: data, y: undefined });
-    const { saved, statistics } = await device.forwardTraining({ ...parameters, x, y: undefined });
-    expect(statistics.read()).toEqual(host.statistics);
-    expect(statistics.view!()).toEqual(host.statistics);
+  it('moments and gradients are there at once: nobody waits for what lies in the same memory', async () => {
+    const { backend, x, data, upstream, parameters, gradients, host, device } = await prepared();
+    const onHost = await host.forwardTraining({ ...parameters, x: data, y: undefined });
+    const { saved, moments } = await device.forwardTraining({ ...parameters, x, y: undefined });
+    expect(moments.read()).toEqual(onHost.moments);
+    expect(moments.view!()).toEqual(onHost.moments);
     const { dgamma } = await device.backwardTraining({ ...gradients, saved, dy: upstream });
     expect(dgamma.view!()).toEqual(dgamma.read());
-    statistics.dispose();
-    await expectCode('DISPOSED', () => statistics.view!());
+    moments.dispose();
+    await expectCode('DISPOSED', () => moments.view!());
     await backend.dispose();
   });
 
   it('dx is the same where nobody asks for gradients of parameters', async () => {
-    const { backend, x, data, dy, upstream, parameters, gradients, kernels, device } = await prepared();
+    const { backend, x, data, dy, upstream, parameters, gradients, host, device } = await prepared();
     const given = { mean: new Float64Array(3).fill(0.5), variance: new Float64Array(3).fill(2) };
     const forwards = [
-      ['backwardTraining', kernels, await kernels.forwardTraining({ ...parameters, x: data, y: undefined }), dy],
-      [
-        'backwardInference',
-        kernels,
-        await kernels.forwardInference({ ...parameters, ...given, x: data, y: undefined }),
-        dy,
-      ],
+      ['backwardTraining', host, await host.forwardTraining({ ...parameters, x: data, y: undefined }), dy],
+      ['backwardInference', host, await host.forwardInference({ ...parameters, ...given, x: data, y: undefined }), dy],
       ['backwardTraining', device, await device.forwardTraining({ ...parameters, x, y: undefined }), upstream],
       [
         'backwardInference',

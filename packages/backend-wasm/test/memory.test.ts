@@ -10,6 +10,7 @@ import {
   type Dtype,
   type Kernels,
   type MaybePromise,
+  operationsOf,
 } from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
@@ -109,7 +110,7 @@ it('a call that memory has no room for leaves nothing behind, wherever it ran ou
   const parameters = { gamma: new Float64Array(channels), beta: new Float64Array(channels), epsilon: 1e-5 };
   const input = { ...parameters, y: undefined, requireFinite: true };
   const x = await backend.upload({ data, shape });
-  const { saved } = await kernels.device!.forwardTraining({ ...input, x });
+  const { saved } = await operationsOf(kernels.device!).forwardTraining({ ...input, x });
   const gradients = { saved, dx: undefined, dgamma: undefined, dbeta: undefined, parameterGradients: true };
   /** With kernels that keep nothing of calls before. */
   const withKernels = async (use: (kernels: Kernels) => MaybePromise<object>) => {
@@ -121,9 +122,9 @@ it('a call that memory has no room for leaves nothing behind, wherever it ran ou
     }
   };
   const calls: (() => MaybePromise<object>)[] = [
-    () => kernels.device!.backwardTraining({ ...gradients, dy: x }),
-    () => withKernels(({ device }) => device!.forwardTraining({ ...input, x })),
-    () => withKernels((some) => some.forwardTraining({ ...input, x: data })),
+    () => operationsOf(kernels.device!).backwardTraining({ ...gradients, dy: x }),
+    () => withKernels(({ device }) => operationsOf(device!).forwardTraining({ ...input, x })),
+    () => withKernels((some) => operationsOf(some).forwardTraining({ ...input, x: data })),
     () => prepare('float64'),
   ];
   // Less and less room, so that each call runs out at each of its steps.
@@ -199,24 +200,19 @@ describe('what was dropped without dispose()', () => {
     const shape = [512, 64];
     const { x, dy } = seededBatch({ outer: 512, channels: 64, inner: 1 }, { dtype: 'float32' });
     const kernels = await backend.prepare({ extent: { outer: 512, channels: 64, inner: 1 }, dtype: 'float32' });
+    const device = operationsOf(kernels.device!);
     const parameters = { gamma: new Float64Array(64).fill(1), beta: new Float64Array(64), epsilon: 1e-5 };
     const forward = async () => {
       const there = await backend.upload({ data: x, shape });
-      const { saved } = await kernels.device!.forwardTraining({
-        ...parameters,
-        x: there,
-        y: undefined,
-        requireFinite: true,
-      });
+      const { saved } = await device.forwardTraining({ ...parameters, x: there, y: undefined, requireFinite: true });
       return saved;
     };
     const saved = await forward();
     const upstream = await backend.upload({ data: dy, shape });
     const backward = async () => {
       const unset = { dx: undefined, dgamma: undefined, dbeta: undefined, parameterGradients: true };
-      return (await (
-        await kernels.device!.backwardTraining({ saved, dy: upstream, ...unset })
-      ).dx.read()) as Float32Array;
+      const { dx } = await device.backwardTraining({ saved, dy: upstream, ...unset });
+      return (await dx.read()) as Float32Array;
     };
     const want = await backward();
     await collected(backend, 0);

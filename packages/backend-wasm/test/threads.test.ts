@@ -5,7 +5,15 @@ import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { seededBatch } from '@batchnorm/conformance';
-import { type Backend, BatchNorm, type DeviceTensor, type Dtype, type Extent, type Kernels } from '@batchnorm/core-api';
+import {
+  type Backend,
+  BatchNorm,
+  type DeviceTensor,
+  type Dtype,
+  type Extent,
+  type Kernels,
+  operationsOf,
+} from '@batchnorm/core-api';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
 import { LinearMemory, MemoryBudget } from '../src/linear-memory.js';
@@ -166,14 +174,14 @@ async function trainOnDevice(backend: Backend, extent: Extent): Promise<string> 
   const results = [forward.y, ...Object.values(beside), ...Object.values(over)];
   const digest = createHash('sha1');
   for (const value of results) digest.update(bytesOf(await value.read()));
-  for (const one of [...tensors, ...results, forward.saved, forward.statistics]) one.dispose();
+  for (const one of [...tensors, ...results, forward.saved, forward.moments]) one.dispose();
   dispose();
   return digest.digest('hex');
 }
 
 /** The device's operations of kernels, and what frees them. */
 function bound(kernels: Kernels) {
-  return { device: kernels.device!, dispose: () => kernels.dispose() };
+  return { device: operationsOf(kernels.device!), dispose: () => kernels.dispose() };
 }
 
 describe('dispose() during a call', () => {
@@ -201,15 +209,16 @@ describe('dispose() during a call', () => {
     for (let attempt = 0; attempt < 10; attempt++) {
       const backend = await createWasmBackend({ threads: 4 });
       const kernels = await backend.prepare({ extent, dtype: 'float32' });
+      const device = operationsOf(kernels.device!);
       const [x, y] = [await backend.upload({ data, shape }), await backend.upload({ data, shape })];
       const input = { x, y, gamma, beta, epsilon, requireFinite: true };
       if (want === undefined) {
-        await kernels.device!.forwardTraining(input);
+        await device.forwardTraining(input);
         want = bytesOf(await y.read());
         y.view!().set(data);
       }
       // So many threads are not at work at once: the calling one waits for one that has begun.
-      const call = Promise.resolve(kernels.device!.forwardTraining(input));
+      const call = Promise.resolve(device.forwardTraining(input));
       const end = backend.dispose();
       const outcome = await call.then(
         () => 'done' as const,

@@ -1,6 +1,6 @@
 // Where each field of a job is, in bytes from its begin: the host writes a job to linear memory (src/job.ts), and every
-// thread reads it there (assembly/job.ts). Both compilers read this file. All fields are int32, but for epsilon, which
-// is float64.
+// thread reads it there (assembly/job.ts). Both compilers read this file. All fields are int32, but for epsilon and M,
+// which are float64.
 
 /** 1 where activations are float64, else 0. */
 export const isDouble = 0;
@@ -31,6 +31,10 @@ export const dbeta = 56;
 /** Rows of one of the streams that float32 sums read side by side. */
 export const streamRows = 60;
 export const epsilon = 64;
+/** How many values of a channel the forward of a backward normalised by. */
+export const M = 72;
+/** The address of the flags of channels that are too wide for the gradient. */
+export const wideGradient = 80;
 
 /** Bytes of a job. */
 export const jobBytes = 128;

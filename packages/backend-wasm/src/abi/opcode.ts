@@ -12,6 +12,8 @@ export const coefficients = 7;
 export const clearSums = 10;
 export const parameterGradients = 11;
 export const gradientCoefficients = 13;
+export const batchMoments = 16;
+export const batchGradients = 17;
 
 // Passes over an activation, over outer indices:
 export const moments = 4;

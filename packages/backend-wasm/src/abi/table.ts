@@ -7,13 +7,15 @@ export const beta = 1;
 export const mean = 2;
 /** Population variance. */
 export const variance = 3;
-export const invStd = 4;
+/** Σ (x − mean)² of the batch; statistics that were given have none. */
+export const m2 = 4;
+export const invStd = 5;
 // Of T:
-export const pivot = 5;
-export const scale = 6;
-export const shift = 7;
+export const pivot = 6;
+export const scale = 7;
+export const shift = 8;
 /** Flags, in int32. */
-export const wide = 8;
+export const wide = 9;
 
 // What a call adds up, of float64, by section:
 export const sum = 0;

@@ -1,6 +1,7 @@
 // Random extents, alignments, dtypes and values: results against the kit's oracle within its bounds, the same bits on the
 // device, and guard zones around every buffer. Plain JavaScript, so that `pnpm fuzz` runs it with Node alone.
 import { accumulationOf, boundsOf, oracle, RunningErrors } from '@batchnorm/conformance';
+import { operationsOf, statisticsOf } from '@batchnorm/core-api';
 import fc from 'fast-check';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
@@ -55,19 +56,20 @@ export async function mismatches(backend, { extent, dtype, training, offsets, me
     return data;
   };
   const kernels = backend.prepare({ extent, dtype });
+  const [onHost, onDevice] = [operationsOf(kernels), operationsOf(kernels.device)];
   const operations = training ? ['forwardTraining', 'backwardTraining'] : ['forwardInference', 'backwardInference'];
   const [forward, backward] = operations;
   const parameters = { gamma, beta, epsilon, requireFinite: true, ...statistics };
 
   // On the host, at any alignment.
   const hostX = guarded(x, offsets[0]);
-  const y = await kernels[forward]({ x: hostX, y: guarded(undefined, offsets[1]), ...parameters });
+  const y = await onHost[forward]({ x: hostX, y: guarded(undefined, offsets[1]), ...parameters });
   const hostDy = guarded(dy, offsets[2]);
   const [dgamma, dbeta] = [new Float64Array(channels), new Float64Array(channels)];
   const dx = inPlace ? hostDy : guarded(undefined, offsets[3]);
-  await kernels[backward]({ saved: y.saved, dy: hostDy, dx, dgamma, dbeta });
+  await onHost[backward]({ saved: y.saved, dy: hostDy, dx, dgamma, dbeta });
   const host = { y: y.y, dx, dgamma, dbeta };
-  const hostStatistics = y.statistics;
+  const hostStatistics = y.moments && statisticsOf(y.moments);
   y.saved.dispose();
   for (const { arena, data } of arenas) {
     const begin = (data.byteOffset - arena.byteOffset) / arena.BYTES_PER_ELEMENT;
@@ -90,17 +92,17 @@ export async function mismatches(backend, { extent, dtype, training, offsets, me
     zones.push(zone());
     return tensor;
   });
-  const forwardThere = await kernels.device[forward]({ x: thereX, y: thereY, ...parameters });
+  const forwardThere = await onDevice[forward]({ x: thereX, y: thereY, ...parameters });
   const { saved } = forwardThere;
   const out = { saved, dy: thereDy, dx: inPlace ? thereDy : thereDx, dgamma: undefined, dbeta: undefined };
-  const backwardThere = await kernels.device[backward](out);
+  const backwardThere = await onDevice[backward](out);
   for (const name of ['y', 'dx', 'dgamma', 'dbeta']) {
     const there = await (name === 'y' ? forwardThere.y : backwardThere[name]).read();
     if (there.some((value, k) => !Object.is(value, host[name][k]))) found.push(`${name} has other bits on the device`);
   }
   if (zones.some((tensor) => tensor.view().some((value) => value !== guard))) found.push('a guard zone was written');
   for (const result of [...tensors, backwardThere.dgamma, backwardThere.dbeta, saved]) result.dispose();
-  forwardThere.statistics?.dispose();
+  forwardThere.moments?.dispose();
   kernels.dispose();
 
   // Against the oracle.

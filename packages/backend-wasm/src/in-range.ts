@@ -1,0 +1,57 @@
+// Where float64 ends: finite values whose sums and squares it can't hold are refused.
+import { BatchNormError, type Extent, type FloatArray, type Moments, type Statistics } from '@batchnorm/core-api';
+
+/** The smallest variance + epsilon: squares that are less may have lost digits. As in assembly/wide.ts. */
+const leastSquare = 1e-288;
+
+/**
+ * The variance m2 / count of each channel. NaN, so that y will be, where float64 can't have it with its digits and the
+ * values of `x`, which it is to normalise, are not all the mean: kernels give such moments, and merging makes others.
+ */
+export function batchVariance(
+  { count, mean, m2 }: Moments,
+  epsilon: number,
+  x: () => FloatArray,
+  extent: Extent,
+): Float64Array {
+  return m2.map((sum, c) => {
+    const variance = sum / count;
+    const square = variance + epsilon;
+    const isHeld = square >= leastSquare && square < Number.POSITIVE_INFINITY;
+    return isHeld || everyRun(x(), extent, c, (run) => run.every((value) => value === mean[c])) ? variance : Number.NaN;
+  });
+}
+
+/**
+ * Errors: `NON_FINITE_STATISTICS` where a channel of finite `values` has sums that are not: they are beyond float64.
+ * Channels whose forward was not finite are not asked.
+ */
+export function assertInRange(
+  sums: Readonly<Record<string, Float64Array>>,
+  values: FloatArray,
+  extent: Extent,
+  forward?: Statistics,
+): void {
+  for (const [name, sum] of Object.entries(sums)) {
+    for (let c = 0; c < extent.channels; c++) {
+      if (Number.isFinite(sum[c]) || !Number.isFinite(forward?.variance[c] ?? 0)) continue;
+      if (!everyRun(values, extent, c, (run) => run.every(Number.isFinite))) continue;
+      throw new BatchNormError(
+        'NON_FINITE_STATISTICS',
+        `received finite values whose ${name} of channel ${c} is ${sum[c]}, expected values that float64 can add up, and their squares`,
+      );
+    }
+  }
+}
+
+/** Whether `holds` for every run of neighbours that belong to channel c. */
+function everyRun(
+  values: FloatArray,
+  { outer, channels, inner }: Extent,
+  c: number,
+  holds: (run: FloatArray) => boolean,
+): boolean {
+  let o = 0;
+  while (o < outer && holds(values.subarray((o * channels + c) * inner, (o * channels + c + 1) * inner))) o++;
+  return o === outer;
+}
