@@ -41,3 +41,4 @@ export { replay } from './replay.js';
 export { type SeededBatch, type SeededBatchOptions, seededBatch } from './seeded-batch.js';
 export { suite } from './suite.js';
 export type { Quantity } from './tolerance.js';
+export { unfused } from './unfused.js';

@@ -10,23 +10,23 @@ export const mutants: readonly Mutant[] = [
   // Statistics
   {
     name: 'normalises with the sample variance',
-    from: 'variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / M;',
-    to: 'variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / Math.max(1, M - 1);',
+    from: 'm2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2);',
+    to: 'm2[c] = (sum(c, (k) => (x[k] - pivot - offset) ** 2) * count) / Math.max(1, count - 1);',
   },
   {
     name: 'variance as E[x²] − E[x]²',
-    from: 'variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / M;',
-    to: 'variance[c] = sum(c, (k) => x[k] ** 2) / M - mean[c] ** 2;',
+    from: 'm2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2);',
+    to: 'm2[c] = sum(c, (k) => x[k] ** 2) - count * mean[c] ** 2;',
   },
   {
     name: 'variance as E[x²] − E[x]², clipped at 0',
-    from: 'variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / M;',
-    to: 'variance[c] = Math.max(0, sum(c, (k) => x[k] ** 2) / M - mean[c] ** 2);',
+    from: 'm2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2);',
+    to: 'm2[c] = Math.max(0, sum(c, (k) => x[k] ** 2) - count * mean[c] ** 2);',
   },
   {
     name: 'one pass around the first value, in float32',
-    from: 'variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / M;',
-    to: 'variance[c] = Math.max(0, Math.fround(sum(c, (k) => (x[k] - pivot) ** 2) / M) - Math.fround(offset ** 2));',
+    from: 'm2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2);',
+    to: 'm2[c] = count * Math.max(0, Math.fround(sum(c, (k) => (x[k] - pivot) ** 2) / count) - Math.fround(offset ** 2));',
   },
   {
     name: 'the mean rounded to float32',
@@ -83,8 +83,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'NaN leaks into the next channel',
-    from: 'return { mean, variance };\n    }\n\n    function normalize',
-    to: 'if (variance.some(Number.isNaN)) variance.fill(NaN);\n      return { mean, variance };\n    }\n\n    function normalize',
+    from: 'return { count, mean, m2 };',
+    to: 'if (m2.some(Number.isNaN)) m2.fill(NaN);\n        return { count, mean, m2 };',
   },
   {
     name: 'NaN becomes 0',
@@ -92,8 +92,16 @@ export const mutants: readonly Mutant[] = [
     to: 'out[k] = (gamma[c] * ((x[k] - mean[c]) * invStd[c]) || 0) + beta[c];',
   },
   // Gradients
-  { name: 'the mean of dy dropped', from: 'dbeta[c] / M + (xHat * dgamma[c]) / M', to: '(xHat * dgamma[c]) / M' },
-  { name: 'the xHat term dropped', from: 'dbeta[c] / M + (xHat * dgamma[c]) / M', to: 'dbeta[c] / M' },
+  {
+    name: 'the mean of dy dropped',
+    from: 'total.dbeta[c] / M + (xHat * total.dgamma[c]) / M',
+    to: '(xHat * total.dgamma[c]) / M',
+  },
+  {
+    name: 'the xHat term dropped',
+    from: 'total.dbeta[c] / M + (xHat * total.dgamma[c]) / M',
+    to: 'total.dbeta[c] / M',
+  },
   {
     name: 'dgamma with x instead of xHat',
     from: 'sum(c, (k) => dy[k] * (x[k] - mean[c])) * invStd[c]',
@@ -102,20 +110,20 @@ export const mutants: readonly Mutant[] = [
   { name: 'dgamma not divided by the deviation', from: '(x[k] - mean[c])) * invStd[c];', to: '(x[k] - mean[c]));' },
   {
     name: 'means over M − 1',
-    from: 'dbeta[c] / M + (xHat * dgamma[c]) / M',
-    to: '(dbeta[c] + xHat * dgamma[c]) / Math.max(1, M - 1)',
+    from: 'total.dbeta[c] / M + (xHat * total.dgamma[c]) / M',
+    to: '(total.dbeta[c] + xHat * total.dgamma[c]) / Math.max(1, M - 1)',
   },
   { name: 'dx without gamma', from: 'dx[k] = gamma[c] * invStd[c]', to: 'dx[k] = invStd[c]' },
   { name: 'dx without the deviation', from: 'dx[k] = gamma[c] * invStd[c]', to: 'dx[k] = gamma[c]' },
   {
     name: 'inference backward through batch statistics',
-    from: 'backwardInference: (input) => gradients(input, false)',
-    to: 'backwardInference: (input) => gradients(input, true)',
+    from: 'const rest = total ? total.dbeta[c] / M + (xHat * total.dgamma[c]) / M : 0;',
+    to: 'const by = total ?? sums; const rest = by ? by.dbeta[c] / count + (xHat * by.dgamma[c]) / count : 0;',
   },
   {
     name: 'training backward with constant statistics',
-    from: 'backwardTraining: (input) => gradients(input, true)',
-    to: 'backwardTraining: (input) => gradients(input, false)',
+    from: 'const rest = total ? total.dbeta[c] / M + (xHat * total.dgamma[c]) / M : 0;',
+    to: 'const rest = 0;',
   },
   {
     name: 'dbeta and dgamma add to what was in out',
@@ -124,8 +132,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'gradient sums in float32',
-    from: 'dbeta[c] = sum(c, (k) => dy[k]);',
-    to: 'dbeta[c] = Math.fround(sum(c, (k) => dy[k]));',
+    from: 'sums.dbeta[c] = sum(c, (k) => dy[k]);',
+    to: 'sums.dbeta[c] = Math.fround(sum(c, (k) => dy[k]));',
   },
   // Buffers, calls and errors
   {
@@ -147,8 +155,8 @@ export const mutants: readonly Mutant[] = [
   { name: 'gamma is not saved', from: 'gamma: gamma.slice(), dispose() {}', to: 'gamma, dispose() {}' },
   {
     name: 'a saved forward of all layers',
-    from: 'const saved = { x, mean: mean.slice(), invStd, gamma: gamma.slice(), dispose() {} };',
-    to: 'const saved = Object.assign((core.saved ??= {}), { x, mean: mean.slice(), invStd, gamma: gamma.slice(), dispose() {} });',
+    from: 'const saved = { x, M, mean: mean.slice(), invStd, gamma: gamma.slice(), dispose() {} };',
+    to: 'const saved = Object.assign((core.saved ??= {}), { x, M, mean: mean.slice(), invStd, gamma: gamma.slice(), dispose() {} });',
   },
   {
     name: 'the first saved forward for ever',
@@ -157,18 +165,18 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'running statistics updated in inference',
-    from: 'return normalize(input, { mean: input.mean, variance: input.variance }, false);',
-    to: 'input.mean[0] += 1e-3; return normalize(input, { mean: input.mean, variance: input.variance }, false);',
+    from: 'const { mean } = batch ?? given;',
+    to: 'const { mean } = batch ?? given; if (given) mean[0] += 1e-3;',
   },
   {
     name: 'batch statistics in inference',
-    from: 'return normalize(input, { mean: input.mean, variance: input.variance }, false);',
-    to: 'return normalize(input, statistics(input.x), true);',
+    from: 'const { mean } = batch ?? given;',
+    to: 'if (given) return this.normalize({ x, gamma, beta, epsilon, y, by: { batch: this.moments({ x }) } }); const { mean } = batch;',
   },
   {
     name: 'writes before it refuses',
-    from: 'if (input.requireFinite) core.assertFiniteStatistics(batch);',
-    to: 'normalize(input, batch, true); if (input.requireFinite) core.assertFiniteStatistics(batch);',
+    from: 'const scale = invStd.map((value, c) => gamma[c] * value);',
+    to: 'const scale = invStd.map((value, c) => gamma[c] * value); if (out !== x) out.fill(0);',
   },
   {
     name: 'does not answer in the same bits',

@@ -7,7 +7,7 @@ export function createPlainBackend(core) {
   };
 
   return {
-    contractVersion: 1,
+    contractVersion: 2,
     name: 'plain',
     capabilities: {
       dtypes: ['float32', 'float64'],
@@ -38,7 +38,7 @@ export function createPlainBackend(core) {
   function kernelsFor(plan) {
     const { extent, dtype } = plan;
     const { outer, channels, inner } = extent;
-    const M = outer * inner;
+    const count = outer * inner;
     const vector = () => new Float64Array(channels);
 
     /** The sum over channel c, in blocks of 256 values. */
@@ -64,64 +64,64 @@ export function createPlainBackend(core) {
       for (let k = 0; k < outer * channels * inner; k++) visit(k, Math.floor(k / inner) % channels);
     }
 
-    function statistics(x) {
-      const [mean, variance] = [vector(), vector()];
-      for (let c = 0; c < channels; c++) {
-        const pivot = x[c * inner];
-        const offset = sum(c, (k) => x[k] - pivot) / M;
-        mean[c] = pivot + offset;
-        variance[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2) / M;
-      }
-      return { mean, variance };
-    }
-
-    function normalize({ x, gamma, beta, epsilon, y }, { mean, variance }, isOfBatch) {
-      const out = y ?? core.allocate(dtype, x.length);
-      const invStd = variance.map((value) => (value + epsilon === 0 ? 0 : 1 / Math.sqrt(value + epsilon)));
-      const scale = invStd.map((value, c) => gamma[c] * value);
-      core.assertForwardInRange({ x, mean, variance, invStd, scale }, extent, { gamma, epsilon }, isOfBatch);
-      forEach((k, c) => {
-        out[k] = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];
-      });
-      const saved = { x, mean: mean.slice(), invStd, gamma: gamma.slice(), dispose() {} };
-      return { y: out, saved };
-    }
-
-    function gradients({ saved, dy, ...out }, throughStatistics) {
-      assertUsable();
-      const { x, mean, invStd, gamma } = saved;
-      const sums = { dy, dgamma: vector(), dbeta: vector() };
-      for (let c = 0; c < channels; c++) {
-        sums.dgamma[c] = sum(c, (k) => dy[k] * (x[k] - mean[c])) * invStd[c];
-        sums.dbeta[c] = sum(c, (k) => dy[k]);
-      }
-      core.assertBackwardInRange({ x, invStd }, extent, sums, throughStatistics);
-      const dgamma = out.dgamma ?? vector();
-      const dbeta = out.dbeta ?? vector();
-      dgamma.set(sums.dgamma);
-      dbeta.set(sums.dbeta);
-      const dx = out.dx ?? core.allocate(dtype, dy.length);
-      forEach((k, c) => {
-        const xHat = (x[k] - mean[c]) * invStd[c];
-        const rest = throughStatistics ? dbeta[c] / M + (xHat * dgamma[c]) / M : 0;
-        dx[k] = gamma[c] * invStd[c] * (dy[k] - rest);
-      });
-      return { dx, dgamma, dbeta };
-    }
-
     return {
-      forwardTraining(input) {
+      moments({ x }) {
         assertUsable();
-        const batch = statistics(input.x);
-        if (input.requireFinite) core.assertFiniteStatistics(batch);
-        return { ...normalize(input, batch, true), statistics: batch };
+        const [mean, m2] = [vector(), vector()];
+        for (let c = 0; c < channels; c++) {
+          const pivot = x[c * inner];
+          const offset = sum(c, (k) => x[k] - pivot) / count;
+          mean[c] = pivot + offset;
+          m2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2);
+        }
+        return { count, mean, m2 };
       },
-      forwardInference(input) {
+
+      normalize({ x, gamma, beta, epsilon, y, by: { batch, given } }) {
         assertUsable();
-        return normalize(input, { mean: input.mean, variance: input.variance }, false);
+        const { mean } = batch ?? given;
+        const variance = given?.variance ?? batch.m2.map((square) => square / batch.count);
+        const out = y ?? core.allocate(dtype, x.length);
+        const invStd = variance.map((value) => (value + epsilon === 0 ? 0 : 1 / Math.sqrt(value + epsilon)));
+        const scale = invStd.map((value, c) => gamma[c] * value);
+        core.assertForwardInRange({ x, mean, variance, invStd, scale }, extent, { gamma, epsilon }, !given);
+        forEach((k, c) => {
+          out[k] = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];
+        });
+        const M = batch?.count;
+        const saved = { x, M, mean: mean.slice(), invStd, gamma: gamma.slice(), dispose() {} };
+        return { y: out, saved };
       },
-      backwardTraining: (input) => gradients(input, true),
-      backwardInference: (input) => gradients(input, false),
+
+      gradientSums({ saved: { x, mean, invStd }, dy }) {
+        assertUsable();
+        const sums = { dgamma: vector(), dbeta: vector() };
+        for (let c = 0; c < channels; c++) {
+          sums.dgamma[c] = sum(c, (k) => dy[k] * (x[k] - mean[c])) * invStd[c];
+          sums.dbeta[c] = sum(c, (k) => dy[k]);
+        }
+        return sums;
+      },
+
+      inputGradient({ saved, dy, sums, total, ...out }) {
+        assertUsable();
+        const { x, M, mean, invStd, gamma } = saved;
+        if (sums) core.assertBackwardInRange(saved, extent, { dy, ...sums }, total);
+        const dgamma = out.dgamma ?? vector();
+        const dbeta = out.dbeta ?? vector();
+        if (sums) {
+          dgamma.set(sums.dgamma);
+          dbeta.set(sums.dbeta);
+        }
+        const dx = out.dx ?? core.allocate(dtype, dy.length);
+        forEach((k, c) => {
+          const xHat = (x[k] - mean[c]) * invStd[c];
+          const rest = total ? total.dbeta[c] / M + (xHat * total.dgamma[c]) / M : 0;
+          dx[k] = gamma[c] * invStd[c] * (dy[k] - rest);
+        });
+        return { dx, dgamma, dbeta };
+      },
+
       dispose() {},
     };
   }

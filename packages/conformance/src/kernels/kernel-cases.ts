@@ -1,16 +1,12 @@
 // The contract of kernels by itself: what a layer relies on, tried without one.
-import type { Extent, Statistics } from '@batchnorm/core-api';
+import type { Extent, Moments } from '@batchnorm/core-api';
 import { refusedUpload } from '../behaviours/refused-upload.js';
 import { type Check, identical, repeated } from '../compare.js';
 import type { ConformanceCase, MemoryKind } from '../conformance-case.js';
 import { refusedByLimit } from '../refused-by-limit.js';
-import { type Forwarded, type Gradients, KernelScene } from './kernel-scene.js';
-
-interface Rule {
-  readonly name: string;
-  readonly why: string;
-  readonly run: (scene: KernelScene, training: boolean) => Promise<Check[]>;
-}
+import { type Forwarded, type Gradients, KernelScene, same } from './kernel-scene.js';
+import type { Rule } from './rule.js';
+import { stageRules } from './stage-rules.js';
 
 const shapes = [
   [21, 6],
@@ -21,10 +17,6 @@ const shapes = [
   [2, 130, 3],
   [1027, 67],
 ];
-
-const names = ['dx', 'dgamma', 'dbeta'] as const;
-const same = (what: string, received: Gradients, expected: Gradients) =>
-  names.map((name) => identical(`${what}: ${name}`, received[name], expected[name]));
 
 /** y and gradients of kernels that did nothing else. */
 async function alone(scene: KernelScene, seed: number, training: boolean): Promise<Gradients & { y: Gradients['dx'] }> {
@@ -129,7 +121,7 @@ const rules: readonly Rule[] = [
     },
   },
   {
-    name: 'statistics are those of the batch',
+    name: 'moments are those of the batch',
     why: 'on the device also after the forwards that follow, and when what was saved is gone',
     run: async (scene, training) => {
       if (!training) return [];
@@ -139,27 +131,29 @@ const rules: readonly Rule[] = [
       };
       const kernels = await scene.prepare();
       const [first, second] = [await scene.put(scene.values(1)), await scene.put(scene.values(3))];
-      const { saved, statistics } = await scene.forward(kernels, first, scene.parameters(1), true);
-      // On the host statistics are valid until the next call of these kernels.
-      const early = statistics && 'read' in statistics ? undefined : await copyOf(statistics);
+      const { saved, moments } = await scene.forward(kernels, first, scene.parameters(1), true);
+      // On the host moments are valid until the next call of these kernels.
+      const early = moments && 'read' in moments ? undefined : await copyOf(moments);
       scene.free(saved);
       await scene.forward(kernels, second, scene.parameters(3), true);
-      const received = early ?? (await copyOf(statistics));
-      const expected = await copyOf((await forward(1)).statistics);
+      const received = early ?? (await copyOf(moments));
+      const expected = await copyOf((await forward(1)).moments);
       return [
+        identical('count', [received.count], [scene.extent.outer * scene.extent.inner]),
         identical('mean', received.mean, expected.mean),
-        identical('variance', received.variance, expected.variance),
+        identical('m2', received.m2, expected.m2),
       ];
     },
   },
+  ...stageRules,
 ];
 
-/** A copy; statistics on the device are disposed. */
-async function copyOf(statistics: Forwarded['statistics']): Promise<Statistics> {
-  if (statistics === undefined) throw new Error('statistics: received none, expected those of the batch');
-  const { mean, variance } = 'read' in statistics ? await statistics.read() : statistics;
-  if ('dispose' in statistics) statistics.dispose();
-  return { mean: mean.slice(), variance: variance.slice() };
+/** A copy; moments on the device are disposed. */
+async function copyOf(moments: Forwarded['moments']): Promise<Moments> {
+  if (moments === undefined) throw new Error('moments: received none, expected those of the batch');
+  const { count, mean, m2 } = 'read' in moments ? await moments.read() : moments;
+  if ('dispose' in moments) moments.dispose();
+  return { count, mean: mean.slice(), m2: m2.slice() };
 }
 
 const memories: readonly MemoryKind[] = ['host', 'device'];

@@ -12,9 +12,12 @@ import {
   type Kernels,
   type Memory,
   type Operations,
+  operationsOf,
   type Saved,
+  type Stages,
   type Tensor,
 } from '@batchnorm/core-api';
+import { type Check, identical } from '../compare.js';
 import type { MemoryKind, Subject } from '../conformance-case.js';
 import { type ActivationMemory, activationMemory } from '../memory/activation-memory.js';
 import { draw, parametersOf, randomOf } from '../programs/values.js';
@@ -75,11 +78,22 @@ export class KernelScene {
       ? operations.forwardTraining({ ...input, requireFinite: false })
       : operations.forwardInference({ ...input, mean, variance });
     return Promise.resolve<Forwarded>(answer).then((output) => {
-      const { y, saved, statistics } = output;
-      this.#alive.add(saved);
-      for (const result of [y, statistics]) if (result && 'dispose' in result) this.memory.own(result as DeviceTensor);
-      return output;
+      if (output.moments) this.own(output.moments);
+      return this.ownForward(output);
     });
+  }
+
+  /** Disposes y and what is saved in the end. */
+  ownForward<F extends ForwardOutput<Memory>>(output: F): F {
+    this.#alive.add(output.saved);
+    this.own(output.y);
+    return output;
+  }
+
+  /** Disposes it in the end, if it is on the device. */
+  own<T extends object>(result: T): T {
+    if ('dispose' in result) this.memory.own(result as unknown as DeviceTensor);
+    return result;
   }
 
   async backward(kernels: Kernels, saved: Saved, dy: FloatArray, training: boolean): Promise<Gradients> {
@@ -90,8 +104,9 @@ export class KernelScene {
     return this.read(output);
   }
 
-  async put(values: FloatArray): Promise<Memory['activation']> {
-    const activation = await this.memory.put(values, this.shape);
+  /** An activation of these elements; `shape`: of a part of the batch. */
+  async put(values: FloatArray, shape: readonly number[] = this.shape): Promise<Memory['activation']> {
+    const activation = await this.memory.put(values, shape);
     return 'data' in activation ? activation.data : activation;
   }
 
@@ -120,11 +135,20 @@ export class KernelScene {
     this.memory.dispose();
   }
 
-  #operations(kernels: Kernels): Operations<Memory> {
+  /** The stages that work on this memory. */
+  stages(kernels: Kernels): Stages<Memory> {
     if (this.memory.kind === 'host') return kernels;
     if (kernels.device === undefined) {
-      throw new Error('kernels.device: received none, expected operations, as the capabilities say');
+      throw new Error('kernels.device: received none, expected stages, as the capabilities say');
     }
     return kernels.device;
   }
+
+  #operations(kernels: Kernels): Operations<Memory> {
+    return operationsOf(this.stages(kernels));
+  }
 }
+
+/** Checks that gradients are the same to the bit. */
+export const same = (what: string, received: Gradients, expected: Gradients): Check[] =>
+  (['dx', 'dgamma', 'dbeta'] as const).map((name) => identical(`${what}: ${name}`, received[name], expected[name]));

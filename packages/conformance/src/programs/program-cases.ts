@@ -1,9 +1,11 @@
 // Random programs as cases: the same seeds for every backend, and the shortest program that goes wrong.
+import type { Backend } from '@batchnorm/core-api';
 import fc from 'fast-check';
 import { refusedUpload } from '../behaviours/refused-upload.js';
 import { type Check, outcome } from '../compare.js';
 import type { ConformanceCase, MemoryKind, Subject } from '../conformance-case.js';
 import { errorCode } from '../expect-refusal.js';
+import { hasFused, unfused } from '../unfused.js';
 import { arbitraryProgram } from './arbitrary-program.js';
 import { printProgram } from './print-program.js';
 import type { Program } from './program.js';
@@ -47,34 +49,52 @@ export const programCases: readonly ConformanceCase[] = families.map(({ name, me
     const count = subject.quick ? programsOfQuickRun : programsOfFamily;
     const others = backend.capabilities.dtypes.filter((other) => other !== dtype);
     const programs = arbitraryProgram({ dtypes: [dtype, ...others], memories, overlapping });
-    return [await check(name, programs, (program) => judgeProgram(backend, program), seed, count)];
+    const asItIs = { of: 'backend', backend };
+    const inStages = { of: 'unfused(backend)', backend: unfused(backend) };
+    const forms = (await hasFused(backend, dtype)) ? [asItIs, inStages] : [asItIs];
+    return [await check(name, programs, forms, seed, count)];
   },
 }));
+
+/** A backend, and what it is in the statement that is printed. */
+interface Form {
+  readonly of: string;
+  readonly backend: Backend;
+}
+
+/** What is wrong with a program in the first form in which something is. */
+async function judgeForms(forms: readonly Form[], program: Program): Promise<ProgramFindings & Pick<Form, 'of'>> {
+  for (const { of, backend } of forms) {
+    const { found, code } = await judgeProgram(backend, program).catch((error: unknown) => ({
+      found: [`the program was broken off: ${error}`],
+      code: errorCode(error),
+    }));
+    if (found.length > 0) return { found, code, of };
+  }
+  return { found: [], code: null, of: '' };
+}
 
 /** Whether nothing is wrong with any of the programs; else what is, with the shortest program that shows it. */
 async function check(
   name: string,
   programs: fc.Arbitrary<Program>,
-  judge: (program: Program) => Promise<ProgramFindings>,
+  forms: readonly Form[],
   seed: number,
   count: number,
 ): Promise<Check> {
-  let shortest: (ProgramFindings & { readonly program: Program }) | undefined;
+  let shortest: (ProgramFindings & Pick<Form, 'of'> & { readonly program: Program }) | undefined;
   let deadline = Number.POSITIVE_INFINITY;
   const isRight = async (program: Program) => {
     if (performance.now() > deadline) return true;
-    const { found, code } = await judge(program).catch((error: unknown) => ({
-      found: [`the program was broken off: ${error}`],
-      code: errorCode(error),
-    }));
-    if (found.length === 0) return true;
-    shortest = { program, found, code };
+    const findings = await judgeForms(forms, program);
+    if (findings.found.length === 0) return true;
+    shortest = { program, ...findings };
     deadline = Math.min(deadline, performance.now() + shrinkingMs);
     return false;
   };
   await fc.check(fc.asyncProperty(programs, isRight), { seed, numRuns: count });
   if (shortest === undefined) return outcome(name, true, '');
-  const { found, program, code } = shortest;
-  const message = [`, seed ${seed}:`, ...found.slice(0, mostLines), printProgram(program)].join('\n');
+  const { found, program, code, of } = shortest;
+  const message = [`, seed ${seed}:`, ...found.slice(0, mostLines), printProgram(program, of)].join('\n');
   return { ...outcome(name, false, message), code };
 }

@@ -1,5 +1,5 @@
 // Wrong only where two things meet, each of which is right by itself.
-import type { Backend, FloatArray } from '@batchnorm/core-api';
+import { type Backend, type FloatArray, statisticsOf } from '@batchnorm/core-api';
 import { buffer, embedded, layerOf, read, step, tensor, upload } from './programs.js';
 import { contentsOf } from './right-backend.js';
 import { onDevice, onHost, withKernels } from './wrap.js';
@@ -237,7 +237,7 @@ export const combinations: readonly WrongBackend[] = [
           const output = kernels.forwardTraining(input);
           const M = outer * inner;
           if (input.requireFinite || M === 1) return output;
-          const { mean, variance } = output.statistics;
+          const { mean, variance } = statisticsOf(output.moments);
           const sample = variance.map((value) => (value * M) / (M - 1));
           return { ...output, ...kernels.forwardInference({ ...input, mean, variance: sample, y: output.y }) };
         },

@@ -4,19 +4,20 @@ import {
   BatchNormError,
   type DeviceTensor,
   type FloatArray,
+  type Moments,
   type OnDevice,
-  type Statistics,
 } from '@batchnorm/core-api';
 import { buffer, codeOf, deviceStep, embedded, layerOf, read, running, step, tensor, upload } from './programs.js';
 import {
   contentsOf,
+  copyOfMoments,
   createRightBackend,
   type RightBackend,
   type RightSaved,
   Stored,
   type StoredTensor,
 } from './right-backend.js';
-import { adapt, changed, everyTensor, onDevice } from './wrap.js';
+import { adapt, changed, everyTensor, onDevice, withKernels } from './wrap.js';
 import type { WrongBackend } from './wrong-backend.js';
 
 const shape = [6, 4];
@@ -54,16 +55,13 @@ const everyY = (right: RightBackend, change: (y: StoredTensor, x: StoredTensor) 
     },
   }));
 
-/** Batch statistics on the device are changed. */
-const everyBatch = (
-  right: RightBackend,
-  change: (statistics: Stored<Statistics>, x: StoredTensor) => object,
-): Backend =>
+/** Moments of a batch on the device are changed. */
+const everyBatch = (right: RightBackend, change: (moments: Stored<Moments>, x: StoredTensor) => object): Backend =>
   onDevice(right, () => ({
     async training(input, next) {
       const output = await next(input);
-      const statistics = output.statistics as Stored<Statistics>;
-      return { ...output, statistics: changed(statistics, change(statistics, input.x as StoredTensor)) };
+      const moments = output.moments as Stored<Moments>;
+      return { ...output, moments: changed(moments, change(moments, input.x as StoredTensor)) };
     },
   }));
 
@@ -194,12 +192,12 @@ export const device: readonly WrongBackend[] = [
     caughtBy: 'a batch that is not finite changes nothing [device, rows, small]',
     why: 'statistics that are read from the device have 0 in the place of NaN: such a batch is folded in, and nobody knows',
     spoil: (right) =>
-      everyBatch(right, (statistics) => {
+      everyBatch(right, (moments) => {
         const finite = (values: Float64Array) => values.map((value) => (Number.isFinite(value) ? value : 0));
         return {
           async read() {
-            const { mean, variance } = contentsOf(statistics);
-            return { mean: finite(mean), variance: finite(variance) };
+            const { count, mean, m2 } = contentsOf(moments);
+            return { count, mean: finite(mean), m2: finite(m2) };
           },
         };
       }),
@@ -553,31 +551,24 @@ export const device: readonly WrongBackend[] = [
     name: 'results die with their layer',
     caughtBy: 'results are the caller’s [device, rows, small]',
     why: 'when a layer is disposed, its y and gradients are',
-    spoil(right) {
-      const { prepare } = right;
-      onDevice(right, () => ({}));
-      return adapt(right, {
-        prepare(plan) {
-          const kernels = prepare(plan);
-          const made: OnDevice<unknown>[] = [];
-          const { forwardTraining } = kernels.device;
-          return {
-            ...kernels,
-            device: {
-              ...kernels.device,
-              async forwardTraining(input) {
-                const output = await forwardTraining(input);
-                if (!input.y) made.push(output.y);
-                return output;
-              },
+    spoil: (right) =>
+      withKernels(right, (kernels) => {
+        const made: OnDevice<unknown>[] = [];
+        return {
+          ...kernels,
+          device: {
+            ...kernels.device,
+            async forwardTraining(input) {
+              const output = await kernels.device.forwardTraining(input);
+              if (!input.y) made.push(output.y);
+              return output;
             },
-            dispose: () => {
-              for (const one of made) one.dispose();
-            },
-          };
-        },
-      });
-    },
+          },
+          dispose: () => {
+            for (const one of made) one.dispose();
+          },
+        };
+      }),
     async program(backend) {
       const layer = layerOf(backend, 4);
       const [input] = await upload(backend, x);
@@ -590,30 +581,24 @@ export const device: readonly WrongBackend[] = [
     name: 'statistics die with their kernels',
     caughtBy: 'more batch sizes than a layer keeps kernels for [device, rows, small]',
     why: 'batch statistics that wait on the device are zeros when their extent has been evicted meanwhile',
-    spoil(right) {
-      const { prepare } = right;
-      return adapt(right, {
-        prepare(plan) {
-          const kernels = prepare(plan);
-          const made: Stored<Statistics>[] = [];
-          const { forwardTraining } = kernels.device;
-          return {
-            ...kernels,
-            device: {
-              ...kernels.device,
-              async forwardTraining(input) {
-                const output = await forwardTraining(input);
-                made.push(output.statistics as Stored<Statistics>);
-                return output;
-              },
+    spoil: (right) =>
+      withKernels(right, (kernels) => {
+        const made: Stored<Moments>[] = [];
+        return {
+          ...kernels,
+          device: {
+            ...kernels.device,
+            async forwardTraining(input) {
+              const output = await kernels.device.forwardTraining(input);
+              made.push(output.moments as Stored<Moments>);
+              return output;
             },
-            dispose() {
-              for (const { value } of made) value?.mean.fill(0);
-            },
-          };
-        },
-      });
-    },
+          },
+          dispose() {
+            for (const { value } of made) value?.mean.fill(0);
+          },
+        };
+      }),
     async program(backend) {
       const layer = layerOf(backend, 4);
       for (let N = 2; N < 14; N++) await layer.forward((await upload(backend, tensor([N, 4], N)))[0]!);
@@ -859,11 +844,11 @@ export const device: readonly WrongBackend[] = [
     caughtBy: 'statistics that wait on the device settle in order [device, rows, small]',
     why: 'batch statistics are computed when they are read, of what x holds then',
     spoil: (right) =>
-      everyBatch(right, (statistics, input) => ({
+      everyBatch(right, (moments, input) => ({
         async read() {
-          const { mean, variance } = contentsOf(statistics);
+          const { count, mean, m2 } = contentsOf(moments);
           const scale = input.disposed ? 0 : 1;
-          return { mean: mean.map((value) => value * scale), variance: variance.map((value) => value * scale) };
+          return { count, mean: mean.map((value) => value * scale), m2: m2.map((value) => value * scale) };
         },
       })),
     async program(backend) {
@@ -913,14 +898,12 @@ export const device: readonly WrongBackend[] = [
     caughtBy: 'more batch sizes than a layer keeps kernels for [device, rows, small]',
     why: 'batch statistics lie in a ring of 32: of more that wait, the first are those of others',
     spoil(right) {
-      const ring: Statistics[] = [];
+      const ring: Moments[] = [];
       let next = 0;
-      return everyBatch(right, (statistics) => {
+      return everyBatch(right, (moments) => {
         const place = next++ % 32;
-        ring[place] = contentsOf(statistics);
-        return {
-          read: async () => ({ mean: ring[place]!.mean.slice(), variance: ring[place]!.variance.slice() }),
-        };
+        ring[place] = contentsOf(moments);
+        return { read: async () => copyOfMoments(ring[place]!) };
       });
     },
     async program(backend) {
@@ -933,15 +916,14 @@ export const device: readonly WrongBackend[] = [
   },
   {
     name: 'statistics of the latest batch',
-    caughtBy: 'statistics are those of the batch [device]',
+    caughtBy: 'moments are those of the batch [device]',
     why: 'read() of batch statistics answers those of the latest forward of the backend',
     spoil(right) {
-      let latest: Statistics;
-      return everyBatch(right, (statistics) => {
-        latest = contentsOf(statistics);
+      let latest: Moments;
+      return everyBatch(right, (moments) => {
+        latest = contentsOf(moments);
         return {
-          read: async () =>
-            latest.mean.length === contentsOf(statistics).mean.length ? latest : contentsOf(statistics),
+          read: async () => (latest.mean.length === contentsOf(moments).mean.length ? latest : contentsOf(moments)),
         };
       });
     },
@@ -965,20 +947,14 @@ export const device: readonly WrongBackend[] = [
           return output;
         },
       }));
-      const { prepare } = right;
-      return adapt(right, {
-        prepare(plan) {
-          const kernels = prepare(plan);
-          return {
-            ...kernels,
-            forwardTraining(input) {
-              const output = kernels.forwardTraining(input);
-              if (y?.length === output.y.length) output.y.set(y);
-              return output;
-            },
-          };
+      return withKernels(right, (kernels) => ({
+        ...kernels,
+        forwardTraining(input) {
+          const output = kernels.forwardTraining(input);
+          if (y?.length === output.y.length) output.y.set(y);
+          return output;
         },
-      });
+      }));
     },
     async program(backend) {
       const layer = layerOf(backend, 4);
@@ -1127,15 +1103,13 @@ export const device: readonly WrongBackend[] = [
         async training(input, next) {
           const output = await next(input);
           let isRead = false;
-          const read = async (): Promise<Statistics> => {
-            const { mean, variance } = contentsOf(output.statistics);
-            const given = isRead
-              ? { mean: mean.map(() => 0), variance: variance.map(() => 0) }
-              : { mean: mean.slice(), variance: variance.slice() };
+          const read = async (): Promise<Moments> => {
+            const { count, mean, m2 } = copyOfMoments(contentsOf(output.moments));
+            if (isRead) for (const vector of [mean, m2]) vector.fill(0);
             isRead = true;
-            return given;
+            return { count, mean, m2 };
           };
-          return { ...output, statistics: changed(output.statistics, { read }) };
+          return { ...output, moments: changed(output.moments, { read }) };
         },
       })),
     async program(backend) {

@@ -2,7 +2,7 @@
 import { type Backend, BatchNormError, type ErrorCode } from '@batchnorm/core-api';
 import { codeOf, layerOf, step, tensor, upload } from './programs.js';
 import { createRightBackend, type RightBackend } from './right-backend.js';
-import { adapt, onDevice, onHost, withKernels } from './wrap.js';
+import { adapt, onDevice, onHost, wholeKernels, withKernels } from './wrap.js';
 import type { WrongBackend } from './wrong-backend.js';
 
 const shape = [8, 4];
@@ -111,8 +111,7 @@ export const errors: readonly WrongBackend[] = [
     why: 'kernels refuse forwards of a disposed backend, but not backwards',
     spoil(right) {
       return withKernels(right, (kernels, plan) => {
-        const other = createRightBackend().prepare(plan);
-        const { backwardTraining, backwardInference } = other;
+        const { backwardTraining, backwardInference } = wholeKernels(createRightBackend().prepare(plan));
         return { ...kernels, backwardTraining, backwardInference };
       });
     },
@@ -124,7 +123,7 @@ export const errors: readonly WrongBackend[] = [
     why: 'kernels refuse training of a disposed backend, but not inference',
     spoil(right) {
       return withKernels(right, (kernels, plan) => {
-        const { forwardInference } = createRightBackend().prepare(plan);
+        const { forwardInference } = wholeKernels(createRightBackend().prepare(plan));
         return { ...kernels, forwardInference };
       });
     },
@@ -454,14 +453,7 @@ export const errors: readonly WrongBackend[] = [
     name: 'device tensors without kernels',
     caughtBy: 'vectors are read before the first suspension [device]',
     why: 'says that it has device tensors, but its kernels have no device form',
-    spoil: (right) =>
-      withKernels(right, ({ forwardTraining, forwardInference, backwardTraining, backwardInference, dispose }) => ({
-        forwardTraining,
-        forwardInference,
-        backwardTraining,
-        backwardInference,
-        dispose,
-      })),
+    spoil: (right) => withKernels(right, ({ device: _, ...kernels }) => kernels),
     async program(backend) {
       const [input] = await upload(backend, x);
       return codeOf(() => layerOf(backend, 4).forward(input!));

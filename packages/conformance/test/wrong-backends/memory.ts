@@ -1,5 +1,5 @@
 // Wrong about memory: something stays behind, on the host, as plain objects or on the device.
-import type { Backend, DeviceTensor, Statistics } from '@batchnorm/core-api';
+import type { Backend, DeviceTensor, Moments } from '@batchnorm/core-api';
 import { codeOf, deviceStep, layerOf, leaks, step, tensor, upload } from './programs.js';
 import type { RightSaved, Stored } from './right-backend.js';
 import { adapt, onDevice, onHost, withKernels } from './wrap.js';
@@ -81,7 +81,7 @@ export const memory: readonly WrongBackend[] = [
       return onHost(right, () => ({
         training(input, next) {
           const output = next(input);
-          records.push({ mean: [...output.statistics.mean], variance: [...output.statistics.variance] });
+          records.push({ mean: [...output.moments.mean], m2: [...output.moments.m2] });
           return output;
         },
       }));
@@ -363,7 +363,7 @@ export const memory: readonly WrongBackend[] = [
       return onDevice(right, () => ({
         async training(input, next) {
           const output = await next(input);
-          all.push((output.statistics as Stored<unknown>).value);
+          all.push((output.moments as Stored<unknown>).value);
           return output;
         },
       }));
@@ -385,13 +385,13 @@ export const memory: readonly WrongBackend[] = [
       return onDevice(right, () => ({
         async training(input, next) {
           const output = await next(input);
-          const statistics = output.statistics as Stored<Statistics>;
-          const { value } = statistics;
+          const moments = output.moments as Stored<Moments>;
+          const { value } = moments;
           unread.add(value);
-          const readThen = statistics.read.bind(statistics);
+          const readThen = moments.read.bind(moments);
           return {
             ...output,
-            statistics: Object.assign(statistics, {
+            moments: Object.assign(moments, {
               read() {
                 unread.delete(value);
                 return readThen();

@@ -1,12 +1,21 @@
 // Wrong about the order and the number of calls, and about which layer they belong to.
-import type { Backend, FloatArray, Kernels, Plan, Saved } from '@batchnorm/core-api';
+import {
+  type Backend,
+  type FloatArray,
+  type HostMemory,
+  type Kernels,
+  operationsOf,
+  type Plan,
+  type Saved,
+} from '@batchnorm/core-api';
 import { codeOf, layerOf, running, step, tensor } from './programs.js';
-import type { RightKernels, RightSaved } from './right-backend.js';
-import { adapt, onHost, withKernels } from './wrap.js';
+import type { RightSaved } from './right-backend.js';
+import { adapt, onHost, type RightWholeKernels, type WholeKernels, withKernels } from './wrap.js';
 import type { WrongBackend } from './wrong-backend.js';
 
 const shape = [6, 4];
 const [x, dy] = [tensor(shape), tensor(shape, 2)];
+const extent = { outer: 6, channels: 4, inner: 1 };
 
 const nonFinite = { data: x.data.slice().fill(Number.NaN, 0, 1), shape };
 
@@ -78,23 +87,16 @@ export const order: readonly WrongBackend[] = [
     caughtBy: 'kernels know their own plan alone [host]',
     why: 'one set of sizes for all kernels: those that were prepared last',
     spoil(right) {
-      let latest: RightKernels | undefined;
-      const { prepare } = right;
-      const run =
-        <K extends 'forwardTraining' | 'forwardInference' | 'backwardTraining' | 'backwardInference'>(operation: K) =>
-        (input: Parameters<RightKernels[K]>[0]) =>
-          latest![operation](input as never);
-      return adapt(right, {
-        prepare(plan) {
-          latest = prepare(plan);
-          return {
-            ...latest,
-            forwardTraining: run('forwardTraining'),
-            forwardInference: run('forwardInference'),
-            backwardTraining: run('backwardTraining'),
-            backwardInference: run('backwardInference'),
-          } as Kernels;
-        },
+      let latest: RightWholeKernels;
+      return withKernels(right, (kernels) => {
+        latest = kernels;
+        return {
+          ...kernels,
+          forwardTraining: (input) => latest.forwardTraining(input),
+          forwardInference: (input) => latest.forwardInference(input),
+          backwardTraining: (input) => latest.backwardTraining(input),
+          backwardInference: (input) => latest.backwardInference(input),
+        };
       });
     },
     async program(backend) {
@@ -200,30 +202,26 @@ export const order: readonly WrongBackend[] = [
     caughtBy: 'kernels know their own plan alone [host]',
     why: 'equal plans share kernels, and the first dispose breaks them for both',
     spoil(right) {
-      const cache = new Map<string, Kernels>();
-      const { prepare } = right;
-      return adapt(right, {
-        prepare(plan) {
-          const key = keyOf(plan) + plan.dtype;
-          const known = cache.get(key);
-          if (known) return known;
-          const kernels = prepare(plan);
-          let broken = false;
-          const shared: Kernels = {
-            ...kernels,
-            forwardTraining(input) {
-              const output = kernels.forwardTraining(input);
-              if (broken) output.y.fill(0);
-              return output;
-            },
-            dispose() {
-              broken = true;
-              cache.delete(key);
-            },
-          };
-          cache.set(key, shared);
-          return shared;
-        },
+      const cache = new Map<string, WholeKernels>();
+      return withKernels(right, (kernels, plan) => {
+        const key = keyOf(plan) + plan.dtype;
+        const known = cache.get(key);
+        if (known) return known;
+        let broken = false;
+        const shared: WholeKernels = {
+          ...kernels,
+          forwardTraining(input) {
+            const output = kernels.forwardTraining(input);
+            if (broken) output.y.fill(0);
+            return output;
+          },
+          dispose() {
+            broken = true;
+            cache.delete(key);
+          },
+        };
+        cache.set(key, shared);
+        return shared;
       });
     },
     program: oneIsDisposed,
@@ -332,12 +330,12 @@ export const order: readonly WrongBackend[] = [
         };
       }),
     async program(backend) {
-      const kernels = await backend.prepare({ extent: { outer: 6, channels: 4, inner: 1 }, dtype: 'float32' });
+      const operations = operationsOf<HostMemory>(await backend.prepare({ extent, dtype: 'float32' }));
       const input = { gamma: new Float64Array(4).fill(1), beta: new Float64Array(4), epsilon: 1e-5, y: undefined };
       const wide = x.data.map((value) => 4 * value);
-      const first = await kernels.forwardTraining({ ...input, x: x.data, requireFinite: true });
-      await kernels.forwardTraining({ ...input, x: wide, requireFinite: true });
-      return kernels.backwardTraining({
+      const first = await operations.forwardTraining({ ...input, x: x.data, requireFinite: true });
+      await operations.forwardTraining({ ...input, x: wide, requireFinite: true });
+      return operations.backwardTraining({
         saved: first.saved,
         dy: dy.data,
         dx: undefined,
@@ -401,7 +399,7 @@ export const order: readonly WrongBackend[] = [
         return {
           training(input, next) {
             const output = next(input);
-            const { mean } = output.statistics;
+            const { mean } = output.moments;
             const fresh = mean.slice();
             if (last?.x === input.x) mean.set(last.mean);
             last ??= { x: input.x, mean: fresh };
@@ -464,8 +462,8 @@ export const order: readonly WrongBackend[] = [
         return {
           training(input, next) {
             const output = next(input);
-            const own = output.statistics.mean.slice();
-            if (mean) output.statistics.mean.set(mean);
+            const own = output.moments.mean.slice();
+            if (mean) output.moments.mean.set(mean);
             mean = own;
             return output;
           },
@@ -609,15 +607,15 @@ export const order: readonly WrongBackend[] = [
       const seen = [];
       for (const seed of [1, 2]) seen.push(await step(layer, tensor(shape, seed)));
       await codeOf(() => layer.forward(nonFinite));
-      const kernels = await backend.prepare({ extent: { outer: 6, channels: 4, inner: 1 }, dtype: 'float32' });
+      const operations = operationsOf<HostMemory>(await backend.prepare({ extent, dtype: 'float32' }));
       const input = { gamma: new Float64Array(4).fill(1), beta: new Float64Array(4), epsilon: 1e-5, y: undefined };
       const saved = [];
       for (let n = 0; n < 3; n++) {
-        saved.push((await kernels.forwardTraining({ ...input, x: x.data, requireFinite: true })).saved);
+        saved.push((await operations.forwardTraining({ ...input, x: x.data, requireFinite: true })).saved);
       }
       saved[0]!.dispose();
       const none = { dx: undefined, dgamma: undefined, dbeta: undefined, parameterGradients: true };
-      return kernels.backwardTraining({ saved: saved[2]!, dy: dy.data, ...none });
+      return operations.backwardTraining({ saved: saved[2]!, dy: dy.data, ...none });
     },
   },
 ];

@@ -318,7 +318,8 @@ export const parameters: readonly WrongBackend[] = [
       onHost(right, () => ({
         training(input, next) {
           const output = next(input);
-          output.statistics.variance.set(output.statistics.variance.map((value) => value + input.epsilon));
+          const { count, m2 } = output.moments;
+          m2.set(m2.map((square) => square + count * input.epsilon));
           return output;
         },
       })),
@@ -385,7 +386,7 @@ export const parameters: readonly WrongBackend[] = [
         return {
           training(input, next) {
             const output = next(input);
-            const { mean } = output.statistics;
+            const { mean } = output.moments;
             const own = mean.slice();
             if (last) mean.set(last.map((value, c) => 0.9 * mean[c]! + 0.1 * value));
             last = own;
@@ -404,12 +405,12 @@ export const parameters: readonly WrongBackend[] = [
     caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'y is right, but the batch variance that is answered has M − 1 in it',
     spoil: (right) =>
-      onHost(right, ({ extent: { outer, inner } }) => ({
+      onHost(right, () => ({
         training(input, next) {
           const output = next(input);
-          const M = outer * inner;
-          const variance = output.statistics.variance.map((value) => (value * M) / Math.max(1, M - 1));
-          return { ...output, statistics: { mean: output.statistics.mean, variance } };
+          const { count, mean, m2 } = output.moments;
+          const ofSample = m2.map((square) => (square * count) / Math.max(1, count - 1));
+          return { ...output, moments: { count, mean, m2: ofSample } };
         },
       })),
     async program(backend) {
@@ -426,8 +427,8 @@ export const parameters: readonly WrongBackend[] = [
       onHost(right, () => ({
         training(input, next) {
           const output = next(input);
-          const { mean, variance } = output.statistics;
-          return { ...output, statistics: { mean: mean.map(Math.fround), variance: variance.map(Math.fround) } };
+          const { count, mean, m2 } = output.moments;
+          return { ...output, moments: { count, mean: mean.map(Math.fround), m2: m2.map(Math.fround) } };
         },
       })),
     async program(backend) {

@@ -223,7 +223,7 @@ export const results: readonly WrongBackend[] = [
       onHost(right, ({ extent: { channels, inner } }) => ({
         training(input, next) {
           const output = next({ ...input, x: input.x.slice() });
-          input.x.set(input.x.map((value, k) => value - output.statistics.mean[Math.floor(k / inner) % channels]!));
+          input.x.set(input.x.map((value, k) => value - output.moments.mean[Math.floor(k / inner) % channels]!));
           return output;
         },
       })),
@@ -237,7 +237,7 @@ export const results: readonly WrongBackend[] = [
       onHost(right, ({ extent: { channels, inner } }) => ({
         training(input, next) {
           const output = next({ ...input, x: input.x.slice() });
-          const mean = (k: number) => output.statistics.mean[Math.floor(k / inner) % channels]! * 1024;
+          const mean = (k: number) => output.moments.mean[Math.floor(k / inner) % channels]! * 1024;
           input.x.set(input.x.map((value, k) => value - mean(k)).map((value, k) => value + mean(k)));
           return output;
         },

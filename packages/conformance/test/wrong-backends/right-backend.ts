@@ -3,10 +3,8 @@
 import {
   allocate,
   assertBackwardInRange,
-  assertFiniteStatistics,
   assertForwardInRange,
   type Backend,
-  type BackwardInput,
   type BackwardOutput,
   BatchNormError,
   checkedTensor,
@@ -15,31 +13,32 @@ import {
   type Dtype,
   dtypeOf,
   type FloatArray,
-  type ForwardInferenceInput,
-  type ForwardInput,
   type ForwardOutput,
-  type ForwardTrainingInput,
-  type ForwardTrainingOutput,
+  type GradientSums,
+  type GradientSumsInput,
   type HostMemory,
-  type Memory,
+  type InputGradientInput,
+  type MaybePromise,
+  type Moments,
+  type MomentsInput,
+  type NormalizeInput,
   type OnDevice,
-  type Operations,
   type Plan,
   type Saved,
-  type Statistics,
+  type Stages,
   type Tensor,
 } from '@batchnorm/core-api';
 
-/** The four operations, without promises. */
-export interface HostOperations extends Operations<HostMemory> {
-  forwardTraining(input: ForwardTrainingInput<HostMemory>): ForwardTrainingOutput<HostMemory>;
-  forwardInference(input: ForwardInferenceInput<HostMemory>): ForwardOutput<HostMemory>;
-  backwardTraining(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory>;
-  backwardInference(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory>;
+/** The four stages, without promises. */
+export interface HostStages extends Stages<HostMemory> {
+  moments(input: MomentsInput<HostMemory>): Moments;
+  normalize(input: NormalizeInput<HostMemory>): ForwardOutput<HostMemory>;
+  gradientSums(input: GradientSumsInput<HostMemory>): GradientSums;
+  inputGradient(input: InputGradientInput<HostMemory>): BackwardOutput<HostMemory>;
 }
 
-export interface RightKernels extends HostOperations {
-  readonly device: Operations<DeviceMemory>;
+export interface RightKernels extends HostStages {
+  readonly device: Stages<DeviceMemory>;
   dispose(): void;
 }
 
@@ -105,7 +104,12 @@ class ViewableTensor extends StoredTensor {
   }
 }
 
-type NewTensor = (shape: readonly number[], elements: FloatArray) => StoredTensor;
+/** How a device keeps what it has, and when it answers. */
+interface DeviceStore {
+  tensor(shape: readonly number[], elements: FloatArray): DeviceTensor;
+  value<T>(value: T, copy: (value: T) => T): OnDevice<T>;
+  answer<T>(compute: () => T): MaybePromise<T>;
+}
 
 /** The value itself, no copy. Errors: `FOREIGN_TENSOR`, `DISPOSED`. */
 export function contentsOf<T>(stored: OnDevice<T>): T {
@@ -121,6 +125,8 @@ export function contentsOf<T>(stored: OnDevice<T>): T {
 /** What `saved` is, whatever the memory. */
 export interface RightSaved extends Saved {
   x: FloatArray;
+  /** How many values of a channel were normalised together; NaN where statistics were given. */
+  readonly M: number;
   readonly mean: Float64Array;
   readonly invStd: Float64Array;
   readonly gamma: Float64Array;
@@ -147,9 +153,18 @@ export function createRightBackend({ limit = 2 ** 28, views = false }: RightOpti
     throw new BatchNormError('LIMIT_EXCEEDED', `received ${elements} elements, expected at most ${limit}`);
   };
   const Tensor = views ? ViewableTensor : StoredTensor;
-  const tensor: NewTensor = (shape, elements) => new Tensor(backend, shape, elements, alive);
+  const store: DeviceStore = {
+    tensor: (shape, elements) => new Tensor(backend, shape, elements, alive),
+    value: (value, copy) => new Stored(value, copy, alive),
+    // Computed when called, answered in a later turn.
+    async answer(compute) {
+      const value = compute();
+      await nextTurn();
+      return value;
+    },
+  };
   const backend: RightBackend = {
-    contractVersion: 1,
+    contractVersion: 2,
     name: 'right',
     capabilities: {
       dtypes: ['float32', 'float64'],
@@ -168,14 +183,14 @@ export function createRightBackend({ limit = 2 ** 28, views = false }: RightOpti
       assertUsable();
       const { outer, channels, inner } = plan.extent;
       assertFits(outer * channels * inner);
-      const host = guarded(hostOperations(plan), assertUsable);
-      return { ...host, device: deviceOperations(host, tensor, alive), dispose() {} };
+      const host = guarded(hostStages(plan), assertUsable);
+      return { ...host, device: deviceStages(host, store), dispose() {} };
     },
     async upload(given) {
       assertUsable();
       const { data, shape } = checkedTensor(given);
       assertFits(data.length);
-      const stored = tensor(shape, data.slice());
+      const stored = new Tensor(backend, shape, data.slice(), alive);
       await nextTurn();
       return stored;
     },
@@ -187,7 +202,7 @@ export function createRightBackend({ limit = 2 ** 28, views = false }: RightOpti
   return backend;
 }
 
-function guarded(operations: HostOperations, assertUsable: () => void): HostOperations {
+function guarded(stages: HostStages, assertUsable: () => void): HostStages {
   const guard =
     <I, O>(run: (input: I) => O) =>
     (input: I): O => {
@@ -195,16 +210,16 @@ function guarded(operations: HostOperations, assertUsable: () => void): HostOper
       return run(input);
     };
   return {
-    forwardTraining: guard(operations.forwardTraining),
-    forwardInference: guard(operations.forwardInference),
-    backwardTraining: guard(operations.backwardTraining),
-    backwardInference: guard(operations.backwardInference),
+    moments: guard(stages.moments),
+    normalize: guard(stages.normalize),
+    gradientSums: guard(stages.gradientSums),
+    inputGradient: guard(stages.inputGradient),
   };
 }
 
-function hostOperations({ extent, dtype }: Plan): HostOperations {
+function hostStages({ extent, dtype }: Plan): HostStages {
   const { outer, channels, inner } = extent;
-  const M = outer * inner;
+  const count = outer * inner;
 
   /** Σ term(k, c) of each channel c: blocks of at most 256 values are added up one by one. */
   function sums(term: (k: number, c: number) => number): Float64Array {
@@ -241,108 +256,98 @@ function hostOperations({ extent, dtype }: Plan): HostOperations {
     return out;
   }
 
-  function statistics(x: FloatArray): Statistics {
-    const pivot = Float64Array.from({ length: channels }, (_, c) => x[c * inner]!);
-    const offset = sums((k, c) => x[k]! - pivot[c]!).map((sum) => sum / M);
-    const mean = offset.map((value, c) => pivot[c]! + value);
-    const variance = sums((k, c) => (x[k]! - pivot[c]! - offset[c]!) ** 2).map((sum) => sum / M);
-    return { mean, variance };
-  }
-
-  function normalize(
-    input: ForwardInput<HostMemory>,
-    { mean, variance }: Statistics,
-    isOfBatch: boolean,
-  ): ForwardOutput<HostMemory> {
-    const { x, gamma, beta, epsilon, y = allocate(dtype, x.length) } = input;
-    const invStd = variance.map((value) => (value + epsilon === 0 ? 0 : 1 / Math.sqrt(value + epsilon)));
-    const scale = invStd.map((value, c) => gamma[c]! * value);
-    assertForwardInRange({ x, mean, variance, invStd, scale }, extent, input, isOfBatch);
-    fill(y, (k, c) => gamma[c]! * ((x[k]! - mean[c]!) * invStd[c]!) + beta[c]!);
-    const saved: RightSaved = {
-      x,
-      mean: mean.slice(),
-      invStd,
-      gamma: gamma.slice(),
-      dispose() {
-        this.x = nothing;
-      },
-    };
-    return { y, saved };
-  }
-
-  function gradients(input: BackwardInput<HostMemory>, throughStatistics: boolean): BackwardOutput<HostMemory> {
-    const { x, mean, invStd, gamma } = input.saved as RightSaved;
-    const { dy, dx = allocate(dtype, dy.length) } = input;
-    const { dgamma = new Float64Array(channels), dbeta = new Float64Array(channels) } = input;
-    const products = sums((k, c) => dy[k]! * (x[k]! - mean[c]!)).map((sum, c) => sum * invStd[c]!);
-    const total = sums((k) => dy[k]!);
-    assertBackwardInRange({ x, invStd }, extent, { dy, dgamma: products, dbeta: total }, throughStatistics);
-    dgamma.set(products);
-    dbeta.set(total);
-    fill(dx, (k, c) => {
-      const xHat = (x[k]! - mean[c]!) * invStd[c]!;
-      const rest = throughStatistics ? dbeta[c]! / M + (xHat * dgamma[c]!) / M : 0;
-      return gamma[c]! * invStd[c]! * (dy[k]! - rest);
-    });
-    return { dx, dgamma, dbeta };
-  }
-
   return {
-    forwardTraining(input) {
-      const batch = statistics(input.x);
-      if (input.requireFinite) assertFiniteStatistics(batch);
-      return { ...normalize(input, batch, true), statistics: batch };
+    moments({ x }) {
+      const pivot = Float64Array.from({ length: channels }, (_, c) => x[c * inner]!);
+      const offset = sums((k, c) => x[k]! - pivot[c]!).map((sum) => sum / count);
+      const mean = offset.map((value, c) => pivot[c]! + value);
+      return { count, mean, m2: sums((k, c) => (x[k]! - pivot[c]! - offset[c]!) ** 2) };
     },
-    forwardInference: (input) => normalize(input, input, false),
-    backwardTraining: (input) => gradients(input, true),
-    backwardInference: (input) => gradients(input, false),
+
+    normalize({ x, gamma, beta, epsilon, y = allocate(dtype, x.length), by: { batch, given } }) {
+      const { mean } = batch ?? given;
+      const variance = batch ? batch.m2.map((square) => square / batch.count) : given.variance;
+      const invStd = variance.map((value) => (value + epsilon === 0 ? 0 : 1 / Math.sqrt(value + epsilon)));
+      const scale = invStd.map((value, c) => gamma[c]! * value);
+      const isOfBatch = batch !== undefined;
+      assertForwardInRange({ x, mean, variance, invStd, scale }, extent, { gamma, epsilon }, isOfBatch);
+      fill(y, (k, c) => gamma[c]! * ((x[k]! - mean[c]!) * invStd[c]!) + beta[c]!);
+      const saved: RightSaved = {
+        x,
+        M: batch ? batch.count : Number.NaN,
+        mean: mean.slice(),
+        invStd,
+        gamma: gamma.slice(),
+        dispose() {
+          this.x = nothing;
+        },
+      };
+      return { y, saved };
+    },
+
+    gradientSums({ saved, dy }) {
+      const { x, mean, invStd } = saved as RightSaved;
+      const products = sums((k, c) => dy[k]! * (x[k]! - mean[c]!));
+      return { dgamma: products.map((sum, c) => sum * invStd[c]!), dbeta: sums((k) => dy[k]!) };
+    },
+
+    inputGradient({ saved, dy, dx = allocate(dtype, dy.length), sums: own, total, ...out }) {
+      const { x, M, mean, invStd, gamma } = saved as RightSaved;
+      const { dgamma = new Float64Array(channels), dbeta = new Float64Array(channels) } = out;
+      if (own) {
+        assertBackwardInRange({ x, invStd, M }, extent, { dy, ...own }, total);
+        dgamma.set(own.dgamma);
+        dbeta.set(own.dbeta);
+      }
+      fill(dx, (k, c) => {
+        const xHat = (x[k]! - mean[c]!) * invStd[c]!;
+        const rest = total ? total.dbeta[c]! / M + (xHat * total.dgamma[c]!) / M : 0;
+        return gamma[c]! * invStd[c]! * (dy[k]! - rest);
+      });
+      return { dx, dgamma, dbeta };
+    },
   };
 }
 
-/** The same on stored copies: computed when called, answered in a later turn. */
-function deviceOperations(host: HostOperations, tensor: NewTensor, alive: Set<unknown>): Operations<DeviceMemory> {
-  const vector = (elements: Float64Array) => new Stored(elements, (value) => value.slice(), alive);
-  const statistics = (value: Statistics) =>
-    new Stored(value, ({ mean, variance }) => ({ mean: mean.slice(), variance: variance.slice() }), alive);
-  const elementsOf = <I extends ForwardInput<Memory>>(input: I) => ({
-    ...input,
-    x: contentsOf(input.x as DeviceTensor),
-    y: input.y && contentsOf(input.y as DeviceTensor),
-  });
+export const copyOfMoments = ({ count, mean, m2 }: Moments): Moments => ({ count, mean: mean.slice(), m2: m2.slice() });
+const copyOfSums = ({ dgamma, dbeta }: GradientSums): GradientSums => ({
+  dgamma: dgamma.slice(),
+  dbeta: dbeta.slice(),
+});
 
-  function backward(input: BackwardInput<DeviceMemory>, run: HostOperations['backwardTraining']) {
-    const given = (value: OnDevice<FloatArray> | undefined) => value && contentsOf(value);
-    const results = run({
-      saved: input.saved,
-      parameterGradients: input.parameterGradients,
-      dy: contentsOf(input.dy),
-      dx: given(input.dx),
-      dgamma: given(input.dgamma) as Float64Array | undefined,
-      dbeta: given(input.dbeta) as Float64Array | undefined,
-    });
-    return later({
-      dx: input.dx ?? tensor(input.dy.shape, results.dx),
-      dgamma: input.dgamma ?? vector(results.dgamma),
-      dbeta: input.dbeta ?? vector(results.dbeta),
-    });
-  }
-
+/** The same on what is stored. */
+export function deviceStages(host: HostStages, { tensor, value, answer }: DeviceStore): Stages<DeviceMemory> {
+  const vector = (elements: Float64Array) => value(elements, (stored) => stored.slice());
+  const maybe = <T>(given: OnDevice<T> | undefined) => given && contentsOf(given);
+  const merged = <T extends object>(given: T | OnDevice<T>): T => ('read' in given ? contentsOf(given) : given);
   return {
-    async forwardTraining(input) {
-      const { y, saved, statistics: batch } = host.forwardTraining({ ...elementsOf(input), requireFinite: false });
-      return later({ y: input.y ?? tensor(input.x.shape, y), saved, statistics: statistics(batch) });
-    },
-    async forwardInference(input) {
-      const { y, saved } = host.forwardInference(elementsOf(input));
-      return later({ y: input.y ?? tensor(input.x.shape, y), saved });
-    },
-    backwardTraining: async (input) => backward(input, host.backwardTraining),
-    backwardInference: async (input) => backward(input, host.backwardInference),
-  };
-}
+    moments: ({ x, epsilon }) => answer(() => value(host.moments({ x: contentsOf(x), epsilon }), copyOfMoments)),
 
-async function later<T>(value: T): Promise<T> {
-  await nextTurn();
-  return value;
+    normalize: ({ x, y, by: { batch, given }, ...vectors }) =>
+      answer(() => {
+        const by = batch ? { batch: merged(batch) } : { given };
+        const output = host.normalize({ ...vectors, x: contentsOf(x), y: maybe(y), by });
+        return { y: y ?? tensor(x.shape, output.y), saved: output.saved };
+      }),
+
+    gradientSums: ({ saved, dy }) => answer(() => value(host.gradientSums({ saved, dy: contentsOf(dy) }), copyOfSums)),
+
+    inputGradient: ({ saved, dy, dx, dgamma, dbeta, sums, total }) =>
+      answer(() => {
+        const results = host.inputGradient({
+          saved,
+          dy: contentsOf(dy),
+          dx: maybe(dx),
+          dgamma: maybe(dgamma),
+          dbeta: maybe(dbeta),
+          sums: maybe(sums),
+          total: total && merged(total),
+        });
+        return {
+          dx: dx ?? tensor(dy.shape, results.dx),
+          dgamma: dgamma ?? vector(results.dgamma),
+          dbeta: dbeta ?? vector(results.dbeta),
+        };
+      }),
+  };
 }

@@ -1,7 +1,7 @@
 // Wrong at some sizes: at block ends, at powers of two, beyond what an index, a dispatch or a thread holds.
 import type { Backend, Extent, FloatArray } from '@batchnorm/core-api';
 import { layerOf, running, step, tensor } from './programs.js';
-import { onHost } from './wrap.js';
+import { onHost, withKernels } from './wrap.js';
 import type { WrongBackend } from './wrong-backend.js';
 
 /** y is changed where `matches`. */
@@ -165,10 +165,10 @@ export const sizes: readonly WrongBackend[] = [
         training(input, next) {
           const output = next(input);
           if (inner > 1 || outer <= 65536) return output;
-          output.statistics.mean.forEach((_, c) => {
+          output.moments.mean.forEach((_, c) => {
             let sum = 0;
             for (let o = 0; o < 65536; o++) sum += input.x[o * channels + c]!;
-            output.statistics.mean[c] = sum / 65536;
+            output.moments.mean[c] = sum / 65536;
           });
           return output;
         },
@@ -319,8 +319,7 @@ export const sizes: readonly WrongBackend[] = [
         training(input, next) {
           const output = next(input);
           const M = values(extent);
-          if (M >= 1000)
-            output.statistics.variance.set(output.statistics.variance.map((value) => (value * M) / (M - 1)));
+          if (M >= 1000) output.moments.m2.set(output.moments.m2.map((value) => (value * M) / (M - 1)));
           return output;
         },
       })),
@@ -335,7 +334,7 @@ export const sizes: readonly WrongBackend[] = [
       onHost(right, ({ extent }) => ({
         training(input, next) {
           const output = next(input);
-          const { mean } = output.statistics;
+          const { mean } = output.moments;
           if (values(extent) >= 4096) mean.set(mean.map(Math.fround));
           return output;
         },
@@ -457,11 +456,7 @@ export const sizes: readonly WrongBackend[] = [
 
 /** dx of training where `matches` is that of inference. */
 function withOther(right: Parameters<WrongBackend['spoil']>[0], matches: (extent: Extent) => boolean): Backend {
-  const { prepare } = right;
-  return Object.assign(right, {
-    prepare(plan: Parameters<typeof prepare>[0]) {
-      const kernels = prepare(plan);
-      return matches(plan.extent) ? { ...kernels, backwardTraining: kernels.backwardInference } : kernels;
-    },
-  });
+  return withKernels(right, (kernels, { extent }) =>
+    matches(extent) ? { ...kernels, backwardTraining: kernels.backwardInference } : kernels,
+  );
 }

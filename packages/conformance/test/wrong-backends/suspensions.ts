@@ -1,7 +1,14 @@
 // Wrong because kernels answer later: what they read after their first suspension, and what they share meanwhile.
-import type { Backend, FloatArray, HostMemory, Kernels, Operations, Statistics } from '@batchnorm/core-api';
+import {
+  type Backend,
+  type FloatArray,
+  type HostMemory,
+  type Moments,
+  type Operations,
+  operationsOf,
+} from '@batchnorm/core-api';
 import { layerOf, running, step, tensor } from './programs.js';
-import { onHost } from './wrap.js';
+import { onHost, withKernels } from './wrap.js';
 import type { WrongBackend } from './wrong-backend.js';
 
 const shape = [6, 4];
@@ -9,8 +16,8 @@ const [x, dy] = [tensor(shape), tensor(shape, 2)];
 
 const turn = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
 
-const kernelsOf = async (backend: Backend): Promise<Kernels> =>
-  backend.prepare({ extent: { outer: 6, channels: 4, inner: 1 }, dtype: 'float32' });
+const hostOperationsOf = async (backend: Backend, outer = 6, channels = 4): Promise<Operations<HostMemory>> =>
+  operationsOf<HostMemory>(await backend.prepare({ extent: { outer, channels, inner: 1 }, dtype: 'float32' }));
 
 const none = { dx: undefined, dgamma: undefined, dbeta: undefined };
 
@@ -54,7 +61,7 @@ export const suspensions: readonly WrongBackend[] = [
       })),
     async program(backend) {
       const input = trainingInput();
-      const call = (await kernelsOf(backend)).forwardTraining(input);
+      const call = (await hostOperationsOf(backend)).forwardTraining(input);
       input.x.fill(0, 0, 12);
       return seenOf(call);
     },
@@ -74,7 +81,7 @@ export const suspensions: readonly WrongBackend[] = [
       })),
     async program(backend) {
       const input = trainingInput();
-      const call = (await kernelsOf(backend)).forwardTraining(input);
+      const call = (await hostOperationsOf(backend)).forwardTraining(input);
       input.gamma.fill(0);
       return seenOf(call);
     },
@@ -93,10 +100,10 @@ export const suspensions: readonly WrongBackend[] = [
         },
       })),
     async program(backend) {
-      const kernels = await backend.prepare({ extent: { outer: 4, channels: 100, inner: 1 }, dtype: 'float32' });
+      const operations = await hostOperationsOf(backend, 4, 100);
       const [gamma, beta] = [new Float64Array(100).fill(2), new Float64Array(100)];
       const input = { ...trainingInput(), x: tensor([4, 100]).data, gamma, beta };
-      const call = kernels.forwardTraining(input);
+      const call = operations.forwardTraining(input);
       gamma.fill(0);
       return seenOf(call);
     },
@@ -115,7 +122,7 @@ export const suspensions: readonly WrongBackend[] = [
       })),
     async program(backend) {
       const input = inferenceInput();
-      const call = (await kernelsOf(backend)).forwardInference(input);
+      const call = (await hostOperationsOf(backend)).forwardInference(input);
       input.variance.fill(9);
       return seenOf(call);
     },
@@ -132,10 +139,10 @@ export const suspensions: readonly WrongBackend[] = [
         },
       })),
     async program(backend) {
-      const kernels = await kernelsOf(backend);
-      const { saved } = await kernels.forwardTraining(trainingInput());
+      const operations = await hostOperationsOf(backend);
+      const { saved } = await operations.forwardTraining(trainingInput());
       const gradient = dy.data.slice();
-      const call = kernels.backwardTraining({ ...none, saved, dy: gradient, parameterGradients: true });
+      const call = operations.backwardTraining({ ...none, saved, dy: gradient, parameterGradients: true });
       gradient.fill(0, 0, 12);
       return (await call).dx;
     },
@@ -201,16 +208,16 @@ export const suspensions: readonly WrongBackend[] = [
     caughtBy: 'overlapping calls take effect in call order [host, rows, small]',
     why: 'batch statistics are answered in memory of the backend: another layer overwrites them before they are folded in',
     spoil(right) {
-      const shared = new Map<number, Statistics>();
+      const shared = new Map<number, Moments>();
       return onHost(right, ({ extent: { channels } }) => ({
         async training(input, next) {
-          const { statistics, ...output } = next(input);
-          const kept = shared.get(channels) ?? statistics;
-          shared.set(channels, kept);
-          kept.mean.set(statistics.mean);
-          kept.variance.set(statistics.variance);
+          const { moments, ...output } = next(input);
+          const { mean, m2 } = shared.get(channels) ?? moments;
+          shared.set(channels, { ...moments, mean, m2 });
+          mean.set(moments.mean);
+          m2.set(moments.m2);
           await turn();
-          return { ...output, statistics: kept };
+          return { ...output, moments: { ...moments, mean, m2 } };
         },
       }));
     },
@@ -239,23 +246,19 @@ export const suspensions: readonly WrongBackend[] = [
     caughtBy: 'results are within their bounds [host, rows, small]',
     why: 'prepare answers before its kernels are compiled: until a turn later y is zeros',
     spoil(right) {
-      const { prepare } = right;
-      return Object.assign(right, {
-        prepare(plan: Parameters<typeof prepare>[0]) {
-          const kernels = prepare(plan);
-          let ready = false;
-          setTimeout(() => {
-            ready = true;
-          }, 5);
-          return {
-            ...kernels,
-            forwardTraining(input: Parameters<typeof kernels.forwardTraining>[0]) {
-              const output = kernels.forwardTraining(input);
-              if (!ready) output.y.fill(0);
-              return output;
-            },
-          };
-        },
+      return withKernels(right, (kernels) => {
+        let ready = false;
+        setTimeout(() => {
+          ready = true;
+        }, 5);
+        return {
+          ...kernels,
+          forwardTraining(input) {
+            const output = kernels.forwardTraining(input);
+            if (!ready) output.y.fill(0);
+            return output;
+          },
+        };
       });
     },
     program: (backend) => step(layerOf(backend, 4), x),

@@ -3,20 +3,32 @@ import {
   allocate,
   type Backend,
   BatchNormError,
+  type DeviceMemory,
   type Dtype,
   dtypeOf,
   type FloatArray,
+  type GradientSumsInput,
   type HostMemory,
+  type InputGradientInput,
   type Kernels,
   type Memory,
-  type OnDevice,
-  type Operations,
+  type MomentsInput,
+  type NormalizeInput,
   type Plan,
   type Saved,
-  type Statistics,
+  type Stages,
   type Tensor,
 } from '@batchnorm/core-api';
-import { contentsOf, createRightBackend, type RightBackend, Stored, StoredTensor } from './right-backend.js';
+import {
+  contentsOf,
+  copyOfMoments,
+  createRightBackend,
+  deviceStages,
+  type RightBackend,
+  type RightKernels,
+  Stored,
+  StoredTensor,
+} from './right-backend.js';
 import { adapt, changed, everyTensor, onDevice, onHost, withKernels } from './wrap.js';
 
 export interface UnusualBackend {
@@ -48,41 +60,39 @@ function generator(): () => number {
   };
 }
 
-const copyOf = ({ mean, variance }: Statistics): Statistics => ({ mean: mean.slice(), variance: variance.slice() });
-
 const keyOf = ({ extent: { outer, channels, inner }, dtype }: Plan) => [outer, channels, inner, dtype].join();
 
-/** Kernels or device operations as an instance whose methods need `this`. */
-class PrivateOperations<M extends Memory> implements Operations<M> {
-  readonly #operations: Operations<M>;
+/** Kernels or stages on the device as an instance whose methods need `this`. */
+class PrivateStages<M extends Memory> implements Stages<M> {
+  readonly #stages: Stages<M>;
 
-  constructor(operations: Operations<M>) {
-    this.#operations = operations;
+  constructor(stages: Stages<M>) {
+    this.#stages = stages;
   }
 
-  forwardTraining(input: Parameters<Operations<M>['forwardTraining']>[0]) {
-    return this.#operations.forwardTraining(input);
+  moments(input: MomentsInput<M>) {
+    return this.#stages.moments(input);
   }
 
-  forwardInference(input: Parameters<Operations<M>['forwardInference']>[0]) {
-    return this.#operations.forwardInference(input);
+  normalize(input: NormalizeInput<M>) {
+    return this.#stages.normalize(input);
   }
 
-  backwardTraining(input: Parameters<Operations<M>['backwardTraining']>[0]) {
-    return this.#operations.backwardTraining(input);
+  gradientSums(input: GradientSumsInput<M>) {
+    return this.#stages.gradientSums(input);
   }
 
-  backwardInference(input: Parameters<Operations<M>['backwardInference']>[0]) {
-    return this.#operations.backwardInference(input);
+  inputGradient(input: InputGradientInput<M>) {
+    return this.#stages.inputGradient(input);
   }
 }
 
-class PrivateKernels extends PrivateOperations<HostMemory> implements Kernels {
-  readonly #device: NonNullable<Kernels['device']>;
+class PrivateKernels extends PrivateStages<HostMemory> implements Kernels {
+  readonly #device: Stages<DeviceMemory>;
 
-  constructor(kernels: Kernels) {
+  constructor(kernels: RightKernels) {
     super(kernels);
-    this.#device = new PrivateOperations(kernels.device!);
+    this.#device = new PrivateStages(kernels.device);
   }
 
   get device() {
@@ -101,7 +111,7 @@ class PrivateBackend implements Backend {
   }
 
   get contractVersion() {
-    return 1 as const;
+    return 2 as const;
   }
 
   get name() {
@@ -156,7 +166,7 @@ export const unusualBackends: readonly UnusualBackend[] = [
       onHost(right, () => ({
         training(input, next) {
           const output = next(input);
-          return answer({ ...output, statistics: copyOf(output.statistics) });
+          return answer({ ...output, moments: copyOfMoments(output.moments) });
         },
         inference: (input, next) => answer(next(input)),
         backward: (input, next) => answer(next(input)),
@@ -226,20 +236,26 @@ export const unusualBackends: readonly UnusualBackend[] = [
         savedOf.set(frozen, saved);
         return frozen;
       };
-      const frozenStatistics = ({ mean, variance }: Statistics) => Object.freeze({ mean, variance });
-      onHost(right, () => ({
-        training(input, next) {
-          const { y, saved, statistics } = next(Object.freeze(input));
-          return Object.freeze({ y, saved: closed(saved), statistics: frozenStatistics(statistics) });
-        },
-        inference(input, next) {
-          const { y, saved } = next(Object.freeze(input));
-          return Object.freeze({ y, saved: closed(saved) });
-        },
-        backward: (input, next) => Object.freeze(next({ ...input, saved: savedOf.get(input.saved)! })),
-      }));
       everyTensor(right, (one) => changed(one, { shape: Object.freeze([...one.shape]) }));
-      withKernels(right, (kernels) => Object.freeze({ ...kernels, device: Object.freeze({ ...kernels.device }) }));
+      const { prepare } = right;
+      adapt(right, {
+        prepare(plan) {
+          const kernels = prepare(plan);
+          return Object.freeze({
+            moments: (input: MomentsInput<HostMemory>) => Object.freeze(kernels.moments(Object.freeze(input))),
+            normalize(input: NormalizeInput<HostMemory>) {
+              const { y, saved } = kernels.normalize(Object.freeze(input));
+              return Object.freeze({ y, saved: closed(saved) });
+            },
+            gradientSums: ({ saved, dy }: GradientSumsInput<HostMemory>) =>
+              Object.freeze(kernels.gradientSums({ saved: savedOf.get(saved)!, dy })),
+            inputGradient: (input: InputGradientInput<HostMemory>) =>
+              Object.freeze(kernels.inputGradient({ ...input, saved: savedOf.get(input.saved)! })),
+            device: Object.freeze(kernels.device),
+            dispose: kernels.dispose,
+          });
+        },
+      });
       Object.freeze(right.capabilities);
       Object.freeze(right.execution);
       return Object.freeze(right);
@@ -333,18 +349,18 @@ export const unusualBackends: readonly UnusualBackend[] = [
     why: 'batch statistics of host arrays are valid until the next call of the same kernels, which overwrites them',
     create: () =>
       onHost(createRightBackend(), ({ extent: { channels } }) => {
-        const own = { mean: new Float64Array(channels), variance: new Float64Array(channels) };
+        const own = { mean: new Float64Array(channels), m2: new Float64Array(channels) };
         const spoil = () => {
           own.mean.fill(Number.NaN);
-          own.variance.fill(Number.NaN);
+          own.m2.fill(Number.NaN);
         };
         return {
           training(input, next) {
             spoil();
             const output = next(input);
-            own.mean.set(output.statistics.mean);
-            own.variance.set(output.statistics.variance);
-            return { ...output, statistics: own };
+            own.mean.set(output.moments.mean);
+            own.m2.set(output.moments.m2);
+            return { ...output, moments: { count: output.moments.count, ...own } };
           },
           inference(input, next) {
             spoil();
@@ -454,7 +470,7 @@ export const unusualBackends: readonly UnusualBackend[] = [
       onHost(right, () => ({
         training(input, next) {
           const output = next(input);
-          if (output.statistics.variance.every((value) => value > 0)) noisy(output.y);
+          if (output.moments.m2.every((value) => value > 0)) noisy(output.y);
           return output;
         },
         backward(input, next) {
@@ -507,7 +523,7 @@ export const unusualBackends: readonly UnusualBackend[] = [
   },
   {
     name: 'a device that answers at once',
-    why: 'upload, read and the operations on the device answer without promises, and throw without them',
+    why: 'upload, read and the stages on the device answer without promises, and throw without them',
     create() {
       const right = createRightBackend();
       const alive = new Set<unknown>();
@@ -516,45 +532,20 @@ export const unusualBackends: readonly UnusualBackend[] = [
         const one = new StoredTensor(right, shape, elements, alive);
         return changed(one, { read: () => contentsOf(one).slice() });
       };
-      const value = <T>(stored: T, copy: (stored: T) => T): OnDevice<T> => {
-        const one = new Stored(stored, copy, alive);
-        return changed(one, { read: () => copy(contentsOf(one)) });
-      };
-      const vector = (elements: Float64Array) => value(elements, (given) => given.slice());
-      const maybe = <T>(given: OnDevice<T> | undefined) => given && contentsOf(given);
-      withKernels(right, (kernels) => {
-        const backward =
-          (run: typeof kernels.backwardTraining): Operations<Memory>['backwardTraining'] =>
-          (input) => {
-            const given = input as Parameters<NonNullable<Kernels['device']>['backwardTraining']>[0];
-            const { dx, dgamma, dbeta } = run({
-              saved: given.saved,
-              parameterGradients: given.parameterGradients,
-              dy: contentsOf(given.dy),
-              dx: maybe(given.dx),
-              dgamma: maybe(given.dgamma),
-              dbeta: maybe(given.dbeta),
-            });
-            return {
-              dx: given.dx ?? tensor(given.dy.shape, dx),
-              dgamma: given.dgamma ?? vector(dgamma),
-              dbeta: given.dbeta ?? vector(dbeta),
-            };
-          };
-        const device: NonNullable<Kernels['device']> = {
-          forwardTraining(input) {
-            const host = { ...input, x: contentsOf(input.x), y: maybe(input.y), requireFinite: false };
-            const { y, saved, statistics } = kernels.forwardTraining(host);
-            return { y: input.y ?? tensor(input.x.shape, y), saved, statistics: value(statistics, copyOf) };
-          },
-          forwardInference(input) {
-            const { y, saved } = kernels.forwardInference({ ...input, x: contentsOf(input.x), y: maybe(input.y) });
-            return { y: input.y ?? tensor(input.x.shape, y), saved };
-          },
-          backwardTraining: backward(kernels.backwardTraining) as NonNullable<Kernels['device']>['backwardTraining'],
-          backwardInference: backward(kernels.backwardInference) as NonNullable<Kernels['device']>['backwardInference'],
-        };
-        return { ...kernels, device };
+      const { prepare } = right;
+      adapt(right, {
+        prepare(plan) {
+          const kernels = prepare(plan);
+          const device = deviceStages(kernels, {
+            tensor,
+            value(stored, copy) {
+              const one = new Stored(stored, copy, alive);
+              return changed(one, { read: () => copy(contentsOf(one)) });
+            },
+            answer: (compute) => compute(),
+          });
+          return { ...kernels, device };
+        },
       });
       return adapt(right, {
         upload(given) {

@@ -1,5 +1,5 @@
 // Wrong about some values: NaN and infinity, very large and very small, constant, far from zero, outliers.
-import type { Backend, FloatArray, Statistics } from '@batchnorm/core-api';
+import { type Backend, type FloatArray, type Statistics, statisticsOf } from '@batchnorm/core-api';
 import { codeOf, layerOf, running, step, tensor } from './programs.js';
 import type { RightBackend, RightSaved } from './right-backend.js';
 import { onHost, withKernels } from './wrap.js';
@@ -17,7 +17,7 @@ const normalizedBy = (right: RightBackend, change: (batch: Statistics, x: FloatA
     ...kernels,
     forwardTraining(input) {
       const output = kernels.forwardTraining(input);
-      const { mean, variance } = output.statistics;
+      const { mean, variance } = statisticsOf(output.moments);
       const y = input.y ?? output.y;
       return { ...output, ...kernels.forwardInference({ ...input, ...change({ mean, variance }, input.x), y }) };
     },
@@ -102,7 +102,7 @@ export const values: readonly WrongBackend[] = [
       onHost(right, ({ extent: { channels, inner } }) => ({
         training(input, next) {
           const output = next(input);
-          const c = output.statistics.mean.findIndex(Number.isNaN);
+          const c = output.moments.mean.findIndex(Number.isNaN);
           if (c > 0)
             output.y.set(output.y.map((value, k) => (Math.floor(k / inner) % channels === c - 1 ? Number.NaN : value)));
           return output;
@@ -220,9 +220,9 @@ export const values: readonly WrongBackend[] = [
       onHost(right, ({ extent: { channels, inner } }) => ({
         training(input, next) {
           const output = next(input);
-          const { variance } = output.statistics;
+          const { m2 } = output.moments;
           output.y.set(
-            output.y.map((value, k) => (variance[Math.floor(k / inner) % channels] === 0 ? value * (1 + 2e-7) : value)),
+            output.y.map((value, k) => (m2[Math.floor(k / inner) % channels] === 0 ? value * (1 + 2e-7) : value)),
           );
           return output;
         },
@@ -403,9 +403,8 @@ export const values: readonly WrongBackend[] = [
       onHost(right, () => ({
         training(input, next) {
           const output = next({ ...input, requireFinite: false });
-          const { mean, variance } = output.statistics;
-          for (const vector of [mean, variance])
-            vector.set(vector.map((value) => (Number.isFinite(value) ? value : 0)));
+          const { mean, m2 } = output.moments;
+          for (const vector of [mean, m2]) vector.set(vector.map((value) => (Number.isFinite(value) ? value : 0)));
           return output;
         },
       })),
@@ -426,7 +425,7 @@ export const values: readonly WrongBackend[] = [
           if (variance !== Number.POSITIVE_INFINITY || !input.x.every(Number.isFinite)) return next(input);
           // What 1/σ = 0 gives: y is beta.
           const output = next({ ...input, x: input.x.map(() => 0) });
-          output.statistics.variance.fill(variance);
+          output.moments.m2.fill(variance);
           return output;
         },
       })),
@@ -522,9 +521,9 @@ export const values: readonly WrongBackend[] = [
         ...kernels,
         forwardTraining(input) {
           const output = kernels.forwardTraining(input);
-          const { mean, variance } = output.statistics;
-          const signed = variance.map((value, c) => (value < (mean[c]! / 2 ** 52) ** 2 ? -value : value));
-          return { ...output, statistics: { mean, variance: signed } };
+          const { count, mean, m2 } = output.moments;
+          const signed = m2.map((square, c) => (square / count < (mean[c]! / 2 ** 52) ** 2 ? -square : square));
+          return { ...output, moments: { count, mean, m2: signed } };
         },
       })),
     async program(backend) {

@@ -1,21 +1,23 @@
 // How a right backend is wrapped: something stands around its operations, its tensors or its kernels.
-import type {
-  Backend,
-  BackwardInput,
-  BackwardOutput,
-  DeviceMemory,
-  DeviceTensor,
-  ForwardInferenceInput,
-  ForwardInput,
-  ForwardOutput,
-  ForwardTrainingInput,
-  ForwardTrainingOutput,
-  HostMemory,
-  Kernels,
-  MaybePromise,
-  Memory,
-  Operations,
-  Plan,
+import {
+  type Backend,
+  type BackwardInput,
+  type BackwardOutput,
+  type DeviceMemory,
+  type DeviceTensor,
+  type ForwardInferenceInput,
+  type ForwardInput,
+  type ForwardOutput,
+  type ForwardTrainingInput,
+  type ForwardTrainingOutput,
+  type HostMemory,
+  type Kernels,
+  type MaybePromise,
+  type Memory,
+  type Operations,
+  operationsOf,
+  type Plan,
+  type Stages,
 } from '@batchnorm/core-api';
 import type { RightBackend, RightKernels, StoredTensor } from './right-backend.js';
 
@@ -24,13 +26,58 @@ export function adapt(right: RightBackend, changes: Partial<Backend>): Backend {
   return Object.assign(right, changes);
 }
 
-/** The right backend, whose kernels are changed when they have been prepared. */
+/** What a backend may have fused. */
+export type WholeOperations<M extends Memory> = Omit<Operations<M>, 'moments'>;
+
+/** The same on host arrays, without promises. */
+export interface RightOperations extends WholeOperations<HostMemory> {
+  forwardTraining(input: ForwardTrainingInput<HostMemory>): ForwardTrainingOutput<HostMemory>;
+  forwardInference(input: ForwardInferenceInput<HostMemory>): ForwardOutput<HostMemory>;
+  backwardTraining(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory>;
+  backwardInference(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory>;
+}
+
+/** Kernels as whole operations, which are what most wrong backends are wrong in. */
+export interface WholeKernels extends WholeOperations<HostMemory> {
+  readonly device?: WholeOperations<DeviceMemory>;
+  dispose(): void;
+}
+
+export interface RightWholeKernels extends RightOperations {
+  readonly device: WholeOperations<DeviceMemory>;
+  dispose(): void;
+}
+
+/** The right kernels as whole operations: stages one after the other, and what has been wrapped around them already. */
+export function wholeKernels(kernels: RightKernels): RightWholeKernels {
+  const host = whole<HostMemory>(kernels) as RightOperations;
+  return { ...host, device: whole(kernels.device), dispose: kernels.dispose };
+}
+
+function whole<M extends Memory>(stages: Stages<M>): WholeOperations<M> {
+  const operations = operationsOf(stages);
+  return {
+    forwardTraining: (input) => operations.forwardTraining(input),
+    forwardInference: (input) => operations.forwardInference(input),
+    backwardTraining: (input) => operations.backwardTraining(input),
+    backwardInference: (input) => operations.backwardInference(input),
+  };
+}
+
+/** The right backend, whose operations are changed when its kernels have been prepared: they are fused. */
 export function withKernels(
   right: RightBackend,
-  change: (kernels: RightKernels, plan: Plan) => MaybePromise<Kernels>,
+  change: (kernels: RightWholeKernels, plan: Plan) => WholeKernels,
 ): Backend {
   const { prepare } = right;
-  return adapt(right, { prepare: (plan) => change(prepare(plan), plan) });
+  return adapt(right, {
+    prepare(plan): Kernels {
+      const stages = prepare(plan);
+      const { device, dispose, ...fused } = change(wholeKernels(stages), plan);
+      const { device: deviceStages, ...hostStages } = stages;
+      return { ...hostStages, fused, ...(device && { device: { ...deviceStages, fused: device } }), dispose };
+    },
+  });
 }
 
 type Forwarded<M extends Memory> = ForwardOutput<M> & Partial<ForwardTrainingOutput<M>>;
@@ -62,7 +109,7 @@ export function onDevice(right: RightBackend, hooksFor: (plan: Plan) => Hooks<De
   }));
 }
 
-function hooked<M extends Memory>(operations: Operations<M>, hooks: Hooks<M>): Operations<M> {
+function hooked<M extends Memory>(operations: WholeOperations<M>, hooks: Hooks<M>): WholeOperations<M> {
   const { forward, backward } = hooks;
   const around = (hook: unknown, next: unknown) =>
     hook === undefined ? next : (input: unknown) => (hook as Hook<M, unknown, unknown>)(input, next as never);
@@ -71,7 +118,7 @@ function hooked<M extends Memory>(operations: Operations<M>, hooks: Hooks<M>): O
     forwardInference: around(hooks.inference ?? forward, operations.forwardInference),
     backwardTraining: around(hooks.backwardTraining ?? backward, operations.backwardTraining),
     backwardInference: around(hooks.backwardInference ?? backward, operations.backwardInference),
-  } as Operations<M>;
+  } as WholeOperations<M>;
 }
 
 /** The same object, some of whose members are others. */
@@ -80,16 +127,37 @@ export const changed = <T extends object>(value: T, members: object): T =>
 
 /** Every tensor that the backend makes, uploaded or computed, is changed. */
 export function everyTensor(right: RightBackend, change: (tensor: StoredTensor) => DeviceTensor): Backend {
-  const { upload } = right;
-  onDevice(right, () => ({
-    async forward(input, next) {
+  const { upload, prepare } = right;
+  const forward =
+    <I extends { y: DeviceTensor | undefined }, O extends { y: DeviceTensor }>(next: (input: I) => MaybePromise<O>) =>
+    async (input: I): Promise<O> => {
       const output = await next(input);
       return input.y ? output : { ...output, y: change(output.y as StoredTensor) };
-    },
-    async backward(input, next) {
+    };
+  const backward =
+    <I extends { dx: DeviceTensor | undefined }, O extends { dx: DeviceTensor }>(next: (input: I) => MaybePromise<O>) =>
+    async (input: I): Promise<O> => {
       const output = await next(input);
       return input.dx ? output : { ...output, dx: change(output.dx as StoredTensor) };
+    };
+  const changed = ({ fused, ...stages }: Stages<DeviceMemory>): Stages<DeviceMemory> => ({
+    ...stages,
+    normalize: forward(stages.normalize),
+    inputGradient: backward(stages.inputGradient),
+    ...(fused && {
+      fused: {
+        forwardTraining: forward(fused.forwardTraining!),
+        forwardInference: forward(fused.forwardInference!),
+        backwardTraining: backward(fused.backwardTraining!),
+        backwardInference: backward(fused.backwardInference!),
+      },
+    }),
+  });
+  adapt(right, {
+    prepare(plan) {
+      const kernels = prepare(plan);
+      return { ...kernels, device: changed(kernels.device) };
     },
-  }));
+  });
   return adapt(right, { upload: async (given) => change(await upload(given)) });
 }

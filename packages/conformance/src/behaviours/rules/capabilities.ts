@@ -67,7 +67,7 @@ export const capabilityRules: readonly Rule[] = [
           sameText(backend.capabilities, capabilities),
           'the same',
         ),
-        says('contractVersion', contractVersion, contractVersion === 1, '1'),
+        says('contractVersion', contractVersion, contractVersion === 2, '2'),
         says('name', name, isText(name), 'a name'),
         says('dtypes', dtypes, new Set(dtypes).size === dtypes.length, 'each once'),
         says('deviceTensors', deviceTensors, isFlag(deviceTensors), 'true or false'),

@@ -1,0 +1,297 @@
+// Stages by themselves: what a layer relies on when something stands between them, such as the moments of other batches.
+import type { GradientSums, Memory, Moments, NormalizeInput, OnDevice, Saved, Stages } from '@batchnorm/core-api';
+import { accumulationOf } from '../arithmetic.js';
+import { boundsOf } from '../bounds.js';
+import { type Check, compare, identical, outcome } from '../compare.js';
+import { backward, batchStatistics, forward } from '../oracle.js';
+import { type Gradients, type KernelScene, type Parameters, same } from './kernel-scene.js';
+import type { Rule } from './rule.js';
+
+type Activation = Memory['activation'];
+type Results = Gradients & { readonly y: Gradients['dx'] };
+
+const none = { dx: undefined, dgamma: undefined, dbeta: undefined };
+
+/** A batch of a scene, and what normalises it. */
+interface Batch {
+  readonly x: Gradients['dx'];
+  readonly dy: Gradients['dx'];
+  readonly parameters: Parameters;
+}
+
+const batchOf = (scene: KernelScene, seed: number): Batch => ({
+  x: scene.values(seed),
+  dy: scene.values(seed + 1),
+  parameters: scene.parameters(seed),
+});
+
+/** Results that have been given, against the oracle, within the bounds of the whole batch. */
+function againstOracle(
+  { backend, dtype, extent, shape }: KernelScene,
+  { x, dy, parameters: { gamma, beta, epsilon, mean, variance } }: Batch,
+  training: boolean,
+  results: Partial<Results>,
+  when: string,
+): Check[] {
+  const statistics = training ? batchStatistics(x, extent) : { mean, variance };
+  const input = { extent, x, gamma, beta, epsilon, statistics, throughStatistics: training };
+  const golden = { y: forward(input), ...backward(input, dy) };
+  const bounds = boundsOf({
+    ...{ dtype, accumulation: accumulationOf(backend, dtype), extent, x, dy },
+    normalization: { ...statistics, epsilon, gamma, beta },
+    throughStatistics: training,
+  });
+  return (Object.keys(results) as (keyof Results)[]).map((name) => {
+    const ofActivation = name === 'y' || name === 'dx';
+    const of = ofActivation ? { shape, dtype } : { shape: [extent.channels], dtype: 'float64' as const };
+    const received = { data: results[name]!, shape: of.shape };
+    return { what: `${when}: ${name}`, ...compare(received, { ...of, data: golden[name], ...bounds[name] }) };
+  });
+}
+
+/** What normalises the batch: moments that the stages find, or the given statistics. */
+async function normalizerOf(
+  scene: KernelScene,
+  stages: Stages<Memory>,
+  x: Activation,
+  { epsilon, mean, variance }: Parameters,
+  training: boolean,
+): Promise<NormalizeInput<Memory>['by']> {
+  if (!training) return { given: { mean, variance } };
+  return { batch: scene.own(await stages.moments({ x, epsilon })) };
+}
+
+/** y and the saved forward of stages. */
+async function normalized(
+  scene: KernelScene,
+  stages: Stages<Memory>,
+  x: Activation,
+  { gamma, beta, epsilon }: Parameters,
+  by: NormalizeInput<Memory>['by'],
+): Promise<{ y: Activation; saved: Saved }> {
+  return scene.ownForward(await stages.normalize({ x, y: undefined, gamma, beta, epsilon, by }));
+}
+
+/** The gradients of stages; without `throughStatistics` those are constants. */
+async function gradientsOf(
+  scene: KernelScene,
+  stages: Stages<Memory>,
+  saved: Saved,
+  dy: Gradients['dx'],
+  throughStatistics: boolean,
+): Promise<Gradients> {
+  const upstream = await scene.put(dy);
+  const sums = scene.own(await stages.gradientSums({ saved, dy: upstream }));
+  const total = throughStatistics ? sums : null;
+  return scene.read(await stages.inputGradient({ saved, dy: upstream, ...none, sums, total }));
+}
+
+/**
+ * What a stage found out, for when it is called again: on the host a copy, on the device itself, which stays as it is.
+ */
+function kept<T extends Moments | GradientSums>(found: T | OnDevice<T>): T | OnDevice<T> {
+  return 'read' in found ? found : copyOf(found);
+}
+
+/** A copy on the host. */
+async function read<T extends Moments | GradientSums>(found: T | OnDevice<T>): Promise<T> {
+  return copyOf('read' in found ? await found.read() : found);
+}
+
+function copyOf<T extends Moments | GradientSums>(found: T): T {
+  const copy =
+    'm2' in found
+      ? { count: found.count, mean: found.mean.slice(), m2: found.m2.slice() }
+      : { dgamma: found.dgamma.slice(), dbeta: found.dbeta.slice() };
+  return copy as T;
+}
+
+/** Chan, Golub and LeVeque, 1983, The American Statistician 37. */
+function merge(a: Moments, b: Moments): Moments {
+  const count = a.count + b.count;
+  const delta = b.mean.map((mean, c) => mean - a.mean[c]!);
+  return {
+    count,
+    mean: a.mean.map((mean, c) => mean + (delta[c]! * b.count) / count),
+    m2: a.m2.map((square, c) => square + b.m2[c]! + (delta[c]! ** 2 * a.count * b.count) / count),
+  };
+}
+
+const sumOf = (a: GradientSums, b: GradientSums): GradientSums => ({
+  dgamma: a.dgamma.map((value, c) => value + b.dgamma[c]!),
+  dbeta: a.dbeta.map((value, c) => value + b.dbeta[c]!),
+});
+
+/** The parts, one after the other. */
+function joined(parts: readonly Gradients['dx'][], like: Gradients['dx']): Gradients['dx'] {
+  const whole = like.slice().fill(Number.NaN);
+  let begin = 0;
+  for (const part of parts) {
+    whole.set(part, begin);
+    begin += part.length;
+  }
+  return whole;
+}
+
+export const stageRules: readonly Rule[] = [
+  {
+    name: 'stages give what operations give',
+    why: 'and either of them may be a forward, whose backward is the other',
+    run: async (scene, training) => {
+      const batch = batchOf(scene, 1);
+      const { x, dy, parameters } = batch;
+      const checks: Check[] = [];
+      for (const first of ['stages', 'operations']) {
+        const kernels = await scene.prepare();
+        const stages = scene.stages(kernels);
+        const input = await scene.put(x);
+        const { y, saved } =
+          first === 'operations'
+            ? await scene.forward(kernels, input, parameters, training)
+            : await normalized(
+                ...([scene, stages, input, parameters] as const),
+                await normalizerOf(scene, stages, input, parameters, training),
+              );
+        const ofStages = { y: await scene.elements(y), ...(await gradientsOf(scene, stages, saved, dy, training)) };
+        const ofOperations = await scene.backward(kernels, saved, dy, training);
+        checks.push(
+          ...againstOracle(scene, batch, training, ofStages, `${first}, then stages`),
+          ...againstOracle(scene, batch, training, ofOperations, `${first}, then operations`),
+        );
+      }
+      return checks;
+    },
+  },
+  {
+    name: 'moments and sums of parts are put together',
+    why: 'batches that lie in several places are normalised as one, each by the moments of all, and so are gradients',
+    run: async (scene, training) => {
+      if (!training) return [];
+      const batch = batchOf(scene, 1);
+      const { x, dy, parameters } = batch;
+      const { outer, channels, inner } = scene.extent;
+      // Two of a size, which have the same kernels, and what is left.
+      const half = outer >> 1;
+      const sizes = outer > 2 * half ? [half, half, outer - 2 * half] : [half, half];
+      const kernelsOf = new Map<number, Stages<Memory>>();
+      for (const size of new Set(sizes)) {
+        kernelsOf.set(size, scene.stages(await scene.prepare({ outer: size, channels, inner })));
+      }
+      const parts = [];
+      let begin = 0;
+      for (const size of sizes) {
+        const end = begin + size * channels * inner;
+        const put = (values: Gradients['dx']) => scene.put(values.subarray(begin, end), scene.shape.with(0, size));
+        parts.push({ stages: kernelsOf.get(size)!, x: await put(x), dy: await put(dy) });
+        begin = end;
+      }
+
+      const found = [];
+      for (const { stages, x } of parts) {
+        found.push(await read(scene.own(await stages.moments({ x, epsilon: parameters.epsilon }))));
+      }
+      const moments = found.reduce(merge);
+      const forwards = [];
+      for (const { stages, x } of parts) {
+        forwards.push(await normalized(scene, stages, x, parameters, { batch: moments }));
+      }
+      const sums = [];
+      for (const [n, { stages, dy }] of parts.entries()) {
+        sums.push(kept(scene.own(await stages.gradientSums({ saved: forwards[n]!.saved, dy }))));
+      }
+      const total = (await Promise.all(sums.map(read))).reduce(sumOf);
+      const ofParts: Gradients[] = [];
+      const checks: Check[] = [];
+      for (const [n, { stages, dy }] of parts.entries()) {
+        const { saved } = forwards[n]!;
+        const own = await read(sums[n]!);
+        const gradients = await scene.read(
+          await stages.inputGradient({ saved, dy, ...none, sums: sums[n] as GradientSums, total }),
+        );
+        const { dx } = await stages.inputGradient({ saved, dy, ...none, sums: undefined, total });
+        scene.own(dx);
+        ofParts.push(gradients);
+        checks.push(
+          identical(`dgamma of part ${n}`, gradients.dgamma, own.dgamma),
+          identical(`dbeta of part ${n}`, gradients.dbeta, own.dbeta),
+          identical(`dx of part ${n}, by the sums of all alone`, await scene.elements(dx), gradients.dx),
+        );
+      }
+      const ys = [];
+      for (const { y } of forwards) ys.push(await scene.elements(y));
+      const all = {
+        y: joined(ys, x),
+        dx: joined(
+          ofParts.map(({ dx }) => dx),
+          dy,
+        ),
+        ...total,
+      };
+      return [
+        outcome('count', moments.count === outer * inner, `: received ${moments.count}, expected ${outer * inner}`),
+        ...againstOracle(scene, batch, true, all, 'of all parts'),
+        ...checks,
+      ];
+    },
+  },
+  {
+    name: 'what a stage found out does not change',
+    why: 'with other stages, and on the device not even with the same; nor is it what they go by',
+    run: async (scene, training) => {
+      const [first, second] = [batchOf(scene, 1), batchOf(scene, 3)];
+      const wholeOf = async ({ x, dy, parameters }: Batch) => {
+        const stages = scene.stages(await scene.prepare());
+        const input = await scene.put(x);
+        const by = await normalizerOf(scene, stages, input, parameters, training);
+        const moments = by.batch && (await read(by.batch));
+        const { y, saved } = await normalized(scene, stages, input, parameters, by);
+        const upstream = await scene.put(dy);
+        const sums = await read(scene.own(await stages.gradientSums({ saved, dy: upstream })));
+        return {
+          moments,
+          sums,
+          y: await scene.elements(y),
+          ...(await gradientsOf(scene, stages, saved, dy, training)),
+        };
+      };
+      const [want, wantOther] = [await wholeOf(first), await wholeOf(second)];
+
+      const stages = scene.stages(await scene.prepare());
+      const [x, other] = [await scene.put(first.x), await scene.put(second.x)];
+      const [dy, otherDy] = [await scene.put(first.dy), await scene.put(second.dy)];
+      const byOther = await normalizerOf(scene, stages, other, second.parameters, training);
+      const keptOther = byOther.batch ? { batch: kept(byOther.batch) } : byOther;
+      const by = await normalizerOf(scene, stages, x, first.parameters, training);
+      const { saved: savedOther, y: yOther } = await normalized(scene, stages, other, second.parameters, keptOther);
+      const { saved, y } = await normalized(scene, stages, x, first.parameters, by);
+      const sumsOther = kept(scene.own(await stages.gradientSums({ saved: savedOther, dy: otherDy })));
+      const sums = scene.own(await stages.gradientSums({ saved, dy }));
+      const gradient = async (of: Saved, upstream: Activation, own: typeof sums) =>
+        scene.read(
+          await stages.inputGradient({ saved: of, dy: upstream, ...none, sums: own, total: training ? own : null }),
+        );
+      const gradientsOther = await gradient(savedOther, otherDy, sumsOther as typeof sums);
+      const gradients = await gradient(saved, dy, sums);
+
+      const checks = [
+        identical('y', await scene.elements(y), want.y),
+        identical('the other y', await scene.elements(yOther), wantOther.y),
+        ...same('gradients', gradients, want),
+        ...same('the other gradients', gradientsOther, wantOther),
+      ];
+      const foundSums = await read(sums as GradientSums | OnDevice<GradientSums>);
+      checks.push(
+        identical('sums: dgamma', foundSums.dgamma, want.sums.dgamma),
+        identical('sums: dbeta', foundSums.dbeta, want.sums.dbeta),
+      );
+      if (by.batch && want.moments) {
+        const moments = await read(by.batch);
+        checks.push(
+          identical('moments: mean', moments.mean, want.moments.mean),
+          identical('moments: m2', moments.m2, want.moments.m2),
+        );
+      }
+      return checks;
+    },
+  },
+];
