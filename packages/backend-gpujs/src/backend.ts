@@ -55,7 +55,7 @@ export async function createGpuJsBackend(options: GpuJsOptions = {}): Promise<Gp
 }
 
 class Implementation implements GpuJsBackend {
-  readonly contractVersion = 1;
+  readonly contractVersion = 2;
   readonly name = 'gpujs';
   readonly mode: GpuJsMode;
   readonly rejected: readonly RejectedMode[];

@@ -1,4 +1,5 @@
 // The result of a GPU kernel, where its mode keeps it: a texture, a GPU buffer, or a typed array.
+import { BatchNormError } from '@batchnorm/core-api';
 
 /** What gpu.js returns from a kernel with `pipeline: true`. */
 export type Handle = Float32Array | DeviceHandle;
@@ -74,4 +75,21 @@ export class DeviceArray {
 
 export function isOnHost(handle: Handle): handle is Float32Array {
   return ArrayBuffer.isView(handle);
+}
+
+/** Reads through a reference of its own: whoever asked may be dropped or disposed meanwhile. */
+export async function readRetained(array: DeviceArray): Promise<Float32Array> {
+  if (isOnHost(array.handle)) return array.read();
+  const own = array.retain();
+  try {
+    return await own.read();
+  } finally {
+    own.release();
+  }
+}
+
+/** Errors: `DISPOSED`. */
+export function assertAlive(disposed: boolean): void {
+  if (disposed)
+    throw new BatchNormError('DISPOSED', 'received a call on disposed device memory, expected memory that is alive');
 }

@@ -21,11 +21,11 @@ export class Float64Channel {
     return largest;
   }
 
-  /** Batch mean and population variance, around the channel's first value as the pivot. */
-  statistics(x: Float32Array): { readonly mean: number; readonly variance: number } {
+  /** mean and m2 = Σ (x − mean)², around the channel's first value as the pivot. */
+  moments(x: Float32Array): { readonly mean: number; readonly m2: number } {
     const pivot = x[this.#channel * this.#extent.inner]!;
-    const mean = pivot + this.#mean((k) => x[k]! - pivot);
-    return { mean, variance: this.#mean((k) => (x[k]! - mean) ** 2) };
+    const mean = pivot + this.#sum((k) => x[k]! - pivot) / valuesPerChannel(this.#extent);
+    return { mean, m2: this.#sum((k) => (x[k]! - mean) ** 2) };
   }
 
   /** y = gamma · xHat + beta */
@@ -38,25 +38,26 @@ export class Float64Channel {
   }
 
   /** dbeta = Σ dy, dgamma = Σ dy · xHat. */
-  parameterGradients(x: Float32Array, by: Normalizer, dy: Float32Array): { dgamma: number; dbeta: number } {
-    const M = valuesPerChannel(this.#extent);
+  gradientSums(x: Float32Array, by: Normalizer, dy: Float32Array): { dgamma: number; dbeta: number } {
     const xHat = this.#xHat(x, by);
-    return { dgamma: M * this.#mean((k) => dy[k]! * xHat(k)), dbeta: M * this.#mean((k) => dy[k]!) };
+    return { dgamma: this.#sum((k) => dy[k]! * xHat(k)), dbeta: this.#sum((k) => dy[k]!) };
   }
 
-  /** dx = gamma · invStd · (dy − dbeta/M − xHat · dgamma/M). For constant statistics pass dgamma = dbeta = 0. */
+  /**
+   * dx = gamma · invStd · (dy − dbeta/M − xHat · dgamma/M), with the means of dy and dy · xHat over the M values that
+   * were normalised together. For constant statistics pass means of 0.
+   */
   inputGradient(
     x: Float32Array,
     by: Normalizer,
     dy: Float32Array,
-    { dgamma, dbeta }: { readonly dgamma: number; readonly dbeta: number },
+    { ofDy, ofProduct }: { readonly ofDy: number; readonly ofProduct: number },
     dx: Float32Array,
   ): void {
     const [gamma, invStd] = [by.gamma[this.#channel]!, by.invStd[this.#channel]!];
-    const M = valuesPerChannel(this.#extent);
     const xHat = this.#xHat(x, by);
     this.#each((k) => {
-      dx[k] = gamma * ((dy[k]! - dbeta / M - xHat(k) * (dgamma / M)) * invStd);
+      dx[k] = gamma * ((dy[k]! - ofDy - xHat(k) * ofProduct) * invStd);
     });
   }
 
@@ -65,13 +66,13 @@ export class Float64Channel {
     return (k) => (x[k]! - mean) * invStd;
   }
 
-  /** (Σ term)/M over the channel's elements. */
-  #mean(term: (k: number) => number): number {
+  /** Σ term over the channel's elements. */
+  #sum(term: (k: number) => number): number {
     let sum = 0;
     this.#each((k) => {
       sum += term(k);
     });
-    return sum / valuesPerChannel(this.#extent);
+    return sum;
   }
 
   /** Visits the index of every element of the channel. */

@@ -215,8 +215,7 @@ export class GpuContext implements ArrayOwner {
   async upload(elements: FloatArray): Promise<DeviceArray> {
     const values = elements as Float32Array;
     // No texture and no GPU buffer is empty: an array without elements lies on the host.
-    if (this.traits.onHost || values.length === 0)
-      return new DeviceArray(values, this, { bytes: values.byteLength, references: 0, onFree() {} });
+    if (this.traits.onHost || values.length === 0) return this.onHost(values);
     const kernel = this.#uploads.get(values.length) ?? this.compile(copySource(values.length));
     this.#uploads.delete(values.length);
     this.#uploads.set(values.length, kernel);
@@ -226,6 +225,11 @@ export class GpuContext implements ArrayOwner {
       this.#uploads.delete(length);
     }
     return kernel.run(values);
+  }
+
+  /** An array whose memory is `values` themselves. */
+  onHost(values: Float32Array): DeviceArray {
+    return new DeviceArray(values, this, { bytes: values.byteLength, references: 0, onFree() {} });
   }
 
   /**

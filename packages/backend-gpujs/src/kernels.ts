@@ -1,92 +1,187 @@
-// The four operations of one plan: passes on the device; for host arrays, with an upload before and a readback after.
+// The kernels of one plan, for both memories: activations come to the device, the stages run there, and results go to
+// the memory of the caller.
 import {
-  assertFiniteStatistics,
+  assertFiniteMoments,
   type Backend,
-  type BackwardInput,
   type BackwardOutput,
-  BatchNormError,
   type DeviceMemory,
+  type DeviceTensor,
   type Extent,
   type FloatArray,
-  type ForwardInferenceInput,
   type ForwardInput,
   type ForwardOutput,
   type ForwardTrainingInput,
   type ForwardTrainingOutput,
+  type GradientBuffers,
+  type GradientSums,
+  type GradientSumsInput,
   type HostMemory,
+  type InputGradientInput,
   type Kernels,
+  type MaybePromise,
   type Memory,
+  type MomentsInput,
+  type NormalizeInput,
+  type Normalizer,
+  type OnDevice,
   type Operations,
-  type Statistics,
-  valuesPerChannel,
+  operationsOf,
+  type Stages,
 } from '@batchnorm/core-api';
-import { type DeviceArray, isOnHost } from './device-array.js';
-import { GpuJsTensor, GpuJsVector, TableValue } from './device-tensor.js';
+import { copyOf, GpuJsMoments, GpuJsSums, GpuJsVector } from './channel-values.js';
+import { GpuJsTensor } from './device-tensor.js';
 import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import type { GpuContext } from './gpu-context.js';
-import { coefficientTable, Passes, parameterGradientsOf, statisticsOf } from './passes.js';
-import { fitsBatch, float32Epsilon, normalizerOf, type Parameters } from './range.js';
-import {
-  channelsBeyondFloat32,
-  type ParameterGradients,
-  type Redone,
-  redoBatch,
-  redoGradients,
-  redoNormalize,
-} from './redo.js';
+import { Passes } from './passes.js';
 import { SavedForward } from './saved-forward.js';
 import { inScope, type Scope } from './scope.js';
+import { type GpuJsMemory, GpuJsStages } from './stages.js';
 
-export class GpuJsKernels implements Kernels {
-  readonly device: Operations<DeviceMemory>;
+type Result = 'activation' | 'vector' | 'moments' | 'sums';
+
+/** Where results go, if the caller gave any buffers. */
+type Buffers<M extends Memory> = Pick<ForwardInput<M>, 'y'> & GradientBuffers<M>;
+
+/**
+ * The stages on activations of one memory. Operations of two stages are fused: their activation is brought, and kept
+ * alive, once for both.
+ */
+abstract class MemoryStages<M extends Memory> implements Stages<M> {
+  readonly fused: NonNullable<Stages<M>['fused']>;
+  readonly #context: GpuContext;
+  readonly #stages: GpuJsStages;
+
+  constructor(context: GpuContext, stages: GpuJsStages) {
+    this.#context = context;
+    this.#stages = stages;
+    const operations = operationsOf(stages);
+    this.fused = {
+      forwardTraining: (input) => this.#forwardTraining(operations, input),
+      backwardTraining: ({ parameterGradients, ...input }) =>
+        this.#backward(input, parameterGradients, (own) => operations.backwardTraining({ ...own, parameterGradients })),
+      backwardInference: ({ parameterGradients, ...input }) =>
+        this.#backward(input, parameterGradients, (own) =>
+          operations.backwardInference({ ...own, parameterGradients }),
+        ),
+    };
+  }
+
+  moments({ x, epsilon }: MomentsInput<M>): Promise<M['moments']> {
+    return inScope(async (scope) => {
+      const moments = await this.#stages.moments({ x: await this.take(x, scope), epsilon });
+      return this.give<'moments'>(scope.own(moments), undefined, scope);
+    });
+  }
+
+  normalize(input: NormalizeInput<M>): Promise<ForwardOutput<M>> {
+    return inScope(async (scope) => {
+      const by = this.#normalizer(input.by);
+      const { y, saved } = await this.#stages.normalize({ ...(await this.#forwardInput(input, scope)), by });
+      for (const result of [y, saved]) scope.own(result);
+      return { y: await this.give<'activation'>(y, input.y, scope), saved: scope.detach(saved) };
+    });
+  }
+
+  gradientSums(input: GradientSumsInput<M>): Promise<M['sums']> {
+    return inScope(async (scope) => {
+      const saved = SavedForward.retained(input.saved, scope);
+      const sums = await this.#stages.gradientSums({ saved, dy: await this.take(input.dy, scope) });
+      return this.give<'sums'>(scope.own(sums), undefined, scope);
+    });
+  }
+
+  async inputGradient({ sums, total, ...input }: InputGradientInput<M>): Promise<BackwardOutput<M>> {
+    const found = { sums: sums && this.#sums(sums), total: total && this.#sums(total) };
+    return this.#backward(input, sums !== undefined, (own) => this.#stages.inputGradient({ ...own, ...found }));
+  }
+
+  /** A tensor of the call's own: the caller may dispose its one meanwhile. Errors: `FOREIGN_TENSOR`, `DISPOSED`. */
+  protected abstract take(activation: M['activation'], scope: Scope): MaybePromise<GpuJsTensor>;
+
+  /** Errors unless the buffers can receive results: `FOREIGN_TENSOR`, `INVALID_TENSOR`, `DISPOSED`. */
+  protected abstract assertBuffers(buffers: Partial<Buffers<M>>): void;
+
+  /** A result that the scope owns, in the caller's memory: in the buffer, if there is one. */
+  protected abstract give<K extends Result>(
+    result: GpuJsMemory[K],
+    buffer: M[K] | undefined,
+    scope: Scope,
+  ): MaybePromise<M[K]>;
+
+  #forwardTraining(
+    operations: Operations<GpuJsMemory>,
+    input: ForwardTrainingInput<M>,
+  ): Promise<ForwardTrainingOutput<M>> {
+    return inScope(async (scope) => {
+      const own = await this.#forwardInput(input, scope);
+      const output = await operations.forwardTraining({ ...own, requireFinite: false });
+      for (const result of Object.values(output)) scope.own(result);
+      const moments = await this.give<'moments'>(output.moments, undefined, scope);
+      if (input.requireFinite && 'm2' in moments) assertFiniteMoments(moments);
+      const y = await this.give<'activation'>(output.y, input.y, scope);
+      return { y, saved: scope.detach(output.saved), moments };
+    });
+  }
+
+  /** Vectors are copied: the caller may change its own while the device computes. */
+  async #forwardInput(
+    { x, gamma, beta, epsilon, y }: ForwardInput<M>,
+    scope: Scope,
+  ): Promise<ForwardInput<GpuJsMemory>> {
+    this.assertBuffers({ y });
+    const parameters = { gamma: gamma.slice(), beta: beta.slice(), epsilon };
+    return { x: await this.take(x, scope), ...parameters, y: undefined };
+  }
+
+  /** Without `parameterGradients` nobody reads dgamma and dbeta. */
+  #backward(
+    { saved, dy, dx, dgamma, dbeta }: GradientSumsInput<M> & GradientBuffers<M>,
+    parameterGradients: boolean,
+    call: (
+      own: GradientSumsInput<GpuJsMemory> & GradientBuffers<GpuJsMemory>,
+    ) => MaybePromise<BackwardOutput<GpuJsMemory>>,
+  ): Promise<BackwardOutput<M>> {
+    return inScope(async (scope) => {
+      const vectors = parameterGradients ? { dgamma, dbeta } : { dgamma: undefined, dbeta: undefined };
+      this.assertBuffers({ dx, ...vectors });
+      const forward = SavedForward.retained(saved, scope);
+      const noBuffers = { dx: undefined, dgamma: undefined, dbeta: undefined };
+      const results = await call({ saved: forward, dy: await this.take(dy, scope), ...noBuffers });
+      for (const result of Object.values(results)) scope.own(result);
+      return {
+        dx: await this.give<'activation'>(results.dx, dx, scope),
+        dgamma: await this.give<'vector'>(results.dgamma, vectors.dgamma, scope),
+        dbeta: await this.give<'vector'>(results.dbeta, vectors.dbeta, scope),
+      };
+    });
+  }
+
+  #normalizer({ batch, given }: Normalizer<Memory>): Normalizer<GpuJsMemory> {
+    if (given) return { given: { mean: given.mean.slice(), variance: given.variance.slice() } };
+    return { batch: 'read' in batch ? GpuJsMoments.of(batch, this.#context) : copyOf(batch) };
+  }
+
+  #sums(sums: OnDevice<GradientSums> | GradientSums): GpuJsSums | GradientSums {
+    if ('read' in sums) return GpuJsSums.of(sums, this.#context);
+    return { dgamma: sums.dgamma.slice(), dbeta: sums.dbeta.slice() };
+  }
+}
+
+/** Host arrays: an upload before, and a readback after. Calls see their results. */
+export class GpuJsKernels extends MemoryStages<HostMemory> implements Kernels {
+  readonly device: Stages<DeviceMemory>;
+  readonly #backend: Backend;
   readonly #context: GpuContext;
   readonly #passes: Passes;
 
   constructor(backend: Backend, context: GpuContext, extent: Extent) {
     const passes = new Passes(context, extent);
+    super(context, new GpuJsStages(backend, context, passes, true));
+    this.device = new DeviceStages(backend, context, passes, this);
+    this.#backend = backend;
     this.#context = context;
     this.#passes = passes;
-    this.device = new DeviceOperations(backend, context, passes, this);
     releaseWhenDropped(this, passes);
-  }
-
-  forwardTraining(input: ForwardTrainingInput<HostMemory>): Promise<ForwardTrainingOutput<HostMemory>> {
-    const parameters = parametersOf(input);
-    return inScope(async (scope) => {
-      const passes = this.#passes;
-      const x = scope.use(await this.#context.upload(input.x));
-      const moments = await passes.moments(x, parameters.epsilon, scope);
-      const coefficients = await passes.coefficients(moments, parameters, scope);
-      const y = await (await passes.normalize(x, coefficients, scope)).read();
-      const statistics = statisticsOf(await moments.read(), passes.extent);
-      const redone = await redoBatch(passes.extent, x, parameters, statistics, y);
-      if (input.requireFinite) assertFiniteStatistics(statistics);
-      const saved = new SavedForward(scope.detach(x), scope.detach(coefficients), redone);
-      return { y: copiedInto(input.y, y), saved, statistics };
-    });
-  }
-
-  forwardInference(input: ForwardInferenceInput<HostMemory>): Promise<ForwardOutput<HostMemory>> {
-    const { extent } = this.#passes;
-    const redone = givenStatistics(input, extent);
-    return inScope(async (scope) => {
-      const coefficients = scope.use(await this.#context.upload(coefficientTable(redone)));
-      const x = scope.use(await this.#context.upload(input.x));
-      const y = await (await this.#passes.normalize(x, coefficients, scope)).read();
-      await redoNormalize(extent, x, redone, y);
-      return {
-        saved: new SavedForward(scope.detach(x), scope.detach(coefficients), redone),
-        y: copiedInto(input.y, y),
-      };
-    });
-  }
-
-  backwardTraining(input: BackwardInput<HostMemory>): Promise<BackwardOutput<HostMemory>> {
-    return this.#backward(input, true);
-  }
-
-  backwardInference(input: BackwardInput<HostMemory>): Promise<BackwardOutput<HostMemory>> {
-    return this.#backward(input, false);
   }
 
   dispose(): void {
@@ -94,234 +189,60 @@ export class GpuJsKernels implements Kernels {
     this.#passes.release();
   }
 
-  #backward(input: BackwardInput<HostMemory>, throughStatistics: boolean): Promise<BackwardOutput<HostMemory>> {
-    return inScope(async (scope) => {
-      const saved = retainedForward(input.saved, scope);
-      const dy = scope.use(await this.#context.upload(input.dy));
-      const results = await backward(this.#passes, saved, dy, throughStatistics, wantsSums(input), scope);
-      const dx = await results.dx.read();
-      const sums = await redoneGradients(this.#passes.extent, saved, dy, throughStatistics, results.gradients, dx);
-      const vectors = wantsSums(input) ? input : { dgamma: undefined, dbeta: undefined };
-      return {
-        dx: copiedInto(input.dx, dx),
-        dgamma: copiedInto(vectors.dgamma, sums.dgamma),
-        dbeta: copiedInto(vectors.dbeta, sums.dbeta),
-      };
-    });
+  protected async take(elements: FloatArray, scope: Scope): Promise<GpuJsTensor> {
+    const array = await this.#context.upload(elements);
+    return scope.own(new GpuJsTensor(this.#backend, array, [elements.length]));
+  }
+
+  protected assertBuffers(): void {}
+
+  protected async give<K extends Result>(
+    result: GpuJsMemory[K],
+    buffer: HostMemory[K] | undefined,
+  ): Promise<HostMemory[K]> {
+    const value = (await (result instanceof GpuJsTensor ? result.array : result).read()) as HostMemory[K];
+    if (buffer === undefined) return value;
+    (buffer as FloatArray).set(value as FloatArray);
+    return buffer;
   }
 }
 
-class DeviceOperations implements Operations<DeviceMemory> {
-  /** Kernels free the passes when they are dropped: whoever has these operations needs them alive. */
+/** Device tensors: on a device no call waits for results. */
+class DeviceStages extends MemoryStages<DeviceMemory> {
+  /** Kernels free the passes when they are dropped: whoever has these stages needs them alive. */
   readonly kernels: Kernels;
   readonly #backend: Backend;
   readonly #context: GpuContext;
-  readonly #passes: Passes;
+  readonly #extent: Extent;
 
   constructor(backend: Backend, context: GpuContext, passes: Passes, kernels: Kernels) {
+    super(context, new GpuJsStages(backend, context, passes, context.traits.onHost));
     this.kernels = kernels;
     this.#backend = backend;
     this.#context = context;
-    this.#passes = passes;
+    this.#extent = passes.extent;
   }
 
-  async forwardTraining(input: ForwardTrainingInput<DeviceMemory>): Promise<ForwardTrainingOutput<DeviceMemory>> {
-    const parameters = parametersOf(input);
-    const out = this.#tensor(input.y);
-    return inScope(async (scope) => {
-      const passes = this.#passes;
-      const { extent } = passes;
-      const x = this.#retain(input.x, scope);
-      const moments = await passes.moments(x, parameters.epsilon, scope);
-      const coefficients = await passes.coefficients(moments, parameters, scope);
-      const y = await passes.normalize(x, coefficients, scope);
-      let read = (table: Float32Array) => usableStatistics(statisticsOf(table, extent), parameters, extent);
-      let redone: Redone | undefined;
-      if (isOnHost(y.handle)) {
-        const { mean, variance } = statisticsOf(await moments.read(), extent);
-        redone = await redoBatch(extent, x, parameters, { mean, variance }, y.handle);
-        read = () => ({ mean: mean.slice(), variance: variance.slice() });
-      }
-      const saved = new SavedForward(scope.detach(x), scope.detach(coefficients), redone);
-      const statistics = new TableValue(scope.detach(moments), read);
-      return { y: this.#tensorOf(scope.detach(y), input.x, out), saved, statistics };
-    });
+  protected take(tensor: DeviceTensor, scope: Scope): GpuJsTensor {
+    const { array } = GpuJsTensor.of(tensor, this.#context);
+    return scope.own(new GpuJsTensor(this.#backend, array.retain(), tensor.shape));
   }
 
-  async forwardInference(input: ForwardInferenceInput<DeviceMemory>): Promise<ForwardOutput<DeviceMemory>> {
-    const out = this.#tensor(input.y);
-    const { extent } = this.#passes;
-    const redone = givenStatistics(input, extent);
-    return inScope(async (scope) => {
-      const x = this.#retain(input.x, scope);
-      const coefficients = scope.use(await this.#context.upload(coefficientTable(redone)));
-      const y = await this.#passes.normalize(x, coefficients, scope);
-      if (isOnHost(y.handle)) await redoNormalize(extent, x, redone, y.handle);
-      const saved = new SavedForward(
-        scope.detach(x),
-        scope.detach(coefficients),
-        isOnHost(y.handle) ? redone : undefined,
-      );
-      return { y: this.#tensorOf(scope.detach(y), input.x, out), saved };
-    });
+  protected assertBuffers({ y, dx, dgamma, dbeta }: Partial<Buffers<DeviceMemory>>): void {
+    for (const tensor of [y, dx]) if (tensor) GpuJsTensor.of(tensor, this.#context);
+    for (const [name, vector] of Object.entries({ dgamma, dbeta })) {
+      if (vector) GpuJsVector.of(vector, `out.${name}`, this.#extent.channels, this.#context);
+    }
   }
 
-  backwardTraining(input: BackwardInput<DeviceMemory>): Promise<BackwardOutput<DeviceMemory>> {
-    return this.#backward(input, true);
+  protected give<K extends Result>(
+    result: GpuJsMemory[K],
+    buffer: DeviceMemory[K] | undefined,
+    scope: Scope,
+  ): DeviceMemory[K] {
+    scope.detach(result);
+    if (buffer === undefined) return result as DeviceMemory[K];
+    (buffer as unknown as { adopt(result: GpuJsMemory[K]): void }).adopt(result);
+    return buffer;
   }
-
-  backwardInference(input: BackwardInput<DeviceMemory>): Promise<BackwardOutput<DeviceMemory>> {
-    return this.#backward(input, false);
-  }
-
-  async #backward(
-    input: BackwardInput<DeviceMemory>,
-    throughStatistics: boolean,
-  ): Promise<BackwardOutput<DeviceMemory>> {
-    const { extent } = this.#passes;
-    const C = extent.channels;
-    const out = this.#tensor(input.dx);
-    const given = wantsSums(input)
-      ? { dgamma: this.#vector(input.dgamma, 'dgamma'), dbeta: this.#vector(input.dbeta, 'dbeta') }
-      : { dgamma: undefined, dbeta: undefined };
-    return inScope(async (scope) => {
-      const saved = retainedForward(input.saved, scope);
-      const dy = scope.retain(GpuJsTensor.of(input.dy, this.#context).array);
-      const { dx, gradients } = await backward(this.#passes, saved, dy, throughStatistics, wantsSums(input), scope);
-      let read = (table: Float32Array) => parameterGradientsOf(table, C);
-      if (gradients === undefined || isOnHost(dx.handle)) {
-        const sums = isOnHost(dx.handle)
-          ? await redoneGradients(extent, saved, dy, throughStatistics, gradients, dx.handle)
-          : zeroSums(C);
-        read = () => sums;
-      }
-      const table = (gradients ?? saved.coefficients).retain();
-      const vectors = {
-        dgamma: new GpuJsVector(table, C, (numbers) => read(numbers).dgamma.slice()),
-        dbeta: new GpuJsVector(table.retain(), C, (numbers) => read(numbers).dbeta.slice()),
-      };
-      return {
-        dx: this.#tensorOf(scope.detach(dx), input.dy, out),
-        dgamma: adopted(given.dgamma, vectors.dgamma),
-        dbeta: adopted(given.dbeta, vectors.dbeta),
-      };
-    });
-  }
-
-  /** Errors: `FOREIGN_TENSOR`, `DISPOSED`. */
-  #tensor<T extends DeviceMemory['activation'] | undefined>(tensor: T): GpuJsTensor | Extract<T, undefined> {
-    return tensor === undefined ? (undefined as Extract<T, undefined>) : GpuJsTensor.of(tensor, this.#context);
-  }
-
-  /** Errors: `INVALID_TENSOR`, `DISPOSED`. */
-  #vector(vector: DeviceMemory['vector'] | undefined, name: string): GpuJsVector | undefined {
-    const { channels } = this.#passes.extent;
-    return vector && GpuJsVector.of(vector, `out.${name}`, channels, this.#context);
-  }
-
-  /**
-   * A reference of the call's own: meanwhile the tensor may be disposed, dropped, or get another array. Errors:
-   * `FOREIGN_TENSOR`, `DISPOSED`.
-   */
-  #retain(tensor: DeviceMemory['activation'], scope: Scope): DeviceArray {
-    return scope.use(GpuJsTensor.of(tensor, this.#context).array.retain());
-  }
-
-  #tensorOf(result: DeviceArray, like: DeviceMemory['activation'], out: GpuJsTensor | undefined): GpuJsTensor {
-    if (out === undefined) return new GpuJsTensor(this.#backend, result, like.shape);
-    out.adopt(result);
-    return out;
-  }
-}
-
-/** What a backward needs of its forward, by references of its own: the saved forward may be disposed meanwhile. */
-type RetainedForward = Pick<SavedForward, 'x' | 'coefficients' | 'redone'>;
-
-function retainedForward(saved: BackwardInput<Memory>['saved'], scope: Scope): RetainedForward {
-  const { x, coefficients, redone } = saved as SavedForward;
-  return { x: scope.retain(x), coefficients: scope.retain(coefficients), redone };
-}
-
-/**
- * The results of a backward, on the device; no table of gradients where neither dx nor the caller needs Σ dy and Σ dy ·
- * xHat.
- */
-async function backward(
-  passes: Passes,
-  { x, coefficients }: RetainedForward,
-  dy: DeviceArray,
-  throughStatistics: boolean,
-  sumsWanted: boolean,
-  scope: Scope,
-): Promise<{ readonly dx: DeviceArray; readonly gradients: DeviceArray | undefined }> {
-  const gradients = sumsWanted || throughStatistics ? await passes.gradients(x, dy, coefficients, scope) : undefined;
-  const dx =
-    throughStatistics && gradients
-      ? await passes.inputGradient(x, dy, coefficients, gradients, scope)
-      : await passes.scaledGradient(dy, coefficients, scope);
-  return { dx, gradients };
-}
-
-/** The gradients of the parameters; channels beyond float32 are redone, in them and in `dx`. */
-async function redoneGradients(
-  extent: Extent,
-  { x, redone }: RetainedForward,
-  dy: DeviceArray,
-  throughStatistics: boolean,
-  gradients: DeviceArray | undefined,
-  dx: Float32Array,
-): Promise<ParameterGradients> {
-  const table = await gradients?.read();
-  const sums = table === undefined ? zeroSums(extent.channels) : parameterGradientsOf(table, extent.channels);
-  if (redone) await redoGradients(extent, x, redone, dy, throughStatistics, table, sums, dx);
-  return sums;
-}
-
-/** The gradients of the parameters where nobody asks for them. */
-function zeroSums(channels: number): ParameterGradients {
-  return { dgamma: new Float64Array(channels), dbeta: new Float64Array(channels) };
-}
-
-/** Whether the caller asks for Σ dy and Σ dy · xHat. */
-function wantsSums({ parameterGradients = true }: BackwardInput<Memory>): boolean {
-  return parameterGradients;
-}
-
-/** Copies: the caller may change its vectors while the device computes. */
-function parametersOf({ gamma, beta, epsilon }: ForwardInput<Memory>): Parameters {
-  return { gamma: gamma.slice(), beta: beta.slice(), epsilon };
-}
-
-function givenStatistics(input: ForwardInferenceInput<Memory>, extent: Extent): Redone {
-  const by = normalizerOf(input, parametersOf(input));
-  return { by, channels: channelsBeyondFloat32(extent, by) };
-}
-
-/**
- * `statistics`. Errors: `NON_FINITE_STATISTICS` where they are finite, but beyond what kernels normalise by: there y is
- * NaN.
- */
-function usableStatistics(statistics: Statistics, parameters: Parameters, extent: Extent): Statistics {
-  const asKernels = { ...parameters, epsilon: float32Epsilon(parameters.epsilon) };
-  statistics.variance.forEach((variance, c) => {
-    if (!Number.isFinite(variance) || fitsBatch(statistics, asKernels, valuesPerChannel(extent), c)) return;
-    throw new BatchNormError(
-      'NON_FINITE_STATISTICS',
-      `received a batch of variance ${variance} in channel ${c}, with gamma ${parameters.gamma[c]} and beta ` +
-        `${parameters.beta[c]}, expected what float32 can normalise`,
-    );
-  });
-  return statistics;
-}
-
-/** `values`, or the caller's buffer with a copy of them, if there is one. */
-function copiedInto<T extends FloatArray>(out: FloatArray | undefined, values: T): T {
-  out?.set(values);
-  return (out as T | undefined) ?? values;
-}
-
-/** `vector`, or the caller's one, which adopts it, if there is one. */
-function adopted(given: GpuJsVector | undefined, vector: GpuJsVector): GpuJsVector {
-  given?.adopt(vector);
-  return given ?? vector;
 }

@@ -1,22 +1,24 @@
 // The passes over an activation, on the device, for one extent: GPU kernels, one after another. The caller's scope
 // releases results.
-import { type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
+import { type Extent, type GradientSums, type Moments, valuesPerChannel } from '@batchnorm/core-api';
 import type { DeviceArray } from './device-array.js';
 import type { CompiledKernel, GpuContext } from './gpu-context.js';
 import { float32Epsilon, leastVariance, type Parameters } from './range.js';
-import type { ParameterGradients, Redone } from './redo.js';
+import type { Redone } from './redo.js';
 import type { Scope } from './scope.js';
-import { coefficientRows, gradientRows, momentRows, type Sources, sourcesFor } from './sources.js';
+import { coefficientRows, gradientRows, momentRows, type Sources, sourcesFor, totalRows } from './sources.js';
 
 type CompiledKernels = Readonly<Record<keyof Sources, CompiledKernel>>;
 
 export class Passes {
   readonly extent: Extent;
+  readonly #context: GpuContext;
   readonly #compiled: CompiledKernels;
 
   /** Errors: `LIMIT_EXCEEDED`. */
   constructor(context: GpuContext, extent: Extent) {
     this.extent = extent;
+    this.#context = context;
     const compiled: Partial<Record<keyof Sources, CompiledKernel>> = {};
     try {
       for (const [name, source] of Object.entries(sourcesFor(extent, context.traits.threadRows))) {
@@ -39,25 +41,53 @@ export class Passes {
     return scope.use(await moments.run(sums, around, 1));
   }
 
-  /** The table of coefficients that normalise a batch by its own moments (see `coefficientRows`). */
-  async coefficients(moments: DeviceArray, { gamma, beta, epsilon }: Parameters, scope: Scope): Promise<DeviceArray> {
+  /** The table of coefficients that normalise by a table of moments, of M values (see `coefficientRows`). */
+  async coefficients(
+    moments: DeviceArray,
+    M: number,
+    { gamma, beta, epsilon }: Parameters,
+    scope: Scope,
+  ): Promise<DeviceArray> {
     const C = this.extent.channels;
     const parameters = new Float32Array(2 * C + 1);
     parameters.set(gamma);
     parameters.set(beta, C);
     parameters[2 * C] = Number.NaN;
-    return scope.use(await this.#compiled.coefficients.run(moments, parameters, float32Epsilon(epsilon), 1));
+    const { coefficients } = this.#compiled;
+    return scope.use(await coefficients.run(moments, parameters, float32Epsilon(epsilon), 1 / M, 1));
+  }
+
+  /** The table of coefficients that the host gives; for channels that are redone it has no use, and NaN. */
+  async givenCoefficients(given: Redone, scope: Scope): Promise<DeviceArray> {
+    return scope.use(await this.#context.upload(coefficientTable(given)));
   }
 
   async normalize(x: DeviceArray, coefficients: DeviceArray, scope: Scope): Promise<DeviceArray> {
     return scope.use(await this.#compiled.normalize.run(x, coefficients));
   }
 
-  /** The table of the sums that gradients are made of (see `gradientRows`). */
-  async gradients(x: DeviceArray, dy: DeviceArray, coefficients: DeviceArray, scope: Scope): Promise<DeviceArray> {
+  /** The table of the sums that gradients are made of, where M values were normalised together (see `gradientRows`). */
+  async gradients(
+    x: DeviceArray,
+    dy: DeviceArray,
+    coefficients: DeviceArray,
+    M: number,
+    scope: Scope,
+  ): Promise<DeviceArray> {
     const { partialGradients, gradients } = this.#compiled;
     const sums = scope.use(await partialGradients.run(x, dy, coefficients, 1));
-    return scope.use(await gradients.run(sums, coefficients, 1));
+    return scope.use(await gradients.run(sums, coefficients, 1 / M, 1));
+  }
+
+  /** The same table of sums that the host gives. */
+  async gradientsOfTotal(
+    total: GradientSums,
+    coefficients: DeviceArray,
+    M: number,
+    scope: Scope,
+  ): Promise<DeviceArray> {
+    const sums = scope.use(await this.#context.upload(totalTable(total)));
+    return scope.use(await this.#compiled.gradientsOfTotal.run(sums, coefficients, 1 / M));
   }
 
   /** dx, through batch statistics. */
@@ -81,43 +111,52 @@ export class Passes {
   }
 }
 
-/** The table of coefficients of given statistics; for channels that are redone it has no use, and NaN. */
-export function coefficientTable({ by, channels: redone }: Redone): Float32Array {
-  const C = by.mean.length;
-  const table = new Float32Array(coefficientRows.length * C);
-  for (let c = 0; c < C; c++) {
+function coefficientTable({ by, channels: redone }: Redone): Float32Array {
+  return tableOf(coefficientRows, by.mean.length, (c) => {
     const mean = redone.has(c) ? Number.NaN : by.mean[c]!;
     const meanHigh = Math.fround(mean);
     const meanLow = mean - meanHigh;
     const invStd = by.invStd[c]!;
     const scale = redone.has(c) ? Number.NaN : by.gamma[c]! * invStd;
-    const rows = [meanHigh, meanLow, invStd, scale, by.beta[c]! - meanLow * scale];
-    rows.forEach((value, row) => {
+    return [meanHigh, meanLow, invStd, scale, by.beta[c]! - meanLow * scale];
+  });
+}
+
+function totalTable({ dgamma, dbeta }: GradientSums): Float32Array {
+  return tableOf(totalRows, dbeta.length, (c) => {
+    const dbetaHigh = Math.fround(dbeta[c]!);
+    return [dbetaHigh, dbeta[c]! - dbetaHigh, dgamma[c]!];
+  });
+}
+
+/** A table whose column of channel c is `column(c)`. */
+function tableOf(rows: readonly string[], C: number, column: (c: number) => readonly number[]): Float32Array {
+  const table = new Float32Array(rows.length * C);
+  for (let c = 0; c < C; c++) {
+    column(c).forEach((value, row) => {
       table[row * C + c] = value;
     });
   }
   return table;
 }
 
-/** Mean and population variance of a batch, [C] each in float64, of its table of moments. */
-export function statisticsOf(table: Float32Array, extent: Extent): Statistics {
+/** The moments of a batch in float64, of its table. */
+export function momentsOf(table: Float32Array, extent: Extent): Moments {
   const C = extent.channels;
   const M = valuesPerChannel(extent);
   const [pivot, sumHigh, sumLow, squaresHigh, squaresLow] = momentRows.map((_, row) => row * C) as FiveRows;
-  const [mean, variance] = [new Float64Array(C), new Float64Array(C)];
+  const [mean, m2] = [new Float64Array(C), new Float64Array(C)];
   for (let c = 0; c < C; c++) {
     const sum = table[sumHigh + c]! + table[sumLow + c]!;
     const squares = table[squaresHigh + c]! + table[squaresLow + c]!;
     mean[c] = table[pivot + c]! + sum / M;
-    // A comparison, because a variance that is NaN must stay NaN.
-    const M2 = squares - (sum * sum) / M;
-    variance[c] = M2 < 0 ? 0 : M2 / M;
+    m2[c] = Math.max(0, squares - (sum * sum) / M);
   }
-  return { mean, variance };
+  return { count: M, mean, m2 };
 }
 
 /** dgamma and dbeta, of a table of gradients. */
-export function parameterGradientsOf(table: Float32Array, channels: number): ParameterGradients {
+export function gradientSumsOf(table: Float32Array, { channels }: Extent): GradientSums {
   const [dbetaHigh, dbetaLow, dgammaRow] = gradientRows.map((_, row) => row * channels) as FiveRows;
   const [dgamma, dbeta] = [new Float64Array(channels), new Float64Array(channels)];
   for (let c = 0; c < channels; c++) {

@@ -44,24 +44,20 @@ export function float32Epsilon(epsilon: number): number {
 }
 
 /**
- * Whether GPU kernels can normalise channel `c` by the variance of its batch of M values. Where they can't, all of y is
- * NaN: the kernel `coefficients` asks the same of its own sums, which are larger, because their pivot is up to two
+ * Whether GPU kernels can hold the squares of M values of this variance, and normalise by it. Where they can't, all of y
+ * is NaN: the kernel `coefficients` asks the same of its own sums, which are larger, because their pivot is up to two
  * deviations from the mean.
  */
-export function fitsBatch(
-  { variance }: Statistics,
-  { gamma, beta, epsilon }: Parameters,
-  M: number,
-  c: number,
-): boolean {
-  const ofSquare = variance[c]! + epsilon;
-  const isConstant = variance[c] === 0 && (epsilon === 0 || epsilon >= smallestNormal);
+export function fitsVariance(variance: number, epsilon: number, M: number): boolean {
+  const ofSquare = variance + epsilon;
+  const isConstant = variance === 0 && (epsilon === 0 || epsilon >= smallestNormal);
+  return (isConstant || ofSquare >= leastVariance) && Math.max(ofSquare, 4 * M * variance) <= largestVariance;
+}
+
+/** Whether the coefficients that GPU kernels make of a variance that fits, and of these parameters, fit, too. */
+export function fitsParameters(variance: number, { gamma, beta, epsilon }: Parameters, c: number): boolean {
   return (
-    (isConstant || ofSquare >= leastVariance) &&
-    Math.max(ofSquare, 4 * M * variance[c]!) <= largestVariance &&
-    isCoefficient(gamma[c]! * invStdOf(variance[c]!, epsilon)) &&
-    isCoefficient(4 * gamma[c]!) &&
-    isCoefficient(beta[c]!)
+    isCoefficient(gamma[c]! * invStdOf(variance, epsilon)) && isCoefficient(4 * gamma[c]!) && isCoefficient(beta[c]!)
   );
 }
 

@@ -1,11 +1,19 @@
 // Redoes channels on the host, in float64, where intermediate numbers are beyond float32. Few calls have any: these
 // read x back.
-import { type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
+import {
+  type Extent,
+  type GradientSums,
+  type Moments,
+  type Statistics,
+  statisticsOf,
+  valuesPerChannel,
+} from '@batchnorm/core-api';
 import type { DeviceArray } from './device-array.js';
 import { Float64Channel } from './float64-channel.js';
 import {
-  fitsBatch,
   fitsFloat32,
+  fitsParameters,
+  fitsVariance,
   largestCoefficient,
   leastVariance,
   type Normalizer,
@@ -14,6 +22,13 @@ import {
   smallestNormal,
 } from './range.js';
 
+/** What the host knows of a batch, and which channels of it are not as kernels have them. */
+export interface SeenMoments {
+  readonly moments: Moments;
+  /** Those that were redone. */
+  readonly channels: ReadonlySet<number>;
+}
+
 /** How a forward normalised, and for which channels its results come from the host. */
 export interface Redone {
   readonly by: Normalizer;
@@ -21,54 +36,68 @@ export interface Redone {
   readonly channels: ReadonlySet<number>;
 }
 
-/** dgamma and dbeta, [C] each. */
-export interface ParameterGradients {
-  readonly dgamma: Float64Array;
-  readonly dbeta: Float64Array;
+/** What the host knows of sums of gradients: their table, too, if they come of one. */
+export interface SeenSums extends GradientSums {
+  readonly table?: Float32Array;
 }
 
-/**
- * Redoes channels of `statistics` and `y` of a batch. Those with an input that is not finite stay NaN, which is right.
- */
-export async function redoBatch(
+/** A backward of whose forward the host knows how it normalised. */
+export interface SeenBackward {
+  readonly extent: Extent;
+  readonly x: DeviceArray;
+  readonly dy: DeviceArray;
+  readonly redone: Redone;
+}
+
+/** Redoes channels of `moments`. Those with an input that is not finite stay NaN, which is right. */
+export async function redoMoments(
   extent: Extent,
   x: DeviceArray,
-  parameters: Parameters,
-  statistics: Statistics,
-  y: Float32Array,
-): Promise<Redone> {
-  let by = normalizerOf(statistics, parameters);
-  /** Its variance may be 0 because a GPU took small deviations for 0. With an epsilon that makes no difference. */
-  const isConstant = (c: number) => parameters.epsilon < leastVariance && statistics.variance[c] === 0;
+  epsilon: number,
+  moments: Moments,
+): Promise<SeenMoments> {
+  const { count, mean, m2 } = moments;
+  /** It may be 0 because a GPU took small deviations for 0. With an epsilon that makes no difference. */
+  const isConstant = (c: number) => epsilon < leastVariance && m2[c] === 0;
   const suspects = channelsWhere(
-    extent,
-    (c) =>
-      Number.isFinite(parameters.gamma[c]) &&
-      Number.isFinite(parameters.beta[c]) &&
-      (isConstant(c) || !fitsBatch(statistics, parameters, valuesPerChannel(extent), c) || !fitsFloat32(by, c)),
+    extent.channels,
+    (c) => isConstant(c) || !fitsVariance(m2[c]! / count, epsilon, count),
   );
-  if (suspects.length === 0) return { by, channels: none };
+  if (suspects.length === 0) return { moments, channels: none };
   const elements = await x.read();
   const channels = suspects.filter((c) => Number.isFinite(new Float64Channel(extent, c).largest(elements)));
   for (const c of channels) {
-    const { mean, variance } = new Float64Channel(extent, c).statistics(elements);
-    statistics.mean[c] = mean;
-    statistics.variance[c] = variance;
+    const exact = new Float64Channel(extent, c).moments(elements);
+    mean[c] = exact.mean;
+    m2[c] = exact.m2;
   }
-  by = normalizerOf(statistics, parameters);
-  for (const c of channels) new Float64Channel(extent, c).normalize(elements, by, y);
+  return { moments, channels: new Set(channels) };
+}
+
+/** The channels that kernels can't normalise by coefficients that they make of moments. */
+export function redoneOfBatch({ moments, channels }: SeenMoments, parameters: Parameters): Redone {
+  const statistics = statisticsOf(moments);
+  const fits = (c: number) => !channels.has(c) && fitsParameters(statistics.variance[c]!, parameters, c);
+  return redoneUnless(fits, statistics, parameters);
+}
+
+/** The channels that kernels can't normalise by coefficients that the host makes. */
+export function redoneOfGiven(statistics: Statistics, parameters: Parameters): Redone {
+  return redoneUnless(() => true, statistics, parameters);
+}
+
+/** Channels where NaN or infinity is given are not redone: they have the right results. */
+function redoneUnless(fits: (c: number) => boolean, statistics: Statistics, parameters: Parameters): Redone {
+  const by = normalizerOf(statistics, parameters);
+  const vectors = [by.mean, by.invStd, by.gamma, by.beta];
+  const channels = channelsWhere(
+    by.mean.length,
+    (c) => !(fits(c) && fitsFloat32(by, c)) && vectors.every((vector) => Number.isFinite(vector[c])),
+  );
   return { by, channels: new Set(channels) };
 }
 
-/** The channels that kernels can't normalise by given statistics, except those where NaN or infinity is given. */
-export function channelsBeyondFloat32(extent: Extent, by: Normalizer): ReadonlySet<number> {
-  const vectors = [by.mean, by.invStd, by.gamma, by.beta];
-  return new Set(
-    channelsWhere(extent, (c) => !fitsFloat32(by, c) && vectors.every((vector) => Number.isFinite(vector[c]))),
-  );
-}
-
-/** Redoes channels of `y` of given statistics. */
+/** Redoes channels of `y`. */
 export async function redoNormalize(
   extent: Extent,
   x: DeviceArray,
@@ -80,18 +109,47 @@ export async function redoNormalize(
   for (const c of channels) new Float64Channel(extent, c).normalize(elements, by, y);
 }
 
-/** Redoes channels of all gradients. `table` has the kernels' sums, if they were asked for. */
-export async function redoGradients(
-  extent: Extent,
-  x: DeviceArray,
-  { by, channels }: Redone,
-  dy: DeviceArray,
+/** Redoes channels of the `sums` of this dy. */
+export async function redoGradientSums(backward: SeenBackward, sums: SeenSums): Promise<void> {
+  const { extent, x, dy, redone } = backward;
+  const channels = await channelsBeyond(backward, sums, valuesPerChannel(extent));
+  if (channels.length === 0) return;
+  const [elements, gradient] = [await x.read(), await dy.read()];
+  for (const c of channels) {
+    const exact = new Float64Channel(extent, c).gradientSums(elements, redone.by, gradient);
+    sums.dgamma[c] = exact.dgamma;
+    sums.dbeta[c] = exact.dbeta;
+  }
+}
+
+/**
+ * Redoes channels of `dx`: those that are beyond float32 by these `sums` of M values, which without any are those that
+ * the forward redid. With constant statistics the sums are not in dx.
+ */
+export async function redoInputGradient(
+  backward: SeenBackward,
+  sums: SeenSums | undefined,
+  M: number,
   throughStatistics: boolean,
-  table: Float32Array | undefined,
-  { dgamma, dbeta }: ParameterGradients,
   dx: Float32Array,
 ): Promise<void> {
-  const M = valuesPerChannel(extent);
+  const { extent, x, dy, redone } = backward;
+  const channels = sums ? await channelsBeyond(backward, sums, M) : [...redone.channels];
+  if (channels.length === 0) return;
+  const [elements, gradient] = [await x.read(), await dy.read()];
+  const meanOf = (name: keyof GradientSums, c: number) => (throughStatistics && sums ? sums[name][c]! / M : 0);
+  for (const c of channels) {
+    const means = { ofDy: meanOf('dbeta', c), ofProduct: meanOf('dgamma', c) };
+    new Float64Channel(extent, c).inputGradient(elements, redone.by, gradient, means, dx);
+  }
+}
+
+/** The channels whose gradients kernels can't compute, as sums of M values tell. */
+async function channelsBeyond(
+  { extent, x, dy, redone: { by, channels } }: SeenBackward,
+  { dgamma, dbeta, table }: SeenSums,
+  M: number,
+): Promise<readonly number[]> {
   /**
    * With |dy| below this on average, dy · (x − mean) and slopes may have lost digits below the smallest normal number.
    */
@@ -101,32 +159,25 @@ export async function redoGradients(
     const scale = Math.abs(by.gamma[c]! * by.invStd[c]!);
     return scale > 1 && Number.isFinite(scale) ? largestCoefficient / scale : largestCoefficient;
   };
-  const hasRoom = (c: number) => {
-    const sum = Math.max(Math.abs(dgamma[c]!), Math.abs(dbeta[c]!));
-    return sum >= M * least(c) && sum <= largest(c) && largest(c) >= 2 ** 60 && isFiniteIn(table!, c, extent.channels);
-  };
+  const sum = (c: number) => Math.max(Math.abs(dgamma[c]!), Math.abs(dbeta[c]!));
+  const isTableFinite = (c: number) => table === undefined || isFiniteIn(table, c, extent.channels);
+  const hasRoom = (c: number) =>
+    sum(c) >= M * least(c) && sum(c) <= largest(c) && largest(c) >= 2 ** 60 && isTableFinite(c);
   /** Otherwise NaN is the right gradient. */
   const isNormalized = (c: number) => Number.isFinite(by.mean[c]) && Number.isFinite(by.invStd[c]);
-  const suspects = channelsWhere(
-    extent,
-    (c) => channels.has(c) || (table !== undefined && isNormalized(c) && !hasRoom(c)),
-  );
-  if (suspects.length === 0) return;
+  const suspects = channelsWhere(extent.channels, (c) => channels.has(c) || (isNormalized(c) && !hasRoom(c)));
+  if (suspects.length === channels.size) return suspects;
   const [elements, gradient] = [await x.read(), await dy.read()];
-  for (const c of suspects) {
+  return suspects.filter((c) => {
+    if (channels.has(c)) return true;
     const channel = new Float64Channel(extent, c);
-    if (!channels.has(c)) {
-      const size = channel.largest(gradient);
-      // NaN in, NaN out. And positive and negative dy may cancel to a small sum: then nothing was lost.
-      if (!Number.isFinite(size) || !Number.isFinite(channel.largest(elements))) continue;
-      const isOrdinary = size === 0 || (size >= M * least(c) && size <= largest(c));
-      if (isOrdinary && isFiniteIn(table!, c, extent.channels)) continue;
-    }
-    const sums = channel.parameterGradients(elements, by, gradient);
-    dgamma[c] = sums.dgamma;
-    dbeta[c] = sums.dbeta;
-    channel.inputGradient(elements, by, gradient, throughStatistics ? sums : { dgamma: 0, dbeta: 0 }, dx);
-  }
+    const ofDy = channel.largest(gradient);
+    // NaN in, NaN out.
+    if (!Number.isFinite(ofDy) || !Number.isFinite(channel.largest(elements))) return false;
+    // Positive and negative dy may cancel to a small sum: then nothing was lost. Sums may be of other batches, too.
+    const size = Math.max(ofDy, sum(c) / M);
+    return !(isTableFinite(c) && (size === 0 || (size >= M * least(c) && size <= largest(c))));
+  });
 }
 
 /** Whether all numbers of channel `c` in a table are finite. */
@@ -137,7 +188,7 @@ function isFiniteIn(table: Float32Array, c: number, channels: number): boolean {
 
 const none: ReadonlySet<number> = new Set();
 
-function channelsWhere({ channels }: Extent, isOne: (c: number) => boolean): number[] {
+function channelsWhere(channels: number, isOne: (c: number) => boolean): number[] {
   const result: number[] = [];
   for (let c = 0; c < channels; c++) if (isOne(c)) result.push(c);
   return result;

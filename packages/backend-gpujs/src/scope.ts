@@ -1,13 +1,19 @@
-// The device arrays that one call uses: released when the call ends, also by an error, but for those that it detaches.
+// What one call holds on the device: let go when the call ends, also by an error, but for what it detaches.
 import { type DeviceArray, isOnHost } from './device-array.js';
 
 export class Scope {
-  readonly #used: DeviceArray[] = [];
+  readonly #ends = new Map<object, () => void>();
 
   /** Releases `array` when the call ends. */
   use(array: DeviceArray): DeviceArray {
-    this.#used.push(array);
+    this.#ends.set(array, () => array.release());
     return array;
+  }
+
+  /** Disposes `value` when the call ends. */
+  own<T extends { dispose(): void }>(value: T): T {
+    this.#ends.set(value, () => value.dispose());
+    return value;
   }
 
   /**
@@ -18,14 +24,14 @@ export class Scope {
     return isOnHost(array.handle) ? array : this.use(array.retain());
   }
 
-  /** Does not release `array` any more: it goes to somebody who will. */
-  detach(array: DeviceArray): DeviceArray {
-    this.#used.splice(this.#used.indexOf(array), 1);
-    return array;
+  /** Holds `one` no longer: it goes to somebody who will let it go. */
+  detach<T extends object>(one: T): T {
+    this.#ends.delete(one);
+    return one;
   }
 
   end(): void {
-    for (const array of this.#used) array.release();
+    for (const end of this.#ends.values()) end();
   }
 }
 

@@ -19,6 +19,8 @@ export interface Source {
 export const momentRows: readonly string[] = ['pivot', 'sumHigh', 'sumLow', 'squaresHigh', 'squaresLow'];
 export const coefficientRows: readonly string[] = ['meanHigh', 'meanLow', 'invStd', 'scale', 'shift'];
 export const gradientRows: readonly string[] = ['dbetaHigh', 'dbetaLow', 'dgamma', 'dyMean', 'slope'];
+/** Sums that were added up over several batches, as the host gives them. */
+export const totalRows: readonly string[] = ['dbetaHigh', 'dbetaLow', 'dgamma'];
 
 export interface Sources {
   readonly partialOffsets: Source;
@@ -31,6 +33,7 @@ export interface Sources {
   readonly normalize: Source;
   readonly partialGradients: Source;
   readonly gradients: Source;
+  readonly gradientsOfTotal: Source;
   readonly inputGradient: Source;
   readonly scaledGradient: Source;
 }
@@ -75,8 +78,6 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
   const blockLength = Math.ceil(M / blocks);
   // Of an activation, of the blocks of two sums, or of a table.
   const mostThreads = Math.max(M, 2 * blocks, coefficientRows.length) * C;
-  /** Times 1/M: two roundings, where a GPU's division may be off by some units. */
-  const overM = (value: string) => `(${value} * ${1 / M})`;
 
   /** Declares `quotient` = ⌊dividend / divisor⌋ of integers, exactly, though a GPU's division is not exact. */
   const divide = (quotient: string, dividend: string, divisor: number) => {
@@ -210,6 +211,7 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
 
   const coefficient = (name: string) => `coefficients[${coefficientRows.indexOf(name) * C} + c]`;
   const gradient = (name: string) => `gradients[${gradientRows.indexOf(name) * C} + c]`;
+  const ofTotal = (name: string) => `total[${totalRows.indexOf(name) * C} + c]`;
   const moment = (name: string) => `moments[${momentRows.indexOf(name) * C} + c]`;
 
   /** Σ d and Σ d², d = x − pivot. `ofSquare` declares a term of the latter, of its root. */
@@ -224,6 +226,17 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
         compensated,
       ),
     );
+  /**
+   * dx = scale · (dy − dyMean − (x − meanHigh) · slope), where dyMean has the rest of the mean. `overM` is 1/M of the
+   * values that were normalised together: a product is two roundings, where a GPU's division may be off by some units.
+   */
+  const gradientsOf = (dgamma: string) => `
+      const meanLow = ${coefficient('meanLow')};
+      const invStd = ${coefficient('invStd')};
+      const dgamma = ${dgamma};
+      const slope = dgamma * invStd * overM;
+      const dyMean = (dbetaHigh + dbetaLow) * overM - meanLow * slope;`;
+
   const square = (term: string, root: string) => `const ${term} = Math.fround(${root} * ${root});`;
 
   return {
@@ -243,7 +256,7 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       ['offset'],
       ['pivot'],
       `const first = sums[${blocks * C} + c];
-      const pivot = Math.fround(first + Math.fround(${overM('(offsetHigh + offsetLow)')}));`,
+      const pivot = Math.fround(first + Math.fround((offsetHigh + offsetLow) * ${1 / M}));`,
     ),
 
     partialMoments: partialMoments(square),
@@ -262,16 +275,16 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
     // `parameters`, because a compiler may simplify an expression for it. Where squaresHigh is NaN, comparisons may
     // give anything, but squaresHigh · (one − 1) is NaN.
     coefficients: kernel(
-      'moments, parameters, epsilon, one',
+      'moments, parameters, epsilon, overM, one',
       C,
       coefficientRows.length,
       `const c = column;
       const meanHigh = ${moment('pivot')};
       const total = ${moment('sumHigh')} + ${moment('sumLow')};
-      const meanLow = Math.fround(${overM('total')});
+      const meanLow = Math.fround(total * overM);
       const squaresHigh = ${moment('squaresHigh')};
       const squares = squaresHigh - total * meanLow + ${moment('squaresLow')};
-      const variance = Math.max(0, ${overM('squares')}) + epsilon;
+      const variance = Math.max(0, squares * overM) + epsilon;
       let invStd = 0;
       if (variance > 0) {
         const rough = 1 / Math.sqrt(variance);
@@ -311,16 +324,22 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       sumOfBlock((term) => `const ${term} = Math.fround(dy[k] * Math.fround(x[k] - meanHigh));`, compensated),
     ),
 
-    // dx = scale · (dy − dyMean − (x − meanHigh) · slope), where dyMean has the rest of the mean.
     gradients: merge(
-      'coefficients, ',
+      'coefficients, overM, ',
       ['dbeta', 'product'],
       gradientRows,
-      `const meanLow = ${coefficient('meanLow')};
-      const invStd = ${coefficient('invStd')};
-      const dgamma = (productHigh - meanLow * dbetaHigh + productLow) * invStd;
-      const slope = ${overM('(dgamma * invStd)')};
-      const dyMean = ${overM('(dbetaHigh + dbetaLow)')} - meanLow * slope;`,
+      gradientsOf('(productHigh - meanLow * dbetaHigh + productLow) * invStd'),
+    ),
+
+    gradientsOfTotal: kernel(
+      'total, coefficients, overM',
+      C,
+      gradientRows.length,
+      `const c = column;
+      const dbetaHigh = ${ofTotal('dbetaHigh')};
+      const dbetaLow = ${ofTotal('dbetaLow')};
+      ${gradientsOf(ofTotal('dgamma'))}
+      ${rowOf(gradientRows)}`,
     ),
 
     inputGradient: elementwise(

@@ -4,7 +4,8 @@ import {
   type DeviceTensor,
   type Kernels,
   type Memory,
-  type Operations,
+  operationsOf,
+  type Stages,
   type Tensor,
 } from '@batchnorm/core-api';
 import * as gpujs from 'gpu.js';
@@ -295,7 +296,7 @@ await describeModes(modesHere, (mode, create) => {
     const [gamma, beta] = [new Float64Array(4).fill(2), new Float64Array(4)];
     const [mean, variance] = [new Float64Array(4), new Float64Array(4).fill(0.5)];
     for (const memory of ['host', 'device'] as const) {
-      const operations = (memory === 'host' ? kernels : kernels.device!) as unknown as Operations<Memory>;
+      const operations = operationsOf((memory === 'host' ? kernels : kernels.device!) as unknown as Stages<Memory>);
       const put = (tensor: Tensor) => (memory === 'host' ? tensor.data : backend.upload(tensor));
       const input = { x: await put(x), gamma, beta, epsilon: 1e-5, y: undefined };
       const passes = [

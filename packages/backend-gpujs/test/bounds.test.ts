@@ -7,7 +7,9 @@ import {
   type FloatArray,
   type Kernels,
   type Memory,
-  type Operations,
+  operationsOf,
+  type Stages,
+  statisticsOf,
 } from '@batchnorm/core-api';
 import { expect, it } from 'vitest';
 import type { GpuJsBackend } from '../src/index.js';
@@ -206,7 +208,7 @@ async function step(
   memory: 'host' | 'device',
   training: boolean,
 ): Promise<Results> {
-  const operations = (memory === 'host' ? kernels : kernels.device!) as unknown as Operations<Memory>;
+  const operations = operationsOf((memory === 'host' ? kernels : kernels.device!) as unknown as Stages<Memory>);
   const put = (data: Float32Array) => (memory === 'host' ? data : backend.upload({ data, shape }));
   const read = async <T>(value: T | { read(): T | PromiseLike<T> }) =>
     Object(value).read ? Object(value).read() : value;
@@ -218,7 +220,7 @@ async function step(
   const given = { dx: undefined, dgamma: undefined, dbeta: undefined, parameterGradients: true };
   const backward = { saved: forward.saved, dy: await put(dy), ...given };
   const gradients = await operations[training ? 'backwardTraining' : 'backwardInference'](backward);
-  const batchStatistics = 'statistics' in forward ? await read(forward.statistics) : undefined;
+  const batchStatistics = 'moments' in forward ? statisticsOf(await read(forward.moments)) : undefined;
   const results = {
     y: await read(forward.y),
     dx: await read(gradients.dx),

@@ -1,6 +1,13 @@
 // What is let go, by `dispose()`, by nobody holding it any more, or by a call that fails, and what there is no room
 // for.
-import { BatchNorm, type BatchNormError, type Kernels } from '@batchnorm/core-api';
+import {
+  BatchNorm,
+  type BatchNormError,
+  type Kernels,
+  type Memory,
+  operationsOf,
+  type Stages,
+} from '@batchnorm/core-api';
 import * as gpujs from 'gpu.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { GpuContext, maxKernels } from '../src/gpu-context.js';
@@ -93,13 +100,24 @@ await describeModes(modesHere, (mode, create) => {
         const kernels = (await backend.prepare({ extent, dtype: 'float32' })) as Kernels;
         const data = Float32Array.from({ length }, (_, k) => Math.sin(k));
         const x = (memory === 'host' ? data : await backend.upload({ data, shape: [10, 3, 2] })) as never;
-        const operations = memory === 'host' ? kernels : (kernels.device! as unknown as Kernels);
-        const { saved } = await operations.forwardTraining({ ...input, x });
+        const stages = (memory === 'host' ? kernels : kernels.device!) as unknown as Stages<Memory>;
+        const operations = operationsOf(stages);
+        const { saved, moments } = await operations.forwardTraining({ ...input, x });
+        const sums = await stages.gradientSums({ saved, dy: x });
+        const by = { batch: moments };
+        const given = { given: { mean: input.mean, variance: input.variance } };
+        const total = { dgamma: new Float64Array(3), dbeta: new Float64Array(3) };
         const calls = {
           forwardTraining: () => operations.forwardTraining({ ...input, x }),
           forwardInference: () => operations.forwardInference({ ...input, x }),
           backwardTraining: () => operations.backwardTraining({ ...buffers, saved, dy: x }),
           backwardInference: () => operations.backwardInference({ ...buffers, saved, dy: x }),
+          moments: async () => ({ moments: await stages.moments({ x, epsilon: 1e-5 }) }),
+          'normalize by a batch': () => stages.normalize({ ...input, x, by }),
+          'normalize by given statistics': () => stages.normalize({ ...input, x, by: given }),
+          gradientSums: async () => ({ sums: await stages.gradientSums({ saved, dy: x }) }),
+          inputGradient: () => stages.inputGradient({ ...buffers, saved, dy: x, sums, total: sums }),
+          'inputGradient of a total': () => stages.inputGradient({ ...buffers, saved, dy: x, sums, total }),
         };
         for (const [name, call] of Object.entries(calls)) {
           const before = backend.allocatedBytes!();

@@ -10,7 +10,9 @@ import {
   type HostMemory,
   type Kernels,
   type Memory,
-  type Operations,
+  operationsOf,
+  type Stages,
+  statisticsOf,
   valuesPerChannel,
 } from '@batchnorm/core-api';
 import { expect, it } from 'vitest';
@@ -212,7 +214,7 @@ async function step(
 ): Promise<Results> {
   const { outer, inner } = extent;
   const kernels = (await backend.prepare({ extent, dtype: 'float32' })) as Kernels;
-  const operations = (memory === 'host' ? kernels : kernels.device!) as unknown as Operations<Memory>;
+  const operations = operationsOf((memory === 'host' ? kernels : kernels.device!) as unknown as Stages<Memory>);
   const put = (of: (j: number) => number, beside: (j: number) => number) => {
     const data = Float32Array.from({ length: outer * C * inner }, (_, k) => {
       const j = Math.floor(k / (C * inner)) * inner + (k % inner);
@@ -248,7 +250,7 @@ async function step(
     y: await elements(forward.y),
     dx: await elements(gradients.dx),
     dbeta: await elements(gradients.dbeta),
-    statistics: 'statistics' in forward ? await statisticsText(forward as ForwardTrainingOutput<Memory>) : '',
+    statistics: 'moments' in forward ? await statisticsText(forward as ForwardTrainingOutput<Memory>) : '',
   };
   forward.saved.dispose();
   kernels.dispose();
@@ -259,9 +261,9 @@ async function elements(value: HostMemory['activation'] | DeviceMemory['activati
   return 'read' in value ? value.read() : value;
 }
 
-async function statisticsText({ statistics }: ForwardTrainingOutput<Memory>): Promise<string> {
+async function statisticsText({ moments }: ForwardTrainingOutput<Memory>): Promise<string> {
   try {
-    const { mean, variance } = 'read' in statistics ? await statistics.read() : statistics;
+    const { mean, variance } = statisticsOf('read' in moments ? await moments.read() : moments);
     return `${mean[0]} ${variance[0]}`;
   } catch (error) {
     return (error as BatchNormError).code;

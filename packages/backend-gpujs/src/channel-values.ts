@@ -1,0 +1,186 @@
+// What kernels find out per channel: moments, sums of gradients, gradients of parameters. Each is in a table on the
+// device, of which it is made when it is read, or the host has seen it already.
+import {
+  BatchNormError,
+  type Extent,
+  type GradientSums,
+  type MaybePromise,
+  type Moments,
+  type OnDevice,
+  refuse,
+  valuesPerChannel,
+} from '@batchnorm/core-api';
+import { type ArrayOwner, assertAlive, type DeviceArray, readRetained } from './device-array.js';
+import { releasedByOwner, releaseWhenDropped } from './finalization.js';
+import { gradientSumsOf, momentsOf } from './passes.js';
+import { fitsParameters, fitsVariance, float32Epsilon, type Parameters } from './range.js';
+import type { SeenMoments, SeenSums } from './redo.js';
+
+/** Makes a value, of the table if it reads that. */
+type Compute<T> = (readTable: () => Promise<Float32Array>) => MaybePromise<T>;
+
+export class ChannelValue<T> implements OnDevice<T> {
+  readonly owner: ArrayOwner;
+  #table: DeviceArray | undefined;
+  #compute: Compute<T>;
+  #disposed = false;
+
+  /** Without a table, `compute` reads none. */
+  constructor(owner: ArrayOwner, table: DeviceArray | undefined, compute: Compute<T>) {
+    this.owner = owner;
+    this.#table = table;
+    this.#compute = compute;
+    if (table) releaseWhenDropped(this, table);
+  }
+
+  get disposed(): boolean {
+    return this.#disposed || this.#table?.released === true;
+  }
+
+  async read(): Promise<T> {
+    assertAlive(this.disposed);
+    const table = this.#table;
+    return this.#compute(() => readRetained(table!));
+  }
+
+  /** Becomes what `other` is; `other` must not be used any more. */
+  adopt(other: ChannelValue<T>): void {
+    this.dispose();
+    this.#disposed = false;
+    this.#table = other.#table;
+    this.#compute = other.#compute;
+    releasedByOwner(other);
+    if (this.#table) releaseWhenDropped(this, this.#table);
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    releasedByOwner(this);
+    this.#table?.release();
+  }
+}
+
+/** The gradient of a parameter. */
+export class GpuJsVector extends ChannelValue<Float64Array> {
+  readonly #length: number;
+
+  constructor(owner: ArrayOwner, length: number, table: DeviceArray | undefined, compute: Compute<Float64Array>) {
+    super(owner, table, compute);
+    this.#length = length;
+  }
+
+  /** One that the host has seen. */
+  static known(owner: ArrayOwner, values: Float64Array): GpuJsVector {
+    return new GpuJsVector(owner, values.length, undefined, () => values.slice());
+  }
+
+  /**
+   * `vector`, if it can receive a gradient of `length` channels. Errors: `INVALID_TENSOR` unless `owner` has its memory
+   * and it has that length; `DISPOSED`.
+   */
+  static of(vector: OnDevice<Float64Array>, name: string, length: number, owner: ArrayOwner): GpuJsVector {
+    if (!(#length in vector) || vector.owner !== owner || vector.#length !== length) {
+      throw new BatchNormError(
+        'INVALID_TENSOR',
+        `received ${name} that this backend did not make for ${length} channels, expected one of its gradients`,
+      );
+    }
+    assertAlive(vector.disposed);
+    return vector;
+  }
+}
+
+/** The moments of a batch. */
+export class GpuJsMoments extends ChannelValue<Moments> {
+  readonly count: number;
+  readonly table: DeviceArray;
+  /** Undefined on devices, where no call waits for results. */
+  readonly seen: SeenMoments | undefined;
+  readonly #normalizedBy: Parameters[];
+
+  /**
+   * Reading what was not seen fails with `NON_FINITE_STATISTICS` where the variance is finite, but kernels can't
+   * normalise by it, or could not with the parameters that they had: there y is NaN.
+   */
+  constructor(table: DeviceArray, extent: Extent, epsilon: number, seen: SeenMoments | undefined) {
+    const normalizedBy: Parameters[] = [];
+    super(table.owner, table, async (readTable) => {
+      if (seen) return copyOf(seen.moments);
+      const moments = momentsOf(await readTable(), extent);
+      assertNormalizable(moments, epsilon, normalizedBy);
+      return moments;
+    });
+    this.count = valuesPerChannel(extent);
+    this.table = table;
+    this.seen = seen;
+    this.#normalizedBy = normalizedBy;
+  }
+
+  /** `moments`, if a batch of `owner` has them. Errors: `FOREIGN_TENSOR` otherwise, `DISPOSED`. */
+  static of(moments: OnDevice<Moments>, owner: ArrayOwner): GpuJsMoments {
+    if (!(#normalizedBy in moments) || moments.owner !== owner) {
+      refuse('FOREIGN_TENSOR', 'moments that this backend did not make', "those of this 'gpujs'");
+    }
+    assertAlive(moments.disposed);
+    return moments;
+  }
+
+  /** Reading them asks from now on whether kernels could normalise with these parameters, too. */
+  normalizeWith(parameters: Parameters): void {
+    this.#normalizedBy.push(parameters);
+  }
+}
+
+/** Σ dy · xHat and Σ dy. */
+export class GpuJsSums extends ChannelValue<GradientSums> {
+  readonly table: DeviceArray;
+  /** Undefined on devices, where no call waits for results. */
+  readonly seen: SeenSums | undefined;
+  readonly #extent: Extent;
+
+  constructor(table: DeviceArray, extent: Extent, seen: SeenSums | undefined) {
+    super(table.owner, table, async (readTable) =>
+      seen ? { dgamma: seen.dgamma.slice(), dbeta: seen.dbeta.slice() } : gradientSumsOf(await readTable(), extent),
+    );
+    this.table = table;
+    this.seen = seen;
+    this.#extent = extent;
+  }
+
+  /** `sums`, if `owner` has their memory. Errors: `FOREIGN_TENSOR` otherwise, `DISPOSED`. */
+  static of(sums: OnDevice<GradientSums>, owner: ArrayOwner): GpuJsSums {
+    if (!(#extent in sums) || sums.owner !== owner) {
+      refuse('FOREIGN_TENSOR', 'sums of gradients that this backend did not make', "those of this 'gpujs'");
+    }
+    assertAlive(sums.disposed);
+    return sums;
+  }
+
+  /** One of the two, by itself: a value that outlives this one. */
+  vector(name: keyof GradientSums): GpuJsVector {
+    const extent = this.#extent;
+    if (this.seen) return GpuJsVector.known(this.owner, this.seen[name]);
+    const compute: Compute<Float64Array> = async (readTable) => gradientSumsOf(await readTable(), extent)[name];
+    return new GpuJsVector(this.owner, extent.channels, this.table.retain(), compute);
+  }
+}
+
+/** `moments`, in vectors of their own. */
+export function copyOf({ count, mean, m2 }: Moments): Moments {
+  return { count, mean: mean.slice(), m2: m2.slice() };
+}
+
+/** Errors: `NON_FINITE_STATISTICS` where the variance is finite, but kernels made coefficients of NaN. */
+function assertNormalizable({ count, m2 }: Moments, epsilon: number, normalizedBy: readonly Parameters[]): void {
+  m2.forEach((square, c) => {
+    const variance = square / count;
+    if (!Number.isFinite(variance)) return;
+    const received = `a batch of variance ${variance} in channel ${c}`;
+    const expected = 'what float32 can normalise';
+    if (!fitsVariance(variance, float32Epsilon(epsilon), count)) refuse('NON_FINITE_STATISTICS', received, expected);
+    for (const { gamma, beta, epsilon } of normalizedBy) {
+      if (fitsParameters(variance, { gamma, beta, epsilon: float32Epsilon(epsilon) }, c)) continue;
+      refuse('NON_FINITE_STATISTICS', `${received}, with gamma ${gamma[c]} and beta ${beta[c]}`, expected);
+    }
+  });
+}
