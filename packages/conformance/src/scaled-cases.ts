@@ -3,9 +3,9 @@
 import { BatchNorm, BatchNormError, extentOf, type FloatArray, valuesPerChannel } from '@batchnorm/core-api';
 import { accumulationOf } from './arithmetic.js';
 import { boundsOf } from './bounds.js';
-import { type Check, compare } from './compare.js';
+import { type Check, compare, identical } from './compare.js';
 import type { ConformanceCase, MemoryKind, Refusal, Subject } from './conformance-case.js';
-import { activationMemory } from './memory/activation-memory.js';
+import { type Activation, activationMemory, type Vector } from './memory/activation-memory.js';
 import * as oracle from './oracle.js';
 import { normal, randomSeededBy } from './problem.js';
 import { refusedByLimit } from './refused-by-limit.js';
@@ -120,17 +120,36 @@ async function judge(
     });
   /** On a device no call waits for statistics: a result of NaN takes the place of the refusal. */
   const isNaNOnDevice = ({ message }: Check) => kind === 'device' && message.includes('received NaN');
+  /** What the call that is under way may write to, and what is there before. */
+  let given: { readonly name: string; readonly result: Activation | Vector; readonly before: FloatArray }[] = [];
+  const giving = async <T extends Record<string, Activation | Vector | undefined>>(buffers: T): Promise<T> => {
+    given = [];
+    for (const [name, result] of Object.entries(buffers)) {
+      if (result) given.push({ name, result, before: await memory.read(result) });
+    }
+    return buffers;
+  };
+  const buffer = () => memory.put(new Float64Array(length).fill(7), shape);
   try {
-    const y = await layer.forward((await memory.put(scaled(x, toX), shape)) as never, { training });
+    const { out } = await giving({ out: await buffer() });
+    const putX = await memory.put(scaled(x, toX), shape);
+    const y = await layer.forward(putX as never, { training, out: out as never });
     check('y', await memory.read(y), toGamma, shape);
-    const { dx, dgamma, dbeta } = await layer.backward((await memory.put(scaled(dy, toDy), shape)) as never);
+    const vector = () => memory.vector(extent.channels);
+    const putDy = await memory.put(scaled(dy, toDy), shape);
+    const into = await giving({ dx: await buffer(), ...(kind === 'host' && { dgamma: vector(), dbeta: vector() }) });
+    const { dx, dgamma, dbeta } = await layer.backward(putDy as never, { out: into as never });
     check('dx', await memory.read(dx), toGamma - toX + toDy, shape);
     check('dgamma', await memory.read(dgamma), toDy, [extent.channels]);
     check('dbeta', await memory.read(dbeta), toDy, [extent.channels]);
   } catch (error) {
     const isRefusal = error instanceof BatchNormError && error.code === 'NON_FINITE_STATISTICS';
     if (!isRefusal || !mayRefuse || checks.some(({ passed }) => !passed)) throw error;
-    return 'refused';
+    for (const { name, result, before } of given) {
+      checks.push(identical(`${name} of a call that is refused`, await memory.read(result), before));
+    }
+    const written = checks.filter(({ passed }) => !passed);
+    return written.length > 0 ? written : 'refused';
   } finally {
     memory.dispose();
     await layer.dispose();

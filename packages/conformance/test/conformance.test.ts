@@ -73,7 +73,7 @@ describe('a backend of float32 sums', () => {
     const failing: core.Backend = {
       ...backend,
       execution: { ...backend.execution, accumulation: { float32: 'float32', float64: 'float64' } },
-      prepare: async (plan) => ({ ...(await backend.prepare(plan)), forwardTraining }),
+      prepare: async (plan) => ({ ...(await backend.prepare(plan)), fused: { forwardTraining } }),
     };
     const one = suite.find((other) => other.name === name)!;
     return runCase(one, { backend: failing, dtype, create: undefined });

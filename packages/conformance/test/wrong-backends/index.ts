@@ -7,6 +7,7 @@ import { order } from './order.js';
 import { parameters } from './parameters.js';
 import { results } from './results.js';
 import { sizes } from './sizes.js';
+import { stages } from './stages.js';
 import { suspensions } from './suspensions.js';
 import { values } from './values.js';
 import { views } from './views.js';
@@ -24,6 +25,7 @@ export const kinds: Readonly<Record<string, readonly WrongBackend[]>> = {
   values,
   errors,
   combinations,
+  stages,
 };
 
 export const wrongBackends: readonly WrongBackend[] = Object.values(kinds).flat();

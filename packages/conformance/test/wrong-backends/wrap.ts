@@ -19,7 +19,7 @@ import {
   type Plan,
   type Stages,
 } from '@batchnorm/core-api';
-import type { RightBackend, RightKernels, StoredTensor } from './right-backend.js';
+import type { HostStages, RightBackend, RightKernels, StoredTensor } from './right-backend.js';
 
 /** The right backend, with other functions or another description of itself. */
 export function adapt(right: RightBackend, changes: Partial<Backend>): Backend {
@@ -119,6 +119,35 @@ function hooked<M extends Memory>(operations: WholeOperations<M>, hooks: Hooks<M
     backwardTraining: around(hooks.backwardTraining ?? backward, operations.backwardTraining),
     backwardInference: around(hooks.backwardInference ?? backward, operations.backwardInference),
   } as WholeOperations<M>;
+}
+
+/** The right backend, some of whose stages are others. Its operations are fused, and made of the right ones. */
+export function stagesOnHost(
+  right: RightBackend,
+  change: (stages: RightKernels, plan: Plan) => Partial<HostStages>,
+): Backend {
+  const { prepare } = right;
+  return adapt(right, {
+    prepare(plan) {
+      const stages = prepare(plan);
+      return { ...stages, ...change(stages, plan), fused: whole<HostMemory>(stages) };
+    },
+  });
+}
+
+/** The same of its stages on the device. */
+export function stagesOnDevice(
+  right: RightBackend,
+  change: (stages: Stages<DeviceMemory>, plan: Plan) => Partial<Stages<DeviceMemory>>,
+): Backend {
+  const { prepare } = right;
+  return adapt(right, {
+    prepare(plan) {
+      const kernels = prepare(plan);
+      const { device } = kernels;
+      return { ...kernels, device: { ...device, ...change(device, plan), fused: whole(device) } };
+    },
+  });
 }
 
 /** The same object, some of whose members are others. */
