@@ -56,7 +56,6 @@ export const equivalents: readonly Equivalents[] = [
         'for (let c = 0; c <= channels; c++) mean[c] = x[c * inner]!;',
       ],
       ['for (let c = 0; c < channels; c++) {', 'for (let c = 0; c <= channels; c++) {'],
-      ['for (let c = 0; c < channels; c++) M2[c]! /= M;', 'for (let c = 0; c <= channels; c++) M2[c]! /= M;'],
       [
         'for (let c = 0; c < channels; c++) dgamma[c]! *= invStd[c]!;',
         'for (let c = 0; c <= channels; c++) dgamma[c]! *= invStd[c]!;',

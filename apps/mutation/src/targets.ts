@@ -19,6 +19,8 @@ const layer = [
   'forward-record',
   'kernel-cache',
   'lent-input',
+  'moments',
+  'operations',
   'option-checks',
   'overlap',
   'resolve-options',
