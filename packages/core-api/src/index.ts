@@ -22,6 +22,8 @@ export type {
   Statistics,
 } from './backend.js';
 export { BatchNorm } from './batch-norm.js';
+export { type Batches, type CalibrationOptions, type CalibrationProgress, calibrate } from './calibrate.js';
+export type { CalibrationCheckpoint } from './calibration.js';
 export type { BackwardOptions, ForwardOptions, Gradients, GradientVector, LoadMomentsOptions } from './calls.js';
 export { describe } from './describe.js';
 export { BatchNormError, type ErrorCode, refuse } from './errors.js';
