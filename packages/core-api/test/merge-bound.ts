@@ -13,10 +13,10 @@ export interface PartErrors {
 /** The largest errors of channel c after `depth` merges in a row. The golden side has one rounding of its own. */
 export function mergeBound(parts: readonly Moments[], depth: number, whole: Moments, c: number, errors: PartErrors) {
   const means = parts.filter(({ count }) => count > 0).map(({ mean }) => mean[c]!);
-  const A = Math.max(...means.map(Math.abs));
-  const R = Math.max(...means) - Math.min(...means);
+  const largest = Math.max(...means.map(Math.abs));
+  const range = Math.max(...means) - Math.min(...means);
   const [N, m2] = [whole.count, whole.m2[c]!];
-  const E = errors.mean + depth * (A + 3 * R) * w;
-  const ofDeltas = 2 * Math.sqrt(depth * N * m2) * E + N * depth * E ** 2;
-  return { mean: E + w * A, m2: (errors.m2 + (2 * depth + 7) * w) * m2 + ofDeltas + w * m2 };
+  const ofMean = errors.mean + depth * (largest + 3 * range) * w;
+  const ofDeltas = 2 * Math.sqrt(depth * N * m2) * ofMean + N * depth * ofMean ** 2;
+  return { mean: ofMean + w * largest, m2: (errors.m2 + (2 * depth + 5) * w) * m2 + ofDeltas + w * m2 };
 }
