@@ -127,12 +127,18 @@ describe('calibrate()', () => {
   });
 
   it('merges pairwise, as a binary counter counts', async () => {
+    /** The first half, where that is a power of two, else the largest power of two: then the others. */
+    const tree = (of: readonly Moments[]): Moments => {
+      if (of.length === 1) return of[0]!;
+      const power = 2 ** (Math.ceil(Math.log2(of.length)) - 1);
+      return mergeMoments(tree(of.slice(0, power)), tree(of.slice(power)));
+    };
     const layer = newLayer();
     const parts: Moments[] = [];
-    for (const batch of batches.slice(0, 7)) parts.push(await layer.moments(batch));
-    const [a, b, c, d, e, f, g] = parts as [Moments, Moments, Moments, Moments, Moments, Moments, Moments];
-    const [four, two] = [mergeMoments(mergeMoments(a, b), mergeMoments(c, d)), mergeMoments(e, f)];
-    expect(await calibrate(layer, batches.slice(0, 7))).toEqual(mergeMoments(four, mergeMoments(two, g)));
+    for (const batch of batches) {
+      parts.push(await layer.moments(batch));
+      expect(await calibrate(layer, batches.slice(0, parts.length))).toEqual(tree(parts));
+    }
   });
 
   it('takes iterables and async ones, of host and device tensors, to the same bits', async () => {
@@ -253,6 +259,20 @@ describe('a calibration that goes on from a checkpoint', () => {
       /count -1/,
     ],
     'more tracked than seen': [(good) => ({ ...good, batchesTracked: 4 }), /batchesTracked 4 of 3/],
+    'more tracked than values': [
+      ({ partials: [first], ...good }) => ({
+        ...good,
+        partials: [
+          { ...first, count: 1, m2: [0, 0] },
+          { ...first, count: 1, m2: [0, 0] },
+        ],
+      }),
+      /batchesTracked 3 of 3 batches and 2 values/,
+    ],
+    'more values than can be counted': [
+      (good) => ({ ...good, partials: good.partials.map((part) => ({ ...part, count: Number.MAX_SAFE_INTEGER })) }),
+      /values per channel/,
+    ],
     'values of no batch': [(good) => ({ ...good, batchesTracked: 0 }), /batchesTracked 0 of 3/],
     'moments of another layer': [
       (good) => ({ ...good, partials: good.partials.map((part) => ({ ...part, mean: [1, 2, 3], m2: [1, 2, 3] })) }),

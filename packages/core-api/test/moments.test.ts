@@ -4,10 +4,12 @@ import { describe, expect, it } from 'vitest';
 import {
   BatchNorm,
   type BatchNormOptions,
+  hostBackend,
   type Moments,
   type MomentsState,
   mergeMoments,
   readMoments,
+  type Statistics,
   writeMoments,
 } from '../src/index.js';
 import { expectError, filled, tensor } from './inputs.js';
@@ -212,10 +214,9 @@ const newLayer = (options: Partial<BatchNormOptions> = {}) =>
 const batch = tensor([4, C], [1, -1, 3, -3, 4, -4, 8, -8]);
 
 describe('layer.moments()', () => {
-  it('are those of the batch, on the host and on the device, whatever gamma is', async () => {
+  it('are those of the batch, on the host and on the device', async () => {
     const backend = new ReferenceBackend();
     const layer = newLayer({ backend });
-    layer.gamma = [0, 1e300];
     for (const x of [batch, backend.upload(batch)]) expect(await layer.moments(x)).toEqual(momentsOf([1, 3, 4, 8]));
   });
 
@@ -229,6 +230,18 @@ describe('layer.moments()', () => {
     expect(await layer.backward(filled([3, C], 2))).toEqual(await other.backward(filled([3, C], 2)));
     await layer.dispose();
     expect(backend.alive).toEqual(new Set([onDevice]));
+  });
+
+  it('keep no kernels, whether they succeed or fail', async () => {
+    const backend = new ReferenceBackend();
+    const layer = newLayer({ backend });
+    for (let N = 1; N < 40; N++) {
+      const x = filled([N, C]);
+      await layer.moments(x);
+      x.data[0] = Number.NaN;
+      await expectError('NON_FINITE_STATISTICS', () => layer.moments(x));
+    }
+    expect(backend.alive.size).toBeLessThan(12);
   });
 
   it('let batches wait on the device', async () => {
@@ -251,9 +264,21 @@ describe('layer.moments()', () => {
     expect(await layer.moments(tensor([1, C], [5, -0]))).toEqual(moments(1, [5, 0], [0, 0]));
   });
 
+  it('have no −0, which JSON does not have', async () => {
+    const nothing = () => undefined;
+    const statistics = (_: unknown, { mean, variance }: Statistics) => {
+      mean.fill(-0);
+      variance.fill(0);
+    };
+    const passes = { statistics, normalize: nothing, parameterGradients: nothing, inputGradient: nothing };
+    const layer = newLayer({ backend: hostBackend({ name: 'negative', passesFor: () => passes }) });
+    expect(await layer.moments(tensor([1, C], [-0, -0]))).toEqual(moments(1, [0, 0], [0, 0]));
+  });
+
   it('are those of no values for an empty batch that may pass', async () => {
-    const empty = tensor([0, C], []);
-    expect(await newLayer({ emptyBatch: 'pass' }).moments(empty)).toEqual(none);
+    const [empty, backend] = [tensor([0, C], []), new ReferenceBackend()];
+    expect(await newLayer({ backend, emptyBatch: 'pass' }).moments(empty)).toEqual(none);
+    expect(backend.prepared).toEqual([]);
     await expectError('EMPTY_BATCH', () => newLayer().moments(empty));
   });
 
