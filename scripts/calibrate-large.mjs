@@ -145,9 +145,8 @@ console.log(`${flags.backend}: ${rss.length - 1} batches, ${count} values in eac
 
 const half = Math.floor(rss.length / 2);
 const [firstPeak, secondPeak] = [rss.slice(0, half), rss.slice(half)].map((part) => Math.max(...part));
-console.log(
-  `RSS: ${mebibytes(rss[0])} at the start, peaks of ${mebibytes(firstPeak)} in the first half and ${mebibytes(secondPeak)} in the second, ${mebibytes(rss.at(-1))} at the end`,
-);
+const peaks = `${mebibytes(firstPeak)} in the first half, ${mebibytes(secondPeak)} in the second`;
+console.log(`RSS: ${mebibytes(rss[0])} at the start, peaks ${peaks}, ${mebibytes(rss.at(-1))} at the end`);
 
 const beginOracle = performance.now();
 const { N, mean, variance, bound } = oracle(backend.execution.accumulation.float32);

@@ -183,8 +183,8 @@ export class BatchNorm {
   }
 
   /**
-   * The moments of x, a batch like that of `forward`, of which one value per channel is enough; of an empty batch, where
-   * `emptyBatch` lets it pass, those of no values. The layer stays as it is. They can be merged (`mergeMoments`), and
+   * The moments of x, a batch like that of `forward`, of which one value per channel is enough; those of no values for
+   * an empty batch, where `emptyBatch` lets it pass. The layer stays as it is. They can be merged (`mergeMoments`), and
    * loaded (`loadMoments`).
    *
    * Errors: `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `EMPTY_BATCH`, `LIMIT_EXCEEDED`,

@@ -24,7 +24,7 @@ export type Batches = Iterable<Activation> | AsyncIterable<Activation>;
 export interface CalibrationOptions {
   /** Called, and awaited, after each batch. What it throws ends the calibration. */
   readonly onProgress?: (progress: CalibrationProgress) => MaybePromise<void>;
-  /** Heard before and after each batch: the promise rejects with its reason. A source that waits should hear it, too. */
+  /** Heard before and after each batch: the promise rejects with its reason. A source that waits should hear it too. */
   readonly signal?: AbortSignal;
   /** Where an earlier calibration was: `batches` then are those that come after its `checkpoint.batches`. */
   readonly checkpoint?: CalibrationCheckpoint;
@@ -43,8 +43,9 @@ export interface CalibrationProgress {
 /**
  * Makes the running mean and variance of a layer those of all values of all batches, as if they had been one batch,
  * whatever the momentum: "precise BN" (Wu and Johnson, 2021, https://arxiv.org/abs/2105.07576), and what
- * `torch.optim.swa_utils.update_bn` is for, which weighs batches equally. Batches are taken one by one and not kept: one
- * may be reused or disposed when the next is asked for. [docs/numerics.md] has the error. Returns the moments of all.
+ * `torch.optim.swa_utils.update_bn` is for, which weighs batches equally. Batches are taken one by one and not kept:
+ * one may be reused or disposed when the next is asked for. docs/numerics.md derives the error. Returns the moments of
+ * all.
  *
  * The running statistics change at the end, when nothing can fail any more. Other calls of the layer may come in
  * between. Whatever ends a calibration also ends the iteration: the `return` of the iterator is called.

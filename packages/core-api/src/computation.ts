@@ -1,5 +1,5 @@
-// One forward or backward of a layer, or the moments of a batch: inputs are checked, kernels compute, running statistics
-// take in the batch.
+// One forward or backward of a layer, or the moments of a batch: inputs are checked, kernels compute, and running
+// statistics take in the batch of a forward.
 import { type Activation, activationOf, elementsOf, isDeviceTensor, operationsOn } from './activation.js';
 import type { Memory, Operations, Statistics } from './backend.js';
 import type { ForwardRequest, Gradients } from './calls.js';

@@ -61,12 +61,12 @@ export function mergeInto(mean: Float64Array, m2: Float64Array, a: Moments, b: M
     m2.set(all.m2);
     return;
   }
-  // No factor of either is larger than the smaller count: what does not overflow in the end never does.
+  // The weight lies between 1/2 and the smaller count, and δ is multiplied in twice: nothing overflows but results.
   const taken = b.count / (a.count + b.count);
   const weight = a.count * taken;
   for (let c = 0; c < mean.length; c++) {
     const delta = b.mean[c]! - a.mean[c]!;
-    m2[c] = a.m2[c]! + b.m2[c]! + delta * delta * weight;
+    m2[c] = a.m2[c]! + b.m2[c]! + delta * (delta * weight);
     mean[c] = a.mean[c]! + delta * taken;
   }
 }
@@ -116,10 +116,11 @@ export function readMoments(state: MomentsState, numFeatures?: number): Moments 
   });
 }
 
-/** A copy of `value`, of C channels where C is given. Errors: `INVALID_STATE` for what no values can have as moments. */
+/** A copy of `value`, of C channels where C is given. Errors: `INVALID_STATE` unless some values have such moments. */
 export function checkedMoments(value: unknown, C?: number): Moments {
   return readUntrusted('INVALID_STATE', 'fields of moments', () => {
     if (typeof value !== 'object' || value === null) refuseState(describe(value), 'moments: { count, mean, m2 }');
+    // Every field is read once: a getter or proxy could answer the check with one value and the copy with another.
     const fields = { ...(value as Record<string, unknown>) };
     const { count } = fields;
     assertCount('count', count);

@@ -160,7 +160,7 @@ export class RunningStatistics {
     if (first !== undefined) throw first;
   }
 
-  /** As if the values of `moments`, which must be enough for the estimator, had come in so many batches and no other. */
+  /** As if the values of `moments`, enough for the estimator, had been tracked in so many batches, and no other. */
   load(moments: Moments, batchesTracked: number): void {
     this.#mean.set(moments.mean);
     this.#variance.set(moments.m2);

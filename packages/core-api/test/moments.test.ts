@@ -117,6 +117,9 @@ describe('mergeMoments()', () => {
       expect(m2[0]! / 1e300).toBeCloseTo(1, 11);
       expect(m2[1]! / 1e-300).toBeCloseTo(1, 11);
     }
+    // The square of their distance is beyond float64, half of it is not.
+    const far = (mean: number) => moments(1, [mean, 0], [0, 0]);
+    expect(mergeMoments(far(0), far(2 ** 512)).m2[0]).toBe(2 ** 1023);
   });
 
   it('refuses what float64 can not hold with NON_FINITE_STATISTICS', async () => {
