@@ -1,4 +1,5 @@
-// One forward or backward of a layer: inputs are checked, kernels compute, running statistics take in the batch.
+// One forward or backward of a layer, or the moments of a batch: inputs are checked, kernels compute, and running
+// statistics take in the batch of a forward.
 import { type Activation, activationOf, elementsOf, isDeviceTensor, operationsOn } from './activation.js';
 import type { Memory, Operations, Statistics } from './backend.js';
 import type { ForwardRequest, Gradients } from './calls.js';
@@ -8,6 +9,7 @@ import { valuesPerChannel } from './extent.js';
 import { ForwardRecord } from './forward-record.js';
 import { KernelCache } from './kernel-cache.js';
 import { countWrite, LentInput } from './lent-input.js';
+import { type Moments, momentsOf, noMoments } from './moments.js';
 import type { ResolvedOptions } from './options.js';
 import { assertSeparate, sameMemory } from './overlap.js';
 import type { RunningStatistics } from './running-statistics.js';
@@ -177,6 +179,35 @@ export class Computation {
     }
     const none = () => zeros(numFeatures).fill(Number.NaN);
     return { mean: none(), variance: none() };
+  }
+
+  /** Errors: those of `BatchNorm.moments`. */
+  async moments(value: Activation): Promise<Moments> {
+    const { x, extent } = checkedInput(value, this.#options);
+    const M = valuesPerChannel(extent);
+    if (M === 0) return noMoments(this.#options.numFeatures);
+    const lease = this.#kernels.lease(extent);
+    const { kernels, release } = 'kernels' in lease ? lease : await lease;
+    try {
+      return await this.#momentsOf(x, M, operationsOn(x, kernels));
+    } finally {
+      release();
+    }
+  }
+
+  /** Those of a training forward, of which nothing else is kept. With gamma 1 nothing overflows because of it. */
+  async #momentsOf(x: Activation, M: number, operations: Operations<Memory>): Promise<Moments> {
+    const { numFeatures: C, epsilon } = this.#options;
+    const [gamma, beta] = [zeros(C).fill(1), zeros(C)];
+    const input = { x: elementsOf(x), y: undefined, gamma, beta, epsilon, requireFinite: true };
+    const { y, saved, statistics } = await operations.forwardTraining(input);
+    try {
+      return momentsOf(M, 'read' in statistics ? await statistics.read() : statistics);
+    } finally {
+      if ('read' in statistics) statistics.dispose();
+      if ('dispose' in y) y.dispose();
+      saved.dispose();
+    }
   }
 
   /** Errors: those of `BatchNorm.backward`; then nothing has changed. */

@@ -1,6 +1,7 @@
 // Running mean and variance: the averages over batches with which inference normalises.
 import type { Statistics } from './backend.js';
 import { refuse } from './errors.js';
+import { assertFinite, type Moments, mergeInto } from './moments.js';
 import type { Momentum, ResolvedOptions } from './options.js';
 import { assertStateVector, type Tracked } from './state.js';
 import type { OnDevice } from './tensor.js';
@@ -8,20 +9,14 @@ import { zeros } from './vector.js';
 
 /** Errors: `NON_FINITE_STATISTICS`, which names the first channel whose batch mean or variance is NaN or infinite. */
 export function assertFiniteStatistics({ mean, variance }: Statistics): void {
-  assertFinite('mean', mean);
-  assertFinite('variance', variance);
+  assertFinite('a batch', 'mean', mean);
+  assertFinite('a batch', 'variance', variance);
 }
 
-function assertFinite(name: string, values: Float64Array): void {
-  for (let c = 0; c < values.length; c++) {
-    if (!Number.isFinite(values[c])) {
-      refuse(
-        'NON_FINITE_STATISTICS',
-        `a batch whose ${name} of channel ${c} is ${values[c]}`,
-        'finite values: it would poison the running statistics',
-      );
-    }
-  }
+/** Errors: `INVALID_STATE` in a layer without running statistics. */
+export function assertTracking({ trackRunningStatistics }: ResolvedOptions): void {
+  if (trackRunningStatistics) return;
+  refuse('INVALID_STATE', 'moments for a layer with trackRunningStatistics false', 'one with running statistics');
 }
 
 /** With which weight a batch is averaged in. */
@@ -45,7 +40,10 @@ export class RunningStatistics {
   readonly #variance: Float64Array;
   /** The averages with the batch that is being tracked, until they are known to be finite. */
   readonly #next: Statistics;
-  readonly #estimator: ResolvedOptions['varianceEstimator'];
+  /** Σ (x − mean)² of a batch that is being merged. */
+  readonly #batchM2: Float64Array;
+  /** Delta degrees of freedom: a sum of squared deviations is divided by the number of values less this. */
+  readonly #ddof: 0 | 1;
   #batchesTracked = 0;
   #valuesTracked = 0;
   /** Batches that wait on the device, in call order. */
@@ -57,7 +55,8 @@ export class RunningStatistics {
     this.#mean = zeros(channels);
     this.#variance = zeros(channels).fill(1);
     this.#next = { mean: zeros(channels), variance: zeros(channels) };
-    this.#estimator = estimator;
+    this.#batchM2 = zeros(channels);
+    this.#ddof = estimator === 'sample' ? 1 : 0;
   }
 
   /** [C]. Errors: `UNSETTLED`. */
@@ -110,7 +109,7 @@ export class RunningStatistics {
     else {
       const kept = momentum === 'cumulative' ? this.#batchesTracked / (this.#batchesTracked + 1) : momentum;
       // Bessel's
-      const correction = this.#estimator === 'sample' ? M / (M - 1) : 1;
+      const correction = M / (M - this.#ddof);
       average(this.#mean, batch.mean, kept, 1 - kept, next.mean);
       average(this.#variance, batch.variance, kept, (1 - kept) * correction, next.variance);
     }
@@ -161,6 +160,14 @@ export class RunningStatistics {
     if (first !== undefined) throw first;
   }
 
+  /** As if the values of `moments`, enough for the estimator, had been tracked in so many batches, and no other. */
+  load(moments: Moments, batchesTracked: number): void {
+    this.#mean.set(moments.mean);
+    this.#variance.set(moments.m2);
+    this.#divide(this.#variance, moments.count);
+    this.restart({ batchesTracked, valuesTracked: moments.count });
+  }
+
   /** Sets the counts, after vectors were overwritten. Forgets batches that wait, and errors of those left out. */
   restart({ batchesTracked, valuesTracked = 0 }: Tracked): void {
     for (const { statistics } of this.#deferred.splice(0)) statistics.dispose();
@@ -174,21 +181,18 @@ export class RunningStatistics {
     return { mean: this.#mean, variance: this.#variance };
   }
 
-  /**
-   * The mean and variance of all values: n before this batch, M in it (Chan, Golub and LeVeque, 1983, The American
-   * Statistician 37). Sums of squared deviations are divided by their number less `ddof` (delta degrees of freedom).
-   */
+  /** The mean and variance of all values: those before this batch, and M in it. */
   #merge(batch: Statistics, M: number, next: Statistics): void {
     const n = this.#valuesTracked;
-    const ddof = this.#estimator === 'sample' ? 1 : 0;
-    for (let c = 0; c < next.mean.length; c++) {
-      const mean = n === 0 ? 0 : this.#mean[c]!;
-      const before = n === 0 ? 0 : (n - ddof) * this.#variance[c]!;
-      const delta = batch.mean[c]! - mean;
-      const between = delta ** 2 * n * (M / (n + M));
-      next.variance[c] = (before + M * batch.variance[c]! + between) / (n + M - ddof);
-      next.mean[c] = mean + (delta * M) / (n + M);
-    }
+    const before = { count: n, mean: this.#mean, m2: multiply(this.#variance, n - this.#ddof, next.variance) };
+    const added = { count: M, mean: batch.mean, m2: multiply(batch.variance, M, this.#batchM2) };
+    mergeInto(next.mean, next.variance, before, added);
+    this.#divide(next.variance, n + M);
+  }
+
+  /** The variance of `count` values, from Σ (x − mean)². */
+  #divide(m2: Float64Array, count: number): void {
+    for (let c = 0; c < m2.length; c++) m2[c]! /= count - this.#ddof;
   }
 
   #assertSettled(): void {
@@ -206,4 +210,10 @@ function average(running: Float64Array, batch: Float64Array, kept: number, taken
   for (let c = 0; c < next.length; c++) {
     next[c] = kept * running[c]! + taken * batch[c]!;
   }
+}
+
+/** product = factor · values */
+function multiply(values: Float64Array, factor: number, product: Float64Array): Float64Array {
+  for (let c = 0; c < product.length; c++) product[c] = factor * values[c]!;
+  return product;
 }
