@@ -24,6 +24,8 @@ interface Scaling {
 const scalings: readonly Scaling[] = [
   { name: 'nothing', x: 0, isRightInInference: true },
   { name: 'squares beyond float64', x: 600 },
+  { name: 'sums of squares beyond float64', x: 510 },
+  { name: 'squares that have just all digits', x: -510, isRightInInference: true },
   { name: 'squares that are 0', x: -600 },
   { name: 'squares of few digits', x: -535 },
   { name: 'gamma/σ beyond float64', x: -100, dy: -300, gamma: 1000 },
@@ -32,16 +34,18 @@ const scalings: readonly Scaling[] = [
   { name: 'dgamma/σ beyond float64', x: -440, dy: 660, gamma: -440, isRightInInference: true },
   { name: 'dgamma/σ that is 0', x: 330, dy: -760, gamma: 330, isRightInInference: true },
   { name: 'dgamma/σ of few digits', x: 330, dy: -730, gamma: 330, isRightInInference: true },
+  { name: 'dgamma/σ/M of few digits', x: 330, dy: -711, gamma: 330, isRightInInference: true },
   { name: 'dy · (x − mean) beyond float64', x: 300, dy: 900, gamma: 200 },
 ];
 
 const shapes = [
-  [64, 3],
+  [1024, 2],
   [3, 3, 21],
+  [1, 2, 21],
 ];
 
 /** Whether float64 can hold the variance, so that it can be given. */
-const isGiven = ({ x }: Scaling) => Math.abs(2 * x) < 1000;
+const isGiven = ({ x }: Scaling) => Math.abs(2 * x) <= 1020;
 
 type Outcome = readonly Check[] | 'refused';
 
@@ -85,7 +89,8 @@ async function judge(
   const draw = (length: number, make: () => number) => Float64Array.from({ length }, make);
   const length = valuesPerChannel(extent) * extent.channels;
   const x = draw(length, () => normal(random));
-  const dy = draw(length, () => 1 + normal(random));
+  // Along x, so that dgamma is as large as dbeta.
+  const dy = x.map((value) => 1 + value + normal(random));
   const gamma = draw(extent.channels, () => 0.5 + random());
   const beta = new Float64Array(extent.channels);
   const statistics = oracle.batchStatistics(x, extent);

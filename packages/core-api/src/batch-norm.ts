@@ -2,18 +2,27 @@
 import type { Activation } from './activation.js';
 import type { DeviceTensor } from './backend.js';
 import { CallQueue } from './call-queue.js';
-import { type BackwardOptions, backwardOutputs, type ForwardOptions, forwardRequest, type Gradients } from './calls.js';
+import {
+  type BackwardOptions,
+  backwardOutputs,
+  batchesTrackedOf,
+  type ForwardOptions,
+  forwardRequest,
+  type Gradients,
+  type LoadMomentsOptions,
+} from './calls.js';
 import { Computation, type ForwardResult } from './computation.js';
 import { refuse } from './errors.js';
 import { ForwardPass } from './forward-pass.js';
 import type { ForwardRecord } from './forward-record.js';
-import { statisticsOf } from './moments.js';
+import { checkedMoments, copyOf, type Moments, statisticsOf } from './moments.js';
 import type { BatchNormOptions, Momentum, ResolvedOptions } from './options.js';
 import { assertMomentum, resolveOptions } from './resolve-options.js';
-import { RunningStatistics } from './running-statistics.js';
+import { assertTracking, RunningStatistics } from './running-statistics.js';
 import { assignVector, type BatchNormState, type Numbers, readState, type StateVectors, writeState } from './state.js';
 import type { Tensor } from './tensor.js';
-import { copyOf, zeros } from './vector.js';
+import { assertEnoughValues } from './tensor-checks.js';
+import { zeros } from './vector.js';
 
 /**
  * Batch normalisation (Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167):
@@ -174,6 +183,18 @@ export class BatchNorm {
   }
 
   /**
+   * The moments of x, a batch like that of `forward`, of which one value per channel is enough; those of no values for
+   * an empty batch, where `emptyBatch` lets it pass. The layer stays as it is. They can be merged (`mergeMoments`), and
+   * loaded (`loadMoments`).
+   *
+   * Errors: `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `EMPTY_BATCH`, `LIMIT_EXCEEDED`,
+   * `NON_FINITE_STATISTICS` (values or moments that are not finite), `FOREIGN_TENSOR`, `DISPOSED`.
+   */
+  moments(x: Activation): Promise<Moments> {
+    return this.#call(() => this.#computation.moments(x));
+  }
+
+  /**
    * Averages the batches that wait on the device into the running statistics, in call order. Training on device tensors
    * may leave some waiting, and then reading the running statistics fails with `UNSETTLED`. Inference, `state()` and
    * `dispose()` settle by themselves.
@@ -219,6 +240,28 @@ export class BatchNorm {
     return this.#call(async () => {
       const { numFeatures } = this.options;
       this.#running.restart(readState(state, numFeatures, this.#stateVectors(), this.#momentum === 'exact'));
+    });
+  }
+
+  /**
+   * Makes the running mean and variance those of `moments`, with the layer's `varianceEstimator`. From there momentum
+   * 'exact' goes on with their count, and 'cumulative' with `batchesTracked`, the number of batches that they are from:
+   * at least 1, the default, and at most their count. Forgets batches that wait on the device, and errors of those that
+   * were left out.
+   *
+   * Errors: `INVALID_STATE` for what are no moments of `numFeatures` channels, and without running statistics;
+   * `EMPTY_BATCH` for a count of 0; `SINGLE_VALUE` for one of 1, as for a batch; `INVALID_OPTION`; `DISPOSED`. Then
+   * nothing has changed.
+   */
+  loadMoments(moments: Moments, options: LoadMomentsOptions = {}): Promise<void> {
+    return this.#call(async () => {
+      const { numFeatures: C } = this.#options;
+      assertTracking(this.#options);
+      const loaded = checkedMoments(moments, C);
+      const { count } = loaded;
+      if (count === 0) refuse('EMPTY_BATCH', 'moments of no values', 'at least one value per channel');
+      assertEnoughValues({ outer: count, channels: C, inner: 1 }, this.#options);
+      this.#running.load(loaded, batchesTrackedOf(options, count));
     });
   }
 

@@ -1,7 +1,7 @@
 // What users hand to a forward or backward and what they get, and how it is read: once, when the call is made.
 import type { Activation } from './activation.js';
 import type { DeviceTensor } from './backend.js';
-import { assertBoolean, assertOptionNames } from './option-checks.js';
+import { assertBoolean, assertOption, assertOptionNames } from './option-checks.js';
 import type { Momentum } from './options.js';
 import type { OnDevice, Tensor } from './tensor.js';
 import { readUntrusted } from './untrusted.js';
@@ -70,5 +70,25 @@ export function backwardOutputs(options: BackwardOptions<never>): Partial<Gradie
     const { out = {} } = options;
     assertOptionNames(out, ['dx', 'dgamma', 'dbeta']);
     return { ...out };
+  });
+}
+
+export interface LoadMomentsOptions {
+  /** How many batches the values came in: a whole number from 1 to their count. Default 1. */
+  readonly batchesTracked?: number;
+}
+
+/** How many batches moments of `count` values are to count as. Errors: `INVALID_OPTION`. */
+export function batchesTrackedOf(options: LoadMomentsOptions, count: number): number {
+  return readUntrusted('INVALID_OPTION', 'options', () => {
+    assertOptionNames(options, ['batchesTracked']);
+    const { batchesTracked = 1 } = options;
+    const isPossible = (value: unknown) =>
+      Number.isSafeInteger(value) && batchesTracked >= 1 && batchesTracked <= count;
+    assertOption('batchesTracked', batchesTracked, [
+      isPossible,
+      `a whole number from 1 to ${count}, the values there are`,
+    ]);
+    return batchesTracked;
   });
 }

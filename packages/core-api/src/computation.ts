@@ -1,4 +1,5 @@
-// One forward or backward of a layer: inputs are checked, kernels compute, running statistics take in the batch.
+// One forward or backward of a layer, or the moments of a batch: inputs are checked, kernels compute, and running
+// statistics take in the batch of a forward.
 import { type Activation, activationOf, elementsOf, isDeviceTensor } from './activation.js';
 import type { Memory, Operations } from './backend.js';
 import type { ForwardRequest, Gradients } from './calls.js';
@@ -8,14 +9,14 @@ import { valuesPerChannel } from './extent.js';
 import { ForwardRecord } from './forward-record.js';
 import { KernelCache, type OperationsByMemory } from './kernel-cache.js';
 import { countWrite, LentInput } from './lent-input.js';
-import { type Moments, type Statistics, statisticsOf } from './moments.js';
+import { copiedMoments, copyOf, type Moments, noMoments, type Statistics, statisticsOf } from './moments.js';
 import type { ResolvedOptions } from './options.js';
 import { assertSeparate, sameMemory } from './overlap.js';
 import type { RunningStatistics } from './running-statistics.js';
 import { sharedByTwo } from './shared-value.js';
 import type { OnDevice } from './tensor.js';
 import { assertEnoughValues, assertVector, checkedInput, checkedLike } from './tensor-checks.js';
-import { copyOf, zeros } from './vector.js';
+import { zeros } from './vector.js';
 
 /** gamma and beta as kernels get them: [C] each, also where the layer has none. */
 export interface Parameters {
@@ -176,6 +177,26 @@ export class Computation {
     }
     const none = () => zeros(numFeatures).fill(Number.NaN);
     return { mean: none(), variance: none() };
+  }
+
+  /** Errors: those of `BatchNorm.moments`. */
+  async moments(value: Activation): Promise<Moments> {
+    const { x, extent } = checkedInput(value, this.#options);
+    const { numFeatures, epsilon } = this.#options;
+    if (valuesPerChannel(extent) === 0) return noMoments(numFeatures);
+    const lease = this.#kernels.lease(extent);
+    const { operations, release } = 'operations' in lease ? lease : await lease;
+    try {
+      const moments = await operationsOn(x, operations).moments({ x: elementsOf(x), epsilon });
+      if (!('read' in moments)) return copiedMoments(moments);
+      try {
+        return copiedMoments(await moments.read());
+      } finally {
+        moments.dispose();
+      }
+    } finally {
+      release();
+    }
   }
 
   /** Errors: those of `BatchNorm.backward`; then nothing has changed. */

@@ -15,7 +15,7 @@
  * | `INPUT_CHANGED` | backward when x is not what its forward saw |
  * | `NON_FINITE_STATISTICS` | a batch mean or variance that would poison the running statistics, or can't be computed |
  * | `UNSETTLED` | running statistics are asked for while batches wait on the device for them: `await settle()` first |
- * | `INVALID_STATE` | parameters or running statistics that can't be, in a state, in an assignment or in the layer |
+ * | `INVALID_STATE` | parameters, running statistics or moments that can't be, wherever they come from |
  * | `FOREIGN_TENSOR` | a device tensor of another backend |
  * | `DISPOSED` | use after `dispose()` |
  * | `UNSUPPORTED` | a capability that this backend says it lacks |

@@ -12,7 +12,7 @@ import type {
   Plan,
 } from './backend.js';
 import { valuesPerChannel } from './extent.js';
-import { assertBackwardInRange, assertForwardInRange } from './in-range.js';
+import { assertBackwardInRange, assertMomentsInRange, assertScaleInRange } from './in-range.js';
 import type { Moments } from './moments.js';
 import { SavedForward } from './saved-forward.js';
 import { allocate, type FloatArray } from './tensor.js';
@@ -57,19 +57,20 @@ export class HostKernels implements Kernels {
     this.#assertUsable = assertUsable;
   }
 
-  moments({ x }: MomentsInput<HostMemory>): Moments {
+  moments({ x, epsilon }: MomentsInput<HostMemory>): Moments {
     this.#assertUsable();
     this.#passes.moments(x, this.#moments.mean, this.#moments.m2);
+    assertMomentsInRange(this.#moments, x, this.#plan.extent, epsilon);
     return this.#moments;
   }
 
   normalize(input: NormalizeInput<HostMemory>): ForwardOutput<HostMemory> {
     this.#assertUsable();
-    const { x, beta, by } = input;
+    const { x, gamma, beta } = input;
     const saved = this.#free.pop() ?? new SavedForward(this.#plan.extent.channels, (one) => this.#free.push(one));
     try {
       saved.keep(input);
-      assertForwardInRange(saved, this.#plan.extent, input, by.batch !== undefined);
+      assertScaleInRange(saved, gamma);
       const y = input.y ?? allocate(this.#plan.dtype, x.length);
       this.#passes.normalize(saved, beta, y);
       return { y, saved };

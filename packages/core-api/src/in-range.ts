@@ -2,6 +2,7 @@
 import type { GradientSums } from './backend.js';
 import { refuse } from './errors.js';
 import type { Extent } from './extent.js';
+import type { Moments } from './moments.js';
 import type { SavedForward } from './saved-forward.js';
 import type { FloatArray } from './tensor.js';
 
@@ -11,35 +12,44 @@ const leastSquare = 2 ** -1020;
 const leastNormal = 2 ** -1022;
 
 /**
- * Before y of `x` is written: `mean`, population `variance`, `invStd` and `scale` = gamma · invStd have an element per
- * channel; `isOfBatch` says whether they are the statistics of x, or were given.
- * Errors: `NON_FINITE_STATISTICS` where the values of a channel are finite and not all equal, and float64 can't hold the
- * mean of the batch, or its variance + epsilon: y would be finite and wrong; or where it can't hold gamma · invStd: y
- * would be NaN, or beta alone. Values that are not finite pass, because their y is NaN.
+ * Of a batch `x`, to whose variance `epsilon` will be added. Errors: `NON_FINITE_STATISTICS` where the values of a channel
+ * are finite and not all equal, and float64 can't hold their mean, or variance + epsilon: y would be finite and wrong.
+ * Moments of values that are not finite pass, because their y is NaN.
  */
-export function assertForwardInRange(
-  { x, mean, variance, invStd, scale }: Pick<SavedForward, 'x' | 'mean' | 'variance' | 'invStd' | 'scale'>,
+export function assertMomentsInRange(
+  { count, mean, m2 }: Moments,
+  x: FloatArray,
   extent: Extent,
-  { gamma, epsilon }: { readonly gamma: Float64Array; readonly epsilon: number },
-  isOfBatch: boolean,
+  epsilon: number,
 ): void {
-  for (let c = 0; c < scale.length; c++) {
-    const square = variance[c]! + epsilon;
-    const isHeld = square >= leastSquare && square < Number.POSITIVE_INFINITY && Number.isFinite(mean[c]);
-    if (isOfBatch && !isHeld && isFiniteChannel(x, extent, c) && !isConstantChannel(x, extent, c)) {
+  for (let c = 0; c < mean.length; c++) {
+    const square = m2[c]! / count + epsilon;
+    if (square >= leastSquare && square < Number.POSITIVE_INFINITY && Number.isFinite(mean[c])) continue;
+    if (isFiniteChannel(x, extent, c) && !isConstantChannel(x, extent, c)) {
       refuse(
         'NON_FINITE_STATISTICS',
-        `finite values of channel ${c} with mean ${mean[c]} and variance ${variance[c]}`,
+        `finite values of channel ${c} with mean ${mean[c]} and variance ${m2[c]! / count}`,
         'squares that float64 can add up',
       );
     }
-    if (isLost(scale[c]!, gamma[c]!, invStd[c]!)) {
-      refuse(
-        'NON_FINITE_STATISTICS',
-        `finite gamma ${gamma[c]} and 1/σ ${invStd[c]} in channel ${c}`,
-        'a product that float64 can hold',
-      );
-    }
+  }
+}
+
+/**
+ * Before y is written: `invStd`, and `scale` = gamma · invStd, [C] each. Errors: `NON_FINITE_STATISTICS` where float64
+ * can't hold the product of finite numbers: y would be NaN, or beta alone.
+ */
+export function assertScaleInRange(
+  { invStd, scale }: Pick<SavedForward, 'invStd' | 'scale'>,
+  gamma: Float64Array,
+): void {
+  for (let c = 0; c < scale.length; c++) {
+    if (!isLost(scale[c]!, gamma[c]!, invStd[c]!)) continue;
+    refuse(
+      'NON_FINITE_STATISTICS',
+      `finite gamma ${gamma[c]} and 1/σ ${invStd[c]} in channel ${c}`,
+      'a product that float64 can hold',
+    );
   }
 }
 

@@ -29,16 +29,27 @@ export type {
   Stages,
 } from './backend.js';
 export { BatchNorm } from './batch-norm.js';
-export type { BackwardOptions, ForwardOptions, Gradients, GradientVector } from './calls.js';
+export { type Batches, type CalibrationOptions, type CalibrationProgress, calibrate } from './calibrate.js';
+export type { CalibrationCheckpoint } from './calibration.js';
+export type { BackwardOptions, ForwardOptions, Gradients, GradientVector, LoadMomentsOptions } from './calls.js';
 export { describe } from './describe.js';
 export { BatchNormError, type ErrorCode, refuse } from './errors.js';
 export { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
 export type { ForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-kernels.js';
-export { assertBackwardInRange, assertForwardInRange } from './in-range.js';
+export { assertBackwardInRange, assertMomentsInRange, assertScaleInRange } from './in-range.js';
 export type { MaybePromise } from './maybe-promise.js';
-export { assertFiniteMoments, type Moments, type Statistics, statisticsOf } from './moments.js';
+export {
+  assertFiniteMoments,
+  type Moments,
+  type MomentsState,
+  mergeMoments,
+  readMoments,
+  type Statistics,
+  statisticsOf,
+  writeMoments,
+} from './moments.js';
 export { operationsOf } from './operations.js';
 export { assertOption, assertOptionNames, assertOptions, type OptionCheck, oneOf } from './option-checks.js';
 export {

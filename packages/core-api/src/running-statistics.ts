@@ -1,11 +1,16 @@
 // Running mean and variance: the averages over batches with which inference normalises.
-
 import { refuse } from './errors.js';
-import { assertFiniteMoments, type Moments, type Statistics } from './moments.js';
+import { assertFinite, assertFiniteMoments, type Moments, mergeInto, type Statistics } from './moments.js';
 import type { Momentum, ResolvedOptions } from './options.js';
 import { assertStateVector, type Tracked } from './state.js';
 import type { OnDevice } from './tensor.js';
 import { zeros } from './vector.js';
+
+/** Errors: `INVALID_STATE` in a layer without running statistics. */
+export function assertTracking({ trackRunningStatistics }: ResolvedOptions): void {
+  if (trackRunningStatistics) return;
+  refuse('INVALID_STATE', 'moments for a layer with trackRunningStatistics false', 'one with running statistics');
+}
 
 interface DeferredBatch {
   readonly moments: OnDevice<Moments>;
@@ -21,7 +26,9 @@ export class RunningStatistics {
   readonly #variance: Float64Array;
   /** The averages with the batch that is being tracked, until they are known to be finite. */
   readonly #next: Statistics;
-  readonly #estimator: ResolvedOptions['varianceEstimator'];
+  /** Σ (x − mean)² of a batch that is being merged. */
+  /** Delta degrees of freedom: a sum of squared deviations is divided by the number of values less this. */
+  readonly #ddof: 0 | 1;
   #batchesTracked = 0;
   #valuesTracked = 0;
   /** Batches that wait on the device, in call order. */
@@ -33,7 +40,7 @@ export class RunningStatistics {
     this.#mean = zeros(channels);
     this.#variance = zeros(channels).fill(1);
     this.#next = { mean: zeros(channels), variance: zeros(channels) };
-    this.#estimator = estimator;
+    this.#ddof = estimator === 'sample' ? 1 : 0;
   }
 
   /** [C]. Errors: `UNSETTLED`. */
@@ -87,12 +94,13 @@ export class RunningStatistics {
     else {
       const kept = momentum === 'cumulative' ? this.#batchesTracked / (this.#batchesTracked + 1) : momentum;
       // Bessel's
-      const correction = this.#estimator === 'sample' ? M / (M - 1) : 1;
+      const correction = M / (M - this.#ddof);
       average(this.#mean, mean, 1, kept, 1 - kept, next.mean);
       average(this.#variance, m2, M, kept, (1 - kept) * correction, next.variance);
     }
     // An average of finite numbers may overflow.
-    assertFiniteMoments({ count: 1, mean: next.mean, m2: next.variance });
+    assertFinite('a batch', 'mean', next.mean);
+    assertFinite('a batch', 'variance', next.variance);
     this.#mean.set(next.mean);
     this.#variance.set(next.variance);
     this.#batchesTracked++;
@@ -138,6 +146,14 @@ export class RunningStatistics {
     if (first !== undefined) throw first;
   }
 
+  /** As if the values of `moments`, enough for the estimator, had been tracked in so many batches, and no other. */
+  load(moments: Moments, batchesTracked: number): void {
+    this.#mean.set(moments.mean);
+    this.#variance.set(moments.m2);
+    this.#divide(this.#variance, moments.count);
+    this.restart({ batchesTracked, valuesTracked: moments.count });
+  }
+
   /** Sets the counts, after vectors were overwritten. Forgets batches that wait, and errors of those left out. */
   restart({ batchesTracked, valuesTracked = 0 }: Tracked): void {
     for (const { moments } of this.#deferred.splice(0)) moments.dispose();
@@ -151,21 +167,17 @@ export class RunningStatistics {
     return { mean: this.#mean, variance: this.#variance };
   }
 
-  /**
-   * The mean and variance of all values: n before this batch, M in it (Chan, Golub and LeVeque, 1983, The American
-   * Statistician 37). Sums of squared deviations are divided by their number less `ddof` (delta degrees of freedom).
-   */
+  /** The mean and variance of all values: those before this batch, and those in it. */
   #merge(batch: Moments, next: Statistics): void {
-    const [n, M] = [this.#valuesTracked, batch.count];
-    const ddof = this.#estimator === 'sample' ? 1 : 0;
-    for (let c = 0; c < next.mean.length; c++) {
-      const mean = n === 0 ? 0 : this.#mean[c]!;
-      const m2 = n === 0 ? 0 : (n - ddof) * this.#variance[c]!;
-      const delta = batch.mean[c]! - mean;
-      const between = delta ** 2 * n * (M / (n + M));
-      next.variance[c] = (m2 + batch.m2[c]! + between) / (n + M - ddof);
-      next.mean[c] = mean + (delta * M) / (n + M);
-    }
+    const n = this.#valuesTracked;
+    const before = { count: n, mean: this.#mean, m2: multiply(this.#variance, n - this.#ddof, next.variance) };
+    mergeInto(next.mean, next.variance, before, batch);
+    this.#divide(next.variance, n + batch.count);
+  }
+
+  /** The variance of `count` values, from Σ (x − mean)². */
+  #divide(m2: Float64Array, count: number): void {
+    for (let c = 0; c < m2.length; c++) m2[c]! /= count - this.#ddof;
   }
 
   #assertSettled(): void {
@@ -190,4 +202,10 @@ function average(
   for (let c = 0; c < next.length; c++) {
     next[c] = kept * running[c]! + taken * (batch[c]! / divisor);
   }
+}
+
+/** product = factor · values */
+function multiply(values: Float64Array, factor: number, product: Float64Array): Float64Array {
+  for (let c = 0; c < product.length; c++) product[c] = factor * values[c]!;
+  return product;
 }

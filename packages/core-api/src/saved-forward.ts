@@ -1,19 +1,15 @@
 // The saved forward of host kernels: what a forward on host arrays keeps for its backward.
-
 import type { HostMemory, NormalizeInput, Saved } from './backend.js';
-import type { Statistics } from './moments.js';
 import type { FloatArray } from './tensor.js';
 
 const noElements = new Float32Array(0);
 
 /** x by reference; copies, [C] each, of all else, so that parameters and running statistics may change. */
-export class SavedForward implements Saved, Statistics {
+export class SavedForward implements Saved {
   x: FloatArray = noElements;
   /** How many values of a channel were normalised together; NaN where statistics were given. */
   M: number = Number.NaN;
   readonly mean: Float64Array;
-  /** Population variance. */
-  readonly variance: Float64Array;
   /** 1 / √(variance + epsilon); 0 where variance and epsilon are 0, and so is every x − mean. */
   readonly invStd: Float64Array;
   /** gamma · invStd */
@@ -22,7 +18,6 @@ export class SavedForward implements Saved, Statistics {
 
   constructor(channels: number, recycle: (saved: SavedForward) => void) {
     this.mean = new Float64Array(channels);
-    this.variance = new Float64Array(channels);
     this.invStd = new Float64Array(channels);
     this.scale = new Float64Array(channels);
     this.#recycle = recycle;
@@ -30,14 +25,13 @@ export class SavedForward implements Saved, Statistics {
 
   /** Keeps x and the statistics that normalise it, and computes invStd and scale. */
   keep({ x, gamma, epsilon, by: { batch, given } }: NormalizeInput<HostMemory>): void {
-    const { mean, variance, invStd, scale } = this;
+    const { mean, invStd, scale } = this;
     this.x = x;
     this.M = batch ? batch.count : Number.NaN;
-    const from = batch ?? given;
+    const { mean: from } = batch ?? given;
     for (let c = 0; c < scale.length; c++) {
-      mean[c] = from.mean[c]!;
-      variance[c] = batch ? batch.m2[c]! / batch.count : given.variance[c]!;
-      const square = variance[c]! + epsilon;
+      mean[c] = from[c]!;
+      const square = (batch ? batch.m2[c]! / batch.count : given.variance[c]!) + epsilon;
       const r = square === 0 ? 0 : 1 / Math.sqrt(square);
       invStd[c] = r;
       scale[c] = gamma[c]! * r;

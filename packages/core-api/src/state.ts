@@ -3,6 +3,7 @@ import { describe } from './describe.js';
 import { refuse } from './errors.js';
 import type { FloatArray } from './tensor.js';
 import { readUntrusted } from './untrusted.js';
+import { zeros } from './vector.js';
 
 /** Plain JSON: every number survives `JSON.parse(JSON.stringify(state))` to the bit. */
 export interface BatchNormState {
@@ -59,17 +60,36 @@ export function assertStateVector(
   values: unknown,
   length: number,
 ): asserts values is ArrayLike<number> {
+  assertArray(name, values, length);
+  for (let c = 0; c < length; c++) assertNumber(name, c, values[c]);
+}
+
+/**
+ * A copy of `values`, which are read once and have any positive `length` where none is given. JSON has no −0, so there
+ * is none in it. Errors: those of `assertStateVector`.
+ */
+export function copiedVector(name: 'mean' | 'm2', values: unknown, length?: number): Float64Array {
+  assertArray(name, values, length);
+  return zeros(values.length).map((_, c) => {
+    const value = values[c];
+    assertNumber(name, c, value);
+    return value + 0;
+  });
+}
+
+function assertArray(name: string, values: unknown, length?: number): asserts values is ArrayLike<unknown> {
   const isArray = Array.isArray(values) || (ArrayBuffer.isView(values) && !(values instanceof DataView));
-  if (!isArray || (values as ArrayLike<unknown>).length !== length) {
-    refuseState(`${name} ${describe(values)}`, `an array of ${length} numbers`);
+  const received = isArray && (values as ArrayLike<unknown>).length;
+  if (received === false || (length === undefined ? received === 0 : received !== length)) {
+    refuseState(`${name} ${describe(values)}`, `an array of ${length ?? 'one or more'} numbers`);
   }
-  for (let c = 0; c < length; c++) {
-    const value = (values as ArrayLike<unknown>)[c];
-    if (typeof value !== 'number' || !Number.isFinite(value))
-      refuseState(`${name}[${c}] = ${describe(value)}`, 'a finite number');
-    if (name === 'runningVariance' && value < 0)
-      refuseState(`${name}[${c}] = ${value}`, 'a number that is not negative');
-  }
+}
+
+function assertNumber(name: StateVector | 'mean' | 'm2', c: number, value: unknown): asserts value is number {
+  if (typeof value !== 'number' || !Number.isFinite(value))
+    refuseState(`${name}[${c}] = ${describe(value)}`, 'a finite number');
+  if ((name === 'runningVariance' || name === 'm2') && value < 0)
+    refuseState(`${name}[${c}] = ${value}`, 'a number that is not negative');
 }
 
 /** Errors: those of `assertStateVector`. */
@@ -120,12 +140,13 @@ function read(state: unknown, numFeatures: number, target: StateVectors, needsVa
   return { batchesTracked, valuesTracked: valuesTracked as number | undefined };
 }
 
-function assertCount(name: string, value: unknown): asserts value is number {
+/** Errors: `INVALID_STATE` unless `value` is a whole number from 0 to 2⁵³ − 1. */
+export function assertCount(name: string, value: unknown): asserts value is number {
   if (!Number.isSafeInteger(value) || (value as number) < 0) {
     refuseState(`${name} ${describe(value)}`, 'a whole number that is not negative');
   }
 }
 
-function refuseState(received: string, expected: string): never {
+export function refuseState(received: string, expected: string): never {
   refuse('INVALID_STATE', received, expected);
 }

@@ -1,7 +1,6 @@
 // Vectors of a layer: one float64 for each channel.
 
 import { refuse } from './errors.js';
-import type { Statistics } from './moments.js';
 
 /** `length` zeros. Errors: `LIMIT_EXCEEDED` where memory has no room for them. */
 export function zeros(length: number): Float64Array {
@@ -10,9 +9,4 @@ export function zeros(length: number): Float64Array {
   } catch (cause) {
     refuse('LIMIT_EXCEEDED', `${length} channels`, 'as many as memory can hold', { cause });
   }
-}
-
-/** The same numbers in vectors of their own. */
-export function copyOf({ mean, variance }: Statistics): Statistics {
-  return { mean: mean.slice(), variance: variance.slice() };
 }

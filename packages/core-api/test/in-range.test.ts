@@ -95,6 +95,14 @@ describe('numbers at the ends of float64', () => {
     expect(out).toEqual(before);
   });
 
+  it('in gamma do not matter to moments', async () => {
+    const layer = host();
+    layer.gamma = [1e308];
+    const x = column(1, 1 + 2 ** -10);
+    await expectError('NON_FINITE_STATISTICS', () => layer.forward(x, { track: false }), /gamma/);
+    expect((await layer.moments(x)).mean).toEqual(Float64Array.of(1 + 2 ** -11));
+  });
+
   it('that no average holds leave the running statistics as they were', async () => {
     const layer = host({ momentum: 'exact', epsilon: 1e300 });
     await layer.forward(column(1e153, 1e153));

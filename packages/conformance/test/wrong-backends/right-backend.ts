@@ -3,7 +3,8 @@
 import {
   allocate,
   assertBackwardInRange,
-  assertForwardInRange,
+  assertMomentsInRange,
+  assertScaleInRange,
   type Backend,
   type BackwardOutput,
   BatchNormError,
@@ -257,11 +258,13 @@ function hostStages({ extent, dtype }: Plan): HostStages {
   }
 
   return {
-    moments({ x }) {
+    moments({ x, epsilon }) {
       const pivot = Float64Array.from({ length: channels }, (_, c) => x[c * inner]!);
       const offset = sums((k, c) => x[k]! - pivot[c]!).map((sum) => sum / count);
       const mean = offset.map((value, c) => pivot[c]! + value);
-      return { count, mean, m2: sums((k, c) => (x[k]! - pivot[c]! - offset[c]!) ** 2) };
+      const moments = { count, mean, m2: sums((k, c) => (x[k]! - pivot[c]! - offset[c]!) ** 2) };
+      assertMomentsInRange(moments, x, extent, epsilon);
+      return moments;
     },
 
     normalize({ x, gamma, beta, epsilon, y = allocate(dtype, x.length), by: { batch, given } }) {
@@ -269,8 +272,7 @@ function hostStages({ extent, dtype }: Plan): HostStages {
       const variance = batch ? batch.m2.map((square) => square / batch.count) : given.variance;
       const invStd = variance.map((value) => (value + epsilon === 0 ? 0 : 1 / Math.sqrt(value + epsilon)));
       const scale = invStd.map((value, c) => gamma[c]! * value);
-      const isOfBatch = batch !== undefined;
-      assertForwardInRange({ x, mean, variance, invStd, scale }, extent, { gamma, epsilon }, isOfBatch);
+      assertScaleInRange({ invStd, scale }, gamma);
       fill(y, (k, c) => gamma[c]! * ((x[k]! - mean[c]!) * invStd[c]!) + beta[c]!);
       const saved: RightSaved = {
         x,
