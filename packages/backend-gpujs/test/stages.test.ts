@@ -127,7 +127,7 @@ await describeModes(modesHere, (mode, create) => {
           ),
         );
         const moments = merged(a!, b!);
-        const reads = vi.spyOn(DeviceArray.prototype, 'read');
+        const reads = vi.spyOn(DeviceArray.prototype, 'read').mockClear();
         const forwards = await Promise.all(
           parts.map(({ stages, x }) => stages.normalize({ ...input, x, by: { batch: moments } })),
         );
