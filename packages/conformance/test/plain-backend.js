@@ -107,7 +107,7 @@ export function createPlainBackend(core) {
       inputGradient({ saved, dy, sums, total, ...out }) {
         assertUsable();
         const { x, M, mean, invStd, gamma } = saved;
-        if (sums) core.assertBackwardInRange(saved, extent, { dy, ...sums }, total);
+        if (sums) core.assertBackwardInRange(saved, extent, dy, sums, total);
         const dgamma = out.dgamma ?? vector();
         const dbeta = out.dbeta ?? vector();
         if (sums) {

@@ -92,7 +92,7 @@ export class HostKernels implements Kernels {
     const { dy, sums, total } = input;
     const { extent, dtype } = this.#plan;
     const saved = input.saved as SavedForward;
-    if (sums) assertBackwardInRange(saved, extent, { dy, ...sums }, total);
+    if (sums) assertBackwardInRange(saved, extent, dy, sums, total);
     const { dx = allocate(dtype, dy.length) } = input;
     const { dgamma = new Float64Array(extent.channels), dbeta = new Float64Array(extent.channels) } = input;
     if (sums) {

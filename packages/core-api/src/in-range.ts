@@ -62,7 +62,8 @@ export function assertScaleInRange(
 export function assertBackwardInRange(
   { x, invStd, M }: Pick<SavedForward, 'x' | 'invStd' | 'M'>,
   extent: Extent,
-  { dy, dgamma, dbeta }: { readonly dy: FloatArray } & GradientSums,
+  dy: FloatArray,
+  { dgamma, dbeta }: GradientSums,
   total: GradientSums | null,
 ): void {
   for (let c = 0; c < dgamma.length; c++) {

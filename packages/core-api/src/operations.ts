@@ -13,6 +13,7 @@ import type {
 } from './backend.js';
 import type { MaybePromise } from './maybe-promise.js';
 import { assertFiniteMoments } from './moments.js';
+import type { OnDevice } from './tensor.js';
 
 /** The operations of `stages`: the backend's fused form where it has one. */
 export function operationsOf<M extends Memory>(stages: Stages<M>): Operations<M> {
@@ -33,7 +34,10 @@ class StagedOperations<M extends Memory> implements Operations<M> {
   forwardTraining(input: ForwardTrainingInput<M>): MaybePromise<ForwardTrainingOutput<M>> {
     const { fused } = this.#stages;
     if (fused?.forwardTraining) return fused.forwardTraining(input);
-    return after(this.#stages.moments(input), (moments) => this.#normalize(input, moments));
+    const moments = this.#stages.moments(input);
+    return isPromise(moments)
+      ? moments.then((there) => this.#normalize(input, there))
+      : this.#normalize(input, moments);
   }
 
   forwardInference(input: ForwardInferenceInput<M>): MaybePromise<ForwardOutput<M>> {
@@ -57,36 +61,48 @@ class StagedOperations<M extends Memory> implements Operations<M> {
 
   #normalize(input: ForwardTrainingInput<M>, moments: M['moments']): MaybePromise<ForwardTrainingOutput<M>> {
     const { x, gamma, beta, epsilon, y, requireFinite } = input;
-    const normalize = () => {
-      if (requireFinite && 'm2' in moments) assertFiniteMoments(moments);
-      return this.#stages.normalize({ x, gamma, beta, epsilon, y, by: { batch: moments } });
-    };
-    const output = attempt(normalize, (failed) => failed && dispose(moments));
-    return after(output, ({ y, saved }) => ({ y, saved, moments }));
+    if (requireFinite && 'm2' in moments) assertFiniteMoments(moments);
+    const normalize = { x, gamma, beta, epsilon, y, by: { batch: moments } };
+    const output = isOnDevice(moments)
+      ? attempt(
+          () => this.#stages.normalize(normalize),
+          (failed) => failed && moments.dispose(),
+        )
+      : this.#stages.normalize(normalize);
+    return isPromise(output)
+      ? output.then(({ y, saved }) => ({ y, saved, moments }))
+      : { y: output.y, saved: output.saved, moments };
   }
 
   #backward(input: BackwardInput<M>, throughStatistics: boolean): MaybePromise<BackwardOutput<M>> {
     const { saved, dy, dx, dgamma, dbeta, parameterGradients } = input;
-    const gradient = (sums: M['sums'] | undefined, total: M['sums'] | null) =>
-      this.#stages.inputGradient({ saved, dy, dx, dgamma, dbeta, sums, total });
-    if (!throughStatistics && !parameterGradients) return gradient(undefined, null);
-    return after(this.#stages.gradientSums({ saved, dy }), (sums) =>
-      attempt(
-        () => gradient(sums, throughStatistics ? sums : null),
-        () => dispose(sums),
-      ),
-    );
+    if (!throughStatistics && !parameterGradients) {
+      return this.#stages.inputGradient({ saved, dy, dx, dgamma, dbeta, sums: undefined, total: null });
+    }
+    const sums = this.#stages.gradientSums({ saved, dy });
+    return isPromise(sums)
+      ? sums.then((there) => this.#inputGradient(input, there, throughStatistics))
+      : this.#inputGradient(input, sums, throughStatistics);
+  }
+
+  #inputGradient(
+    { saved, dy, dx, dgamma, dbeta }: BackwardInput<M>,
+    sums: M['sums'],
+    throughStatistics: boolean,
+  ): MaybePromise<BackwardOutput<M>> {
+    const gradient = { saved, dy, dx, dgamma, dbeta, sums, total: throughStatistics ? sums : null };
+    return isOnDevice(sums)
+      ? attempt(
+          () => this.#stages.inputGradient(gradient),
+          () => sums.dispose(),
+        )
+      : this.#stages.inputGradient(gradient);
   }
 }
 
-/** Frees what is on the device; on the host it is the kernels' own. */
-function dispose(found: Memory['moments'] | Memory['sums']): void {
-  if ('dispose' in found) found.dispose();
-}
-
-/** `next` of a value: at once where it is there, so that a kernel on the CPU costs no turn of the event loop. */
-function after<T, U>(value: MaybePromise<T>, next: (value: T) => MaybePromise<U>): MaybePromise<U> {
-  return isPromise(value) ? value.then(next) : next(value);
+/** What is on the device is to be freed; on the host it is the kernels' own. */
+function isOnDevice(found: Memory['moments'] | Memory['sums']): found is OnDevice<unknown> & typeof found {
+  return 'dispose' in found;
 }
 
 /** What `work` gives; `end` is called when it has ended. */
@@ -113,6 +129,7 @@ function attempt<T>(work: () => MaybePromise<T>, end: (failed: boolean) => void)
   }
 }
 
+/** Only promises wait: a kernel on the CPU costs no turn of the event loop. */
 function isPromise<T>(value: MaybePromise<T>): value is PromiseLike<T> {
   return typeof (value as PromiseLike<T>)?.then === 'function';
 }

@@ -297,7 +297,7 @@ function hostStages({ extent, dtype }: Plan): HostStages {
       const { x, M, mean, invStd, gamma } = saved as RightSaved;
       const { dgamma = new Float64Array(channels), dbeta = new Float64Array(channels) } = out;
       if (own) {
-        assertBackwardInRange({ x, invStd, M }, extent, { dy, ...own }, total);
+        assertBackwardInRange({ x, invStd, M }, extent, dy, own, total);
         dgamma.set(own.dgamma);
         dbeta.set(own.dbeta);
       }
