@@ -146,7 +146,9 @@ function stagesOf(kernels) {
   return { ...bound(kernels, ['moments', 'normalize', 'gradientSums', 'inputGradient']), fused: kernels.fused };
 }
 
-const bound = (object, names) => Object.fromEntries(names.map((name) => [name, object[name].bind(object)]));
+function bound(object, names) {
+  return Object.fromEntries(names.map((name) => [name, object[name].bind(object)]));
+}
 
 /**
  * Of a call and its results: arrays, or values on the device. All are copied before anybody else can write to them.
