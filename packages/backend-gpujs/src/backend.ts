@@ -95,7 +95,7 @@ class Implementation implements GpuJsBackend {
       );
     }
     const values = this.#context.traits.onHost ? data.slice() : data;
-    return new GpuJsTensor(this, await this.#context.upload(values), shape);
+    return new GpuJsTensor(this, await this.#context.upload(values), shape).freedWhenDropped();
   }
 
   allocatedBytes(): number {

@@ -19,6 +19,20 @@ import type { SeenMoments, SeenSums } from './redo.js';
 /** Makes a value, of the table if it reads that. */
 type Compute<T> = (readTable: () => Promise<Float32Array>) => MaybePromise<T>;
 
+/** What the host sees of a value: looked at when somebody first asks. */
+export type See<T> = () => Promise<T>;
+
+/** `look`, once: then what it holds is let go. */
+export function seeOnce<T>(look: () => Promise<T>): See<T> {
+  let pending: (() => Promise<T>) | undefined = look;
+  let seen: Promise<T>;
+  return () => {
+    if (pending) seen = pending();
+    pending = undefined;
+    return seen;
+  };
+}
+
 export class ChannelValue<T> implements OnDevice<T> {
   readonly owner: ArrayOwner;
   #table: DeviceArray | undefined;
@@ -30,7 +44,12 @@ export class ChannelValue<T> implements OnDevice<T> {
     this.owner = owner;
     this.#table = table;
     this.#compute = compute;
-    if (table) releaseWhenDropped(this, table);
+  }
+
+  /** For those that leave the call that made them: what is dropped without `dispose()` is freed. */
+  freedWhenDropped(): this {
+    if (this.#table) releaseWhenDropped(this, this.#table);
+    return this;
   }
 
   get disposed(): boolean {
@@ -49,8 +68,7 @@ export class ChannelValue<T> implements OnDevice<T> {
     this.#disposed = false;
     this.#table = other.#table;
     this.#compute = other.#compute;
-    releasedByOwner(other);
-    if (this.#table) releaseWhenDropped(this, this.#table);
+    this.freedWhenDropped();
   }
 
   dispose(): void {
@@ -95,24 +113,24 @@ export class GpuJsMoments extends ChannelValue<Moments> {
   readonly count: number;
   readonly table: DeviceArray;
   /** Undefined on devices, where no call waits for results. */
-  readonly seen: SeenMoments | undefined;
+  readonly see: See<SeenMoments> | undefined;
   readonly #normalizedBy: Parameters[];
 
   /**
    * Reading what was not seen fails with `NON_FINITE_STATISTICS` where the variance is finite, but kernels can't
    * normalise by it, or could not with the parameters that they had: there y is NaN.
    */
-  constructor(table: DeviceArray, extent: Extent, epsilon: number, seen: SeenMoments | undefined) {
+  constructor(table: DeviceArray, extent: Extent, epsilon: number, see: See<SeenMoments> | undefined) {
     const normalizedBy: Parameters[] = [];
     super(table.owner, table, async (readTable) => {
-      if (seen) return copyOf(seen.moments);
+      if (see) return copyOf((await see()).moments);
       const moments = momentsOf(await readTable(), extent);
       assertNormalizable(moments, epsilon, normalizedBy);
       return moments;
     });
     this.count = valuesPerChannel(extent);
     this.table = table;
-    this.seen = seen;
+    this.see = see;
     this.#normalizedBy = normalizedBy;
   }
 
@@ -135,15 +153,17 @@ export class GpuJsMoments extends ChannelValue<Moments> {
 export class GpuJsSums extends ChannelValue<GradientSums> {
   readonly table: DeviceArray;
   /** Undefined on devices, where no call waits for results. */
-  readonly seen: SeenSums | undefined;
+  readonly see: See<SeenSums> | undefined;
   readonly #extent: Extent;
 
-  constructor(table: DeviceArray, extent: Extent, seen: SeenSums | undefined) {
-    super(table.owner, table, async (readTable) =>
-      seen ? { dgamma: seen.dgamma.slice(), dbeta: seen.dbeta.slice() } : gradientSumsOf(await readTable(), extent),
-    );
+  constructor(table: DeviceArray, extent: Extent, see: See<SeenSums> | undefined) {
+    super(table.owner, table, async (readTable) => {
+      if (see === undefined) return gradientSumsOf(await readTable(), extent);
+      const { dgamma, dbeta } = await see();
+      return { dgamma: dgamma.slice(), dbeta: dbeta.slice() };
+    });
     this.table = table;
-    this.seen = seen;
+    this.see = see;
     this.#extent = extent;
   }
 
@@ -158,10 +178,16 @@ export class GpuJsSums extends ChannelValue<GradientSums> {
 
   /** One of the two, by itself: a value that outlives this one. */
   vector(name: keyof GradientSums): GpuJsVector {
+    const { see, owner } = this;
     const extent = this.#extent;
-    if (this.seen) return GpuJsVector.known(this.owner, this.seen[name]);
-    const compute: Compute<Float64Array> = async (readTable) => gradientSumsOf(await readTable(), extent)[name];
-    return new GpuJsVector(this.owner, extent.channels, this.table.retain(), compute);
+    return see
+      ? new GpuJsVector(owner, extent.channels, undefined, async () => (await see())[name].slice())
+      : new GpuJsVector(
+          owner,
+          extent.channels,
+          this.table.retain(),
+          async (readTable) => gradientSumsOf(await readTable(), extent)[name],
+        );
   }
 }
 

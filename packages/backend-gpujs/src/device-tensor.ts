@@ -18,7 +18,12 @@ export class GpuJsTensor implements DeviceTensor {
     this.#array = array;
     if (isOnHost(array.handle)) this.view = () => this.array.handle as Float32Array;
     Object.freeze(this);
-    releaseWhenDropped(this, array);
+  }
+
+  /** For those that leave the call that made them: what is dropped without `dispose()` is freed. */
+  freedWhenDropped(): this {
+    releaseWhenDropped(this, this.#array);
+    return this;
   }
 
   /**
@@ -57,8 +62,7 @@ export class GpuJsTensor implements DeviceTensor {
   adopt(other: GpuJsTensor): void {
     this.dispose();
     this.#array = other.#array;
-    releasedByOwner(other);
-    releaseWhenDropped(this, this.#array);
+    this.freedWhenDropped();
   }
 
   dispose(): void {

@@ -241,7 +241,10 @@ class DeviceStages extends MemoryStages<DeviceMemory> {
     scope: Scope,
   ): DeviceMemory[K] {
     scope.detach(result);
-    if (buffer === undefined) return result as DeviceMemory[K];
+    if (buffer === undefined) {
+      result.freedWhenDropped();
+      return result as DeviceMemory[K];
+    }
     (buffer as unknown as { adopt(result: GpuJsMemory[K]): void }).adopt(result);
     return buffer;
   }

@@ -35,7 +35,7 @@ export function invStdOf(variance: number, epsilon: number): number {
 }
 
 export function normalizerOf({ mean, variance }: Statistics, { gamma, beta, epsilon }: Parameters): Normalizer {
-  return { mean: mean.slice(), invStd: variance.map((value) => invStdOf(value, epsilon)), gamma, beta };
+  return { mean, invStd: variance.map((value) => invStdOf(value, epsilon)), gamma, beta };
 }
 
 /** epsilon as GPU kernels get it. */

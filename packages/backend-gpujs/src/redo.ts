@@ -49,7 +49,7 @@ export interface SeenBackward {
   readonly redone: Redone;
 }
 
-/** Redoes channels of `moments`. Those with an input that is not finite stay NaN, which is right. */
+/** `moments`, with channels redone. Those with an input that is not finite stay NaN, which is right. */
 export async function redoMoments(
   extent: Extent,
   x: DeviceArray,
@@ -109,17 +109,18 @@ export async function redoNormalize(
   for (const c of channels) new Float64Channel(extent, c).normalize(elements, by, y);
 }
 
-/** Redoes channels of the `sums` of this dy. */
-export async function redoGradientSums(backward: SeenBackward, sums: SeenSums): Promise<void> {
+/** The `sums` of this dy, with channels redone. */
+export async function redoGradientSums(backward: SeenBackward, sums: SeenSums): Promise<SeenSums> {
   const { extent, x, dy, redone } = backward;
   const channels = await channelsBeyond(backward, sums, valuesPerChannel(extent));
-  if (channels.length === 0) return;
+  if (channels.length === 0) return sums;
   const [elements, gradient] = [await x.read(), await dy.read()];
   for (const c of channels) {
     const exact = new Float64Channel(extent, c).gradientSums(elements, redone.by, gradient);
     sums.dgamma[c] = exact.dgamma;
     sums.dbeta[c] = exact.dbeta;
   }
+  return sums;
 }
 
 /**

@@ -5,18 +5,15 @@ import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import type { Redone } from './redo.js';
 import type { Scope } from './scope.js';
 
-/** How a forward normalised. */
-export interface Normalization {
-  /** The table of coefficients. */
+/** What a backward needs of its forward. */
+export interface Forward extends Saved {
+  readonly x: DeviceArray;
+  /** The table by which it normalised. */
   readonly coefficients: DeviceArray;
   /** How many values were normalised together; with given statistics, how many there were. */
   readonly M: number;
   /** Undefined on devices, where no forward waits for results that the host could look at. */
   readonly redone: Redone | undefined;
-}
-
-export interface Forward extends Saved, Normalization {
-  readonly x: DeviceArray;
 }
 
 /** x and the table of coefficients, on the device, by references of its own. */
@@ -26,7 +23,7 @@ export class SavedForward implements Forward {
   readonly M: number;
   readonly redone: Redone | undefined;
 
-  constructor(x: DeviceArray, { coefficients, M, redone }: Normalization) {
+  constructor(x: DeviceArray, coefficients: DeviceArray, M: number, redone: Redone | undefined) {
     this.x = x;
     this.coefficients = coefficients;
     this.M = M;

@@ -1,18 +1,22 @@
 // What one call holds on the device: let go when the call ends, also by an error, but for what it detaches.
 import { type DeviceArray, isOnHost } from './device-array.js';
 
+interface Disposable {
+  dispose(): void;
+}
+
 export class Scope {
-  readonly #ends = new Map<object, () => void>();
+  readonly #held = new Set<DeviceArray | Disposable>();
 
   /** Releases `array` when the call ends. */
   use(array: DeviceArray): DeviceArray {
-    this.#ends.set(array, () => array.release());
+    this.#held.add(array);
     return array;
   }
 
   /** Disposes `value` when the call ends. */
-  own<T extends { dispose(): void }>(value: T): T {
-    this.#ends.set(value, () => value.dispose());
+  own<T extends Disposable>(value: T): T {
+    this.#held.add(value);
     return value;
   }
 
@@ -25,13 +29,16 @@ export class Scope {
   }
 
   /** Holds `one` no longer: it goes to somebody who will let it go. */
-  detach<T extends object>(one: T): T {
-    this.#ends.delete(one);
+  detach<T extends DeviceArray | Disposable>(one: T): T {
+    this.#held.delete(one);
     return one;
   }
 
   end(): void {
-    for (const end of this.#ends.values()) end();
+    for (const one of this.#held) {
+      if ('release' in one) one.release();
+      else one.dispose();
+    }
   }
 }
 

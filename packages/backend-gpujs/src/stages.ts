@@ -16,13 +16,14 @@ import {
   statisticsOf,
   valuesPerChannel,
 } from '@batchnorm/core-api';
-import { GpuJsMoments, GpuJsSums, GpuJsVector } from './channel-values.js';
+import { GpuJsMoments, GpuJsSums, GpuJsVector, type See, seeOnce } from './channel-values.js';
 import { type DeviceArray, isOnHost } from './device-array.js';
 import { GpuJsTensor } from './device-tensor.js';
 import type { GpuContext } from './gpu-context.js';
 import { gradientSumsOf, momentsOf, type Passes } from './passes.js';
 import type { Parameters } from './range.js';
 import {
+  type Redone,
   redoGradientSums,
   redoInputGradient,
   redoMoments,
@@ -31,7 +32,7 @@ import {
   redoneOfGiven,
   type SeenSums,
 } from './redo.js';
-import { type Forward, type Normalization, SavedForward } from './saved-forward.js';
+import { type Forward, SavedForward } from './saved-forward.js';
 import { inScope, type Scope } from './scope.js';
 
 /** Values on the device, each with what the host has seen of it. */
@@ -63,20 +64,20 @@ export class GpuJsStages implements Stages<GpuJsMemory> {
     const { extent } = this.#passes;
     return inScope(async (scope) => {
       const table = await this.#passes.moments(x.array, epsilon, scope);
-      const seen = this.#isSeen
-        ? await redoMoments(extent, x.array, epsilon, momentsOf(await table.read(), extent))
-        : undefined;
-      return new GpuJsMoments(scope.detach(table), extent, epsilon, seen);
+      const see = await this.#see(async () =>
+        redoMoments(extent, x.array, epsilon, momentsOf(await table.read(), extent)),
+      );
+      return new GpuJsMoments(scope.detach(table), extent, epsilon, see);
     });
   }
 
   normalize({ x, gamma, beta, epsilon, by }: NormalizeInput<GpuJsMemory>): Promise<ForwardOutput<GpuJsMemory>> {
     return inScope(async (scope) => {
-      const normalization = await this.#normalization(by, { gamma, beta, epsilon }, scope);
-      const { coefficients, redone } = normalization;
+      const { coefficients, M, see } = await this.#normalization(by, { gamma, beta, epsilon }, scope);
       const y = await this.#result(await this.#passes.normalize(x.array, coefficients, scope), scope);
+      const redone = await see?.();
       if (redone) await redoNormalize(this.#passes.extent, x.array, redone, await y.read());
-      const saved = new SavedForward(x.array.retain(), normalization);
+      const saved = new SavedForward(x.array.retain(), coefficients, M, redone);
       scope.detach(coefficients);
       return { y: new GpuJsTensor(this.#backend, scope.detach(y), x.shape), saved };
     });
@@ -87,13 +88,15 @@ export class GpuJsStages implements Stages<GpuJsMemory> {
     const { x, coefficients, M, redone } = saved as Forward;
     return inScope(async (scope) => {
       const table = await this.#passes.gradients(x, dy.array, coefficients, M, scope);
-      let seen: SeenSums | undefined;
-      if (redone) {
+      const look = async (redone: Redone) => {
         const numbers = await table.read();
-        seen = { ...gradientSumsOf(numbers, extent), table: numbers };
-        await redoGradientSums({ extent, x, dy: dy.array, redone }, seen);
-      }
-      return new GpuJsSums(scope.detach(table), extent, seen);
+        return redoGradientSums(
+          { extent, x, dy: dy.array, redone },
+          { ...gradientSumsOf(numbers, extent), table: numbers },
+        );
+      };
+      const see = redone && (await this.#see(() => look(redone)));
+      return new GpuJsSums(scope.detach(table), extent, see);
     });
   }
 
@@ -116,8 +119,11 @@ export class GpuJsStages implements Stages<GpuJsMemory> {
       const dx = await this.#result(result, scope);
       if (redone) {
         const backward = { extent, x, dy: dy.array, redone };
-        if (through) await redoInputGradient(backward, through.seen, M, true, await dx.read());
-        else await redoInputGradient(backward, sums && seenOf(sums), valuesPerChannel(extent), false, await dx.read());
+        if (through) await redoInputGradient(backward, await through.see?.(), M, true, await dx.read());
+        else {
+          const seen = sums instanceof GpuJsSums ? await sums.see?.() : sums;
+          await redoInputGradient(backward, seen, valuesPerChannel(extent), false, await dx.read());
+        }
       }
       const vector = (name: keyof GradientSums) =>
         sums instanceof GpuJsSums
@@ -139,13 +145,12 @@ export class GpuJsStages implements Stages<GpuJsMemory> {
     { batch, given }: Normalizer<GpuJsMemory>,
     parameters: Parameters,
     scope: Scope,
-  ): Promise<Normalization> {
-    const { extent } = this.#passes;
+  ): Promise<{ readonly coefficients: DeviceArray; readonly M: number; readonly see: See<Redone> | undefined }> {
     if (batch instanceof GpuJsMoments) {
       batch.normalizeWith(parameters);
-      const { table, count: M, seen } = batch;
+      const { table, count: M, see } = batch;
       const coefficients = await this.#passes.coefficients(table, M, parameters, scope);
-      return { coefficients, M, redone: seen && redoneOfBatch(seen, parameters) };
+      return { coefficients, M, see: see && (async () => redoneOfBatch(await see(), parameters)) };
     }
     const redone = redoneOfGiven(batch ? statisticsOf(batch) : given, parameters);
     const [lost] = redone.channels;
@@ -158,19 +163,30 @@ export class GpuJsStages implements Stages<GpuJsMemory> {
       );
     }
     const coefficients = await this.#passes.givenCoefficients(redone, scope);
-    const M = batch ? batch.count : valuesPerChannel(extent);
-    return { coefficients, M, redone: this.#isSeen ? redone : undefined };
+    const M = batch ? batch.count : valuesPerChannel(this.#passes.extent);
+    return { coefficients, M, see: this.#isSeen ? async () => redone : undefined };
   }
 
-  /** The table of gradients through the statistics, and what the host has seen of their sums. */
+  /** The table of gradients through the statistics, and what the host sees of their sums. */
   async #through(
     total: Sums,
     { coefficients, M }: Forward,
     scope: Scope,
-  ): Promise<{ readonly table: DeviceArray; readonly seen: SeenSums | undefined }> {
+  ): Promise<{ readonly table: DeviceArray; readonly see: See<SeenSums> | undefined }> {
     if (total instanceof GpuJsSums) return total;
     const table = await this.#passes.gradientsOfTotal(total, coefficients, M, scope);
-    return { table, seen: this.#isSeen ? { ...total, table: await table.read() } : undefined };
+    return { table, see: this.#isSeen ? async () => ({ ...total, table: await table.read() }) : undefined };
+  }
+
+  /**
+   * What the host will see, while kernels go on; at once where the device's memory is its own, and may change after the
+   * call.
+   */
+  async #see<T>(look: () => Promise<T>): Promise<See<T> | undefined> {
+    if (!this.#isSeen) return undefined;
+    const see = seeOnce(look);
+    if (this.#context.traits.onHost) await see();
+    return see;
   }
 
   /** `array`; where the host sees results, it is there. */
@@ -178,8 +194,4 @@ export class GpuJsStages implements Stages<GpuJsMemory> {
     if (!this.#isSeen || isOnHost(array.handle)) return array;
     return scope.use(this.#context.onHost(await array.read()));
   }
-}
-
-function seenOf(sums: Sums): SeenSums | undefined {
-  return sums instanceof GpuJsSums ? sums.seen : sums;
 }
