@@ -160,7 +160,11 @@ async function digestOf(text, { y, moments, statistics = moments, dx, dgamma, db
   for (const copy of copies) {
     const value = await copy;
     const { mean = value, count, m2, variance = m2?.map((square) => square / count) } = value ?? {};
-    for (const { buffer } of [mean, variance].filter(ArrayBuffer.isView)) hash.update(new Uint8Array(buffer));
+    for (const values of [mean, variance].filter(ArrayBuffer.isView)) {
+      // Any NaN is NaN: engines keep none of its bits on purpose.
+      const { buffer } = values.map((element) => (Number.isNaN(element) ? Number.NaN : element));
+      hash.update(new Uint8Array(buffer));
+    }
   }
   return hash.digest();
 }
