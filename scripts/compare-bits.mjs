@@ -73,7 +73,7 @@ async function record(tree, name) {
     console.log(JSON.stringify({ unavailable: error.message }));
     return;
   }
-  for (const dtype of dtypes) {
+  for (const dtype of dtypes.filter((one) => backend.capabilities.dtypes.includes(one))) {
     const subject = { backend, dtype, create, quick: flags.quick };
     for (const one of suite) {
       if ((flags.quick && one.slow) || (await one.inapplicable?.(subject)) !== undefined) continue;
