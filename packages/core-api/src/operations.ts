@@ -35,9 +35,10 @@ class StagedOperations<M extends Memory> implements Operations<M> {
     const { fused } = this.#stages;
     if (fused?.forwardTraining) return fused.forwardTraining(input);
     const moments = this.#stages.moments(input);
-    return isPromise(moments)
-      ? moments.then((there) => this.#normalize(input, there))
-      : this.#normalize(input, moments);
+    if (!isPromise(moments)) return this.#normalize(input, moments);
+    // Whoever called may change its vectors while it waits.
+    const own = { ...input, gamma: input.gamma.slice(), beta: input.beta.slice() };
+    return moments.then((there) => this.#normalize(own, there));
   }
 
   forwardInference(input: ForwardInferenceInput<M>): MaybePromise<ForwardOutput<M>> {

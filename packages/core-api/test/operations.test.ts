@@ -96,6 +96,17 @@ describe.each([
     expect(output.y).toBe(y);
   });
 
+  it('training reads gamma and beta before it waits for moments', async () => {
+    const { stages, forward } = sceneOf();
+    const { calls, stages: observed } = watched(stages);
+    const [own, other] = [gamma.slice(), beta.slice()];
+    const output = operationsOf(observed).forwardTraining({ ...forward, gamma: own, beta: other });
+    own.fill(Number.NaN);
+    other.fill(Number.NaN);
+    await output;
+    expect(calls[1]!.input).toMatchObject({ gamma, beta });
+  });
+
   it('inference: normalize by what is given', async () => {
     const scene = sceneOf();
     const { calls, stages } = watched(scene.stages);
