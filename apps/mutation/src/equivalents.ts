@@ -14,6 +14,8 @@ const blocks = ['packages/backend-js/src/blocks.ts'];
 const loops = ['packages/backend-js/src/loops.float32.ts', 'packages/backend-js/src/loops.float64.ts'];
 const passes = ['packages/backend-js/src/passes.ts'];
 const savedForward = ['packages/core-api/src/saved-forward.ts'];
+const hostKernels = ['packages/core-api/src/host-kernels.ts'];
+const inRange = ['packages/core-api/src/in-range.ts'];
 const hostBackend = ['packages/core-api/src/host-backend.ts'];
 const plainBackend = ['packages/conformance/test/plain-backend.js'];
 
@@ -99,5 +101,42 @@ export const equivalents: readonly Equivalents[] = [
     because: 'no test can hold an activation of so many elements',
     files: hostBackend,
     mutants: [['limits: { elements: 2 ** 31 - 1 },', 'limits: { elements: 2 ** 31 + 1 },']],
+  },
+  {
+    because: 'memory: what is not reused or let go of is garbage all the same',
+    files: [...hostKernels, ...savedForward],
+    mutants: [
+      ['dispose(): void {', 'dispose(): void {}'],
+      [
+        'const saved = this.#free.pop() ?? new SavedForward(this.#plan.extent.channels, (one) => this.#free.push(one));',
+        'const saved = this.#free.pop() ?? new SavedForward(this.#plan.extent.channels, () => undefined);',
+      ],
+    ],
+  },
+  {
+    because: 'a run or a channel after the last has no number that could be refused',
+    files: inRange,
+    mutants: [
+      ['for (let o = 0; o < outer; o++) {', 'for (let o = 0; o <= outer; o++) {'],
+      ['for (let c = 0; c < scale.length; c++) {', 'for (let c = 0; c <= scale.length; c++) {'],
+    ],
+  },
+  {
+    because: 'the bound that it moves by one number has room: that number may be refused, and need not be',
+    files: inRange,
+    mutants: [
+      [
+        'if (square >= leastSquare && square < Number.POSITIVE_INFINITY && Number.isFinite(mean[c])) continue;',
+        'if (square > leastSquare && square < Number.POSITIVE_INFINITY && Number.isFinite(mean[c])) continue;',
+      ],
+      [
+        'return Math.abs(product) < leastNormal && factor !== 0 && invStd < 1 && invStd > 0;',
+        'return Math.abs(product) <= leastNormal && factor !== 0 && invStd < 1 && invStd > 0;',
+      ],
+      [
+        'return Math.abs(product) < leastNormal && factor !== 0 && invStd < 1 && invStd > 0;',
+        'return Math.abs(product) < leastNormal && factor !== 0 && invStd <= 1 && invStd > 0;',
+      ],
+    ],
   },
 ];
