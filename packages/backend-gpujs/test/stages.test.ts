@@ -5,6 +5,7 @@ import {
   type Kernels,
   type Memory,
   type Moments,
+  mergeMoments,
   type NormalizeInput,
   operationsOf,
   type Stages,
@@ -33,17 +34,6 @@ function half({ x, dy, extent }: Batch, which: 0 | 1): Batch {
     return { data: data.slice(which * length, (which + 1) * length), shape: [outer, ...shape.slice(1)] };
   };
   return { x: of(x), dy: of(dy), extent: { ...extent, outer } };
-}
-
-/** Chan, Golub and LeVeque, 1983, The American Statistician 37. */
-function merged(a: Moments, b: Moments): Moments {
-  const count = a.count + b.count;
-  const delta = b.mean.map((mean, c) => mean - a.mean[c]!);
-  return {
-    count,
-    mean: a.mean.map((mean, c) => mean + (delta[c]! * b.count) / count),
-    m2: a.m2.map((m2, c) => m2 + b.m2[c]! + (delta[c]! ** 2 * a.count * b.count) / count),
-  };
 }
 
 const added = (a: Float64Array, b: Float64Array) => a.map((value, c) => value + b[c]!);
@@ -126,7 +116,7 @@ await describeModes(modesHere, (mode, create) => {
             structuredClone(await read<Moments>(await stages.moments({ x, epsilon }))),
           ),
         );
-        const moments = merged(a!, b!);
+        const moments = mergeMoments(a!, b!);
         const reads = vi.spyOn(DeviceArray.prototype, 'read').mockClear();
         const forwards = await Promise.all(
           parts.map(({ stages, x }) => stages.normalize({ ...input, x, by: { batch: moments } })),

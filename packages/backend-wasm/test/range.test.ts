@@ -14,15 +14,9 @@ import {
   type Statistics,
   type Tensor,
 } from '@batchnorm/core-api';
-import { afterAll, describe, expect, it } from 'vitest';
-import { createWasmBackend } from '../src/index.js';
+import { describe, expect, it } from 'vitest';
+import { backends } from './backends.js';
 import { expectCode } from './expect-code.js';
-
-const backends = new Map([
-  [1, await createWasmBackend({ threads: 1 })],
-  [2, await createWasmBackend({ threads: 2 })],
-]);
-afterAll(() => Promise.all([...backends.values()].map((backend) => backend.dispose())));
 
 const extents: Extent[] = [
   { outer: 64, channels: 4, inner: 1 },

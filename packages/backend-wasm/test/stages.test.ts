@@ -10,20 +10,15 @@ import {
   type GradientSums,
   type Memory,
   type Moments,
+  mergeMoments,
   type OnDevice,
   type Operations,
   operationsOf,
   type Stages,
 } from '@batchnorm/core-api';
-import { afterAll, describe, expect, it } from 'vitest';
-import { createWasmBackend } from '../src/index.js';
+import { describe, expect, it } from 'vitest';
+import { backends } from './backends.js';
 import { expectCode } from './expect-code.js';
-
-const backends = new Map([
-  [1, await createWasmBackend({ threads: 1 })],
-  [2, await createWasmBackend({ threads: 2 })],
-]);
-afterAll(() => Promise.all([...backends.values()].map((backend) => backend.dispose())));
 
 const extents: Extent[] = [
   { outer: 33, channels: 7, inner: 1 },
@@ -68,17 +63,6 @@ async function digestOf(value: object): Promise<string> {
 
 function dispose(...values: object[]): void {
   for (const value of values) if ('dispose' in value) (value as { dispose(): void }).dispose();
-}
-
-/** Chan, Golub and LeVeque, 1983. */
-function merge(a: Moments, b: Moments): Moments {
-  const count = a.count + b.count;
-  const delta = b.mean.map((mean, c) => mean - a.mean[c]!);
-  return {
-    count,
-    mean: a.mean.map((mean, c) => mean + (delta[c]! * b.count) / count),
-    m2: a.m2.map((m2, c) => m2 + b.m2[c]! + (delta[c]! ** 2 * a.count * b.count) / count),
-  };
 }
 
 function sumOf(a: GradientSums, b: GradientSums): GradientSums {
@@ -153,7 +137,7 @@ describe.each([1, 2])('with %i threads', (threads) => {
         );
         const found: Moments[] = [];
         for (const half of halves) found.push(await read(await half.stages.moments({ x: half.x, epsilon })));
-        const batch = merge(found[0]!, found[1]!);
+        const batch = mergeMoments(found[0]!, found[1]!);
         const forwards = [];
         for (const { stages, x } of halves) forwards.push(await stages.normalize({ ...parameters, x, by: { batch } }));
         const sums: Memory['sums'][] = [];
@@ -211,7 +195,7 @@ describe.each([1, 2])('with %i threads', (threads) => {
     const want = await gradient();
     const other = { ...parameters, gamma: parameters.gamma.map((value) => -value) };
     const second = await stages.normalize({ ...other, x, by: { batch: moments } });
-    const merged = merge(before, { ...before, mean: before.mean.map((value) => value + 1) });
+    const merged = mergeMoments(before, { ...before, mean: before.mean.map((value) => value + 1) });
     await stages.normalize({ ...other, x, by: { batch: merged } });
     await stages.moments({ x: await place(data.map((value) => 5 * value)), epsilon: 1 });
     expect(await read(moments)).toEqual(before);

@@ -46,6 +46,12 @@ async function seen(results: object): Promise<unknown> {
   return copies;
 }
 
+/** Without what other batches add to a total. */
+const alone = <I extends { readonly sums: unknown; readonly total: unknown }>(input: I): I => ({
+  ...input,
+  total: input.total && (input.sums ?? input.total),
+});
+
 /** Two parts of a batch, each normalised by the moments of all, with a gradient through the sums of all. */
 const parts = (where: Where) => async (backend: Backend) => {
   const whole = on(where, await kernelsOf(backend));
@@ -209,9 +215,7 @@ export const stages: readonly WrongBackend[] = [
     caughtBy: together('host'),
     why: 'dx goes through the sums of this dy, whatever the total is',
     spoil: (right) =>
-      stagesOnHost(right, (stages) => ({
-        inputGradient: (input) => stages.inputGradient({ ...input, total: input.total && (input.sums ?? input.total) }),
-      })),
+      stagesOnHost(right, (stages) => ({ inputGradient: (input) => stages.inputGradient(alone(input)) })),
     program: parts('host'),
   },
   {
@@ -219,9 +223,7 @@ export const stages: readonly WrongBackend[] = [
     caughtBy: together('device'),
     why: 'a total on the host is ignored where there are sums on the device',
     spoil: (right) =>
-      stagesOnDevice(right, (stages) => ({
-        inputGradient: (input) => stages.inputGradient({ ...input, total: input.total && (input.sums ?? input.total) }),
-      })),
+      stagesOnDevice(right, (stages) => ({ inputGradient: (input) => stages.inputGradient(alone(input)) })),
     program: parts('device'),
   },
   {
