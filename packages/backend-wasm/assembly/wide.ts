@@ -1,6 +1,7 @@
 // Wide channels: those whose passes would leave the range of T, such as values of 1e20 or of 1e-25, a scale that
 // float32 does not have, gradients of 1e38. There are few, so that these loops are plain: in float64, one element after
 // the other, and xHat before any other factor.
+import { leastProductFloat32, leastProductFloat64 } from '../src/abi/accumulation';
 import { Job } from './job';
 
 // Questions about pairs of float64, answered by masks.
@@ -21,7 +22,7 @@ import { Job } from './job';
 /** Whether T could add up `count` squares or products to `sums`: none overflowed, and none that counts lost digits. */
 /* @inline */ export function isSummed<T>(sums: v128, count: v128): v128 {
   const size = f64x2.abs(sums);
-  const least = f64x2.mul(count, f64x2.splat(sizeof<T>() == 4 ? 1e-36 : 1e-288));
+  const least = f64x2.mul(count, f64x2.splat(sizeof<T>() == 4 ? leastProductFloat32 : leastProductFloat64));
   return v128.and(f64x2.ge(size, least), f64x2.lt(size, f64x2.splat(Infinity)));
 }
 

@@ -1,8 +1,6 @@
 // Where float64 ends: finite values whose sums and squares it can't hold are refused.
-import { BatchNormError, type Extent, type FloatArray, type Moments, type Statistics } from '@batchnorm/core-api';
-
-/** The smallest variance + epsilon: squares that are less may have lost digits. As in assembly/wide.ts. */
-const leastSquare = 1e-288;
+import { type Extent, everyRun, type FloatArray, type Moments, refuse, type Statistics } from '@batchnorm/core-api';
+import { leastProductFloat64 } from './abi/accumulation.js';
 
 /**
  * The variance m2 / count of each channel. NaN, so that y will be, where float64 can't have it with its digits and the
@@ -17,7 +15,7 @@ export function batchVariance(
   return m2.map((sum, c) => {
     const variance = sum / count;
     const square = variance + epsilon;
-    const isHeld = square >= leastSquare && square < Number.POSITIVE_INFINITY;
+    const isHeld = square >= leastProductFloat64 && square < Number.POSITIVE_INFINITY;
     return isHeld || everyRun(x(), extent, c, (run) => run.every((value) => value === mean[c])) ? variance : Number.NaN;
   });
 }
@@ -36,22 +34,11 @@ export function assertInRange(
     for (let c = 0; c < extent.channels; c++) {
       if (Number.isFinite(sum[c]) || !Number.isFinite(forward?.variance[c] ?? 0)) continue;
       if (!everyRun(values, extent, c, (run) => run.every(Number.isFinite))) continue;
-      throw new BatchNormError(
+      refuse(
         'NON_FINITE_STATISTICS',
-        `received finite values whose ${name} of channel ${c} is ${sum[c]}, expected values that float64 can add up, and their squares`,
+        `finite values whose ${name} of channel ${c} is ${sum[c]}`,
+        'values that float64 can add up, and their squares',
       );
     }
   }
-}
-
-/** Whether `holds` for every run of neighbours that belong to channel c. */
-function everyRun(
-  values: FloatArray,
-  { outer, channels, inner }: Extent,
-  c: number,
-  holds: (run: FloatArray) => boolean,
-): boolean {
-  let o = 0;
-  while (o < outer && holds(values.subarray((o * channels + c) * inner, (o * channels + c + 1) * inner))) o++;
-  return o === outer;
 }

@@ -1,5 +1,6 @@
 // A job in linear memory, and after it the tables that it adds up in: how the host tells kernels what a call is about.
 import type { GradientSums } from '@batchnorm/core-api';
+import { leastProductFloat32, leastProductFloat64 } from './abi/accumulation.js';
 import * as field from './abi/job-field.js';
 import * as table from './abi/table.js';
 import type { Allocation } from './allocation.js';
@@ -15,11 +16,6 @@ export interface Operands {
   readonly dy?: number;
   readonly out: number;
 }
-
-/**
- * Sums of gradients below this, for each value, may come of products that have lost digits in float32 or in float64.
- */
-const leastGradient = { float32: 1e-36, float64: 1e-288 };
 
 export class Job {
   readonly address: number;
@@ -86,7 +82,7 @@ export class Job {
     const { float64, int32 } = this.#memory;
     const sums = this.address + field.jobBytes;
     const [sum, products] = [sums + table.sum * pitch * 8, sums + table.products * pitch * 8];
-    const least = M * leastGradient[isDouble ? 'float64' : 'float32'];
+    const least = M * (isDouble ? leastProductFloat64 : leastProductFloat32);
     for (let c = 0; c < channels; c++) {
       float64[products / 8 + c] = dgamma[c]!;
       float64[sum / 8 + c] = dbeta[c]!;

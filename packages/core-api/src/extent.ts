@@ -1,4 +1,5 @@
 // Every layout is seen as three sizes, outer × channels × inner, so that kernels know no layouts.
+import type { FloatArray } from './tensor.js';
 
 /**
  * The canonical view of an activation: element (o, c, i) lies at `(o * channels + c) * inner + i`.
@@ -34,4 +35,18 @@ export function product(shape: readonly number[]): number {
   let count = 1;
   for (const size of shape) count *= size;
   return count;
+}
+
+/** Whether `holds` for every run of neighbours in `values` that belong to channel c. */
+export function everyRun(
+  values: FloatArray,
+  { outer, channels, inner }: Extent,
+  c: number,
+  holds: (run: FloatArray) => boolean,
+): boolean {
+  for (let o = 0; o < outer; o++) {
+    const begin = (o * channels + c) * inner;
+    if (!holds(values.subarray(begin, begin + inner))) return false;
+  }
+  return true;
 }

@@ -66,7 +66,9 @@ export class HostKernels implements Kernels {
 
   normalize(input: NormalizeInput<HostMemory>): ForwardOutput<HostMemory> {
     this.#assertUsable();
-    const { x, gamma, beta } = input;
+    const { x, gamma, beta, epsilon, by } = input;
+    // Its own have been looked at; those of several batches, merged, have not.
+    if (by.batch && by.batch !== this.#moments) assertMomentsInRange(by.batch, x, this.#plan.extent, epsilon);
     const saved = this.#free.pop() ?? new SavedForward(this.#plan.extent.channels, (one) => this.#free.push(one));
     try {
       saved.keep(input);

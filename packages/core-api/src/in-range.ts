@@ -1,7 +1,7 @@
 // The range of float64: finite values whose squares, sums or scales overflow, or underflow to few digits, are refused.
 import type { GradientSums } from './backend.js';
 import { refuse } from './errors.js';
-import type { Extent } from './extent.js';
+import { type Extent, everyRun } from './extent.js';
 import type { Moments } from './moments.js';
 import type { SavedForward } from './saved-forward.js';
 import type { FloatArray } from './tensor.js';
@@ -12,9 +12,10 @@ const leastSquare = 2 ** -1020;
 const leastNormal = 2 ** -1022;
 
 /**
- * Of a batch `x`, to whose variance `epsilon` will be added. Errors: `NON_FINITE_STATISTICS` where the values of a channel
- * are finite and not all equal, and float64 can't hold their mean, or variance + epsilon: y would be finite and wrong.
- * Moments of values that are not finite pass, because their y is NaN.
+ * Moments by which the values of `x` are to be normalised: their own, or merged with those of others. `epsilon` will be
+ * added to the variance. Errors: `NON_FINITE_STATISTICS` where the values of a channel are finite and not all the mean,
+ * and float64 can't hold the mean, or variance + epsilon: y would be finite and wrong. Values that are not finite pass,
+ * because their y is NaN.
  */
 export function assertMomentsInRange(
   { count, mean, m2 }: Moments,
@@ -25,7 +26,7 @@ export function assertMomentsInRange(
   for (let c = 0; c < mean.length; c++) {
     const square = m2[c]! / count + epsilon;
     if (square >= leastSquare && square < Number.POSITIVE_INFINITY && Number.isFinite(mean[c])) continue;
-    if (isFiniteChannel(x, extent, c) && !isConstantChannel(x, extent, c)) {
+    if (isFiniteChannel(x, extent, c) && !isChannelOf(mean[c]!, x, extent, c)) {
       refuse(
         'NON_FINITE_STATISTICS',
         `finite values of channel ${c} with mean ${mean[c]} and variance ${m2[c]! / count}`,
@@ -101,21 +102,6 @@ function isFiniteChannel(x: FloatArray, extent: Extent, c: number): boolean {
   return everyRun(x, extent, c, (run) => run.every(Number.isFinite));
 }
 
-function isConstantChannel(x: FloatArray, extent: Extent, c: number): boolean {
-  const first = x[c * extent.inner];
-  return everyRun(x, extent, c, (run) => run.every((value: number) => value === first));
-}
-
-/** Whether `holds` for every run of neighbours that belong to channel c. */
-function everyRun(
-  x: FloatArray,
-  { outer, channels, inner }: Extent,
-  c: number,
-  holds: (run: FloatArray) => boolean,
-): boolean {
-  for (let o = 0; o < outer; o++) {
-    const begin = (o * channels + c) * inner;
-    if (!holds(x.subarray(begin, begin + inner))) return false;
-  }
-  return true;
+function isChannelOf(value: number, x: FloatArray, extent: Extent, c: number): boolean {
+  return everyRun(x, extent, c, (run) => run.every((one: number) => one === value));
 }

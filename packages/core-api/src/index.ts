@@ -34,7 +34,7 @@ export type { CalibrationCheckpoint } from './calibration.js';
 export type { BackwardOptions, ForwardOptions, Gradients, GradientVector, LoadMomentsOptions } from './calls.js';
 export { describe } from './describe.js';
 export { BatchNormError, type ErrorCode, refuse } from './errors.js';
-export { type Extent, extentOf, product, valuesPerChannel } from './extent.js';
+export { type Extent, everyRun, extentOf, product, valuesPerChannel } from './extent.js';
 export type { ForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-kernels.js';

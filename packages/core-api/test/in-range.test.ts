@@ -103,6 +103,25 @@ describe('numbers at the ends of float64', () => {
     expect((await layer.moments(x)).mean).toEqual(Float64Array.of(1 + 2 ** -11));
   });
 
+  it.each([
+    ['underflow', 1e-200, 0],
+    ['overflow', 1e200, Number.POSITIVE_INFINITY],
+  ])('whose merged squares %s are refused, though each part is constant', async (_, size, m2) => {
+    const kernels = await backend.prepare({ extent: { outer: 2, channels: 1, inner: 1 }, dtype: 'float64' });
+    const vectors = { gamma: Float64Array.of(1), beta: Float64Array.of(7), epsilon: 0 };
+    const y = Float64Array.of(5, 5);
+    const normalize = async (value: number, mean: number) =>
+      kernels.normalize({
+        ...vectors,
+        x: Float64Array.of(value, value),
+        y,
+        by: { batch: { count: 4, mean: Float64Array.of(mean), m2: Float64Array.of(m2) } },
+      });
+    await expectError('NON_FINITE_STATISTICS', () => normalize(0, size / 2), /channel 0/);
+    expect(y).toEqual(Float64Array.of(5, 5));
+    if (m2 === 0) expect((await normalize(size, size)).y).toEqual(Float64Array.of(7, 7));
+  });
+
   it('that no average holds leave the running statistics as they were', async () => {
     const layer = host({ momentum: 'exact', epsilon: 1e300 });
     await layer.forward(column(1e153, 1e153));

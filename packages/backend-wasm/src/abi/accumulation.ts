@@ -7,3 +7,7 @@ export const samples = 20;
 
 /** Rows of float32 that are added up as one tree, each from a stream of its own. */
 export const streams = 8;
+
+/** Squares and products that are less than this, for each value that is added up, may have lost digits in the dtype. */
+export const leastProductFloat32 = 1e-36;
+export const leastProductFloat64 = 1e-288;
