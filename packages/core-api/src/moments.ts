@@ -93,8 +93,7 @@ export function copyOf({ mean, variance }: Statistics): Statistics {
 
 /** The same in vectors of their own. Errors: `NON_FINITE_STATISTICS`. */
 export function copiedMoments({ count, mean, m2 }: Moments): Moments {
-  // JSON has no −0.
-  return finite({ count, mean: mean.map((value) => value + 0), m2: m2.slice() });
+  return finite({ count, mean: withoutNegativeZero(mean), m2: withoutNegativeZero(m2) });
 }
 
 /** Errors: `NON_FINITE_STATISTICS`, which names the first channel of a batch whose mean or variance is none. */
@@ -145,10 +144,15 @@ export function checkedMoments(value: unknown, C?: number): Moments {
     const fields = { ...(value as Record<string, unknown>) };
     const { count } = fields;
     assertCount('count', count);
-    const mean = copiedVector('mean', fields.mean, C);
-    const m2 = copiedVector('m2', fields.m2, mean.length);
+    const mean = withoutNegativeZero(copiedVector('mean', fields.mean, C));
+    const m2 = withoutNegativeZero(copiedVector('m2', fields.m2, mean.length));
     const c = count < 2 ? m2.findIndex((value) => value !== 0) : -1;
     if (c >= 0) refuseState(`m2[${c}] = ${m2[c]} of count ${count}`, '0, as of fewer than two values');
     return { count, mean, m2 };
   });
+}
+
+/** A copy in which 0 stands for −0, which JSON does not have. */
+function withoutNegativeZero(values: Float64Array): Float64Array {
+  return values.map((value) => value + 0);
 }

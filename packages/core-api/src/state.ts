@@ -5,7 +5,7 @@ import type { FloatArray } from './tensor.js';
 import { readUntrusted } from './untrusted.js';
 import { zeros } from './vector.js';
 
-/** Plain JSON: every number survives `JSON.parse(JSON.stringify(state))` to the bit. */
+/** Plain JSON: every number survives `JSON.parse(JSON.stringify(state))` to the bit, but for −0, which JSON lacks. */
 export interface BatchNormState {
   readonly formatVersion: 1;
   readonly numFeatures: number;
@@ -30,6 +30,9 @@ const vectors = ['gamma', 'beta', 'runningMean', 'runningVariance'] as const;
 /** A vector of a layer's state. */
 export type StateVector = (typeof vectors)[number];
 
+/** One that can be in JSON. */
+type Vector = StateVector | 'mean' | 'm2';
+
 /** The vectors of a layer, which a state is written from and read into: of length 0 where the layer has none. */
 export type StateVectors = Readonly<Record<StateVector, Float64Array>>;
 
@@ -46,8 +49,7 @@ export type Numbers = FloatArray | readonly number[];
 /** Copies `values` into the vector `target`. Errors: `INVALID_STATE`, and then nothing has changed. */
 export function assignVector(name: StateVector, target: Float64Array, values: unknown): void {
   readUntrusted('INVALID_STATE', `elements of ${name}`, () => {
-    assertStateVector(name, values, target.length);
-    target.set(values);
+    target.set(copiedVector(name, values, target.length));
   });
 }
 
@@ -61,31 +63,32 @@ export function assertStateVector(
   length: number,
 ): asserts values is ArrayLike<number> {
   assertArray(name, values, length);
-  for (let c = 0; c < length; c++) assertNumber(name, c, values[c]);
+  for (let c = 0; c < length; c++) assertNumber(name, c, (values as ArrayLike<unknown>)[c]);
 }
 
-/**
- * A copy of `values`, which are read once and have any positive `length` where none is given. JSON has no −0, so there
- * is none in it. Errors: those of `assertStateVector`.
- */
-export function copiedVector(name: 'mean' | 'm2', values: unknown, length?: number): Float64Array {
-  assertArray(name, values, length);
-  return zeros(values.length).map((_, c) => {
-    const value = values[c];
+/** A copy of `values`, of any positive length where none is given. Errors: those of `assertStateVector`. */
+export function copiedVector(name: Vector, values: unknown, length?: number): Float64Array {
+  // Read once: a proxy could answer the check with one number and the copy with another.
+  const copy = zeros(assertArray(name, values, length));
+  for (let c = 0; c < copy.length; c++) {
+    const value = (values as ArrayLike<unknown>)[c];
     assertNumber(name, c, value);
-    return value + 0;
-  });
+    copy[c] = value;
+  }
+  return copy;
 }
 
-function assertArray(name: string, values: unknown, length?: number): asserts values is ArrayLike<unknown> {
+/** The length of `values`. */
+function assertArray(name: Vector, values: unknown, length?: number): number {
   const isArray = Array.isArray(values) || (ArrayBuffer.isView(values) && !(values instanceof DataView));
-  const received = isArray && (values as ArrayLike<unknown>).length;
-  if (received === false || (length === undefined ? received === 0 : received !== length)) {
+  const received = isArray ? (values as ArrayLike<unknown>).length : -1;
+  if (length === undefined ? received < 1 : received !== length) {
     refuseState(`${name} ${describe(values)}`, `an array of ${length ?? 'one or more'} numbers`);
   }
+  return received;
 }
 
-function assertNumber(name: StateVector | 'mean' | 'm2', c: number, value: unknown): asserts value is number {
+function assertNumber(name: Vector, c: number, value: unknown): asserts value is number {
   if (typeof value !== 'number' || !Number.isFinite(value))
     refuseState(`${name}[${c}] = ${describe(value)}`, 'a finite number');
   if ((name === 'runningVariance' || name === 'm2') && value < 0)
@@ -129,14 +132,14 @@ function read(state: unknown, numFeatures: number, target: StateVectors, needsVa
   if (fields.numFeatures !== numFeatures) {
     refuseState(`numFeatures ${describe(fields.numFeatures)}`, `numFeatures ${numFeatures}, as the layer has`);
   }
-  for (const name of vectors) assertStateVector(name, fields[name], target[name].length);
+  const copies = vectors.map((name) => copiedVector(name, fields[name], target[name].length));
   const { batchesTracked, valuesTracked } = fields;
   assertCount('batchesTracked', batchesTracked);
   if (valuesTracked !== undefined || (needsValues && batchesTracked !== 0)) assertCount('valuesTracked', valuesTracked);
   if (valuesTracked !== undefined && (valuesTracked < batchesTracked || (batchesTracked === 0 && valuesTracked > 0))) {
     refuseState(`valuesTracked ${valuesTracked} of ${batchesTracked} batches`, 'at least one value of each batch');
   }
-  for (const name of vectors) target[name].set(fields[name] as ArrayLike<number>);
+  for (const [index, name] of vectors.entries()) target[name].set(copies[index]!);
   return { batchesTracked, valuesTracked: valuesTracked as number | undefined };
 }
 

@@ -53,6 +53,27 @@ describe('state()', () => {
     expect(layer.gamma).toEqual(Float64Array.of(1, 2, 3));
   });
 
+  it('reads each number of a vector once, in a state and in an assignment', async () => {
+    const layer = newLayer();
+    const state = await trainedState();
+    /** Numbers that are NaN from the second look on. */
+    const fickle = () => {
+      const seen = new Set<PropertyKey>();
+      return new Proxy([1, 2, 3], {
+        get(target, key) {
+          const isNumber = typeof key === 'string' && /^\d+$/.test(key);
+          if (isNumber && seen.has(key)) return Number.NaN;
+          seen.add(key);
+          return Reflect.get(target, key);
+        },
+      });
+    };
+    await layer.loadState({ ...state, gamma: fickle() });
+    expect(layer.gamma).toEqual(Float64Array.of(1, 2, 3));
+    layer.beta = fickle();
+    expect(layer.beta).toEqual(Float64Array.of(1, 2, 3));
+  });
+
   it('writes nothing that loadState() refuses', async () => {
     const layer = newLayer();
     layer.runningVariance.set([1, -0.5, 1]);
