@@ -168,3 +168,27 @@ describe('a training loop with buffers of its own', () => {
     expect([made.size, found.size]).toEqual([2, 1]);
   });
 });
+
+it('products of x and dy that are too small are multiplied first, beside those that are not', async () => {
+  const layer = new BatchNorm({ backend: createJsBackend(), numFeatures: 2, dtype: 'float64', epsilon: 0 });
+  const of = (...small: number[]) => ({
+    data: Float64Array.from(small.flatMap((value, k) => [value, k])),
+    shape: [small.length, 2],
+  });
+  await layer.forward(of(1e-140, -1e-140, 2e-140, 0.5e-140));
+  const { dx, dgamma, dbeta } = await layer.backward(of(1e-200, 2e-200, -1e-200, 3e-200));
+  const usual = new BatchNorm({ backend: createJsBackend(), numFeatures: 2, dtype: 'float64', epsilon: 0 });
+  await usual.forward(of(1, -1, 2, 0.5));
+  const want = await usual.backward(of(1, 2, -1, 3));
+  const [relative, C] = [1e-13, 2];
+  for (const [got, expected, scale] of [
+    [dgamma, want.dgamma, 1e-200],
+    [dbeta, want.dbeta, 1e-200],
+    [dx.data, want.dx.data, 1e-60],
+  ] as const) {
+    got.forEach((value, k) => {
+      const wanted = expected[k]! * (k % C === 0 ? scale : 1);
+      expect(Math.abs(value - wanted)).toBeLessThanOrEqual(relative * Math.abs(wanted));
+    });
+  }
+});

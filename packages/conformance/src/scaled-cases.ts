@@ -35,6 +35,8 @@ const scalings: readonly Scaling[] = [
   { name: 'dgamma/σ that is 0', x: 330, dy: -760, gamma: 330, isRightInInference: true },
   { name: 'dgamma/σ of few digits', x: 330, dy: -730, gamma: 330, isRightInInference: true },
   { name: 'dgamma/σ/M of few digits', x: 330, dy: -711, gamma: 330, isRightInInference: true },
+  { name: 'dy · (x − mean) that is 0', x: -450, dy: -650, isRightInInference: true },
+  { name: 'dy · (x − mean) of few digits', x: -450, dy: -600, isRightInInference: true },
   { name: 'dy · (x − mean) beyond float64', x: 300, dy: 900, gamma: 200 },
 ];
 

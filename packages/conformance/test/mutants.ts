@@ -104,10 +104,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'dgamma with x instead of xHat',
-    from: 'sum(c, (k) => dy[k] * (x[k] - mean[c])) * invStd[c]',
+    from: 'sum(c, (k) => dy[k] * ((x[k] - mean[c]) * invStd[c]))',
     to: 'sum(c, (k) => dy[k] * x[k])',
   },
-  { name: 'dgamma not divided by the deviation', from: '(x[k] - mean[c])) * invStd[c];', to: '(x[k] - mean[c]));' },
+  {
+    name: 'dgamma not divided by the deviation',
+    from: 'dy[k] * ((x[k] - mean[c]) * invStd[c])',
+    to: 'dy[k] * (x[k] - mean[c])',
+  },
   {
     name: 'means over M − 1',
     from: 'total.dbeta[c] / M + (xHat * total.dgamma[c]) / M',

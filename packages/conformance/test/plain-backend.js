@@ -80,6 +80,7 @@ export function createPlainBackend(core) {
 
       normalize({ x, gamma, beta, epsilon, y, by: { batch, given } }) {
         assertUsable();
+        if (batch) core.assertMomentsInRange(batch, x, extent, epsilon);
         const { mean } = batch ?? given;
         const variance = given?.variance ?? batch.m2.map((square) => square / batch.count);
         const out = y ?? core.allocate(dtype, x.length);
@@ -98,7 +99,7 @@ export function createPlainBackend(core) {
         assertUsable();
         const sums = { dgamma: vector(), dbeta: vector() };
         for (let c = 0; c < channels; c++) {
-          sums.dgamma[c] = sum(c, (k) => dy[k] * (x[k] - mean[c])) * invStd[c];
+          sums.dgamma[c] = sum(c, (k) => dy[k] * ((x[k] - mean[c]) * invStd[c]));
           sums.dbeta[c] = sum(c, (k) => dy[k]);
         }
         return sums;

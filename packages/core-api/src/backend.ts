@@ -199,7 +199,8 @@ export interface BackwardOutput<M extends Memory> {
  *
  * Finite inputs give finite results, or are refused: where an intermediate result is beyond the backend's arithmetic,
  * the call fails with `NON_FINITE_STATISTICS`, whether or not running statistics are to take in the batch. On the
- * device, where no call waits for results, y is NaN in every element of that channel, and reading the moments fails.
+ * device, where no call waits for results, y is NaN in every element of that channel, and so will be dx and dgamma; its
+ * moments are not finite, or fail when they are read.
  */
 export interface Stages<M extends Memory> {
   /** The moments of x: how many values a channel has, their mean, and Σ (x − mean)². */

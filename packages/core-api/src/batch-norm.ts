@@ -253,16 +253,15 @@ export class BatchNorm {
    * `EMPTY_BATCH` for a count of 0; `SINGLE_VALUE` for one of 1, as for a batch; `INVALID_OPTION`; `DISPOSED`. Then
    * nothing has changed.
    */
-  loadMoments(moments: Moments, options: LoadMomentsOptions = {}): Promise<void> {
-    return this.#call(async () => {
-      const { numFeatures: C } = this.#options;
-      assertTracking(this.#options);
-      const loaded = checkedMoments(moments, C);
-      const { count } = loaded;
-      if (count === 0) refuse('EMPTY_BATCH', 'moments of no values', 'at least one value per channel');
-      assertEnoughValues({ outer: count, channels: C, inner: 1 }, this.#options);
-      this.#running.load(loaded, batchesTrackedOf(options, count));
-    });
+  async loadMoments(moments: Moments, options: LoadMomentsOptions = {}): Promise<void> {
+    const { numFeatures: C } = this.#options;
+    assertTracking(this.#options);
+    const loaded = checkedMoments(moments, C);
+    const { count } = loaded;
+    if (count === 0) refuse('EMPTY_BATCH', 'moments of no values', 'at least one value per channel');
+    assertEnoughValues({ outer: count, channels: C, inner: 1 }, this.#options);
+    const batchesTracked = batchesTrackedOf(options, count);
+    return this.#call(async () => this.#running.load(loaded, batchesTracked));
   }
 
   /**

@@ -64,6 +64,7 @@ export async function calibrate(
   const C = layer.options.numFeatures;
   let calibration = checkpoint === undefined ? noBatches : readCheckpoint(checkpoint, C);
   signal?.throwIfAborted();
+  let latestTurn = performance.now();
   for await (const batch of batches) {
     signal?.throwIfAborted();
     calibration = withBatch(calibration, await layer.moments(batch));
@@ -73,6 +74,10 @@ export async function calibrate(
       valuesPerChannel: valuesOf(reached),
       checkpoint: () => writeCheckpoint(reached),
     });
+    if (performance.now() - latestTurn > longestTurn) {
+      await new Promise((resolve) => setTimeout(resolve));
+      latestTurn = performance.now();
+    }
     signal?.throwIfAborted();
   }
   signal?.throwIfAborted();
@@ -80,6 +85,9 @@ export async function calibrate(
   await layer.loadMoments(moments, { batchesTracked: calibration.batchesTracked });
   return moments;
 }
+
+/** Milliseconds until timers and events get their turn, which a source that never waits would not let them have. */
+const longestTurn = 16;
 
 const isAbsentOr =
   (isValid: (value: unknown) => boolean) =>

@@ -1,7 +1,8 @@
 // A backend in host memory, made of its passes. What all such backends have in common is here.
 import type { Backend, Capabilities, DeviceTensor, Execution, Kernels, Plan } from './backend.js';
 import { refuse } from './errors.js';
-import { HostKernels, type HostPasses } from './host-kernels.js';
+import { HostKernels } from './host-kernels.js';
+import type { HostPasses } from './host-passes.js';
 import type { Tensor } from './tensor.js';
 
 /** What differs between such backends. */

@@ -12,29 +12,12 @@ import type {
   Plan,
 } from './backend.js';
 import { valuesPerChannel } from './extent.js';
+import type { HostPasses } from './host-passes.js';
 import { assertBackwardInRange, assertMomentsInRange, assertScaleInRange } from './in-range.js';
 import type { Moments } from './moments.js';
 import { SavedForward } from './saved-forward.js';
-import { allocate, type FloatArray } from './tensor.js';
-
-/**
- * The arithmetic of a backend in host memory, for one extent and dtype. Each pass goes through a whole activation. It
- * writes every element of its results, which are its last arguments, and nothing else. Vectors are [C].
- * invStd = 1/√(variance + epsilon), scale = gamma · invStd, and M values were normalised together.
- */
-export interface HostPasses {
-  /** mean, and m2 = Σ (x − mean)² */
-  moments(x: FloatArray, mean: Float64Array, m2: Float64Array): void;
-  /** y = (x − mean) · scale + beta. `y` may be `x` itself. */
-  normalize(forward: Pick<Forward, 'x' | 'mean' | 'scale'>, beta: Float64Array, y: FloatArray): void;
-  /** dgamma = Σ dy · xHat and dbeta = Σ dy, where xHat = (x − mean) · invStd. */
-  gradientSums(forward: Forward, dy: FloatArray, dgamma: Float64Array, dbeta: Float64Array): void;
-  /** dx = scale · (dy − dbeta/M − xHat · dgamma/M). `dx` may be `dy` itself. */
-  inputGradient(forward: Forward, dy: FloatArray, dgamma: Float64Array, dbeta: Float64Array, dx: FloatArray): void;
-}
-
-/** What a pass of a backend gets of its forward. */
-export type Forward = Readonly<Pick<SavedForward, 'x' | 'M' | 'mean' | 'invStd' | 'scale'>>;
+import { correctSmallProducts } from './small-products.js';
+import { allocate } from './tensor.js';
 
 export class HostKernels implements Kernels {
   readonly #plan: Plan;
@@ -85,7 +68,11 @@ export class HostKernels implements Kernels {
   gradientSums({ saved, dy }: GradientSumsInput<HostMemory>): GradientSums {
     this.#assertUsable();
     const { dgamma, dbeta } = this.#sums;
-    this.#passes.gradientSums(saved as SavedForward, dy, dgamma, dbeta);
+    const forward = saved as SavedForward;
+    this.#passes.gradientSums(forward, dy, dgamma, dbeta);
+    // Products of float32 numbers are never too small for float64.
+    const { extent, dtype } = this.#plan;
+    if (dtype === 'float64') correctSmallProducts(this.#passes, forward, extent, dy, this.#sums);
     return this.#sums;
   }
 

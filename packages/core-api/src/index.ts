@@ -37,7 +37,7 @@ export { BatchNormError, type ErrorCode, refuse } from './errors.js';
 export { type Extent, everyRun, extentOf, product, valuesPerChannel } from './extent.js';
 export type { ForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
-export type { Forward, HostPasses } from './host-kernels.js';
+export type { Forward, HostPasses } from './host-passes.js';
 export { assertBackwardInRange, assertMomentsInRange, assertScaleInRange } from './in-range.js';
 export type { MaybePromise } from './maybe-promise.js';
 export {

@@ -38,7 +38,7 @@ class StagedOperations<M extends Memory> implements Operations<M> {
     if (!isPromise(moments)) return this.#normalize(input, moments);
     // Whoever called may change its vectors while it waits.
     const own = { ...input, gamma: input.gamma.slice(), beta: input.beta.slice() };
-    return moments.then((there) => this.#normalize(own, there));
+    return Promise.resolve(moments).then((there) => this.#normalize(own, there));
   }
 
   forwardInference(input: ForwardInferenceInput<M>): MaybePromise<ForwardOutput<M>> {
@@ -71,7 +71,7 @@ class StagedOperations<M extends Memory> implements Operations<M> {
         )
       : this.#stages.normalize(normalize);
     return isPromise(output)
-      ? output.then(({ y, saved }) => ({ y, saved, moments }))
+      ? Promise.resolve(output).then(({ y, saved }) => ({ y, saved, moments }))
       : { y: output.y, saved: output.saved, moments };
   }
 
@@ -82,7 +82,7 @@ class StagedOperations<M extends Memory> implements Operations<M> {
     }
     const sums = this.#stages.gradientSums({ saved, dy });
     return isPromise(sums)
-      ? sums.then((there) => this.#inputGradient(input, there, throughStatistics))
+      ? Promise.resolve(sums).then((there) => this.#inputGradient(input, there, throughStatistics))
       : this.#inputGradient(input, sums, throughStatistics);
   }
 
@@ -111,7 +111,7 @@ function attempt<T>(work: () => MaybePromise<T>, end: (failed: boolean) => void)
   try {
     const result = work();
     if (isPromise(result)) {
-      return result.then(
+      return Promise.resolve(result).then(
         (value) => {
           end(false);
           return value;

@@ -2,7 +2,7 @@
 import { refuse } from './errors.js';
 import { assertFinite, assertFiniteMoments, type Moments, mergeInto, type Statistics } from './moments.js';
 import type { Momentum, ResolvedOptions } from './options.js';
-import { assertStateVector, type Tracked } from './state.js';
+import { assertCount, assertStateVector, type Tracked } from './state.js';
 import type { OnDevice } from './tensor.js';
 import { zeros } from './vector.js';
 
@@ -170,6 +170,7 @@ export class RunningStatistics {
   /** The mean and variance of all values: those before this batch, and those in it. */
   #merge(batch: Moments, next: Statistics): void {
     const n = this.#valuesTracked;
+    assertCount('valuesTracked', n + batch.count);
     const before = { count: n, mean: this.#mean, m2: multiply(this.#variance, n - this.#ddof, next.variance) };
     mergeInto(next.mean, next.variance, before, batch);
     this.#divide(next.variance, n + batch.count);

@@ -146,7 +146,7 @@ function read(state: unknown, numFeatures: number, target: StateVectors, needsVa
 /** Errors: `INVALID_STATE` unless `value` is a whole number from 0 to 2⁵³ − 1. */
 export function assertCount(name: string, value: unknown): asserts value is number {
   if (!Number.isSafeInteger(value) || (value as number) < 0) {
-    refuseState(`${name} ${describe(value)}`, 'a whole number that is not negative');
+    refuseState(`${name} ${describe(value)}`, 'a whole number from 0 to 2⁵³ − 1');
   }
 }
 

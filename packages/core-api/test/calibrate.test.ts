@@ -9,6 +9,7 @@ import {
   type CalibrationOptions,
   type CalibrationProgress,
   calibrate,
+  hostBackend,
   type Moments,
   mergeMoments,
   type Tensor,
@@ -18,6 +19,9 @@ import { mergeBound, w } from './merge-bound.js';
 import { ReferenceBackend } from './reference-backend.js';
 
 const C = 2;
+const nothing = () => undefined;
+/** Passes that find no moments, at once. */
+const still = { moments: nothing, normalize: nothing, gradientSums: nothing, inputGradient: nothing };
 const newLayer = (options: Partial<BatchNormOptions> = {}) =>
   new BatchNorm({ backend: new ReferenceBackend(), numFeatures: C, dtype: 'float64', ...options });
 const doubles = (n: number) => new Float64Array(n);
@@ -404,6 +408,22 @@ describe('a calibration that is aborted', () => {
       expect(await layer.state()).toEqual(before);
     },
   );
+
+  it('by a timer stops, though its source never waits', async () => {
+    const [controller, begin] = [new AbortController(), performance.now()];
+    setTimeout(() => controller.abort(new Error('enough')));
+    function* endless() {
+      // Else a failure would hang.
+      while (performance.now() - begin < 5000) yield batches[0]!;
+    }
+    const reference = new BatchNorm({
+      backend: hostBackend({ name: 'still', passesFor: () => still }),
+      numFeatures: C,
+      dtype: 'float64',
+    });
+    await expect(calibrate(reference, endless(), { signal: controller.signal })).rejects.toThrow('enough');
+    expect(reference.batchesTracked).toBe(0);
+  });
 
   it('while its source waits, computes no batch more', async () => {
     const backend = new ReferenceBackend();

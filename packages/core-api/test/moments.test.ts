@@ -327,6 +327,24 @@ describe('layer.loadMoments()', () => {
     },
   );
 
+  it('reads them when it is called, whatever waits before it', async () => {
+    const layer = newLayer();
+    const given = moments(3, [1, 2], [3, 4]);
+    const loading = layer.loadMoments(given);
+    given.mean.fill(Number.NaN);
+    await loading;
+    expect(layer.runningMean).toEqual(Float64Array.of(1, 2));
+  });
+
+  it('refuses, before it changes anything, more values than can be counted', async () => {
+    const layer = newLayer({ momentum: 'exact' });
+    await layer.loadMoments(moments(Number.MAX_SAFE_INTEGER, [0, 0], [1, 1]));
+    const before = await layer.state();
+    await expectError('INVALID_STATE', () => layer.forward(tensor([1, C], [1, 1])), /valuesTracked/);
+    expect(await layer.state()).toEqual(before);
+    await layer.loadState(before);
+  });
+
   it('counts as the batches that it is told of', async () => {
     const layer = newLayer({ momentum: 'cumulative' });
     await layer.loadMoments(moments(3, [4, 4], [0, 0]), { batchesTracked: 3 });

@@ -249,6 +249,24 @@ describe('operations on the host', () => {
     expect((await forward(false)).y).toBe(scene.forward.y);
   });
 
+  it('wait for whatever can be awaited, also where its then() gives nothing', async () => {
+    const { stages, forward, gradient } = onHost();
+    /** The least that `await` takes. */
+    const thenable = <T>(value: PromiseLike<T> | T): PromiseLike<T> => {
+      const then = (...calls: Parameters<PromiseLike<T>['then']>) => void Promise.resolve(value).then(...calls);
+      return { then } as unknown as PromiseLike<T>;
+    };
+    const operations = operationsOf<HostMemory>({
+      moments: (input) => thenable(stages.moments(input)),
+      normalize: (input) => thenable(stages.normalize(input)),
+      gradientSums: (input) => thenable(stages.gradientSums(input)),
+      inputGradient: (input) => thenable(stages.inputGradient(input)),
+    });
+    const { y, saved, moments } = await operations.forwardTraining(forward);
+    expect([y, moments.count]).toEqual([forward.y, 4]);
+    expect((await operations.backwardTraining({ saved, ...gradient })).dx).toBe(gradient.dx);
+  });
+
   it('answer at once where the stages do', async () => {
     const { stages: asynchronous, forward, gradient } = onHost();
     const moments = await asynchronous.moments(forward);

@@ -2,7 +2,9 @@
 import type { GradientSums, Memory, Moments, NormalizeInput, OnDevice, Saved, Stages } from '@batchnorm/core-api';
 import { accumulationOf } from '../arithmetic.js';
 import { boundsOf } from '../bounds.js';
+import { channelOf } from '../channels.js';
 import { type Check, compare, identical, outcome } from '../compare.js';
+import { errorCode } from '../expect-refusal.js';
 import { backward, batchStatistics, forward } from '../oracle.js';
 import { type Gradients, type KernelScene, type Parameters, same } from './kernel-scene.js';
 import type { Rule } from './rule.js';
@@ -232,6 +234,40 @@ export const stageRules: readonly Rule[] = [
         ...againstOracle(scene, batch, true, all, 'of all parts'),
         ...checks,
       ];
+    },
+  },
+  {
+    name: 'squares that only merging makes are right, or refused',
+    why: 'of constant parts that differ by little: normalize alone can see that their variance is beyond its arithmetic',
+    run: async (scene, training) => {
+      if (!training) return [];
+      const { outer, channels, inner } = scene.extent;
+      const size = scene.dtype === 'float64' ? 1e-170 : 1e-30;
+      const part = (value: number): Moments => ({
+        count: outer * inner,
+        mean: new Float64Array(channels).fill(value),
+        m2: new Float64Array(channels),
+      });
+      const parameters = { ...scene.parameters(1), epsilon: 0 };
+      const x = await scene.put(scene.values(1).fill(size));
+      const stages = scene.stages(await scene.prepare());
+      try {
+        const by = { batch: merge(part(size), part(-size)) };
+        const y = await scene.elements((await normalized(scene, stages, x, parameters, by)).y);
+        // xHat is 1.
+        const { gamma, beta } = parameters;
+        const isWrong = (value: number, k: number) => {
+          const c = channelOf(k, scene.extent);
+          if (scene.memory.kind === 'device' && Number.isNaN(value)) return false;
+          const error = Math.abs(value - gamma[c]! - beta[c]!);
+          return !(error <= 1e-6 * (Math.abs(gamma[c]!) + Math.abs(beta[c]!)));
+        };
+        const wrong = y.findIndex(isWrong);
+        return [outcome('y', wrong < 0, `[${wrong}]: received ${y[wrong]}, expected gamma + beta`)];
+      } catch (error) {
+        const code = errorCode(error);
+        return [outcome('refusal', code === 'NON_FINITE_STATISTICS', `: received ${error}, expected y or that code`)];
+      }
     },
   },
   {

@@ -268,6 +268,7 @@ function hostStages({ extent, dtype }: Plan): HostStages {
     },
 
     normalize({ x, gamma, beta, epsilon, y = allocate(dtype, x.length), by: { batch, given } }) {
+      if (batch) assertMomentsInRange(batch, x, extent, epsilon);
       const { mean } = batch ?? given;
       const variance = batch ? batch.m2.map((square) => square / batch.count) : given.variance;
       const invStd = variance.map((value) => (value + epsilon === 0 ? 0 : 1 / Math.sqrt(value + epsilon)));
@@ -289,8 +290,7 @@ function hostStages({ extent, dtype }: Plan): HostStages {
 
     gradientSums({ saved, dy }) {
       const { x, mean, invStd } = saved as RightSaved;
-      const products = sums((k, c) => dy[k]! * (x[k]! - mean[c]!));
-      return { dgamma: products.map((sum, c) => sum * invStd[c]!), dbeta: sums((k) => dy[k]!) };
+      return { dgamma: sums((k, c) => dy[k]! * ((x[k]! - mean[c]!) * invStd[c]!)), dbeta: sums((k) => dy[k]!) };
     },
 
     inputGradient({ saved, dy, dx = allocate(dtype, dy.length), sums: own, total, ...out }) {

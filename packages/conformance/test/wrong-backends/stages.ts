@@ -10,8 +10,9 @@ import {
   operationsOf,
   type Saved,
   type Stages,
+  statisticsOf,
 } from '@batchnorm/core-api';
-import { copyOf, tensor } from './programs.js';
+import { codeOf, copyOf, tensor } from './programs.js';
 import { contentsOf, copyOfMoments, type RightSaved, type Stored } from './right-backend.js';
 import { stagesOnDevice, stagesOnHost } from './wrap.js';
 import type { WrongBackend } from './wrong-backend.js';
@@ -181,6 +182,27 @@ export const stages: readonly WrongBackend[] = [
           stages.normalize({ ...input, by: by.batch ? { batch: { ...by.batch, count: outer * inner } } : by }),
       })),
     program: parts('host'),
+  },
+  {
+    name: 'merged squares that are none',
+    caughtBy: 'squares that only merging makes are right, or refused [host]',
+    why: 'moments are looked at where they are made; of merged ones y is beta, because their m2 is 0',
+    spoil: (right) =>
+      stagesOnHost(right, (stages) => ({
+        normalize({ by, ...input }) {
+          if (!by.batch) return stages.normalize({ ...input, by });
+          const output = stages.normalize({ ...input, by: { given: statisticsOf(by.batch) } });
+          Object.assign(output.saved, { M: by.batch.count });
+          return output;
+        },
+      })),
+    program: async (backend) => {
+      const stages = await kernelsOf(backend);
+      const constant = x.data.map(() => 1e-30);
+      const batch = { count: 2 * rows, mean: new Float64Array(channels), m2: new Float64Array(channels) };
+      const input = { ...vectors, epsilon: 0, x: constant, by: { batch } };
+      return codeOf(async () => stages.normalize(input));
+    },
   },
   {
     name: 'M of the plan',
