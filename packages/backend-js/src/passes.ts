@@ -1,5 +1,13 @@
 // The passes over an activation, block by block: what is added up for each channel, and what is written.
-import type { Extent, FloatArray, Forward, HostPasses, Plan } from '@batchnorm/core-api';
+import type {
+  CountedPositions,
+  Extent,
+  FloatArray,
+  Forward,
+  GradientSums,
+  HostPasses,
+  Plan,
+} from '@batchnorm/core-api';
 import { type Block, blocksOf } from './blocks.js';
 import * as float32 from './loops.float32.js';
 import * as float64 from './loops.float64.js';
@@ -34,7 +42,7 @@ export class Passes implements HostPasses {
    * p is a rounded mean: over the N − n elements before the block, Σd is not 0 but r, and Σd² is their m2 + r²/(N − n).
    * The sums of the block therefore begin with r and r²/(N − n), as if those elements had been added up around p, too.
    */
-  moments(x: FloatArray, mean: Float64Array, m2: Float64Array): void {
+  moments(x: FloatArray, _mask: CountedPositions | undefined, mean: Float64Array, m2: Float64Array): void {
     const { channels, inner } = this.#extent;
     const [sum, squares] = [this.#sum.fill(0), this.#product.fill(0)];
     for (let c = 0; c < channels; c++) mean[c] = x[c * inner]!;
@@ -55,7 +63,7 @@ export class Passes implements HostPasses {
   }
 
   /** y = (x − mean) · scale + beta */
-  normalize({ x, mean, scale }: Pick<Forward, 'x' | 'mean' | 'scale'>, beta: Float64Array, y: FloatArray): void {
+  normalize({ x, mean, scale, beta }: Forward, y: FloatArray): void {
     const { channels, inner } = this.#extent;
     for (const block of this.#blocks) this.#loops.normalize(x, mean, scale, beta, y, channels, inner, block);
   }
@@ -73,15 +81,14 @@ export class Passes implements HostPasses {
   inputGradient(
     { x, M, mean, invStd, scale }: Forward,
     dy: FloatArray,
-    dgamma: Float64Array,
-    dbeta: Float64Array,
+    total: GradientSums | null,
     dx: FloatArray,
   ): void {
     const { channels, inner } = this.#extent;
     const [dyMean, slope] = [this.#sum, this.#product];
     for (let c = 0; c < channels; c++) {
-      dyMean[c] = dbeta[c]! / M;
-      slope[c] = (invStd[c]! * dgamma[c]!) / M;
+      dyMean[c] = total ? total.dbeta[c]! / M : 0;
+      slope[c] = total ? (invStd[c]! * total.dgamma[c]!) / M : 0;
     }
     for (const block of this.#blocks) {
       this.#loops.inputGradient(x, mean, dy, scale, dyMean, slope, dx, channels, inner, block);

@@ -1,5 +1,7 @@
 // The contract: what a backend implements. Kernels do arithmetic on extents; options, layouts, validation and running
 // statistics are the layer's.
+
+import type { CountedPositions } from './counted-positions.js';
 import type { Extent } from './extent.js';
 import type { MaybePromise } from './maybe-promise.js';
 import type { Moments, Statistics } from './moments.js';
@@ -75,13 +77,18 @@ export interface DeviceTensor extends OnDevice<FloatArray> {
   readonly disposed: boolean;
 }
 
+/** What comes after the normalisation. `'relu'`: y = max(z, 0), and NaN where z is NaN. */
+export type Nonlinearity = 'none' | 'relu';
+
 /** What kernels are compiled for. */
 export interface Plan {
   readonly extent: Extent;
   readonly dtype: Dtype;
+  /** What comes after the normalisation; absent: nothing. */
+  readonly activation?: Nonlinearity;
 }
 
-/** dgamma = Σ dy · xHat and dbeta = Σ dy, [C] each. */
+/** dgamma = Σ g · xHat and dbeta = Σ g, [C] each, where g is dy behind the nonlinearity. */
 export interface GradientSums {
   readonly dgamma: Float64Array;
   readonly dbeta: Float64Array;
@@ -123,14 +130,18 @@ export interface MomentsInput<M extends Memory> {
   readonly x: M['activation'];
   /** What will be added to the variance: digits of it far below epsilon do not count. */
   readonly epsilon: number;
+  /** Which values have a part in the moments, at least one; absent: all. What the others are, NaN even, does not matter. */
+  readonly mask?: CountedPositions | undefined;
 }
 
 /**
  * What every forward gets. Arrays belong to the caller; only `y` is written. Vectors are read before the first
- * suspension. x does not change until the backward, because the saved forward refers to it.
+ * suspension. x, residual and mask do not change until the backward, because the saved forward may refer to them.
  */
 export interface ForwardInput<M extends Memory> {
   readonly x: M['activation'];
+  /** Added to what was normalised, before the nonlinearity. */
+  readonly residual?: M['activation'] | undefined;
   /** [C]; ones in a layer without affine parameters. */
   readonly gamma: Float64Array;
   /** [C]; zeros in a layer without affine parameters. */
@@ -145,6 +156,11 @@ export interface ForwardInput<M extends Memory> {
 
 export interface NormalizeInput<M extends Memory> extends ForwardInput<M> {
   readonly by: Normalizer<M>;
+  /**
+   * Which values had a part in the moments of the batch, for the gradient; absent: all. None has where the moments are
+   * those of other batches. Every value is normalised.
+   */
+  readonly mask?: CountedPositions | undefined;
 }
 
 /**
@@ -167,9 +183,13 @@ export interface GradientSumsInput<M extends Memory> {
   readonly dy: M['activation'];
 }
 
-/** What a backward writes into, if the caller gave any buffers. `dx` may be `dy` itself. */
+/**
+ * What a backward writes into, if the caller gave any buffers. `dx` may be `dy` itself. There is a `dresidual` only after
+ * a forward with a residual.
+ */
 export interface GradientBuffers<M extends Memory> {
   readonly dx: M['activation'] | undefined;
+  readonly dresidual?: M['activation'] | undefined;
   readonly dgamma: M['vector'] | undefined;
   readonly dbeta: M['vector'] | undefined;
 }
@@ -188,14 +208,18 @@ export interface InputGradientInput<M extends Memory> extends GradientBuffers<M>
 
 export interface BackwardOutput<M extends Memory> {
   readonly dx: M['activation'];
+  /** g, after a forward with a residual; else absent. */
+  readonly dresidual?: M['activation'] | undefined;
   readonly dgamma: M['vector'];
   readonly dbeta: M['vector'];
 }
 
 /**
  * What kernels compute, over one kind of memory. Inputs have been validated. With xHat = (x − mean) · invStd and
- * invStd = 1/√(variance + epsilon), y = gamma · xHat + beta. Where variance and epsilon are both 0 (a constant
- * channel), invStd is 0 and y is beta. A call that fails has written to none of its outputs.
+ * invStd = 1/√(variance + epsilon), z = gamma · xHat + beta + residual. Where variance and epsilon are both 0 (a
+ * constant channel), invStd is 0 and z is beta + residual. Without a nonlinearity y is z and g, the gradient of z, is
+ * dy. With 'relu' y is 0 where z ≤ 0, and so is g; elsewhere, also where z is NaN, y is z and g is dy, as in PyTorch. A
+ * backward decides by the z of its forward. A call that fails has written to none of its outputs.
  *
  * Finite inputs give finite results, or are refused: where an intermediate result is beyond the backend's arithmetic,
  * the call fails with `NON_FINITE_STATISTICS`, whether or not running statistics are to take in the batch. On the
@@ -203,15 +227,15 @@ export interface BackwardOutput<M extends Memory> {
  * moments are not finite, or fail when they are read.
  */
 export interface Stages<M extends Memory> {
-  /** The moments of x: how many values a channel has, their mean, and Σ (x − mean)². */
+  /** The moments of the values of x that count: how many a channel has, their mean, and Σ (x − mean)². */
   moments(input: MomentsInput<M>): MaybePromise<M['moments']>;
   /** y, and what its backward needs. */
   normalize(input: NormalizeInput<M>): MaybePromise<ForwardOutput<M>>;
-  /** Σ dy · xHat and Σ dy. */
+  /** Σ g · xHat and Σ g, of all values: each y depends on gamma and beta. */
   gradientSums(input: GradientSumsInput<M>): MaybePromise<M['sums']>;
   /**
-   * dx = gamma · invStd · (dy − Σ dy / M − xHat · Σ dy · xHat / M) with the sums of `total`, and M values that the
-   * forward normalised by; without `total`, dx = gamma · invStd · dy.
+   * dx = gamma · invStd · (g − Σ g / M − xHat · Σ g · xHat / M) with the sums of `total`, and M values that the forward
+   * normalised by; for values that did not count, and without `total`, dx = gamma · invStd · g. And dresidual = g.
    */
   inputGradient(input: InputGradientInput<M>): MaybePromise<BackwardOutput<M>>;
   /**
@@ -227,6 +251,8 @@ export interface ForwardTrainingInput<M extends Memory> extends ForwardInput<M> 
    * `assertFiniteMoments`) before `y` is written. Moments on the device are checked when they are read.
    */
   readonly requireFinite: boolean;
+  /** Which values have a part in the statistics; absent: all. */
+  readonly mask?: CountedPositions | undefined;
 }
 
 export interface ForwardInferenceInput<M extends Memory> extends ForwardInput<M>, Statistics {}

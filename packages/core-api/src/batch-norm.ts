@@ -10,6 +10,8 @@ import {
   forwardRequest,
   type Gradients,
   type LoadMomentsOptions,
+  type MomentsOptions,
+  maskOf,
 } from './calls.js';
 import { Computation, type ForwardResult } from './computation.js';
 import { refuse } from './errors.js';
@@ -183,15 +185,16 @@ export class BatchNorm {
   }
 
   /**
-   * The moments of x, a batch like that of `forward`, of which one value per channel is enough; those of no values for
+   * The moments of x, or of the positions of it that count: a batch like that of `forward`, of which one value per channel is enough; those of no values for
    * an empty batch, where `emptyBatch` lets it pass. The layer stays as it is. They can be merged (`mergeMoments`), and
    * loaded (`loadMoments`).
    *
    * Errors: `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `EMPTY_BATCH`, `LIMIT_EXCEEDED`,
    * `NON_FINITE_STATISTICS` (values or moments that are not finite), `FOREIGN_TENSOR`, `DISPOSED`.
    */
-  moments(x: Activation): Promise<Moments> {
-    return this.#call(() => this.#computation.moments(x));
+  async moments(x: Activation, options: MomentsOptions = {}): Promise<Moments> {
+    const mask = maskOf(options);
+    return this.#call(() => this.#computation.moments(x, mask));
   }
 
   /**

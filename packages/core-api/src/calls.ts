@@ -1,6 +1,7 @@
 // What users hand to a forward or backward and what they get, and how it is read: once, when the call is made.
 import type { Activation } from './activation.js';
 import type { DeviceTensor } from './backend.js';
+import type { Mask } from './mask.js';
 import { assertBoolean, assertOption, assertOptionNames } from './option-checks.js';
 import type { Momentum } from './options.js';
 import type { OnDevice, Tensor } from './tensor.js';
@@ -16,12 +17,21 @@ export interface ForwardOptions<T extends Activation = Tensor> {
    * backward, which fails with `FORWARD_REQUIRED`.
    */
   readonly out?: T;
+  /** Which positions count in the batch statistics, at least one. All are normalised. Default: all count. */
+  readonly mask?: Mask;
+  /**
+   * A tensor of x's shape that is added to what was normalised, before the layer's `activation`. Lent as x is where that
+   * is not 'none'.
+   */
+  readonly residual?: T;
 }
 
 /** Gradients with respect to the input and the parameters. */
 export interface Gradients<T extends Activation = Tensor> {
   /** Of x's shape. */
   readonly dx: T;
+  /** Of x's shape: the gradient of the residual, which is dy behind the `activation`. Absent without a residual. */
+  readonly dresidual?: T;
   /** [C]; empty without gamma. */
   readonly dgamma: GradientVector<T>;
   /** [C]; empty without beta. */
@@ -42,6 +52,8 @@ export interface ForwardRequest {
   readonly training: boolean;
   readonly track: boolean;
   readonly out: Activation | undefined;
+  readonly mask: Mask | undefined;
+  readonly residual: Activation | undefined;
   readonly momentum: Momentum;
   /** Whether somebody may ask for the statistics that normalised x. */
   readonly keepStatistics: boolean;
@@ -55,11 +67,11 @@ export function forwardRequest(
   keepStatistics: boolean,
 ): ForwardRequest {
   return readUntrusted('INVALID_OPTION', 'options', () => {
-    assertOptionNames(options, ['training', 'track', 'out']);
-    const { training = true, track = true, out } = options;
+    assertOptionNames(options, ['training', 'track', 'out', 'mask', 'residual']);
+    const { training = true, track = true, out, mask, residual } = options;
     assertBoolean('training', training);
     assertBoolean('track', track);
-    return { x, training, track, out, momentum, keepStatistics };
+    return { x, training, track, out, mask, residual, momentum, keepStatistics };
   });
 }
 
@@ -68,8 +80,21 @@ export function backwardOutputs(options: BackwardOptions<never>): Partial<Gradie
   return readUntrusted('INVALID_OPTION', 'options', () => {
     assertOptionNames(options, ['out']);
     const { out = {} } = options;
-    assertOptionNames(out, ['dx', 'dgamma', 'dbeta']);
+    assertOptionNames(out, ['dx', 'dresidual', 'dgamma', 'dbeta']);
     return { ...out };
+  });
+}
+
+export interface MomentsOptions {
+  /** Which positions count, at least one. Default: all. */
+  readonly mask?: Mask;
+}
+
+/** The mask of moments. Errors: `INVALID_OPTION`. */
+export function maskOf(options: MomentsOptions): Mask | undefined {
+  return readUntrusted('INVALID_OPTION', 'options', () => {
+    assertOptionNames(options, ['mask']);
+    return options.mask;
   });
 }
 

@@ -1,14 +1,16 @@
 // One forward or backward of a layer, or the moments of a batch: inputs are checked, kernels compute, and running
 // statistics take in the batch of a forward.
 import { type Activation, activationOf, elementsOf, isDeviceTensor } from './activation.js';
-import type { Memory, Operations } from './backend.js';
+import type { ForwardInput, Memory, Operations } from './backend.js';
 import type { ForwardRequest, Gradients } from './calls.js';
+import type { CountedPositions } from './counted-positions.js';
 import { emptyLike, emptyOperations } from './empty-batch.js';
 import { refuse } from './errors.js';
-import { valuesPerChannel } from './extent.js';
-import { ForwardRecord } from './forward-record.js';
+import { type Extent, valuesPerChannel } from './extent.js';
+import { type ForwardInputs, ForwardRecord } from './forward-record.js';
 import { KernelCache, type OperationsByMemory } from './kernel-cache.js';
 import { countWrite, LentInput } from './lent-input.js';
+import { countedPositions, type Mask } from './mask.js';
 import { copiedMoments, copyOf, type Moments, noMoments, type Statistics, statisticsOf } from './moments.js';
 import type { ResolvedOptions } from './options.js';
 import { assertSeparate, sameMemory } from './overlap.js';
@@ -32,6 +34,9 @@ export interface ForwardResult {
   readonly statistics: Statistics | OnDevice<Moments> | undefined;
 }
 
+/** What kernels get of a request. */
+type Given = Pick<ForwardInput<Memory>, 'x' | 'residual' | 'y'>;
+
 /** Where gradients of parameters go. */
 interface GradientBuffers {
   readonly dgamma: Float64Array | undefined;
@@ -52,11 +57,11 @@ export class Computation {
   readonly #unwanted: GradientBuffers;
 
   constructor(options: ResolvedOptions, parameters: Parameters, running: RunningStatistics) {
-    const { backend, numFeatures: C, dtype, scale, center } = options;
+    const { backend, numFeatures: C, dtype, activation, scale, center } = options;
     this.#options = options;
     this.#parameters = parameters;
     this.#running = running;
-    this.#kernels = new KernelCache((extent) => backend.prepare({ extent, dtype }));
+    this.#kernels = new KernelCache((extent) => backend.prepare({ extent, dtype, activation }));
     this.#unwanted = { dgamma: scale ? undefined : zeros(C), dbeta: center ? undefined : zeros(C) };
   }
 
@@ -72,23 +77,28 @@ export class Computation {
     const { x, extent } = checkedInput(request.x, this.#options);
     const isEmpty = valuesPerChannel(extent) === 0;
     const usesBatchStatistics = training || !trackRunningStatistics;
-    if (usesBatchStatistics && !isEmpty) assertEnoughValues(extent, this.#options);
+    const residual =
+      request.residual === undefined ? undefined : checkedLike(request.residual, 'residual', x, this.#options);
+    const mask = this.#countedPositions(request.mask, x);
+    if (usesBatchStatistics && !isEmpty) this.#assertEnoughValues(extent, mask);
     const output = out && checkedLike(out, 'out', x, this.#options);
     const inPlace = output !== undefined && this.#isInPlace(output, x, training);
+    if (output !== undefined) assertSeparate({ out: output }, { residual });
     if (isEmpty) return this.#passEmpty(request, x);
 
     // Only promises are awaited: awaiting a value that is there takes as long as a small batch.
-    const lent = this.#lend(x);
-    const input = lent instanceof LentInput ? lent : await lent;
+    const lending = this.#lend(x, residual);
+    const inputs = 'lent' in lending ? lending : await lending;
     const lease = this.#kernels.lease(extent);
     const { operations: available, release } = 'operations' in lease ? lease : await lease;
     try {
       const operations = operationsOn(x, available);
+      const input = { x: elementsOf(x), residual: residual && elementsOf(residual), y: output && elementsOf(output) };
       const { y, saved, statistics } = usesBatchStatistics
-        ? await this.#normalizeByBatch(operations, request, x, output)
-        : await this.#normalizeByRunning(operations, request, x, output);
+        ? await this.#normalizeByBatch(operations, request, { ...input, mask })
+        : await this.#normalizeByRunning(operations, request, input);
       if (output !== undefined) countWrite(output);
-      const record = new ForwardRecord(input, operations, saved, usesBatchStatistics, release);
+      const record = new ForwardRecord(inputs, operations, saved, usesBatchStatistics, release);
       if (inPlace) record.release();
       return { y: out ?? activationOf(y, x.shape), record: inPlace ? undefined : record, statistics };
     } catch (error) {
@@ -111,16 +121,42 @@ export class Computation {
     return isInput;
   }
 
-  #lend(x: Activation): LentInput | Promise<LentInput> {
-    return this.#options.checks ? LentInput.copied(x) : LentInput.sampled(x);
+  #countedPositions(mask: Mask | undefined, { shape }: Activation): CountedPositions | undefined {
+    return mask === undefined ? undefined : countedPositions(mask, shape, this.#options.axis);
+  }
+
+  /** Errors: `EMPTY_BATCH`, `SINGLE_VALUE`. */
+  #assertEnoughValues(extent: Extent, mask: CountedPositions | undefined): void {
+    if (mask) assertCounted(mask);
+    const counted = mask ? { outer: mask.count, channels: extent.channels, inner: 1 } : extent;
+    assertEnoughValues(counted, this.#options);
+  }
+
+  /** x, and a residual where a backward needs it: a nonlinearity's gradient depends on it. */
+  #lend(x: Activation, residual: Activation | undefined): ForwardInputs | Promise<ForwardInputs> {
+    const { checks, activation } = this.#options;
+    const needed = activation === 'none' ? undefined : residual;
+    if (checks) return this.#lendCopied(x, residual, needed);
+    const lent = [LentInput.sampled('x', x)];
+    if (needed) lent.push(LentInput.sampled('residual', needed));
+    return { x, residual, lent };
+  }
+
+  async #lendCopied(
+    x: Activation,
+    residual: Activation | undefined,
+    needed: Activation | undefined,
+  ): Promise<ForwardInputs> {
+    const lent = [await LentInput.copied('x', x)];
+    if (needed) lent.push(await LentInput.copied('residual', needed));
+    return { x, residual, lent };
   }
 
   /** With the statistics of the batch, which are averaged into the running ones if the request asks for that. */
   async #normalizeByBatch(
     operations: Operations<Memory>,
-    { training, track, momentum, keepStatistics }: ForwardRequest,
-    x: Activation,
-    out: Activation | undefined,
+    { x, training, track, momentum, keepStatistics }: ForwardRequest,
+    given: Given & { readonly mask: CountedPositions | undefined },
   ) {
     const { trackRunningStatistics, epsilon } = this.#options;
     const { gamma, beta } = this.#parameters;
@@ -128,7 +164,7 @@ export class Computation {
     // Batches are averaged in call order: those that wait on the device come before one on the host.
     const most = isDeviceTensor(x) ? maxDeferredBatches : 1;
     if (tracks && this.#running.deferred >= most) await this.#running.trackDeferred();
-    const input = { x: elementsOf(x), y: out && elementsOf(out), gamma, beta, epsilon, requireFinite: tracks };
+    const input = { ...given, gamma, beta, epsilon, requireFinite: tracks };
     const { y, saved, moments } = await operations.forwardTraining(input);
     try {
       if ('read' in moments) {
@@ -145,25 +181,20 @@ export class Computation {
     }
   }
 
-  async #normalizeByRunning(
-    operations: Operations<Memory>,
-    { keepStatistics }: ForwardRequest,
-    x: Activation,
-    out: Activation | undefined,
-  ) {
+  async #normalizeByRunning(operations: Operations<Memory>, { keepStatistics }: ForwardRequest, given: Given) {
     const { epsilon } = this.#options;
     const { gamma, beta } = this.#parameters;
     await this.#running.settle();
     const { mean, variance } = this.#running.forInference(epsilon);
-    const input = { x: elementsOf(x), y: out && elementsOf(out), gamma, beta, epsilon, mean, variance };
-    const { y, saved } = await operations.forwardInference(input);
+    const { y, saved } = await operations.forwardInference({ ...given, gamma, beta, epsilon, mean, variance });
     return { y, saved, statistics: keepStatistics ? copyOf({ mean, variance }) : undefined };
   }
 
-  async #passEmpty({ out, training, keepStatistics }: ForwardRequest, x: Activation): Promise<ForwardResult> {
+  async #passEmpty({ out, residual, training, keepStatistics }: ForwardRequest, x: Activation): Promise<ForwardResult> {
     const nothing = () => undefined;
-    const input = LentInput.sampled(x);
-    const record = new ForwardRecord(input, emptyOperations(this.#options), { dispose: nothing }, training, nothing);
+    const inputs = { x, residual, lent: [LentInput.sampled('x', x)] };
+    const operations = emptyOperations(this.#options, residual !== undefined);
+    const record = new ForwardRecord(inputs, operations, { dispose: nothing }, training, nothing);
     const statistics = keepStatistics ? await this.#emptyStatistics(training) : undefined;
     return { y: out ?? (await emptyLike(x, this.#options)), record, statistics };
   }
@@ -180,14 +211,16 @@ export class Computation {
   }
 
   /** Errors: those of `BatchNorm.moments`. */
-  async moments(value: Activation): Promise<Moments> {
+  async moments(value: Activation, givenMask: Mask | undefined): Promise<Moments> {
     const { x, extent } = checkedInput(value, this.#options);
     const { numFeatures, epsilon } = this.#options;
+    const mask = this.#countedPositions(givenMask, x);
     if (valuesPerChannel(extent) === 0) return noMoments(numFeatures);
+    if (mask) assertCounted(mask);
     const lease = this.#kernels.lease(extent);
     const { operations, release } = 'operations' in lease ? lease : await lease;
     try {
-      const moments = await operationsOn(x, operations).moments({ x: elementsOf(x), epsilon });
+      const moments = await operationsOn(x, operations).moments({ x: elementsOf(x), epsilon, mask });
       if (!('read' in moments)) return copiedMoments(moments);
       try {
         return copiedMoments(await moments.read());
@@ -201,34 +234,44 @@ export class Computation {
 
   /** Errors: those of `BatchNorm.backward`; then nothing has changed. */
   async backward(record: ForwardRecord, dy: Activation, out: Partial<Gradients>): Promise<Gradients<never>> {
-    const { input: lent, operations, saved, usesBatchStatistics } = record;
-    const { x } = lent;
+    const { inputs, operations, saved, usesBatchStatistics } = record;
+    const { x, residual } = inputs;
     const { scale, center, numFeatures: C } = this.#options;
-    const checked = lent.assertUnchanged();
-    if (checked !== undefined) await checked;
+    for (const lent of inputs.lent) {
+      const checked = lent.assertUnchanged();
+      if (checked !== undefined) await checked;
+    }
     const upstream = checkedLike(dy, 'dy', x, this.#options);
     const downstream = out.dx && checkedLike(out.dx, 'out.dx', x, this.#options);
+    if (out.dresidual !== undefined && residual === undefined) {
+      refuse('INVALID_OPTION', 'out.dresidual after a forward without a residual', 'none');
+    }
+    const skip = out.dresidual && checkedLike(out.dresidual, 'out.dresidual', x, this.#options);
     if (out.dgamma !== undefined) assertVector(out.dgamma, 'out.dgamma', scale ? C : 0, x);
     if (out.dbeta !== undefined) assertVector(out.dbeta, 'out.dbeta', center ? C : 0, x);
     const inPlace = downstream !== undefined && sameMemory(downstream, upstream);
     const outputs = { dx: downstream, dgamma: out.dgamma, dbeta: out.dbeta };
-    assertSeparate(outputs, inPlace ? { x } : { x, dy: upstream });
+    assertSeparate(outputs, inPlace ? { x, residual } : { x, residual, dy: upstream });
+    if (skip !== undefined) assertSeparate({ dresidual: skip }, { x, residual, dy: upstream, ...outputs });
 
     const unwanted = isDeviceTensor(x) ? noBuffers : this.#unwanted;
     const gradients = {
       saved,
       dy: elementsOf(upstream),
       dx: downstream && elementsOf(downstream),
+      dresidual: skip && elementsOf(skip),
       dgamma: scale ? out.dgamma : unwanted.dgamma,
       dbeta: center ? out.dbeta : unwanted.dbeta,
       parameterGradients: scale || center,
     };
-    const { dx, dgamma, dbeta } = usesBatchStatistics
+    const { dx, dresidual, dgamma, dbeta } = usesBatchStatistics
       ? await operations.backwardTraining(gradients)
       : await operations.backwardInference(gradients);
     if (downstream !== undefined) countWrite(downstream);
+    if (skip !== undefined) countWrite(skip);
     return {
       dx: out.dx ?? activationOf(dx, x.shape),
+      ...(dresidual && { dresidual: out.dresidual ?? activationOf(dresidual, x.shape) }),
       dgamma: scale ? dgamma : emptyGradient(dgamma, out.dgamma),
       dbeta: center ? dbeta : emptyGradient(dbeta, out.dbeta),
     } as Gradients<never>;
@@ -250,4 +293,10 @@ function emptyGradient(
   if (ArrayBuffer.isView(made)) return out ?? empty;
   made.dispose();
   return { read: () => empty, dispose: () => undefined };
+}
+
+/** Errors: `EMPTY_BATCH`. */
+function assertCounted({ count, positions }: CountedPositions): void {
+  if (count > 0) return;
+  refuse('EMPTY_BATCH', `a mask by which none of ${positions.length} positions counts`, 'at least one');
 }

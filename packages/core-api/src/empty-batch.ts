@@ -12,17 +12,22 @@ export async function emptyLike(x: Activation, { backend, dtype }: ResolvedOptio
   return isDeviceTensor(x) ? backend.upload(empty) : empty;
 }
 
-/** The backward of an empty batch: dx is empty, dgamma and dbeta are 0. */
-export function emptyOperations(options: ResolvedOptions): BackwardOperations {
+/** The backward of an empty batch: dx and dresidual are empty, dgamma and dbeta are 0. */
+export function emptyOperations(options: ResolvedOptions, hasResidual: boolean): BackwardOperations {
   const vector = () => zeros(options.numFeatures);
-  const backward = async ({ dy, dx, dgamma, dbeta }: BackwardInput<Memory>): Promise<BackwardOutput<Memory>> => {
+  const backward = async (input: BackwardInput<Memory>): Promise<BackwardOutput<Memory>> => {
+    const { dy, dgamma, dbeta } = input;
+    const empty = async () => (ArrayBuffer.isView(dy) ? dy.slice() : elementsOf(await emptyLike(dy, options)));
+    const dx = input.dx ?? (await empty());
+    const dresidual = hasResidual ? (input.dresidual ?? (await empty())) : undefined;
     if (ArrayBuffer.isView(dy)) {
       const host = { dgamma: dgamma ?? vector(), dbeta: dbeta ?? vector() } as Record<'dgamma' | 'dbeta', Float64Array>;
-      return { dx: dx ?? (dy.slice() as FloatArray), dgamma: host.dgamma.fill(0), dbeta: host.dbeta.fill(0) };
+      const activations = { dx, dresidual } as { dx: FloatArray; dresidual: FloatArray | undefined };
+      return { ...activations, dgamma: host.dgamma.fill(0), dbeta: host.dbeta.fill(0) };
     }
     const onDevice = () => ({ read: vector, dispose: () => undefined });
-    const made = dx ?? elementsOf(await emptyLike(dy, options));
-    return { dx: made as DeviceTensor, dgamma: onDevice(), dbeta: onDevice() };
+    const activations = { dx, dresidual } as { dx: DeviceTensor; dresidual: DeviceTensor | undefined };
+    return { ...activations, dgamma: onDevice(), dbeta: onDevice() };
   };
   return { backwardTraining: backward, backwardInference: backward };
 }

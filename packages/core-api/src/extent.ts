@@ -1,4 +1,5 @@
 // Every layout is seen as three sizes, outer × channels × inner, so that kernels know no layouts.
+import { type CountedPositions, everyCountedRun } from './counted-positions.js';
 import type { FloatArray } from './tensor.js';
 
 /**
@@ -37,16 +38,18 @@ export function product(shape: readonly number[]): number {
   return count;
 }
 
-/** Whether `holds` for every run of neighbours in `values` that belong to channel c. */
+/** Whether `holds` for every run of neighbours in `values` that belong to channel c, and count where there is a mask. */
 export function everyRun(
   values: FloatArray,
   { outer, channels, inner }: Extent,
   c: number,
   holds: (run: FloatArray) => boolean,
+  mask?: CountedPositions,
 ): boolean {
   for (let o = 0; o < outer; o++) {
     const begin = (o * channels + c) * inner;
-    if (!holds(values.subarray(begin, begin + inner))) return false;
+    const everyPart = (from: number, to: number) => holds(values.subarray(begin + from, begin + to));
+    if (mask ? !everyCountedRun(mask, o * inner, (o + 1) * inner, everyPart) : !everyPart(0, inner)) return false;
   }
   return true;
 }

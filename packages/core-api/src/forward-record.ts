@@ -1,12 +1,20 @@
-// What the layer keeps of a forward for its backward: x, leased kernels, and the saved forward of the backend.
+// What the layer keeps of a forward for its backward: its inputs, leased kernels, and the saved forward of the backend.
+import type { Activation } from './activation.js';
 import type { Memory, Operations, Saved } from './backend.js';
 import type { LentInput } from './lent-input.js';
 
 /** The half of the operations that a backward needs. */
 export type BackwardOperations = Pick<Operations<Memory>, 'backwardTraining' | 'backwardInference'>;
 
+/** What was given to a forward, and what of it its backward will read again. */
+export interface ForwardInputs {
+  readonly x: Activation;
+  readonly residual: Activation | undefined;
+  readonly lent: readonly LentInput[];
+}
+
 export class ForwardRecord {
-  readonly input: LentInput;
+  readonly inputs: ForwardInputs;
   readonly operations: BackwardOperations;
   readonly saved: Saved;
   readonly usesBatchStatistics: boolean;
@@ -14,13 +22,13 @@ export class ForwardRecord {
   #released = false;
 
   constructor(
-    input: LentInput,
+    inputs: ForwardInputs,
     operations: BackwardOperations,
     saved: Saved,
     usesBatchStatistics: boolean,
     releaseKernels: () => void,
   ) {
-    this.input = input;
+    this.inputs = inputs;
     this.operations = operations;
     this.saved = saved;
     this.usesBatchStatistics = usesBatchStatistics;

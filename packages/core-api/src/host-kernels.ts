@@ -23,9 +23,8 @@ export class HostKernels implements Kernels {
   readonly #plan: Plan;
   readonly #passes: HostPasses;
   readonly #assertUsable: () => void;
-  /** [C] */
-  readonly #zeros: Float64Array;
-  readonly #moments: Moments;
+  readonly #mean: Float64Array;
+  readonly #m2: Float64Array;
   readonly #sums: GradientSums;
   /** Disposed saved forwards, for reuse: a training loop alternates between two of them and allocates none. */
   readonly #free: SavedForward[] = [];
@@ -34,30 +33,33 @@ export class HostKernels implements Kernels {
     this.#plan = plan;
     this.#passes = passes;
     const vector = () => new Float64Array(plan.extent.channels);
-    this.#zeros = vector();
-    this.#moments = { count: valuesPerChannel(plan.extent), mean: vector(), m2: vector() };
+    [this.#mean, this.#m2] = [vector(), vector()];
     this.#sums = { dgamma: vector(), dbeta: vector() };
     this.#assertUsable = assertUsable;
   }
 
-  moments({ x, epsilon }: MomentsInput<HostMemory>): Moments {
+  moments({ x, epsilon, mask }: MomentsInput<HostMemory>): Moments {
     this.#assertUsable();
-    this.#passes.moments(x, this.#moments.mean, this.#moments.m2);
-    assertMomentsInRange(this.#moments, x, this.#plan.extent, epsilon);
-    return this.#moments;
+    const { extent } = this.#plan;
+    const moments = { count: mask?.count ?? valuesPerChannel(extent), mean: this.#mean, m2: this.#m2 };
+    this.#passes.moments(x, mask, moments.mean, moments.m2);
+    assertMomentsInRange(moments, x, extent, epsilon, mask);
+    return moments;
   }
 
   normalize(input: NormalizeInput<HostMemory>): ForwardOutput<HostMemory> {
     this.#assertUsable();
-    const { x, gamma, beta, epsilon, by } = input;
+    const { x, mask, gamma, epsilon, by } = input;
     // Its own have been looked at; those of several batches, merged, have not.
-    if (by.batch && by.batch !== this.#moments) assertMomentsInRange(by.batch, x, this.#plan.extent, epsilon);
+    if (by.batch && by.batch.mean !== this.#mean) {
+      assertMomentsInRange(by.batch, x, this.#plan.extent, epsilon, mask);
+    }
     const saved = this.#free.pop() ?? new SavedForward(this.#plan.extent.channels, (one) => this.#free.push(one));
     try {
       saved.keep(input);
       assertScaleInRange(saved, gamma);
       const y = input.y ?? allocate(this.#plan.dtype, x.length);
-      this.#passes.normalize(saved, beta, y);
+      this.#passes.normalize(saved, y);
       return { y, saved };
     } catch (error) {
       saved.dispose();
@@ -83,15 +85,14 @@ export class HostKernels implements Kernels {
     const saved = input.saved as SavedForward;
     if (sums) assertBackwardInRange(saved, extent, dy, sums, total);
     const { dx = allocate(dtype, dy.length) } = input;
+    const dresidual = saved.residual && (input.dresidual ?? allocate(dtype, dy.length));
     const { dgamma = new Float64Array(extent.channels), dbeta = new Float64Array(extent.channels) } = input;
     if (sums) {
       dgamma.set(sums.dgamma);
       dbeta.set(sums.dbeta);
     }
-    if (total) this.#passes.inputGradient(saved, dy, total.dgamma, total.dbeta, dx);
-    // dx = scale · dy = (dy − 0) · scale + 0
-    else this.#passes.normalize({ x: dy, mean: this.#zeros, scale: saved.scale }, this.#zeros, dx);
-    return { dx, dgamma, dbeta };
+    this.#passes.inputGradient(saved, dy, total, dx, dresidual);
+    return { dx, dresidual, dgamma, dbeta };
   }
 
   dispose(): void {

@@ -1,5 +1,6 @@
 // The range of float64: finite values whose squares, sums or scales overflow, or underflow to few digits, are refused.
 import type { GradientSums } from './backend.js';
+import type { CountedPositions } from './counted-positions.js';
 import { refuse } from './errors.js';
 import { type Extent, everyRun } from './extent.js';
 import type { Moments } from './moments.js';
@@ -13,20 +14,21 @@ const leastNormal = 2 ** -1022;
 
 /**
  * Moments by which the values of `x` are to be normalised: their own, or merged with those of others. `epsilon` will be
- * added to the variance. Errors: `NON_FINITE_STATISTICS` where the values of a channel are finite and not all the mean,
- * and float64 can't hold the mean, or variance + epsilon: y would be finite and wrong. Values that are not finite pass,
- * because their y is NaN.
+ * added to the variance. Errors: `NON_FINITE_STATISTICS` where the values of a channel that count are finite and not all
+ * the mean, and float64 can't hold the mean, or variance + epsilon: y would be finite and wrong. Values that are not
+ * finite pass, because their y is NaN.
  */
 export function assertMomentsInRange(
   { count, mean, m2 }: Moments,
   x: FloatArray,
   extent: Extent,
   epsilon: number,
+  mask?: CountedPositions,
 ): void {
   for (let c = 0; c < mean.length; c++) {
     const square = m2[c]! / count + epsilon;
     if (square >= leastSquare && square < Number.POSITIVE_INFINITY && Number.isFinite(mean[c])) continue;
-    if (isFiniteChannel(x, extent, c) && !isChannelOf(mean[c]!, x, extent, c)) {
+    if (isFiniteChannel(x, extent, c, mask) && !isChannelOf(mean[c]!, x, extent, c, mask)) {
       refuse(
         'NON_FINITE_STATISTICS',
         `finite values of channel ${c} with mean ${mean[c]} and variance ${m2[c]! / count}`,
@@ -98,10 +100,10 @@ function isLost(product: number, factor: number, invStd: number): boolean {
   return Math.abs(product) < leastNormal && factor !== 0 && invStd < 1 && invStd > 0;
 }
 
-function isFiniteChannel(x: FloatArray, extent: Extent, c: number): boolean {
-  return everyRun(x, extent, c, (run) => run.every(Number.isFinite));
+function isFiniteChannel(x: FloatArray, extent: Extent, c: number, mask?: CountedPositions): boolean {
+  return everyRun(x, extent, c, (run) => run.every(Number.isFinite), mask);
 }
 
-function isChannelOf(value: number, x: FloatArray, extent: Extent, c: number): boolean {
-  return everyRun(x, extent, c, (run) => run.every((one: number) => one === value));
+function isChannelOf(value: number, x: FloatArray, extent: Extent, c: number, mask?: CountedPositions): boolean {
+  return everyRun(x, extent, c, (run) => run.every((one: number) => one === value), mask);
 }

@@ -21,6 +21,7 @@ export type {
   Kernels,
   Memory,
   MomentsInput,
+  Nonlinearity,
   NormalizeInput,
   Normalizer,
   Operations,
@@ -31,7 +32,15 @@ export type {
 export { BatchNorm } from './batch-norm.js';
 export { type Batches, type CalibrationOptions, type CalibrationProgress, calibrate } from './calibrate.js';
 export type { CalibrationCheckpoint } from './calibration.js';
-export type { BackwardOptions, ForwardOptions, Gradients, GradientVector, LoadMomentsOptions } from './calls.js';
+export type {
+  BackwardOptions,
+  ForwardOptions,
+  Gradients,
+  GradientVector,
+  LoadMomentsOptions,
+  MomentsOptions,
+} from './calls.js';
+export { type CountedPositions, everyCountedRun } from './counted-positions.js';
 export { describe } from './describe.js';
 export { BatchNormError, type ErrorCode, refuse } from './errors.js';
 export { type Extent, everyRun, extentOf, product, valuesPerChannel } from './extent.js';
@@ -39,6 +48,7 @@ export type { ForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-passes.js';
 export { assertBackwardInRange, assertMomentsInRange, assertScaleInRange } from './in-range.js';
+export type { Mask } from './mask.js';
 export type { MaybePromise } from './maybe-promise.js';
 export {
   assertFiniteMoments,

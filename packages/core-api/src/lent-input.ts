@@ -1,4 +1,5 @@
-// x is lent to the layer: a backward needs x as its forward saw it, and checks that it has not changed.
+// x is lent to the layer, and so is a residual: a backward needs them as its forward saw them, and checks that they have
+// not changed.
 import { type Activation, isDeviceTensor } from './activation.js';
 import type { DeviceTensor } from './backend.js';
 import { BatchNormError, refuse } from './errors.js';
@@ -6,7 +7,7 @@ import type { MaybePromise } from './maybe-promise.js';
 import type { FloatArray } from './tensor.js';
 import { isDisposed } from './tensor-checks.js';
 
-/** How many elements of x are remembered without the option `checks`. */
+/** How many elements of an input are remembered without the option `checks`. */
 const sampleSize = 8;
 
 /** How often layers have written to each device tensor. */
@@ -17,44 +18,50 @@ export function countWrite(output: Activation): void {
   if (isDeviceTensor(output)) writes.set(output, (writes.get(output) ?? 0) + 1);
 }
 
-/** x, and its elements as they were: all, or a few, which costs next to nothing and reveals a reused buffer. */
+/** An input, and its elements as they were: all, or a few, which costs next to nothing and reveals a reused buffer. */
 export class LentInput {
-  readonly x: Activation;
+  readonly #name: 'x' | 'residual';
+  readonly #lent: Activation;
   readonly #writes: number | undefined;
-  /** Elements of x; none of a device tensor without a `view`, unless all were to be copied. */
+  /** Its elements; none of a device tensor without a `view`, unless all were to be copied. */
   readonly #remembered: ArrayLike<number>;
   readonly #isWhole: boolean;
 
-  private constructor(x: Activation, remembered: ArrayLike<number>, isWhole: boolean) {
-    this.x = x;
-    this.#writes = isDeviceTensor(x) ? writes.get(x) : undefined;
+  private constructor(name: 'x' | 'residual', lent: Activation, remembered: ArrayLike<number>, isWhole: boolean) {
+    this.#name = name;
+    this.#lent = lent;
+    this.#writes = isDeviceTensor(lent) ? writes.get(lent) : undefined;
     this.#remembered = remembered;
     this.#isWhole = isWhole;
   }
 
-  /** Remembers a few elements of x as it is now. */
-  static sampled(x: Activation): LentInput {
-    return new LentInput(x, sampleOf(visibleElements(x)), false);
+  /** Remembers a few elements as they are now. */
+  static sampled(name: 'x' | 'residual', lent: Activation): LentInput {
+    return new LentInput(name, lent, sampleOf(visibleElements(lent)), false);
   }
 
-  /** Remembers every element of x as it is now. */
-  static async copied(x: Activation): Promise<LentInput> {
-    return new LentInput(x, (await elements(x)).slice(), true);
+  /** Remembers every element as it is now. */
+  static async copied(name: 'x' | 'residual', lent: Activation): Promise<LentInput> {
+    return new LentInput(name, lent, (await elements(lent)).slice(), true);
   }
 
   /**
-   * Errors: `INPUT_CHANGED`; `FORWARD_REQUIRED` where x was disposed, or its buffer transferred. Returns a promise only
-   * where x has to be read from the device.
+   * Errors: `INPUT_CHANGED`; `FORWARD_REQUIRED` where it was disposed, or its buffer transferred. Returns a promise only
+   * where it has to be read from the device.
    */
   assertUnchanged(): MaybePromise<void> {
-    const { x } = this;
-    if (isDeviceTensor(x) ? isDisposed(x, 'x') : x.data.length === 0 && this.#remembered.length > 0) {
-      refuse('FORWARD_REQUIRED', 'backward() when the x of its forward() was disposed or transferred', 'x as it was');
+    const lent = this.#lent;
+    const name = this.#name;
+    if (isDeviceTensor(lent) ? isDisposed(lent, name) : lent.data.length === 0 && this.#remembered.length > 0) {
+      const received = `backward() when the ${name} of its forward() was disposed or transferred`;
+      refuse('FORWARD_REQUIRED', received, `${name} as it was`);
     }
-    if (isDeviceTensor(x) && writes.get(x) !== this.#writes) refuseChange('which has received a result since');
-    if (!this.#isWhole) this.#compare(visibleElements(x));
-    else if (isDeviceTensor(x)) return elements(x).then((now) => this.#compare(now));
-    else this.#compare(x.data);
+    if (isDeviceTensor(lent) && writes.get(lent) !== this.#writes) {
+      this.#refuseChange('which has received a result since');
+    }
+    if (!this.#isWhole) this.#compare(visibleElements(lent));
+    else if (isDeviceTensor(lent)) return elements(lent).then((now) => this.#compare(now));
+    else this.#compare(lent.data);
   }
 
   #compare(now: FloatArray): void {
@@ -62,13 +69,18 @@ export class LentInput {
       const value = now[this.#isWhole ? k : sampleIndex(k, now)];
       if (Object.is(value, this.#remembered[k])) continue;
       const which = this.#isWhole ? `element ${k}` : 'an element';
-      refuseChange(`of which ${which} was ${this.#remembered[k]} and is ${value}`);
+      this.#refuseChange(`of which ${which} was ${this.#remembered[k]} and is ${value}`);
     }
   }
-}
 
-function refuseChange(how: string): never {
-  refuse('INPUT_CHANGED', `backward() after a change of its forward's x, ${how}`, 'x as it was: it is lent until then');
+  #refuseChange(how: string): never {
+    const name = this.#name;
+    refuse(
+      'INPUT_CHANGED',
+      `backward() after a change of its forward's ${name}, ${how}`,
+      `${name} as it was: it is lent until then`,
+    );
+  }
 }
 
 function sampleOf(values: FloatArray): ArrayLike<number> {

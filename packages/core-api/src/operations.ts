@@ -44,8 +44,8 @@ class StagedOperations<M extends Memory> implements Operations<M> {
   forwardInference(input: ForwardInferenceInput<M>): MaybePromise<ForwardOutput<M>> {
     const { fused } = this.#stages;
     if (fused?.forwardInference) return fused.forwardInference(input);
-    const { x, gamma, beta, epsilon, y, mean, variance } = input;
-    return this.#stages.normalize({ x, gamma, beta, epsilon, y, by: { given: { mean, variance } } });
+    const { x, residual, gamma, beta, epsilon, y, mean, variance } = input;
+    return this.#stages.normalize({ x, residual, gamma, beta, epsilon, y, by: { given: { mean, variance } } });
   }
 
   backwardTraining(input: BackwardInput<M>): MaybePromise<BackwardOutput<M>> {
@@ -61,9 +61,9 @@ class StagedOperations<M extends Memory> implements Operations<M> {
   }
 
   #normalize(input: ForwardTrainingInput<M>, moments: M['moments']): MaybePromise<ForwardTrainingOutput<M>> {
-    const { x, gamma, beta, epsilon, y, requireFinite } = input;
+    const { x, residual, mask, gamma, beta, epsilon, y, requireFinite } = input;
     if (requireFinite && 'm2' in moments) assertFiniteMoments(moments);
-    const normalize = { x, gamma, beta, epsilon, y, by: { batch: moments } };
+    const normalize = { x, residual, mask, gamma, beta, epsilon, y, by: { batch: moments } };
     const output = isOnDevice(moments)
       ? attempt(
           () => this.#stages.normalize(normalize),
@@ -76,9 +76,9 @@ class StagedOperations<M extends Memory> implements Operations<M> {
   }
 
   #backward(input: BackwardInput<M>, throughStatistics: boolean): MaybePromise<BackwardOutput<M>> {
-    const { saved, dy, dx, dgamma, dbeta, parameterGradients } = input;
+    const { saved, dy, dx, dresidual, dgamma, dbeta, parameterGradients } = input;
     if (!throughStatistics && !parameterGradients) {
-      return this.#stages.inputGradient({ saved, dy, dx, dgamma, dbeta, sums: undefined, total: null });
+      return this.#stages.inputGradient({ saved, dy, dx, dresidual, dgamma, dbeta, sums: undefined, total: null });
     }
     const sums = this.#stages.gradientSums({ saved, dy });
     return isPromise(sums)
@@ -87,11 +87,11 @@ class StagedOperations<M extends Memory> implements Operations<M> {
   }
 
   #inputGradient(
-    { saved, dy, dx, dgamma, dbeta }: BackwardInput<M>,
+    { saved, dy, dx, dresidual, dgamma, dbeta }: BackwardInput<M>,
     sums: M['sums'],
     throughStatistics: boolean,
   ): MaybePromise<BackwardOutput<M>> {
-    const gradient = { saved, dy, dx, dgamma, dbeta, sums, total: throughStatistics ? sums : null };
+    const gradient = { saved, dy, dx, dresidual, dgamma, dbeta, sums, total: throughStatistics ? sums : null };
     return isOnDevice(sums)
       ? attempt(
           () => this.#stages.inputGradient(gradient),

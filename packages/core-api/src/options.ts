@@ -1,5 +1,5 @@
 // The options of a layer, with their meaning and their defaults.
-import type { Backend } from './backend.js';
+import type { Backend, Nonlinearity } from './backend.js';
 import type { Dtype } from './tensor.js';
 
 /**
@@ -39,6 +39,10 @@ export interface BatchNormOptions {
    * @deprecated Use `varianceEstimator`.
    */
   readonly runningVariance?: 'population' | 'sample';
+  /**
+   * A nonlinearity in the same pass as the normalisation, after the addition of a residual. Default 'none'.
+   */
+  readonly activation?: Nonlinearity;
   /** The element type of activations. Parameters and statistics are always float64. Default 'float32'. */
   readonly dtype?: Dtype;
   /**
@@ -73,6 +77,7 @@ export const defaultOptions: Readonly<Required<Defaulted>> = {
   trackRunningStatistics: true,
   varianceEstimator: 'population',
   runningVariance: 'population',
+  activation: 'none',
   dtype: 'float32',
   singleValue: 'allow',
   emptyBatch: 'reject',

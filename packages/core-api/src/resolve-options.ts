@@ -37,6 +37,7 @@ export const layerOptionChecks: Readonly<Record<keyof LayerOptions, OptionCheck>
   trackRunningStatistics: trueOrFalse,
   varianceEstimator: estimators,
   runningVariance: estimators,
+  activation: oneOf('none', 'relu'),
   dtype: oneOf('float32', 'float64'),
   singleValue: oneOf('allow', 'reject'),
   emptyBatch: oneOf('reject', 'pass'),

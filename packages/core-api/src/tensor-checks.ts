@@ -40,15 +40,16 @@ function tensorOf(value: unknown, name: string): Tensor {
 const lengthOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Float32Array.prototype), 'length')!.get!;
 
 /** The class of a typed array, also of another realm (an iframe, a test runner), where `instanceof` does not help. */
-const tagOf = (value: unknown): unknown => (ArrayBuffer.isView(value) ? Object(value)[Symbol.toStringTag] : undefined);
+export const typedArrayName = (value: unknown): unknown =>
+  ArrayBuffer.isView(value) ? Object(value)[Symbol.toStringTag] : undefined;
 
 function isFloatArray(value: unknown): value is FloatArray {
-  const tag = tagOf(value);
+  const tag = typedArrayName(value);
   return tag === 'Float32Array' || tag === 'Float64Array';
 }
 
 /** A copy of the shape `value`. Errors: `INVALID_TENSOR`. */
-function shapeOf(value: unknown, name: string): readonly number[] {
+export function shapeOf(value: unknown, name: string): readonly number[] {
   if (!Array.isArray(value)) refuse('INVALID_TENSOR', `${name} of shape ${describe(value)}`, expectedShape);
   const rank = value.length;
   if (rank > mostAxes) refuse('INVALID_TENSOR', `${name} of ${rank} axes`, `at most ${mostAxes}`);
@@ -208,7 +209,7 @@ export function assertVector(value: unknown, name: string, length: number, x: Ac
     if (isDeviceTensor(x)) {
       if (typeof Object(value).read !== 'function')
         refuse('INVALID_TENSOR', `${name} ${describe(value)}`, 'a device vector');
-    } else if (tagOf(value) !== 'Float64Array' || lengthOf.call(value) !== length) {
+    } else if (typedArrayName(value) !== 'Float64Array' || lengthOf.call(value) !== length) {
       refuse('INVALID_TENSOR', `${name} ${describe(value)}`, `Float64Array(${length})`);
     }
   });

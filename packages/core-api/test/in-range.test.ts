@@ -15,11 +15,11 @@ const sum = (values: FloatArray, term: (value: number, k: number) => number) =>
 
 /** The formulas as they stand, of one channel. */
 const passes: HostPasses = {
-  moments(x, mean, m2) {
+  moments(x, _mask, mean, m2) {
     mean[0] = sum(x, (value) => value / x.length);
     m2[0] = sum(x, (value) => (value - mean[0]!) ** 2);
   },
-  normalize({ x, mean, scale }, beta, y) {
+  normalize({ x, mean, scale, beta }, y) {
     x.forEach((value, k) => {
       y[k] = (value - mean[0]!) * scale[0]! + beta[0]!;
     });
@@ -28,7 +28,7 @@ const passes: HostPasses = {
     dgamma[0] = sum(dy, (value, k) => value * (x[k]! - mean[0]!) * invStd[0]!);
     dbeta[0] = sum(dy, (value) => value);
   },
-  inputGradient(_forward, dy, _dgamma, _dbeta, dx) {
+  inputGradient(_forward, dy, _total, dx) {
     dx.set(dy);
   },
 };

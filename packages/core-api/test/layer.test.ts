@@ -14,6 +14,7 @@ describe('a new layer', () => {
     expect(backend.name).toBe('reference');
     expect(options).toEqual({
       numFeatures: 3,
+      activation: 'none',
       epsilon: 1e-5,
       momentum: 0.9,
       axis: 1,

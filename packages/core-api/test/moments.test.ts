@@ -269,7 +269,7 @@ describe('layer.moments()', () => {
   it('have no −0, which JSON does not have', async () => {
     const nothing = () => undefined;
     const passes = {
-      moments(_x: unknown, mean: Float64Array, m2: Float64Array) {
+      moments(_x: unknown, _mask: unknown, mean: Float64Array, m2: Float64Array) {
         mean.fill(-0);
         m2.fill(0);
       },

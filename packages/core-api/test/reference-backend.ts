@@ -5,6 +5,7 @@ import {
   type Backend,
   type BackwardOutput,
   BatchNormError,
+  type CountedPositions,
   type DeviceMemory,
   type DeviceTensor,
   type Dtype,
@@ -62,9 +63,9 @@ export class ReferenceBackend implements Backend {
     this.gate = gate;
   }
 
-  prepare({ extent, dtype }: Plan): Kernels {
-    this.prepared.push(extent);
-    return new ReferenceKernels(this, extent, dtype);
+  prepare(plan: Plan): Kernels {
+    this.prepared.push(plan.extent);
+    return new ReferenceKernels(this, plan);
   }
 
   upload({ data, shape }: Tensor): DeviceTensor {
@@ -78,9 +79,12 @@ class SavedForward implements Saved {
   constructor(
     readonly backend: ReferenceBackend,
     readonly x: FloatArray,
+    readonly residual: FloatArray | undefined,
+    readonly mask: CountedPositions | undefined,
     /** How many values of a channel were normalised together; NaN where statistics were given. */
     readonly M: number,
     readonly gamma: Float64Array,
+    readonly beta: Float64Array,
     readonly mean: Float64Array,
     readonly std: Float64Array,
   ) {
@@ -94,63 +98,98 @@ class SavedForward implements Saved {
 
 class ReferenceKernels implements Kernels {
   readonly device: Stages<DeviceMemory>;
+  readonly extent: Extent;
+  readonly dtype: Dtype;
+  readonly hasRelu: boolean;
 
   constructor(
     readonly backend: ReferenceBackend,
-    readonly extent: Extent,
-    readonly dtype: Dtype,
+    { extent, dtype, activation }: Plan,
   ) {
+    this.extent = extent;
+    this.dtype = dtype;
+    this.hasRelu = activation === 'relu';
     this.device = new DeviceStages(this);
     backend.alive.add(this);
   }
 
-  async moments({ x }: MomentsInput<HostMemory>): Promise<Moments> {
+  async moments({ x, mask }: MomentsInput<HostMemory>): Promise<Moments> {
     await this.backend.gate();
-    const count = valuesPerChannel(this.extent);
-    const mean = this.#sums((k) => x[k]! / count);
-    return { count, mean, m2: this.#sums((k, c) => (x[k]! - mean[c]!) ** 2) };
+    const count = mask?.count ?? valuesPerChannel(this.extent);
+    const mean = this.#sums((k) => (this.#counts(k, mask) ? x[k]! / count : 0));
+    return { count, mean, m2: this.#sums((k, c) => (this.#counts(k, mask) ? (x[k]! - mean[c]!) ** 2 : 0)) };
   }
 
-  async normalize({ x, y, gamma, beta, epsilon, by: { batch, given } }: NormalizeInput<HostMemory>) {
+  async normalize(input: NormalizeInput<HostMemory>) {
     await this.backend.gate();
+    const { x, residual, mask, y, gamma, beta, epsilon } = input;
+    const { batch, given } = input.by;
     const { mean } = batch ?? given;
     const variance = batch ? batch.m2.map((square) => square / batch.count) : given.variance;
     const std = variance.map((value) => Math.sqrt(value + epsilon));
     const out = y ?? allocate(this.dtype, x.length);
-    this.#forEach((k, c) => {
-      out[k] = (gamma[c]! * (x[k]! - mean[c]!)) / (std[c]! || 1) + beta[c]!;
-    });
     const M = batch?.count ?? Number.NaN;
-    return { y: out, saved: new SavedForward(this.backend, x, M, gamma.slice(), mean.slice(), std) };
+    const vectors = [gamma.slice(), beta.slice(), mean.slice(), std] as const;
+    const saved = new SavedForward(this.backend, x, residual, mask, M, ...vectors);
+    this.#forEach((k, c) => {
+      out[k] = this.#isOff(saved, k, c) ? 0 : this.#z(saved, k, c);
+    });
+    return { y: out, saved };
   }
 
   async gradientSums({ saved, dy }: GradientSumsInput<HostMemory>): Promise<GradientSums> {
     await this.backend.gate();
     const xHat = this.#xHat(saved);
-    return { dgamma: this.#sums((k, c) => dy[k]! * xHat(k, c)), dbeta: this.#sums((k) => dy[k]!) };
+    const g = this.#g(saved as SavedForward, dy);
+    return { dgamma: this.#sums((k, c) => g(k, c) * xHat(k, c)), dbeta: this.#sums(g) };
   }
 
   async inputGradient(input: InputGradientInput<HostMemory>): Promise<BackwardOutput<HostMemory>> {
     await this.backend.gate();
     const { dy, sums, total } = input;
     this.backend.parameterGradients.push(sums !== undefined);
-    const { M, gamma, std } = input.saved as SavedForward;
+    const saved = input.saved as SavedForward;
+    const { M, mask, gamma, std } = saved;
     const { dx = allocate(this.dtype, dy.length) } = input;
+    const dresidual = saved.residual && (input.dresidual ?? allocate(this.dtype, dy.length));
     const { dgamma = new Float64Array(gamma.length), dbeta = new Float64Array(gamma.length) } = input;
     if (sums) {
       dgamma.set(sums.dgamma);
       dbeta.set(sums.dbeta);
     }
     const xHat = this.#xHat(input.saved);
+    const g = this.#g(saved, dy);
     this.#forEach((k, c) => {
-      const meanTerms = total ? (total.dbeta[c]! + xHat(k, c) * total.dgamma[c]!) / M : 0;
-      dx[k] = (gamma[c]! / std[c]!) * (dy[k]! - meanTerms);
+      const value = g(k, c);
+      const meanTerms = total && this.#counts(k, mask) ? (total.dbeta[c]! + xHat(k, c) * total.dgamma[c]!) / M : 0;
+      if (dresidual) dresidual[k] = value;
+      dx[k] = (gamma[c]! / std[c]!) * (value - meanTerms);
     });
-    return { dx, dgamma, dbeta };
+    return { dx, dresidual, dgamma, dbeta };
   }
 
   dispose(): void {
     this.backend.alive.delete(this);
+  }
+
+  /** gamma · xHat + beta + residual */
+  #z({ x, residual, gamma, beta, mean, std }: SavedForward, k: number, c: number): number {
+    return (gamma[c]! * (x[k]! - mean[c]!)) / (std[c]! || 1) + beta[c]! + (residual ? residual[k]! : 0);
+  }
+
+  #isOff(saved: SavedForward, k: number, c: number): boolean {
+    return this.hasRelu && this.#z(saved, k, c) <= 0;
+  }
+
+  /** dy behind the nonlinearity */
+  #g(saved: SavedForward, dy: FloatArray): (k: number, c: number) => number {
+    return (k, c) => (this.#isOff(saved, k, c) ? 0 : dy[k]!);
+  }
+
+  #counts(k: number, mask: CountedPositions | undefined): boolean {
+    const { channels, inner } = this.extent;
+    const position = Math.floor(k / (channels * inner)) * inner + (k % inner);
+    return mask === undefined || mask.positions[position] === 1;
   }
 
   #xHat(saved: Saved): (k: number, c: number) => number {
@@ -184,15 +223,16 @@ class DeviceStages implements Stages<DeviceMemory> {
     this.backend = host.backend;
   }
 
-  async moments({ x, epsilon }: MomentsInput<DeviceMemory>) {
-    return new Stored(this.backend, await this.host.moments({ x: elementsOf(x), epsilon }));
+  async moments({ x, epsilon, mask }: MomentsInput<DeviceMemory>) {
+    return new Stored(this.backend, await this.host.moments({ x: elementsOf(x), epsilon, mask }));
   }
 
-  async normalize({ x, y, by: { batch, given }, ...vectors }: NormalizeInput<DeviceMemory>) {
+  async normalize({ x, residual, y, by: { batch, given }, ...others }: NormalizeInput<DeviceMemory>) {
     const by = batch ? { batch: onHost(batch) } : { given };
     const output: ForwardOutput<HostMemory> = await this.host.normalize({
-      ...vectors,
+      ...others,
       x: elementsOf(x),
+      residual: residual && elementsOf(residual),
       y: y && elementsOf(y),
       by,
     });
@@ -203,11 +243,12 @@ class DeviceStages implements Stages<DeviceMemory> {
     return new Stored(this.backend, await this.host.gradientSums({ saved, dy: elementsOf(dy) }));
   }
 
-  async inputGradient({ saved, dy, dx, sums, total }: InputGradientInput<DeviceMemory>) {
+  async inputGradient({ saved, dy, dx, dresidual, sums, total }: InputGradientInput<DeviceMemory>) {
     const gradients = await this.host.inputGradient({
       saved,
       dy: elementsOf(dy),
       dx: dx && elementsOf(dx),
+      dresidual: dresidual && elementsOf(dresidual),
       dgamma: undefined,
       dbeta: undefined,
       sums: sums && onHost(sums),
@@ -215,6 +256,7 @@ class DeviceStages implements Stages<DeviceMemory> {
     });
     return {
       dx: dx ?? new StoredTensor(this.backend, gradients.dx, dy.shape),
+      dresidual: dresidual ?? (gradients.dresidual && new StoredTensor(this.backend, gradients.dresidual, dy.shape)),
       dgamma: new Stored(this.backend, gradients.dgamma),
       dbeta: new Stored(this.backend, gradients.dbeta),
     };
