@@ -164,12 +164,7 @@ export class BatchNorm {
   backward(dy: DeviceTensor, options?: BackwardOptions<DeviceTensor>): Promise<Gradients<DeviceTensor>>;
   async backward(dy: Activation, options: BackwardOptions<never> = {}): Promise<Gradients<never>> {
     const out = backwardOutputs(options);
-    return this.#call(() => {
-      if (this.#latest === undefined) {
-        refuse('FORWARD_REQUIRED', 'backward()', 'a forward() before it, not in place');
-      }
-      return this.#computation.backward(this.#latest, dy, out);
-    });
+    return this.#call(() => this.#computation.backward(this.#latest, dy, out));
   }
 
   /**
@@ -311,7 +306,6 @@ export class BatchNorm {
         const out = backwardOutputs(options);
         return this.#call(async () => {
           assertAlive();
-          if (record === undefined) refuse('FORWARD_REQUIRED', 'backward() of a forward in place', 'another out');
           return this.#computation.backward(record, dy, out);
         });
       },

@@ -29,5 +29,11 @@ export function emptyOperations(options: ResolvedOptions, hasResidual: boolean):
     const activations = { dx, dresidual } as { dx: DeviceTensor; dresidual: DeviceTensor | undefined };
     return { ...activations, dgamma: onDevice(), dbeta: onDevice() };
   };
-  return { backwardTraining: backward, backwardInference: backward };
+  return {
+    backwardInference: backward,
+    async backwardTraining(input, peers) {
+      await peers?.addSums({ dgamma: vector(), dbeta: vector() });
+      return backward(input);
+    },
+  };
 }

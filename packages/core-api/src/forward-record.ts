@@ -1,10 +1,11 @@
 // What the layer keeps of a forward for its backward: its inputs, leased kernels, and the saved forward of the backend.
 import type { Activation } from './activation.js';
-import type { Memory, Operations, Saved } from './backend.js';
+import type { Memory, Saved } from './backend.js';
 import type { LentInput } from './lent-input.js';
+import type { StagedOperations } from './operations.js';
 
 /** The half of the operations that a backward needs. */
-export type BackwardOperations = Pick<Operations<Memory>, 'backwardTraining' | 'backwardInference'>;
+export type BackwardOperations = Pick<StagedOperations<Memory>, 'backwardTraining' | 'backwardInference'>;
 
 /** What was given to a forward, and what of it its backward will read again. */
 export interface ForwardInputs {

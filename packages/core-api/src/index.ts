@@ -40,6 +40,7 @@ export type {
   LoadMomentsOptions,
   MomentsOptions,
 } from './calls.js';
+export type { Collective } from './collective.js';
 export { type CountedPositions, everyCountedRun } from './counted-positions.js';
 export { describe } from './describe.js';
 export { BatchNormError, type ErrorCode, refuse } from './errors.js';

@@ -1,5 +1,6 @@
 // The options of a layer, with their meaning and their defaults.
 import type { Backend, Nonlinearity } from './backend.js';
+import type { Collective } from './collective.js';
 import type { Dtype } from './tensor.js';
 
 /**
@@ -61,10 +62,16 @@ export interface BatchNormOptions {
    * Default false.
    */
   readonly checks?: boolean;
+  /**
+   * Other processes whose batches are normalised together with this one's, as by PyTorch's SyncBatchNorm: forwards and
+   * backwards with batch statistics are calls of every rank. dgamma and dbeta stay those of this rank. Whoever made it
+   * disposes it. Default: none.
+   */
+  readonly collective?: Collective | undefined;
 }
 
 /** The options that do not depend on where a layer runs. */
-export type LayerOptions = Omit<BatchNormOptions, 'backend'>;
+export type LayerOptions = Omit<BatchNormOptions, 'backend' | 'collective'>;
 
 type Defaulted = Omit<LayerOptions, 'numFeatures' | 'scale' | 'center'>;
 
@@ -85,4 +92,5 @@ export const defaultOptions: Readonly<Required<Defaulted>> = {
 };
 
 /** Options with every default filled in. `runningVariance` is what `varianceEstimator` is. */
-export type ResolvedOptions = Readonly<Required<BatchNormOptions>>;
+export type ResolvedOptions = Readonly<Required<Omit<BatchNormOptions, 'collective'>>> &
+  Pick<BatchNormOptions, 'collective'>;
