@@ -132,7 +132,7 @@ export class Computation {
       if (output !== undefined) countWrite(output);
       const record = new ForwardRecord(inputs, operations, saved, usesBatchStatistics, release);
       if (inPlace) record.release();
-      return { y: out ?? activationOf(y, x.shape), record: inPlace ? undefined : record, statistics };
+      return { y: out ?? activationOf(y, x), record: inPlace ? undefined : record, statistics };
     } catch (error) {
       release();
       throw error;
@@ -358,8 +358,8 @@ export class Computation {
     if (downstream !== undefined) countWrite(downstream);
     if (skip !== undefined) countWrite(skip);
     return {
-      dx: out.dx ?? activationOf(dx, x.shape),
-      ...(dresidual && { dresidual: out.dresidual ?? activationOf(dresidual, x.shape) }),
+      dx: out.dx ?? activationOf(dx, x),
+      ...(dresidual && { dresidual: out.dresidual ?? activationOf(dresidual, x) }),
       dgamma: scale ? dgamma : emptyGradient(dgamma, out.dgamma),
       dbeta: center ? dbeta : emptyGradient(dbeta, out.dbeta),
     } as Gradients<never>;

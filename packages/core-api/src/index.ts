@@ -45,6 +45,7 @@ export { type CountedPositions, everyCountedRun } from './counted-positions.js';
 export { describe } from './describe.js';
 export { BatchNormError, type ErrorCode, refuse } from './errors.js';
 export { type Extent, everyRun, extentOf, product, valuesPerChannel } from './extent.js';
+export { float16Bits, float16Numbers, largestFloat16 } from './float16.js';
 export type { ForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-passes.js';
@@ -76,6 +77,8 @@ export {
   allocate,
   type Dtype,
   dtypeOf,
+  type Float16Elements,
+  type Float16Tensor,
   type FloatArray,
   type OnDevice,
   type Tensor,

@@ -21,6 +21,9 @@ export function operationsOf<M extends Memory>(stages: Stages<M>): StagedOperati
   return new StagedOperations(stages);
 }
 
+/** A forward by the moments of several batches, which are on the host. */
+type MergedForward<M extends Memory> = ForwardOutput<M> & { readonly moments: Moments };
+
 /** With `peers`, what these say stands between the stages, and nothing is fused. Their errors come through. */
 export class StagedOperations<M extends Memory> implements Operations<M> {
   readonly #stages: Stages<M>;
@@ -33,10 +36,15 @@ export class StagedOperations<M extends Memory> implements Operations<M> {
     return this.#stages.moments(input);
   }
 
+  forwardTraining(input: ForwardTrainingInput<M>): MaybePromise<ForwardTrainingOutput<M>>;
+  forwardTraining(
+    input: ForwardTrainingInput<M>,
+    peers: Peers | undefined,
+  ): MaybePromise<ForwardTrainingOutput<M> | MergedForward<M>>;
   forwardTraining(
     input: ForwardTrainingInput<M>,
     peers?: Peers,
-  ): MaybePromise<ForwardTrainingOutput<M> | (ForwardOutput<M> & { readonly moments: Moments })> {
+  ): MaybePromise<ForwardTrainingOutput<M> | MergedForward<M>> {
     if (peers) return this.#forwardWith(peers, input);
     const { fused } = this.#stages;
     if (fused?.forwardTraining) return fused.forwardTraining(input);
@@ -67,7 +75,7 @@ export class StagedOperations<M extends Memory> implements Operations<M> {
     return this.#backward(input, false);
   }
 
-  async #forwardWith(peers: Peers, input: ForwardTrainingInput<M>) {
+  async #forwardWith(peers: Peers, input: ForwardTrainingInput<M>): Promise<MergedForward<M>> {
     const { x, residual, mask, epsilon, y, requireFinite } = input;
     const [gamma, beta] = [input.gamma.slice(), input.beta.slice()];
     const counts = mask === undefined || mask.count > 0;

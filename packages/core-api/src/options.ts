@@ -44,7 +44,10 @@ export interface BatchNormOptions {
    * A nonlinearity in the same pass as the normalisation, after the addition of a residual. Default 'none'.
    */
   readonly activation?: Nonlinearity;
-  /** The element type of activations. Parameters and statistics are always float64. Default 'float32'. */
+  /**
+   * The element type of activations. Parameters and statistics are always float64. 'float16' takes half the memory of
+   * 'float32': a Uint16Array of bits, or a Float16Array. Default 'float32'.
+   */
   readonly dtype?: Dtype;
   /**
    * Batch statistics of one value per channel: `'allow'` gives y = beta; `'reject'` fails with `SINGLE_VALUE`, as in

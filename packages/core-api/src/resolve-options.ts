@@ -39,7 +39,7 @@ export const layerOptionChecks: Readonly<Record<keyof LayerOptions, OptionCheck>
   varianceEstimator: estimators,
   runningVariance: estimators,
   activation: oneOf('none', 'relu'),
-  dtype: oneOf('float32', 'float64'),
+  dtype: oneOf('float16', 'float32', 'float64'),
   singleValue: oneOf('allow', 'reject'),
   emptyBatch: oneOf('reject', 'pass'),
   checks: trueOrFalse,

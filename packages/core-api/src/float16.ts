@@ -1,0 +1,43 @@
+// IEEE 754 binary16 as bits, for engines without Float16Array, and for arithmetic that they are converted in.
+
+/** The largest finite float16. */
+export const largestFloat16 = 65504;
+
+/** The numbers of all 65,536 bit patterns, float32 because it holds each exactly; made at the first use. */
+let numbers: Float32Array | undefined;
+
+/** The number of each bit pattern: `float16Numbers()[bits]`. 256 KiB, shared. */
+export function float16Numbers(): Float32Array {
+  numbers ??= Float32Array.from({ length: 2 ** 16 }, (_, bits) => numberOf(bits));
+  return numbers;
+}
+
+/** (−1)^sign · 2^(exponent − 25) · (1024 + fraction), or the subnormal 2^−24 · fraction. */
+function numberOf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (0x400 + fraction) * 2 ** (exponent - 25);
+}
+
+const word = new Float32Array(1);
+const bitsOfWord = new Uint32Array(word.buffer);
+
+/** The bits of the float16 nearest to `value`, of two that are as near the even one; infinite from 65520 on. */
+export function float16Bits(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const size = Math.abs(value);
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  if (size >= 65520) return sign | 0x7c00;
+  // Float16 numbers near `size` are multiples of this; adding a number whose last place it is rounds to them, to even.
+  word[0] = size;
+  const exponent = Math.max((bitsOfWord[0]! >>> 23) - 127, -14);
+  const unit = 2 ** (exponent - 10);
+  const multiple = size / unit + roundsToWhole - roundsToWhole;
+  // 1024 multiples make the next exponent: the carry of a fraction that is rounded up goes where it belongs.
+  return sign | (((exponent + 14) << 10) + multiple);
+}
+
+/** In [2^52, 2^53) the float64 numbers are the whole ones. */
+const roundsToWhole = 2 ** 52;
