@@ -1,6 +1,6 @@
 // Every layout is seen as three sizes, outer × channels × inner, so that kernels know no layouts.
 import { type CountedPositions, everyCountedRun } from './counted-positions.js';
-import { float16Numbers } from './float16.js';
+import { numbersOf } from './float16.js';
 import type { FloatArray } from './tensor.js';
 
 /**
@@ -56,10 +56,4 @@ export function everyRun(
     if (mask ? !everyCountedRun(mask, o * inner, (o + 1) * inner, everyPart) : !everyPart(0, inner)) return false;
   }
   return true;
-}
-
-function numbersOf(values: FloatArray): Float32Array | Float64Array {
-  if (!(values instanceof Uint16Array)) return values;
-  const numbers = float16Numbers();
-  return Float32Array.from(values, (bits) => numbers[bits]!);
 }

@@ -1,4 +1,5 @@
 // IEEE 754 binary16 as bits, for engines without Float16Array, and for arithmetic that they are converted in.
+import { allocate, type Dtype, type FloatArray } from './tensor.js';
 
 /** The largest finite float16. */
 export const largestFloat16 = 65504;
@@ -41,3 +42,18 @@ export function float16Bits(value: number): number {
 
 /** In [2^52, 2^53) the float64 numbers are the whole ones. */
 const roundsToWhole = 2 ** 52;
+
+/** The numbers that elements stand for: themselves, or those whose float16 bits they are. */
+export function numbersOf(elements: FloatArray): Float32Array | Float64Array {
+  if (!(elements instanceof Uint16Array)) return elements;
+  const numbers = float16Numbers();
+  return Float32Array.from(elements, (bits) => numbers[bits]!);
+}
+
+/** Elements of `dtype`, nearest to these numbers. */
+export function elementsFrom(dtype: Dtype, numbers: ArrayLike<number>): FloatArray {
+  const elements = allocate(dtype, numbers.length);
+  if (dtype !== 'float16') elements.set(numbers);
+  else for (let k = 0; k < numbers.length; k++) elements[k] = float16Bits(numbers[k]!);
+  return elements;
+}

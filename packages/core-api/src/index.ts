@@ -45,7 +45,7 @@ export { type CountedPositions, everyCountedRun } from './counted-positions.js';
 export { describe } from './describe.js';
 export { BatchNormError, type ErrorCode, refuse } from './errors.js';
 export { type Extent, everyRun, extentOf, product, valuesPerChannel } from './extent.js';
-export { float16Bits, float16Numbers, largestFloat16 } from './float16.js';
+export { elementsFrom, float16Bits, float16Numbers, largestFloat16, numbersOf } from './float16.js';
 export type { ForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-passes.js';
