@@ -23,25 +23,30 @@ function numberOf(bits: number): number {
 }
 
 const word = new Float32Array(1);
-const bitsOfWord = new Uint32Array(word.buffer);
+const wordBits = new Uint32Array(word.buffer);
 
 /** The bits of the float16 nearest to `value`, of two that are as near the even one; infinite from 65520 on. */
 export function float16Bits(value: number): number {
-  if (Number.isNaN(value)) return 0x7e00;
-  const size = Math.abs(value);
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  if (size >= 65520) return sign | 0x7c00;
-  // Float16 numbers near `size` are multiples of this; adding a number whose last place it is rounds to them, to even.
-  word[0] = size;
-  const exponent = Math.max((bitsOfWord[0]! >>> 23) - 127, -14);
-  const unit = 2 ** (exponent - 10);
-  const multiple = size / unit + roundsToWhole - roundsToWhole;
-  // 1024 multiples make the next exponent: the carry of a fraction that is rounded up goes where it belongs.
-  return sign | (((exponent + 14) << 10) + multiple);
+  word[0] = value;
+  const sign = (wordBits[0]! >>> 16) & 0x8000;
+  let size = wordBits[0]! & 0x7fffffff;
+  // Subnormal numbers, and those from 2^16 on.
+  if (size < 0x38800000 || size >= 0x47800000) return sign | unusualBits(Math.abs(value));
+  if ((size & 0x1fff) === 0x1000) {
+    // In the middle between two as a float32, to which `value` was rounded: it may lie on either side.
+    const [exact, rounded] = [Math.abs(value), Math.abs(word[0]!)];
+    size += exact > rounded ? 1 : exact < rounded ? -1 : 0;
+  }
+  // Thirteen fraction bits less, rounded to even; the exponent counts from −15 instead of −127.
+  return sign | ((size - 0x38000000 + 0xfff + ((size >>> 13) & 1)) >>> 13);
 }
 
-/** In [2^52, 2^53) the float64 numbers are the whole ones. */
-const roundsToWhole = 2 ** 52;
+function unusualBits(size: number): number {
+  if (Number.isNaN(size)) return 0x7e00;
+  if (size >= 2 ** 16) return 0x7c00;
+  // In [2^52, 2^53) the float64 numbers are the whole ones: this rounds to multiples of 2^−24.
+  return size * 2 ** 24 + 2 ** 52 - 2 ** 52;
+}
 
 /** The numbers that elements stand for: themselves, or those whose float16 bits they are. */
 export function numbersOf(elements: FloatArray): Float32Array | Float64Array {
