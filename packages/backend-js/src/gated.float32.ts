@@ -1,6 +1,6 @@
 // The hot loops where there is a residual, ReLU or a mask, for Float32Array activations; else those of
-// loops.float32.ts, to which its remarks on strips and kinds of arrays apply. scripts/make-float64.mjs makes
-// `gated.float64.ts` from this file.
+// loops.float32.ts, to which its remarks on strips and kinds of arrays apply. scripts/make-dtypes.mjs makes
+// `gated.float64.ts` and `gated.float16.ts` from this file.
 //
 // Which values ReLU lets pass, and a mask, is as good as random: a branch would be predicted wrong every other time,
 // which takes several times as long as all else. So both results are stored in an array of two, and the one that holds

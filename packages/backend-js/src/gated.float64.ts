@@ -1,4 +1,4 @@
-// Made from gated.float32.ts by scripts/make-float64.mjs. Edit that file.
+// Made from gated.float32.ts by scripts/make-dtypes.mjs. Edit that file.
 import type { Block } from './blocks.js';
 
 type Activation = Float64Array;

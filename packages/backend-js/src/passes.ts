@@ -6,24 +6,36 @@ import {
   type Extent,
   type FloatArray,
   type Forward,
+  float16Numbers,
   type GradientSums,
   type HostPasses,
   type Plan,
 } from '@batchnorm/core-api';
 import { type Block, blocksOf, mostRowsOf } from './blocks.js';
-import * as gated32 from './gated.float32.js';
-import * as gated64 from './gated.float64.js';
-import * as float32 from './loops.float32.js';
-import * as float64 from './loops.float64.js';
+import * as gatedFloat16 from './gated.float16.js';
+import * as gatedFloat32 from './gated.float32.js';
+import * as gatedFloat64 from './gated.float64.js';
+import * as loopsFloat16 from './loops.float16.js';
+import * as loopsFloat32 from './loops.float32.js';
+import * as loopsFloat64 from './loops.float64.js';
 
-/** The functions of both modules, which differ only in the kind of array that V8 sees in them. */
+/** The functions of all modules, which differ in the kind of array that V8 sees in them. */
 type Loops<Module> = {
   [Name in keyof Module]: Module[Name] extends (...args: infer Args) => void ? (...args: Widened<Args>) => void : never;
 };
 type Widened<Args extends unknown[]> = { [I in keyof Args]: Args[I] extends Float32Array ? FloatArray : Args[I] };
 
+const loopsOf = { float16: loopsFloat16, float32: loopsFloat32, float64: loopsFloat64 } as unknown as Record<
+  Dtype,
+  Loops<typeof loopsFloat32>
+>;
+const gatedOf = { float16: gatedFloat16, float32: gatedFloat32, float64: gatedFloat64 } as unknown as Record<
+  Dtype,
+  Loops<typeof gatedFloat32>
+>;
+
 /** z of at most this are 0 when they are stored, which is what ReLU goes by: half of the smallest number, or 0. */
-const largestZero = { float32: 2 ** -150, float64: 0 } as const;
+const largestZero = { float16: 2 ** -25, float32: 2 ** -150, float64: 0 } as const;
 
 /** Stands for what is not there. */
 const none = new Uint8Array(1);
@@ -34,8 +46,8 @@ export class Passes implements HostPasses {
   readonly #dtype: Dtype;
   readonly #hasRelu: boolean;
   readonly #blocks: readonly Block[];
-  readonly #loops: Loops<typeof float32>;
-  readonly #gated: Loops<typeof gated32>;
+  readonly #loops: Loops<typeof loopsFloat32>;
+  readonly #gated: Loops<typeof gatedFloat32>;
   /** Scratch memory of a pass, [C] each. */
   readonly #sum: Float64Array;
   readonly #product: Float64Array;
@@ -54,8 +66,8 @@ export class Passes implements HostPasses {
     this.#dtype = dtype;
     this.#hasRelu = activation === 'relu';
     this.#blocks = blocksOf(extent);
-    this.#loops = (dtype === 'float32' ? float32 : float64) as unknown as Loops<typeof float32>;
-    this.#gated = (dtype === 'float32' ? gated32 : gated64) as unknown as Loops<typeof gated32>;
+    this.#loops = loopsOf[dtype];
+    this.#gated = gatedOf[dtype];
     this.#sum = new Float64Array(channels);
     this.#product = new Float64Array(channels);
     this.#zeros = new Float64Array(channels);
@@ -81,7 +93,7 @@ export class Passes implements HostPasses {
       this.#maskedMoments(x, mask, mean, m2);
       return;
     }
-    for (let c = 0; c < channels; c++) mean[c] = x[c * inner]!;
+    for (let c = 0; c < channels; c++) mean[c] = numberAt(x, c * inner);
     for (const block of this.#blocks) {
       this.#loops.moments(x, mean, this.#sum, this.#product, channels, inner, block);
       this.#merge(block, mean, m2);
@@ -100,7 +112,7 @@ export class Passes implements HostPasses {
         places[n++] = position + Math.floor(position / inner) * (channels - 1) * inner;
       }
       this.#gated.gather(x, places, block.length, rows, channels, inner);
-      if (block.seen === 0) for (let c = 0; c < channels; c++) mean[c] = rows[c]!;
+      if (block.seen === 0) for (let c = 0; c < channels; c++) mean[c] = numberAt(rows, c);
       this.#loops.moments(rows, mean, this.#sum, this.#product, channels, 1, { ...block, first: 0 });
       this.#merge(block, mean, m2);
     }
@@ -211,4 +223,8 @@ export class Passes implements HostPasses {
     }
     return off;
   }
+}
+
+function numberAt(elements: FloatArray, k: number): number {
+  return elements instanceof Uint16Array ? float16Numbers()[elements[k]!]! : elements[k]!;
 }
