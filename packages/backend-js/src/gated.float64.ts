@@ -7,7 +7,7 @@ type Vector = Float64Array;
 
 // V8 knows where an array is whose memory was made apart from it.
 /** What passes ReLU, and the 0 of what does not. */
-const passed: Vector = new Float64Array(new ArrayBuffer(16));
+const passed: Activation = new Float64Array(new ArrayBuffer(16));
 /** dx of a value that did not count, and of one that did. */
 const either: Vector = new Float64Array(new ArrayBuffer(16));
 
