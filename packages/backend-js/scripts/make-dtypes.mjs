@@ -7,6 +7,7 @@ const dtypes = {
   // Elements are bits: numbers are looked up where they are read, and made bits again where they are written.
   float16: (code) =>
     code
+      .replace('passed: Activation = new Float32Array', 'passed: Vector = new Float64Array')
       .replaceAll('Float32Array', 'Uint16Array')
       .replace(/^/, "import { float16Bits, float16Numbers } from '@batchnorm/core-api';\n")
       .replaceAll(/\): void \{$/gm, '): void {\n  const numbers = float16Numbers();')

@@ -10,6 +10,7 @@ import {
   type GradientSums,
   type HostPasses,
   type Plan,
+  valuesPerChannel,
 } from '@batchnorm/core-api';
 import { type Block, blocksOf, mostRowsOf } from './blocks.js';
 import * as gatedFloat16 from './gated.float16.js';
@@ -57,15 +58,16 @@ export class Passes implements HostPasses {
   #gathered: FloatArray | undefined;
   /** Stands for a residual that is not there. */
   readonly #noResidual: FloatArray;
-  /** For each element of a forward whether ReLU left nothing of it: 1, else 0. */
+  /** What ReLU left nothing of in each forward. */
   readonly #off = new WeakMap<Forward, Uint8Array>();
 
   constructor({ extent, dtype, activation }: Plan) {
     const { channels } = extent;
-    this.#extent = extent;
+    // All values of the only channel are one run.
+    this.#extent = channels === 1 ? { outer: 1, channels, inner: valuesPerChannel(extent) } : extent;
     this.#dtype = dtype;
     this.#hasRelu = activation === 'relu';
-    this.#blocks = blocksOf(extent);
+    this.#blocks = blocksOf(this.#extent);
     this.#loops = loopsOf[dtype];
     this.#gated = gatedOf[dtype];
     this.#sum = new Float64Array(channels);
@@ -218,7 +220,7 @@ export class Passes implements HostPasses {
     if (!this.#hasRelu) return none;
     let off = this.#off.get(forward);
     if (!off) {
-      off = new Uint8Array(forward.x.length);
+      off = new Uint8Array(gatedFloat32.bytesOfOff(this.#extent));
       this.#off.set(forward, off);
     }
     return off;
