@@ -23,29 +23,31 @@ function numberOf(bits: number): number {
 }
 
 const word = new Float32Array(1);
-const wordBits = new Uint32Array(word.buffer);
+/** Signed: V8 keeps an unsigned word of 2^31 and more as a float64. */
+const wordBits = new Int32Array(word.buffer);
 
 /** The bits of the float16 nearest to `value`, of two that are as near the even one; infinite from 65520 on. */
 export function float16Bits(value: number): number {
   word[0] = value;
-  const sign = (wordBits[0]! >>> 16) & 0x8000;
-  let size = wordBits[0]! & 0x7fffffff;
-  // Subnormal numbers, and those from 2^16 on.
-  if (size < 0x38800000 || size >= 0x47800000) return sign | unusualBits(Math.abs(value));
-  if ((size & 0x1fff) === 0x1000) {
-    // In the middle between two as a float32, to which `value` was rounded: it may lie on either side.
-    const [exact, rounded] = [Math.abs(value), Math.abs(word[0]!)];
-    size += exact > rounded ? 1 : exact < rounded ? -1 : 0;
-  }
+  const bits = wordBits[0]!;
+  const size = bits & 0x7fffffff;
+  const isUsual = size >= 0x38800000 && size < 0x47800000 && (size & 0x1fff) !== 0x1000;
   // Thirteen fraction bits less, rounded to even; the exponent counts from −15 instead of −127.
-  return sign | ((size - 0x38000000 + 0xfff + ((size >>> 13) & 1)) >>> 13);
+  return isUsual ? ((bits >> 16) & 0x8000) | ((size - 0x38000000 + 0xfff) >> 13) : unusualBits(value);
 }
 
-function unusualBits(size: number): number {
-  if (Number.isNaN(size)) return 0x7e00;
-  if (size >= 2 ** 16) return 0x7c00;
-  // In [2^52, 2^53) the float64 numbers are the whole ones: this rounds to multiples of 2^−24.
-  return size * 2 ** 24 + 2 ** 52 - 2 ** 52;
+/** Of subnormal numbers, of 2^16 and more, of NaN, and of those that as a float32 lie in the middle between two. */
+function unusualBits(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (size >= 65520) return sign | 0x7c00;
+  // Of numbers in [2^e, 2^(e+1)) the unit is 2^(e−10). In [2^52, 2^53) the float64 numbers are the whole ones.
+  word[0] = size;
+  const exponent = Math.max((wordBits[0]! >> 23) - 127, -14);
+  const units = size * 2 ** (10 - exponent) + 2 ** 52 - 2 ** 52;
+  // A fraction that is rounded up to 2^11 units carries into the exponent.
+  return sign | (((exponent + 14) << 10) + units);
 }
 
 /** The numbers that elements stand for: themselves, or those whose float16 bits they are. */
