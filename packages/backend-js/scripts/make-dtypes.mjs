@@ -9,7 +9,7 @@ const dtypes = {
     code
       .replace('passed: Activation = new Float32Array', 'passed: Vector = new Float64Array')
       .replaceAll('Float32Array', 'Uint16Array')
-      .replace(/^/, "import { float16Bits, float16Numbers } from '@batchnorm/core-api';\n")
+      .replace(/^(?=import type \{ Block)/m, "import { float16Bits, float16Numbers } from '@batchnorm/core-api';\n")
       .replaceAll(/\): void \{$/gm, '): void {\n  const numbers = float16Numbers();')
       .replaceAll(/(?<!rows\[k\] = )\b(x|dy|residual)\[([^\]]+)\]!/g, 'numbers[$1[$2]!]!')
       .replaceAll(/\b(y|dx|dresidual)\[([^\]]+)\] = ([^;]+);/g, '$1[$2] = float16Bits($3);')

@@ -1,5 +1,4 @@
 // Made from gated.float32.ts by scripts/make-dtypes.mjs. Edit that file.
-
 import type { Extent } from '@batchnorm/core-api';
 import { float16Bits, float16Numbers } from '@batchnorm/core-api';
 import type { Block } from './blocks.js';
