@@ -3,7 +3,7 @@ import { BatchNormError, type Dtype, type FloatArray } from '@batchnorm/core-api
 import { poolEnd } from './abi/pool-memory.js';
 import { type Allocation, Allocations } from './allocation.js';
 
-export const bytesPerElement: Readonly<Record<Dtype, number>> = { float32: 4, float64: 8 };
+export const bytesPerElement: Readonly<Record<Dtype, number>> = { float16: 2, float32: 4, float64: 8 };
 
 const pageBytes = 65536;
 /** Everything begins at a cache line. */

@@ -1,11 +1,13 @@
 // A layer without choosing a backend by hand.
-import { BatchNormError, type LayerOptions, resolveLayerOptions } from '@batchnorm/core-api';
+import { BatchNormError, type BatchNormOptions, resolveLayerOptions } from '@batchnorm/core-api';
 import { type Candidate, type SelectOptions, selectBackend } from '@batchnorm/select';
 import { type BackendName, candidates } from './candidates.js';
 import { SelectedBatchNorm } from './selected-batch-norm.js';
 
 /** A layer's options, and how its backend is chosen: for the layer's own axis and dtype. */
-export interface CreateBatchNormOptions extends LayerOptions, Omit<SelectOptions, 'shape' | 'axis' | 'dtype'> {
+export interface CreateBatchNormOptions
+  extends Omit<BatchNormOptions, 'backend'>,
+    Omit<SelectOptions, 'shape' | 'axis' | 'dtype'> {
   /**
    * The shape of the activation to choose for. Default: 256 values per channel, fewer where there are more than 16,384
    * channels: [256, numFeatures], or its like with another axis. The layer takes any shape all the same.
@@ -23,7 +25,8 @@ export interface CreateBatchNormOptions extends LayerOptions, Omit<SelectOptions
  */
 export async function createBatchNorm(options: CreateBatchNormOptions): Promise<SelectedBatchNorm> {
   const { shape: given, backends = Object.values(candidates), ...others } = Object(options) as CreateBatchNormOptions;
-  const { operation, prefer, budgetMs, measure, timeoutMs, cache, signal, ...layerOptions } = others;
+  const { operation, prefer, budgetMs, measure, timeoutMs, cache, signal, ...ownOptions } = others;
+  const { collective, ...layerOptions } = ownOptions;
   const { numFeatures, axis, dtype } = resolveLayerOptions(layerOptions);
   const shape = given ?? sampleShape(numFeatures, axis);
   // What is no shape, `selectBackend` refuses.
@@ -38,7 +41,7 @@ export async function createBatchNorm(options: CreateBatchNormOptions): Promise<
   const how = { operation, prefer, budgetMs, measure, timeoutMs, cache, signal } as SelectOptions;
   const selection = await selectBackend(toCandidates(backends), { ...how, shape, axis, dtype });
   try {
-    return new SelectedBatchNorm(layerOptions, selection);
+    return new SelectedBatchNorm(ownOptions, selection);
   } catch (error) {
     await selection.backend.dispose();
     throw error;

@@ -1,6 +1,6 @@
 // A layer that owns the backend which was chosen for it.
 /// <reference lib="esnext.disposable" preserve="true" />
-import { BatchNorm, type LayerOptions } from '@batchnorm/core-api';
+import { BatchNorm, type BatchNormOptions } from '@batchnorm/core-api';
 import type { Selection, SelectionCache, SelectionReport } from '@batchnorm/select';
 
 /** A `BatchNorm` on the backend `options.backend`, which other layers may use for as long as this one lives. */
@@ -11,7 +11,7 @@ export class SelectedBatchNorm extends BatchNorm {
   readonly cache: SelectionCache;
 
   /** Errors: those of `BatchNorm`; the backend then is still the caller's. */
-  constructor(layerOptions: LayerOptions, { backend, report, cache }: Selection) {
+  constructor(layerOptions: Omit<BatchNormOptions, 'backend'>, { backend, report, cache }: Selection) {
     super({ ...layerOptions, backend });
     this.report = report;
     this.cache = cache;

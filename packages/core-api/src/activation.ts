@@ -1,8 +1,11 @@
 // Activations in either kind of memory: as callers have them, and as kernels get them.
 import type { DeviceTensor } from './backend.js';
-import type { FloatArray, Tensor } from './tensor.js';
+import { arrayOf, dtypeOf, type Float16Elements, type Float16Tensor, type FloatArray, type Tensor } from './tensor.js';
 
 export type Activation = Tensor | DeviceTensor;
+
+/** As callers may have them. */
+export type AnyActivation = Activation | Float16Tensor;
 
 export function isDeviceTensor(activation: Activation): activation is DeviceTensor {
   return !('data' in activation);
@@ -13,15 +16,28 @@ export function elementsOf(tensor: Activation): FloatArray | DeviceTensor {
   return isDeviceTensor(tensor) ? tensor : plain(tensor.data);
 }
 
-/** The same elements as a plain typed array: methods of a subclass, such as `slice`, call its constructor. */
+/**
+ * The same elements as a plain typed array: methods of a subclass, such as `slice`, call its constructor. A Float16Array
+ * as its bits.
+ */
 function plain(data: FloatArray): FloatArray {
-  const Elements = data.BYTES_PER_ELEMENT === 8 ? Float64Array : Float32Array;
+  const Elements = arrayOf[dtypeOf(data)];
   return Object.getPrototypeOf(data) === Elements.prototype
     ? data
     : new Elements(data.buffer as ArrayBuffer, data.byteOffset, data.length);
 }
 
-/** What callers work on: a host array with its shape, or the device tensor, which has one. */
-export function activationOf(elements: FloatArray | DeviceTensor, shape: readonly number[]): Activation {
-  return ArrayBuffer.isView(elements) ? { data: elements, shape: [...shape] } : elements;
+/**
+ * What callers work on: a host array with its shape, or the device tensor, which has one. Bits of float16 are in a
+ * Float16Array where those of `like` are.
+ */
+export function activationOf(elements: FloatArray | DeviceTensor, like: Activation): Activation {
+  if (!ArrayBuffer.isView(elements)) return elements;
+  return { data: isDeviceTensor(like) ? elements : asClassOf(like.data, elements), shape: [...like.shape] };
+}
+
+function asClassOf(like: FloatArray | Float16Elements, elements: FloatArray): FloatArray {
+  if (like[Symbol.toStringTag] !== 'Float16Array') return elements;
+  const { Float16Array } = globalThis as unknown as { Float16Array: Uint16ArrayConstructor };
+  return new Float16Array(elements.buffer as ArrayBuffer, elements.byteOffset, elements.length);
 }

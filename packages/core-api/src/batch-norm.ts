@@ -1,5 +1,5 @@
 // The layer: what users call. It does one call after the other, and keeps parameters, running statistics and records.
-import type { Activation } from './activation.js';
+import type { Activation, AnyActivation } from './activation.js';
 import type { DeviceTensor } from './backend.js';
 import { CallQueue } from './call-queue.js';
 import {
@@ -22,7 +22,7 @@ import type { BatchNormOptions, Momentum, ResolvedOptions } from './options.js';
 import { assertMomentum, resolveOptions } from './resolve-options.js';
 import { assertTracking, RunningStatistics } from './running-statistics.js';
 import { assignVector, type BatchNormState, type Numbers, readState, type StateVectors, writeState } from './state.js';
-import type { Tensor } from './tensor.js';
+import type { Float16Tensor, Tensor } from './tensor.js';
 import { assertEnoughValues } from './tensor-checks.js';
 import { zeros } from './vector.js';
 
@@ -143,6 +143,7 @@ export class BatchNorm {
    */
   forward(x: Tensor, options?: ForwardOptions<Tensor>): Promise<Tensor>;
   forward(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<DeviceTensor>;
+  forward<X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): Promise<X>;
   async forward(x: Activation, options: ForwardOptions<Activation> = {}): Promise<Activation> {
     const request = forwardRequest(x, options, this.#momentum, false);
     return this.#call(async () => {
@@ -162,14 +163,10 @@ export class BatchNorm {
    */
   backward(dy: Tensor, options?: BackwardOptions<Tensor>): Promise<Gradients<Tensor>>;
   backward(dy: DeviceTensor, options?: BackwardOptions<DeviceTensor>): Promise<Gradients<DeviceTensor>>;
+  backward<X extends Float16Tensor>(dy: X, options?: BackwardOptions<X>): Promise<Gradients<X>>;
   async backward(dy: Activation, options: BackwardOptions<never> = {}): Promise<Gradients<never>> {
     const out = backwardOutputs(options);
-    return this.#call(() => {
-      if (this.#latest === undefined) {
-        refuse('FORWARD_REQUIRED', 'backward()', 'a forward() before it, not in place');
-      }
-      return this.#computation.backward(this.#latest, dy, out);
-    });
+    return this.#call(() => this.#computation.backward(this.#latest, dy, out));
   }
 
   /**
@@ -179,6 +176,7 @@ export class BatchNorm {
    */
   forwardPass(x: Tensor, options?: ForwardOptions<Tensor>): Promise<ForwardPass<Tensor>>;
   forwardPass(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<ForwardPass<DeviceTensor>>;
+  forwardPass<X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): Promise<ForwardPass<X>>;
   async forwardPass(x: Activation, options: ForwardOptions<Activation> = {}): Promise<ForwardPass<never>> {
     const request = forwardRequest(x, options, this.#momentum, true);
     return this.#call(async () => this.#pass(await this.#computation.forward(request)));
@@ -192,9 +190,9 @@ export class BatchNorm {
    * Errors: `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `EMPTY_BATCH`, `LIMIT_EXCEEDED`,
    * `NON_FINITE_STATISTICS` (values or moments that are not finite), `FOREIGN_TENSOR`, `DISPOSED`.
    */
-  async moments(x: Activation, options: MomentsOptions = {}): Promise<Moments> {
+  async moments(x: AnyActivation, options: MomentsOptions = {}): Promise<Moments> {
     const mask = maskOf(options);
-    return this.#call(() => this.#computation.moments(x, mask));
+    return this.#call(() => this.#computation.moments(x as Activation, mask));
   }
 
   /**
@@ -311,7 +309,6 @@ export class BatchNorm {
         const out = backwardOutputs(options);
         return this.#call(async () => {
           assertAlive();
-          if (record === undefined) refuse('FORWARD_REQUIRED', 'backward() of a forward in place', 'another out');
           return this.#computation.backward(record, dy, out);
         });
       },

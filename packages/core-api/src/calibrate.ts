@@ -1,5 +1,5 @@
 // Running statistics recomputed from any number of batches, exactly: "precise" batch norm.
-import type { Activation } from './activation.js';
+import type { AnyActivation } from './activation.js';
 import type { BatchNorm } from './batch-norm.js';
 import {
   type CalibrationCheckpoint,
@@ -19,7 +19,7 @@ import { assertTracking } from './running-statistics.js';
 import { readUntrusted } from './untrusted.js';
 
 /** Batches of a layer, of any sizes. */
-export type Batches = Iterable<Activation> | AsyncIterable<Activation>;
+export type Batches = Iterable<AnyActivation> | AsyncIterable<AnyActivation>;
 
 export interface CalibrationOptions {
   /** Called, and awaited, after each batch. What it throws ends the calibration. */

@@ -1,5 +1,5 @@
 // What users hand to a forward or backward and what they get, and how it is read: once, when the call is made.
-import type { Activation } from './activation.js';
+import type { Activation, AnyActivation } from './activation.js';
 import type { DeviceTensor } from './backend.js';
 import type { Mask } from './mask.js';
 import { assertBoolean, assertOption, assertOptionNames } from './option-checks.js';
@@ -7,7 +7,7 @@ import type { Momentum } from './options.js';
 import type { OnDevice, Tensor } from './tensor.js';
 import { readUntrusted } from './untrusted.js';
 
-export interface ForwardOptions<T extends Activation = Tensor> {
+export interface ForwardOptions<T extends AnyActivation = Tensor> {
   /** Batch statistics and an update of the running ones (true), or running statistics (false). Default true. */
   readonly training?: boolean;
   /** Whether a training forward updates the running statistics. `false`: they stay as they are. Default true. */
@@ -27,7 +27,7 @@ export interface ForwardOptions<T extends Activation = Tensor> {
 }
 
 /** Gradients with respect to the input and the parameters. */
-export interface Gradients<T extends Activation = Tensor> {
+export interface Gradients<T extends AnyActivation = Tensor> {
   /** Of x's shape. */
   readonly dx: T;
   /** Of x's shape: the gradient of the residual, which is dy behind the `activation`. Absent without a residual. */
@@ -41,7 +41,7 @@ export interface Gradients<T extends Activation = Tensor> {
 /** On the host with host tensors; with device tensors on the device, until somebody reads it. */
 export type GradientVector<T> = T extends DeviceTensor ? OnDevice<Float64Array> : Float64Array;
 
-export interface BackwardOptions<T extends Activation = Tensor> {
+export interface BackwardOptions<T extends AnyActivation = Tensor> {
   /** Buffers that receive the gradients, such as those of the step before. `dx` may be dy itself. */
   readonly out?: Partial<Gradients<T>>;
 }

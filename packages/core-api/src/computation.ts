@@ -1,18 +1,28 @@
 // One forward or backward of a layer, or the moments of a batch: inputs are checked, kernels compute, and running
 // statistics take in the batch of a forward.
 import { type Activation, activationOf, elementsOf, isDeviceTensor } from './activation.js';
-import type { ForwardInput, Memory, Operations } from './backend.js';
+import type { ForwardInput, Memory } from './backend.js';
 import type { ForwardRequest, Gradients } from './calls.js';
 import type { CountedPositions } from './counted-positions.js';
 import { emptyLike, emptyOperations } from './empty-batch.js';
 import { refuse } from './errors.js';
-import { type Extent, valuesPerChannel } from './extent.js';
-import { type ForwardInputs, ForwardRecord } from './forward-record.js';
+import { valuesPerChannel } from './extent.js';
+import { ForwardRecord } from './forward-record.js';
+import { type Agreement, Group, type Peers, type Round } from './group.js';
 import { KernelCache, type OperationsByMemory } from './kernel-cache.js';
 import { countWrite, LentInput } from './lent-input.js';
 import { countedPositions, type Mask } from './mask.js';
-import { copiedMoments, copyOf, type Moments, noMoments, type Statistics, statisticsOf } from './moments.js';
-import type { ResolvedOptions } from './options.js';
+import {
+  assertFiniteMoments,
+  copiedMoments,
+  copyOf,
+  type Moments,
+  noMoments,
+  type Statistics,
+  statisticsOf,
+} from './moments.js';
+import type { StagedOperations } from './operations.js';
+import type { Momentum, ResolvedOptions } from './options.js';
 import { assertSeparate, sameMemory } from './overlap.js';
 import type { RunningStatistics } from './running-statistics.js';
 import { sharedByTwo } from './shared-value.js';
@@ -53,15 +63,17 @@ export class Computation {
   readonly #parameters: Parameters;
   readonly #running: RunningStatistics;
   readonly #kernels: KernelCache;
+  readonly #group: Group | undefined;
   /** Host buffers for the gradients of parameters that the layer does not have, and nobody sees. */
   readonly #unwanted: GradientBuffers;
 
   constructor(options: ResolvedOptions, parameters: Parameters, running: RunningStatistics) {
-    const { backend, numFeatures: C, dtype, activation, scale, center } = options;
+    const { backend, numFeatures: C, dtype, activation, scale, center, collective } = options;
     this.#options = options;
     this.#parameters = parameters;
     this.#running = running;
     this.#kernels = new KernelCache((extent) => backend.prepare({ extent, dtype, activation }));
+    this.#group = collective && new Group(collective, C);
     this.#unwanted = { dgamma: scale ? undefined : zeros(C), dbeta: center ? undefined : zeros(C) };
   }
 
@@ -71,36 +83,59 @@ export class Computation {
   }
 
   /** Errors: those of `BatchNorm.forward`; then nothing has changed. */
-  async forward(request: ForwardRequest): Promise<ForwardResult> {
+  forward(request: ForwardRequest): Promise<ForwardResult> {
+    const { training, track, momentum } = request;
+    const usesBatchStatistics = training || !this.#options.trackRunningStatistics;
+    if (this.#group === undefined || !usesBatchStatistics) return this.#forward(request, usesBatchStatistics);
+    const agreement = { ...this.#agreement('forward'), training: +training, track: +track, momentum: codeOf(momentum) };
+    return this.#group.call(agreement, (round) => this.#forward(request, usesBatchStatistics, round));
+  }
+
+  /** What every rank must have alike in a call. */
+  #agreement(operation: 'forward' | 'backward'): Agreement {
+    const { epsilon, scale, center, activation, trackRunningStatistics, varianceEstimator } = this.#options;
+    return {
+      forward: +(operation === 'forward'),
+      epsilon,
+      scale: +scale,
+      center: +center,
+      relu: +(activation === 'relu'),
+      trackRunningStatistics: +trackRunningStatistics,
+      sampleVariance: +(varianceEstimator === 'sample'),
+    };
+  }
+
+  async #forward(request: ForwardRequest, usesBatchStatistics: boolean, round?: Round): Promise<ForwardResult> {
     const { training, out } = request;
-    const { trackRunningStatistics } = this.#options;
     const { x, extent } = checkedInput(request.x, this.#options);
     const isEmpty = valuesPerChannel(extent) === 0;
-    const usesBatchStatistics = training || !trackRunningStatistics;
     const residual =
       request.residual === undefined ? undefined : checkedLike(request.residual, 'residual', x, this.#options);
     const mask = this.#countedPositions(request.mask, x);
-    if (usesBatchStatistics && !isEmpty) this.#assertEnoughValues(extent, mask);
+    if (usesBatchStatistics && !isEmpty && !round) this.#assertEnoughValues(mask?.count ?? valuesPerChannel(extent));
     const output = out && checkedLike(out, 'out', x, this.#options);
     const inPlace = output !== undefined && this.#isInPlace(output, x, training);
-    if (output !== undefined) assertSeparate({ out: output }, { residual });
-    if (isEmpty) return this.#passEmpty(request, x);
+    if (output !== undefined && residual !== undefined) assertSeparate({ out: output }, { residual });
+    if (isEmpty) return this.#passEmpty(request, x, usesBatchStatistics, round);
 
     // Only promises are awaited: awaiting a value that is there takes as long as a small batch.
-    const lending = this.#lend(x, residual);
-    const inputs = 'lent' in lending ? lending : await lending;
+    const lending = this.#lend('x', x);
+    const lent = lending instanceof LentInput ? lending : await lending;
+    // A nonlinearity's gradient depends on the residual.
+    const isNeeded = residual !== undefined && this.#options.activation !== 'none';
+    const lentResidual = isNeeded ? await this.#lend('residual', residual) : undefined;
     const lease = this.#kernels.lease(extent);
     const { operations: available, release } = 'operations' in lease ? lease : await lease;
     try {
       const operations = operationsOn(x, available);
       const input = { x: elementsOf(x), residual: residual && elementsOf(residual), y: output && elementsOf(output) };
       const { y, saved, statistics } = usesBatchStatistics
-        ? await this.#normalizeByBatch(operations, request, { ...input, mask })
+        ? await this.#normalizeByBatch(operations, request, input, mask, round)
         : await this.#normalizeByRunning(operations, request, input);
       if (output !== undefined) countWrite(output);
-      const record = new ForwardRecord(inputs, operations, saved, usesBatchStatistics, release);
+      const record = new ForwardRecord(lent, residual, lentResidual, operations, saved, usesBatchStatistics, release);
       if (inPlace) record.release();
-      return { y: out ?? activationOf(y, x.shape), record: inPlace ? undefined : record, statistics };
+      return { y: out ?? activationOf(y, x), record: inPlace ? undefined : record, statistics };
     } catch (error) {
       release();
       throw error;
@@ -126,47 +161,34 @@ export class Computation {
   }
 
   /** Errors: `EMPTY_BATCH`, `SINGLE_VALUE`. */
-  #assertEnoughValues(extent: Extent, mask: CountedPositions | undefined): void {
-    if (mask) assertCounted(mask);
-    const counted = mask ? { outer: mask.count, channels: extent.channels, inner: 1 } : extent;
-    assertEnoughValues(counted, this.#options);
+  #assertEnoughValues(count: number): void {
+    if (count === 0) refuse('EMPTY_BATCH', 'a batch of which no position counts', 'at least one value per channel');
+    assertEnoughValues({ outer: count, channels: this.#options.numFeatures, inner: 1 }, this.#options);
   }
 
-  /** x, and a residual where a backward needs it: a nonlinearity's gradient depends on it. */
-  #lend(x: Activation, residual: Activation | undefined): ForwardInputs | Promise<ForwardInputs> {
-    const { checks, activation } = this.#options;
-    const needed = activation === 'none' ? undefined : residual;
-    if (checks) return this.#lendCopied(x, residual, needed);
-    const lent = [LentInput.sampled('x', x)];
-    if (needed) lent.push(LentInput.sampled('residual', needed));
-    return { x, residual, lent };
-  }
-
-  async #lendCopied(
-    x: Activation,
-    residual: Activation | undefined,
-    needed: Activation | undefined,
-  ): Promise<ForwardInputs> {
-    const lent = [await LentInput.copied('x', x)];
-    if (needed) lent.push(await LentInput.copied('residual', needed));
-    return { x, residual, lent };
+  #lend(name: 'x' | 'residual', input: Activation): LentInput | Promise<LentInput> {
+    return this.#options.checks ? LentInput.copied(name, input) : LentInput.sampled(name, input);
   }
 
   /** With the statistics of the batch, which are averaged into the running ones if the request asks for that. */
   async #normalizeByBatch(
-    operations: Operations<Memory>,
-    { x, training, track, momentum, keepStatistics }: ForwardRequest,
-    given: Given & { readonly mask: CountedPositions | undefined },
+    operations: StagedOperations<Memory>,
+    request: ForwardRequest,
+    { x, residual, y: out }: Given,
+    mask: CountedPositions | undefined,
+    round: Round | undefined,
   ) {
-    const { trackRunningStatistics, epsilon } = this.#options;
+    const { momentum, keepStatistics } = request;
+    const { epsilon } = this.#options;
     const { gamma, beta } = this.#parameters;
-    const tracks = training && track && trackRunningStatistics;
+    const tracks = this.#tracks(request);
     // Batches are averaged in call order: those that wait on the device come before one on the host.
-    const most = isDeviceTensor(x) ? maxDeferredBatches : 1;
+    const most = ArrayBuffer.isView(x) ? 1 : maxDeferredBatches;
     if (tracks && this.#running.deferred >= most) await this.#running.trackDeferred();
-    const input = { ...given, gamma, beta, epsilon, requireFinite: tracks };
-    const { y, saved, moments } = await operations.forwardTraining(input);
+    const input = { x, residual, mask, y: out, gamma, beta, epsilon, requireFinite: tracks };
+    const { y, saved, moments } = await operations.forwardTraining(input, round && this.#peers(round));
     try {
+      if (round) await round.confirm();
       if ('read' in moments) {
         const [tracked, kept] = keepStatistics ? sharedByTwo(moments) : [moments, undefined];
         if (tracks) this.#running.trackOnDevice(tracked, momentum);
@@ -177,26 +199,71 @@ export class Computation {
       return { y, saved, statistics: keepStatistics ? statisticsOf(moments) : undefined };
     } catch (error) {
       saved.dispose();
+      if (out === undefined && 'dispose' in y) y.dispose();
       throw error;
     }
   }
 
-  async #normalizeByRunning(operations: Operations<Memory>, { keepStatistics }: ForwardRequest, given: Given) {
+  /** Whether the running statistics take in the batch. */
+  #tracks({ training, track }: ForwardRequest): boolean {
+    return training && track && this.#options.trackRunningStatistics;
+  }
+
+  /** The other ranks. Together there must be enough values. */
+  #peers(round: Round): Peers {
+    return {
+      mergeMoments: async (local) => {
+        const all = await round.mergeMoments(local);
+        this.#assertEnoughValues(all.count);
+        return all;
+      },
+      addSums: (local) => round.addSums(local),
+    };
+  }
+
+  async #normalizeByRunning(
+    operations: StagedOperations<Memory>,
+    { keepStatistics }: ForwardRequest,
+    { x, residual, y: out }: Given,
+  ) {
     const { epsilon } = this.#options;
     const { gamma, beta } = this.#parameters;
     await this.#running.settle();
     const { mean, variance } = this.#running.forInference(epsilon);
-    const { y, saved } = await operations.forwardInference({ ...given, gamma, beta, epsilon, mean, variance });
+    const input = { x, residual, y: out, gamma, beta, epsilon, mean, variance };
+    const { y, saved } = await operations.forwardInference(input);
     return { y, saved, statistics: keepStatistics ? copyOf({ mean, variance }) : undefined };
   }
 
-  async #passEmpty({ out, residual, training, keepStatistics }: ForwardRequest, x: Activation): Promise<ForwardResult> {
+  async #passEmpty(
+    request: ForwardRequest,
+    x: Activation,
+    usesBatchStatistics: boolean,
+    round: Round | undefined,
+  ): Promise<ForwardResult> {
+    const { out, residual, training, keepStatistics } = request;
     const nothing = () => undefined;
-    const inputs = { x, residual, lent: [LentInput.sampled('x', x)] };
+    const lent = LentInput.sampled('x', x);
     const operations = emptyOperations(this.#options, residual !== undefined);
-    const record = new ForwardRecord(inputs, operations, { dispose: nothing }, training, nothing);
-    const statistics = keepStatistics ? await this.#emptyStatistics(training) : undefined;
-    return { y: out ?? (await emptyLike(x, this.#options)), record, statistics };
+    const saved = { dispose: nothing };
+    const record = new ForwardRecord(lent, residual, undefined, operations, saved, usesBatchStatistics, nothing);
+    const y = out ?? (await emptyLike(x, this.#options));
+    const others = round && (await this.#joinEmpty(round, request));
+    const statistics = keepStatistics ? (others ?? (await this.#emptyStatistics(training))) : undefined;
+    return { y, record, statistics };
+  }
+
+  /** The statistics of a batch of which all values are on other ranks. */
+  async #joinEmpty(round: Round, request: ForwardRequest): Promise<Statistics> {
+    const moments = await this.#peers(round).mergeMoments(noMoments(this.#options.numFeatures));
+    const tracks = this.#tracks(request);
+    if (tracks) assertFiniteMoments(moments);
+    await round.confirm();
+    if (tracks) {
+      await this.#running.trackDeferred();
+      this.#running.track(moments, request.momentum);
+    }
+    return statisticsOf(moments);
   }
 
   /** The running statistics in inference; NaN elsewhere, because no values have no mean. */
@@ -216,7 +283,7 @@ export class Computation {
     const { numFeatures, epsilon } = this.#options;
     const mask = this.#countedPositions(givenMask, x);
     if (valuesPerChannel(extent) === 0) return noMoments(numFeatures);
-    if (mask) assertCounted(mask);
+    if (mask?.count === 0) this.#assertEnoughValues(0);
     const lease = this.#kernels.lease(extent);
     const { operations, release } = 'operations' in lease ? lease : await lease;
     try {
@@ -232,15 +299,29 @@ export class Computation {
     }
   }
 
-  /** Errors: those of `BatchNorm.backward`; then nothing has changed. */
-  async backward(record: ForwardRecord, dy: Activation, out: Partial<Gradients>): Promise<Gradients<never>> {
-    const { inputs, operations, saved, usesBatchStatistics } = record;
-    const { x, residual } = inputs;
+  /**
+   * Of the latest forward, or of a pass. Without one, which is refused, the other ranks may wait for this one. Errors:
+   * those of `BatchNorm.backward`; then nothing has changed.
+   */
+  backward(record: ForwardRecord | undefined, dy: Activation, out: Partial<Gradients>): Promise<Gradients<never>> {
+    if (this.#group === undefined || record?.usesBatchStatistics === false) return this.#backward(record, dy, out);
+    const agreement = { ...this.#agreement('backward'), training: 0, track: 0, momentum: 0 };
+    return this.#group.call(agreement, (round) => this.#backward(record, dy, out, round));
+  }
+
+  async #backward(
+    record: ForwardRecord | undefined,
+    dy: Activation,
+    out: Partial<Gradients>,
+    round?: Round,
+  ): Promise<Gradients<never>> {
+    if (record === undefined) refuse('FORWARD_REQUIRED', 'backward()', 'a forward() before it, not in place');
+    const { lentResidual, residual, operations, saved, usesBatchStatistics } = record;
+    const x = record.x.activation;
     const { scale, center, numFeatures: C } = this.#options;
-    for (const lent of inputs.lent) {
-      const checked = lent.assertUnchanged();
-      if (checked !== undefined) await checked;
-    }
+    const checked = record.x.assertUnchanged();
+    if (checked !== undefined) await checked;
+    if (lentResidual !== undefined) await lentResidual.assertUnchanged();
     const upstream = checkedLike(dy, 'dy', x, this.#options);
     const downstream = out.dx && checkedLike(out.dx, 'out.dx', x, this.#options);
     if (out.dresidual !== undefined && residual === undefined) {
@@ -265,13 +346,13 @@ export class Computation {
       parameterGradients: scale || center,
     };
     const { dx, dresidual, dgamma, dbeta } = usesBatchStatistics
-      ? await operations.backwardTraining(gradients)
+      ? await operations.backwardTraining(gradients, round)
       : await operations.backwardInference(gradients);
     if (downstream !== undefined) countWrite(downstream);
     if (skip !== undefined) countWrite(skip);
     return {
-      dx: out.dx ?? activationOf(dx, x.shape),
-      ...(dresidual && { dresidual: out.dresidual ?? activationOf(dresidual, x.shape) }),
+      dx: out.dx ?? activationOf(dx, x),
+      ...(dresidual && { dresidual: out.dresidual ?? activationOf(dresidual, x) }),
       dgamma: scale ? dgamma : emptyGradient(dgamma, out.dgamma),
       dbeta: center ? dbeta : emptyGradient(dbeta, out.dbeta),
     } as Gradients<never>;
@@ -279,7 +360,7 @@ export class Computation {
 }
 
 /** The operations for the memory that x lies in. Errors: `UNSUPPORTED`. */
-function operationsOn(x: Activation, { host, device }: OperationsByMemory): Operations<Memory> {
+function operationsOn(x: Activation, { host, device }: OperationsByMemory): StagedOperations<Memory> {
   if (!isDeviceTensor(x)) return host;
   return device ?? refuse('UNSUPPORTED', 'a device tensor', 'a host tensor: these kernels have no device form');
 }
@@ -295,8 +376,7 @@ function emptyGradient(
   return { read: () => empty, dispose: () => undefined };
 }
 
-/** Errors: `EMPTY_BATCH`. */
-function assertCounted({ count, positions }: CountedPositions): void {
-  if (count > 0) return;
-  refuse('EMPTY_BATCH', `a mask by which none of ${positions.length} positions counts`, 'at least one');
+/** A momentum as ranks tell it each other. */
+function codeOf(momentum: Momentum): number {
+  return typeof momentum === 'number' ? momentum : momentum === 'cumulative' ? -1 : -2;
 }

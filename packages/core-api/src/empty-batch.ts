@@ -8,7 +8,7 @@ import { zeros } from './vector.js';
 
 /** An activation of no elements, of the shape and in the memory of x. */
 export async function emptyLike(x: Activation, { backend, dtype }: ResolvedOptions): Promise<Activation> {
-  const empty = activationOf(allocate(dtype, 0), x.shape) as Tensor;
+  const empty = activationOf(allocate(dtype, 0), x) as Tensor;
   return isDeviceTensor(x) ? backend.upload(empty) : empty;
 }
 
@@ -29,5 +29,11 @@ export function emptyOperations(options: ResolvedOptions, hasResidual: boolean):
     const activations = { dx, dresidual } as { dx: DeviceTensor; dresidual: DeviceTensor | undefined };
     return { ...activations, dgamma: onDevice(), dbeta: onDevice() };
   };
-  return { backwardTraining: backward, backwardInference: backward };
+  return {
+    backwardInference: backward,
+    async backwardTraining(input, peers) {
+      await peers?.addSums({ dgamma: vector(), dbeta: vector() });
+      return backward(input);
+    },
+  };
 }

@@ -23,6 +23,7 @@
  * | `BACKEND_UNAVAILABLE` | the backend can't run on this platform |
  * | `BACKEND_FELL_BACK` | the backend would run on something slower than was asked for |
  * | `DEVICE_LOST` | the device went away; a new backend can carry on from the layer's state |
+ * | `COLLECTIVE_FAILED` | another rank of the collective failed, is lost, or makes another call |
  */
 export type ErrorCode =
   | 'INVALID_OPTION'
@@ -42,7 +43,8 @@ export type ErrorCode =
   | 'LIMIT_EXCEEDED'
   | 'BACKEND_UNAVAILABLE'
   | 'BACKEND_FELL_BACK'
-  | 'DEVICE_LOST';
+  | 'DEVICE_LOST'
+  | 'COLLECTIVE_FAILED';
 
 /** Shared by every copy of this package in a program; a class is not. */
 const marker: unique symbol = Symbol.for('@batchnorm/BatchNormError');

@@ -1,5 +1,6 @@
 // Every layout is seen as three sizes, outer × channels × inner, so that kernels know no layouts.
 import { type CountedPositions, everyCountedRun } from './counted-positions.js';
+import { numbersOf } from './float16.js';
 import type { FloatArray } from './tensor.js';
 
 /**
@@ -38,17 +39,20 @@ export function product(shape: readonly number[]): number {
   return count;
 }
 
-/** Whether `holds` for every run of neighbours in `values` that belong to channel c, and count where there is a mask. */
+/**
+ * Whether `holds` for every run of neighbours in `values` that belong to channel c, and count where there is a mask. Runs
+ * of float16 are given as numbers.
+ */
 export function everyRun(
   values: FloatArray,
   { outer, channels, inner }: Extent,
   c: number,
-  holds: (run: FloatArray) => boolean,
+  holds: (run: Float32Array | Float64Array) => boolean,
   mask?: CountedPositions,
 ): boolean {
   for (let o = 0; o < outer; o++) {
     const begin = (o * channels + c) * inner;
-    const everyPart = (from: number, to: number) => holds(values.subarray(begin + from, begin + to));
+    const everyPart = (from: number, to: number) => holds(numbersOf(values.subarray(begin + from, begin + to)));
     if (mask ? !everyCountedRun(mask, o * inner, (o + 1) * inner, everyPart) : !everyPart(0, inner)) return false;
   }
   return true;

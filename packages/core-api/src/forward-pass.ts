@@ -1,12 +1,12 @@
 // One forward with its own backward, as users hold it. Any number may be alive at a time.
 
-import type { Activation } from './activation.js';
+import type { AnyActivation } from './activation.js';
 import type { BackwardOptions, Gradients } from './calls.js';
 import type { Statistics } from './moments.js';
 import type { Tensor } from './tensor.js';
 
 /** What the layer does for a pass. None of it may refer to the pass, which else would never be garbage. */
-export interface PassCalls<T extends Activation> {
+export interface PassCalls<T extends AnyActivation> {
   backward(dy: T, options: BackwardOptions<T> | undefined): Promise<Gradients<T>>;
   statistics(): Promise<Statistics>;
   release(): Promise<void>;
@@ -16,7 +16,7 @@ export interface PassCalls<T extends Activation> {
 const dropped = new FinalizationRegistry<Pick<PassCalls<never>, 'release'>>((calls) => void calls.release());
 
 /** A forward with its backward: see `BatchNorm.forwardPass`. */
-export class ForwardPass<T extends Activation = Tensor> {
+export class ForwardPass<T extends AnyActivation = Tensor> {
   /** Belongs to the caller, also after `dispose()`. */
   readonly y: T;
   readonly #calls: PassCalls<T>;

@@ -40,13 +40,16 @@ export type {
   LoadMomentsOptions,
   MomentsOptions,
 } from './calls.js';
+export type { Collective } from './collective.js';
 export { type CountedPositions, everyCountedRun } from './counted-positions.js';
 export { describe } from './describe.js';
 export { BatchNormError, type ErrorCode, refuse } from './errors.js';
 export { type Extent, everyRun, extentOf, product, valuesPerChannel } from './extent.js';
+export { elementsFrom, float16Bits, float16Numbers, largestFloat16, numbersOf } from './float16.js';
 export type { ForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-passes.js';
+export { inProcessCollective } from './in-process-collective.js';
 export { assertBackwardInRange, assertMomentsInRange, assertScaleInRange } from './in-range.js';
 export type { Mask } from './mask.js';
 export type { MaybePromise } from './maybe-promise.js';
@@ -75,6 +78,8 @@ export {
   allocate,
   type Dtype,
   dtypeOf,
+  type Float16Elements,
+  type Float16Tensor,
   type FloatArray,
   type OnDevice,
   type Tensor,

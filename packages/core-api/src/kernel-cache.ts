@@ -1,8 +1,8 @@
 // Preparing kernels is slow on some backends: a layer keeps those in use, and those of the extents that it saw last.
-import type { DeviceMemory, HostMemory, Kernels, Operations } from './backend.js';
+import type { DeviceMemory, HostMemory, Kernels } from './backend.js';
 import type { Extent } from './extent.js';
 import type { MaybePromise } from './maybe-promise.js';
-import { operationsOf } from './operations.js';
+import { operationsOf, type StagedOperations } from './operations.js';
 
 /**
  * How many are kept though nobody uses them: for the batches of a training set and a test set, each with a smaller last
@@ -12,8 +12,8 @@ const capacity = 8;
 
 /** What kernels can do, in each kind of memory that they have. */
 export interface OperationsByMemory {
-  readonly host: Operations<HostMemory>;
-  readonly device: Operations<DeviceMemory> | undefined;
+  readonly host: StagedOperations<HostMemory>;
+  readonly device: StagedOperations<DeviceMemory> | undefined;
 }
 
 /** Kernels, and how many leases of them have not been released. */

@@ -11,16 +11,21 @@ import type {
   Operations,
   Stages,
 } from './backend.js';
+import type { Peers } from './group.js';
 import type { MaybePromise } from './maybe-promise.js';
-import { assertFiniteMoments } from './moments.js';
+import { assertFiniteMoments, type Moments, noMoments } from './moments.js';
 import type { OnDevice } from './tensor.js';
 
 /** The operations of `stages`: the backend's fused form where it has one. */
-export function operationsOf<M extends Memory>(stages: Stages<M>): Operations<M> {
+export function operationsOf<M extends Memory>(stages: Stages<M>): StagedOperations<M> {
   return new StagedOperations(stages);
 }
 
-class StagedOperations<M extends Memory> implements Operations<M> {
+/** A forward by the moments of several batches, which are on the host. */
+type MergedForward<M extends Memory> = ForwardOutput<M> & { readonly moments: Moments };
+
+/** With `peers`, what these say stands between the stages, and nothing is fused. Their errors come through. */
+export class StagedOperations<M extends Memory> implements Operations<M> {
   readonly #stages: Stages<M>;
 
   constructor(stages: Stages<M>) {
@@ -31,7 +36,16 @@ class StagedOperations<M extends Memory> implements Operations<M> {
     return this.#stages.moments(input);
   }
 
-  forwardTraining(input: ForwardTrainingInput<M>): MaybePromise<ForwardTrainingOutput<M>> {
+  forwardTraining(input: ForwardTrainingInput<M>): MaybePromise<ForwardTrainingOutput<M>>;
+  forwardTraining(
+    input: ForwardTrainingInput<M>,
+    peers: Peers | undefined,
+  ): MaybePromise<ForwardTrainingOutput<M> | MergedForward<M>>;
+  forwardTraining(
+    input: ForwardTrainingInput<M>,
+    peers?: Peers,
+  ): MaybePromise<ForwardTrainingOutput<M> | MergedForward<M>> {
+    if (peers) return this.#forwardWith(peers, input);
     const { fused } = this.#stages;
     if (fused?.forwardTraining) return fused.forwardTraining(input);
     const moments = this.#stages.moments(input);
@@ -48,7 +62,8 @@ class StagedOperations<M extends Memory> implements Operations<M> {
     return this.#stages.normalize({ x, residual, gamma, beta, epsilon, y, by: { given: { mean, variance } } });
   }
 
-  backwardTraining(input: BackwardInput<M>): MaybePromise<BackwardOutput<M>> {
+  backwardTraining(input: BackwardInput<M>, peers?: Peers): MaybePromise<BackwardOutput<M>> {
+    if (peers) return this.#backwardWith(peers, input);
     const { fused } = this.#stages;
     if (fused?.backwardTraining) return fused.backwardTraining(input);
     return this.#backward(input, true);
@@ -58,6 +73,28 @@ class StagedOperations<M extends Memory> implements Operations<M> {
     const { fused } = this.#stages;
     if (fused?.backwardInference) return fused.backwardInference(input);
     return this.#backward(input, false);
+  }
+
+  async #forwardWith(peers: Peers, input: ForwardTrainingInput<M>): Promise<MergedForward<M>> {
+    const { x, residual, mask, epsilon, y, requireFinite } = input;
+    const [gamma, beta] = [input.gamma.slice(), input.beta.slice()];
+    const counts = mask === undefined || mask.count > 0;
+    const local = counts ? await onHost(await this.#stages.moments({ x, epsilon, mask })) : noMoments(gamma.length);
+    const moments = await peers.mergeMoments(local);
+    if (requireFinite) assertFiniteMoments(moments);
+    const normalize = { x, residual, mask, gamma, beta, epsilon, y, by: { batch: moments } };
+    const output = await this.#stages.normalize(normalize);
+    return { y: output.y, saved: output.saved, moments };
+  }
+
+  async #backwardWith(peers: Peers, { saved, dy, dx, dresidual, dgamma, dbeta }: BackwardInput<M>) {
+    const sums = await this.#stages.gradientSums({ saved, dy });
+    try {
+      const total = await peers.addSums('read' in sums ? await sums.read() : sums);
+      return await this.#stages.inputGradient({ saved, dy, dx, dresidual, dgamma, dbeta, sums, total });
+    } finally {
+      if (isOnDevice(sums)) sums.dispose();
+    }
   }
 
   #normalize(input: ForwardTrainingInput<M>, moments: M['moments']): MaybePromise<ForwardTrainingOutput<M>> {
@@ -98,6 +135,16 @@ class StagedOperations<M extends Memory> implements Operations<M> {
           () => sums.dispose(),
         )
       : this.#stages.inputGradient(gradient);
+  }
+}
+
+/** The moments on the host; those on the device are disposed. */
+async function onHost(moments: Memory['moments']): Promise<Moments> {
+  if (!('read' in moments)) return moments;
+  try {
+    return await moments.read();
+  } finally {
+    moments.dispose();
   }
 }
 

@@ -1,5 +1,6 @@
 // The options of a layer, with their meaning and their defaults.
 import type { Backend, Nonlinearity } from './backend.js';
+import type { Collective } from './collective.js';
 import type { Dtype } from './tensor.js';
 
 /**
@@ -43,7 +44,10 @@ export interface BatchNormOptions {
    * A nonlinearity in the same pass as the normalisation, after the addition of a residual. Default 'none'.
    */
   readonly activation?: Nonlinearity;
-  /** The element type of activations. Parameters and statistics are always float64. Default 'float32'. */
+  /**
+   * The element type of activations. Parameters and statistics are always float64. 'float16' takes half the memory of
+   * 'float32': a Uint16Array of bits, or a Float16Array. Default 'float32'.
+   */
   readonly dtype?: Dtype;
   /**
    * Batch statistics of one value per channel: `'allow'` gives y = beta; `'reject'` fails with `SINGLE_VALUE`, as in
@@ -61,10 +65,16 @@ export interface BatchNormOptions {
    * Default false.
    */
   readonly checks?: boolean;
+  /**
+   * Other processes whose batches are normalised together with this one's, as by PyTorch's SyncBatchNorm: forwards and
+   * backwards with batch statistics are calls of every rank. dgamma and dbeta stay those of this rank. Whoever made it
+   * disposes it. Default: none.
+   */
+  readonly collective?: Collective | undefined;
 }
 
 /** The options that do not depend on where a layer runs. */
-export type LayerOptions = Omit<BatchNormOptions, 'backend'>;
+export type LayerOptions = Omit<BatchNormOptions, 'backend' | 'collective'>;
 
 type Defaulted = Omit<LayerOptions, 'numFeatures' | 'scale' | 'center'>;
 
@@ -85,4 +95,5 @@ export const defaultOptions: Readonly<Required<Defaulted>> = {
 };
 
 /** Options with every default filled in. `runningVariance` is what `varianceEstimator` is. */
-export type ResolvedOptions = Readonly<Required<BatchNormOptions>>;
+export type ResolvedOptions = Readonly<Required<Omit<BatchNormOptions, 'collective'>>> &
+  Pick<BatchNormOptions, 'collective'>;

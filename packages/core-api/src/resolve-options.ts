@@ -1,5 +1,6 @@
 // A layer's options: checked one by one, and completed with their defaults.
 import type { Backend } from './backend.js';
+import { collectiveCheck } from './collective.js';
 import { refuse } from './errors.js';
 import { mostAxes } from './extent.js';
 import { assertOption, assertOptionNames, assertOptions, type OptionCheck, oneOf } from './option-checks.js';
@@ -38,7 +39,7 @@ export const layerOptionChecks: Readonly<Record<keyof LayerOptions, OptionCheck>
   varianceEstimator: estimators,
   runningVariance: estimators,
   activation: oneOf('none', 'relu'),
-  dtype: oneOf('float32', 'float64'),
+  dtype: oneOf('float16', 'float32', 'float64'),
   singleValue: oneOf('allow', 'reject'),
   emptyBatch: oneOf('reject', 'pass'),
   checks: trueOrFalse,
@@ -111,12 +112,17 @@ function varianceEstimatorOf({
  * `DTYPE_MISMATCH` for a dtype that the backend does not have; `LIMIT_EXCEEDED` for more channels than it has elements.
  */
 export function resolveOptions(options: BatchNormOptions): ResolvedOptions {
-  const { backend, ...layerOptions } = readUntrusted('INVALID_OPTION', 'options', () => {
-    assertOptionNames(options, ['backend', ...Object.keys(layerOptionChecks)]);
+  const { backend, collective, ...layerOptions } = readUntrusted('INVALID_OPTION', 'options', () => {
+    assertOptionNames(options, ['backend', 'collective', ...Object.keys(layerOptionChecks)]);
     return { ...options };
   });
   assertBackend(backend);
-  const resolved = withOldName({ backend, ...resolveLayerOptions(layerOptions) });
+  if (collective !== undefined) {
+    readUntrusted('INVALID_OPTION', 'fields of a collective', () =>
+      assertOption('collective', collective, collectiveCheck),
+    );
+  }
+  const resolved = withOldName({ backend, ...(collective && { collective }), ...resolveLayerOptions(layerOptions) });
   assertDtype(backend, resolved.dtype);
   const most = Math.min(backend.capabilities.limits.elements, mostChannels);
   if (resolved.numFeatures > most) {

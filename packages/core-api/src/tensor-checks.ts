@@ -26,7 +26,11 @@ function tensorOf(value: unknown, name: string): Tensor {
   const { data, shape: sizes } = Object(value) as Partial<Tensor>;
   if (!isFloatArray(data)) {
     const code = ArrayBuffer.isView(data) ? 'DTYPE_MISMATCH' : 'INVALID_TENSOR';
-    refuse(code, `${name} of ${describe(data ?? value)}`, '{ data: Float32Array or Float64Array, shape }');
+    refuse(
+      code,
+      `${name} of ${describe(data ?? value)}`,
+      '{ data: Float32Array, Float64Array or float16 bits, shape }',
+    );
   }
   const shape = shapeOf(sizes, name);
   const elements = product(shape);
@@ -45,7 +49,7 @@ export const typedArrayName = (value: unknown): unknown =>
 
 function isFloatArray(value: unknown): value is FloatArray {
   const tag = typedArrayName(value);
-  return tag === 'Float32Array' || tag === 'Float64Array';
+  return tag === 'Float32Array' || tag === 'Float64Array' || tag === 'Uint16Array' || tag === 'Float16Array';
 }
 
 /** A copy of the shape `value`. Errors: `INVALID_TENSOR`. */

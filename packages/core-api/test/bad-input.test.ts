@@ -78,7 +78,7 @@ describe('a layer that is constructed with', () => {
       { varianceEstimator: 'population', runningVariance: 'sample' },
       /^received runningVariance 'sample', expected 'population', as varianceEstimator says$/,
     ],
-    'an unknown dtype': ['INVALID_OPTION', { dtype: 'float16' }, /'float32' or 'float64'/],
+    'an unknown dtype': ['INVALID_OPTION', { dtype: 'bfloat16' }, /'float16' or 'float32' or 'float64'/],
     'an unknown singleValue': ['INVALID_OPTION', { singleValue: 'throw' }, /'allow' or 'reject'/],
     'a misspelt option': ['INVALID_OPTION', { eps: 1e-3 }, /option 'eps'/],
     'a dtype that the backend lacks': [

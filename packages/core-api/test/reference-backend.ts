@@ -13,6 +13,8 @@ import {
   type Extent,
   type FloatArray,
   type ForwardOutput,
+  float16Bits,
+  float16Numbers,
   type GradientSums,
   type GradientSumsInput,
   type HostMemory,
@@ -44,7 +46,7 @@ export class ReferenceBackend implements Backend {
     engine: 'JavaScript',
     device: 'cpu',
     threads: 1,
-    accumulation: { float32: 'float64', float64: 'float64' },
+    accumulation: { float16: 'float64', float32: 'float64', float64: 'float64' },
     fallbackReason: null,
   } as const;
   /** Kernels, saved forwards and values on the device that have not been disposed. */
@@ -58,7 +60,11 @@ export class ReferenceBackend implements Backend {
   /** Whether values on the device have a view. */
   sharesMemory = false;
 
-  constructor({ dtypes = ['float32', 'float64'], maxElements = 1e6, gate = async () => {} }: ReferenceOptions = {}) {
+  constructor({
+    dtypes = ['float16', 'float32', 'float64'],
+    maxElements = 1e6,
+    gate = async () => {},
+  }: ReferenceOptions = {}) {
     this.capabilities = { dtypes, deviceTensors: true, deterministic: true, limits: { elements: maxElements } };
     this.gate = gate;
   }
@@ -116,8 +122,9 @@ class ReferenceKernels implements Kernels {
   async moments({ x, mask }: MomentsInput<HostMemory>): Promise<Moments> {
     await this.backend.gate();
     const count = mask?.count ?? valuesPerChannel(this.extent);
-    const mean = this.#sums((k) => (this.#counts(k, mask) ? x[k]! / count : 0));
-    return { count, mean, m2: this.#sums((k, c) => (this.#counts(k, mask) ? (x[k]! - mean[c]!) ** 2 : 0)) };
+    const numbers = numbersOf(x);
+    const mean = this.#sums((k) => (this.#counts(k, mask) ? numbers[k]! / count : 0));
+    return { count, mean, m2: this.#sums((k, c) => (this.#counts(k, mask) ? (numbers[k]! - mean[c]!) ** 2 : 0)) };
   }
 
   async normalize(input: NormalizeInput<HostMemory>) {
@@ -130,9 +137,9 @@ class ReferenceKernels implements Kernels {
     const out = y ?? allocate(this.dtype, x.length);
     const M = batch?.count ?? Number.NaN;
     const vectors = [gamma.slice(), beta.slice(), mean.slice(), std] as const;
-    const saved = new SavedForward(this.backend, x, residual, mask, M, ...vectors);
+    const saved = new SavedForward(this.backend, numbersOf(x), residual && numbersOf(residual), mask, M, ...vectors);
     this.#forEach((k, c) => {
-      out[k] = this.#isOff(saved, k, c) ? 0 : this.#z(saved, k, c);
+      out[k] = this.#stored(this.#isOff(saved, k, c) ? 0 : this.#z(saved, k, c));
     });
     return { y: out, saved };
   }
@@ -162,14 +169,18 @@ class ReferenceKernels implements Kernels {
     this.#forEach((k, c) => {
       const value = g(k, c);
       const meanTerms = total && this.#counts(k, mask) ? (total.dbeta[c]! + xHat(k, c) * total.dgamma[c]!) / M : 0;
-      if (dresidual) dresidual[k] = value;
-      dx[k] = (gamma[c]! / std[c]!) * (value - meanTerms);
+      if (dresidual) dresidual[k] = this.#stored(value);
+      dx[k] = this.#stored((gamma[c]! / std[c]!) * (value - meanTerms));
     });
     return { dx, dresidual, dgamma, dbeta };
   }
 
   dispose(): void {
     this.backend.alive.delete(this);
+  }
+
+  #stored(value: number): number {
+    return this.dtype === 'float16' ? float16Bits(value) : value;
   }
 
   /** gamma · xHat + beta + residual */
@@ -183,7 +194,8 @@ class ReferenceKernels implements Kernels {
 
   /** dy behind the nonlinearity */
   #g(saved: SavedForward, dy: FloatArray): (k: number, c: number) => number {
-    return (k, c) => (this.#isOff(saved, k, c) ? 0 : dy[k]!);
+    const numbers = numbersOf(dy);
+    return (k, c) => (this.#isOff(saved, k, c) ? 0 : numbers[k]!);
   }
 
   #counts(k: number, mask: CountedPositions | undefined): boolean {
@@ -211,6 +223,12 @@ class ReferenceKernels implements Kernels {
     });
     return sums;
   }
+}
+
+/** Those of float16 are stored as bits. */
+function numbersOf(data: FloatArray): FloatArray {
+  const numbers = float16Numbers();
+  return data instanceof Uint16Array ? Float32Array.from(data, (bits) => numbers[bits]!) : data;
 }
 
 /** The same arithmetic, with everything that goes in or comes out stored elsewhere. */

@@ -5,6 +5,7 @@ import {
   type Extent,
   type FloatArray,
   type Gradients,
+  numbersOf,
   type Statistics,
   type Tensor,
   valuesPerChannel,
@@ -47,6 +48,8 @@ export class Equations {
   readonly #question: Question;
   readonly #extent: Extent;
   readonly #inputs: Inputs;
+  readonly #x: FloatArray;
+  readonly #dy: FloatArray;
   #normalization: Normalization | undefined;
   #sums: GradientSums | undefined;
 
@@ -54,6 +57,8 @@ export class Equations {
     this.#question = question;
     this.#extent = extent;
     this.#inputs = inputs;
+    this.#x = numbersOf(inputs.x.data);
+    this.#dy = numbersOf(inputs.dy.data);
   }
 
   /**
@@ -62,7 +67,7 @@ export class Equations {
    * that is wrong.
    */
   assertRight({ y, gradients, statistics }: Results): void {
-    if (y !== undefined) this.#assertOutput(y.data);
+    if (y !== undefined) this.#assertOutput(numbersOf(y.data));
     if (statistics !== undefined) this.#assertStatistics(statistics);
     if (gradients !== undefined) this.#assertGradients(gradients);
   }
@@ -70,7 +75,7 @@ export class Equations {
   /** y = gamma · xHat + beta */
   #assertOutput(y: FloatArray): void {
     const { gamma, beta } = this.#inputs;
-    const x = this.#inputs.x.data;
+    const x = this.#x;
     const { mean, invStd } = this.#normalize();
     const most = tolerance[this.#question.dtype];
     for (const at = new Position(this.#extent); at.k < y.length; at.next()) {
@@ -96,9 +101,10 @@ export class Equations {
   }
 
   /** dbeta = Σ dy, dgamma = Σ dy · xHat, dx = gamma · invStd · (dy − dbeta/M − xHat · dgamma/M) */
-  #assertGradients({ dx: { data: dx }, dgamma, dbeta }: Gradients): void {
+  #assertGradients(gradients: Gradients): void {
+    const { dgamma, dbeta } = gradients;
     const { gamma } = this.#inputs;
-    const [x, dy, M] = [this.#inputs.x.data, this.#inputs.dy.data, valuesPerChannel(this.#extent)];
+    const [x, dy, dx, M] = [this.#x, this.#dy, numbersOf(gradients.dx.data), valuesPerChannel(this.#extent)];
     const { mean, invStd } = this.#normalize();
     const most = tolerance[this.#question.dtype];
     this.#sums ??= this.#gradientSums();
@@ -137,7 +143,7 @@ export class Equations {
   }
 
   #batchStatistics(): [mean: Float64Array, variance: Float64Array] {
-    const [x, M] = [this.#inputs.x.data, valuesPerChannel(this.#extent)];
+    const [x, M] = [this.#x, valuesPerChannel(this.#extent)];
     const [mean, variance] = [this.#vector(), this.#vector()];
     const [sum, squares] = [new Sums(mean), new Sums(variance)];
     for (const at = new Position(this.#extent); at.k < x.length; at.next()) sum.add(at.c, x[at.k]! / M);
@@ -149,7 +155,7 @@ export class Equations {
   }
 
   #gradientSums(): GradientSums {
-    const [x, dy] = [this.#inputs.x.data, this.#inputs.dy.data];
+    const [x, dy] = [this.#x, this.#dy];
     const { mean, invStd } = this.#normalize();
     const sums = { dgamma: this.#vector(), dbeta: this.#vector(), terms: this.#vector() };
     const [dgamma, dbeta, terms] = [new Sums(sums.dgamma), new Sums(sums.dbeta), new Sums(sums.terms)];

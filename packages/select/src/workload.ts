@@ -1,5 +1,14 @@
 // The numbers that every candidate is timed on, of the asked shape: inputs, and buffers for results.
-import { allocate, type Extent, extentOf, type FloatArray, product, refuse, type Tensor } from '@batchnorm/core-api';
+import {
+  allocate,
+  type Extent,
+  extentOf,
+  type FloatArray,
+  float16Bits,
+  product,
+  refuse,
+  type Tensor,
+} from '@batchnorm/core-api';
 import { Equations, type Inputs, type Results } from './equations.js';
 import type { Question } from './question.js';
 
@@ -29,8 +38,8 @@ export class Workload {
   /** Before a call: fills the output buffers with NaN, so that results of earlier calls can't pass for its own. */
   spoil(): void {
     const { y, dx } = this.contents;
-    y.data.fill(Number.NaN);
-    dx.data.fill(Number.NaN);
+    y.data.fill(this.#stored(Number.NaN));
+    dx.data.fill(this.#stored(Number.NaN));
   }
 
   /** After a call. Errors: where x or dy has changed. Compares a hundred elements, the last one among them. */
@@ -38,7 +47,7 @@ export class Workload {
     const [x, dy] = [this.contents.x.data, this.contents.dy.data];
     const step = Math.ceil(x.length / 100);
     for (let k = x.length - 1; k >= 0; k -= step) {
-      if (x[k] !== xOf(k) || dy[k] !== dyOf(k))
+      if (x[k] !== this.#stored(xOf(k)) || dy[k] !== this.#stored(dyOf(k)))
         throw new Error(`computes wrong: it has written to element ${k} of an input`);
     }
   }
@@ -55,6 +64,11 @@ export class Workload {
     this.#equations.assertRight(results);
   }
 
+  /** The element of an activation that stands for `value`. */
+  #stored(value: number): number {
+    return this.#question.dtype === 'float16' ? float16Bits(value) : value;
+  }
+
   #make(): Contents {
     const { shape, dtype } = this.#question;
     const vector = (value: (c: number) => number) => new Float64Array(this.#extent.channels).map((_, c) => value(c));
@@ -66,8 +80,8 @@ export class Workload {
         FloatArray,
       ];
       for (let k = 0; k < x.length; k++) {
-        x[k] = xOf(k);
-        dy[k] = dyOf(k);
+        x[k] = this.#stored(xOf(k));
+        dy[k] = this.#stored(dyOf(k));
       }
       return {
         x: { data: x, shape },

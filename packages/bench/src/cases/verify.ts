@@ -63,7 +63,7 @@ export class Expected {
     const missing = quantities.find((quantity) => results[quantity] === undefined);
     if (missing) return { overBound: Number.POSITIVE_INFINITY, ulps: Number.POSITIVE_INFINITY, wrong: `no ${missing}` };
     const { golden, step } = this.#solutionOf(operation === 'forward-inference' ? 'inference' : 'training');
-    const bounds = boundsOf({ ...step, accumulation: accumulation ?? dtype });
+    const bounds = boundsOf({ ...step, accumulation: accumulation ?? (dtype === 'float64' ? 'float64' : 'float32') });
     // The bound counts on chains of 1024 additions; M of them, one after the other, err by M/1024 times as much.
     const looser = accumulation === undefined ? Math.max(1, M / 1024) : 1;
     const checks = quantities.map((quantity) => {

@@ -58,7 +58,7 @@ export function batchNormalizationModel({ shape, dtype, gamma, beta, running }: 
   ]);
 }
 
-const elementType: Readonly<Record<Dtype, number>> = { float32: 1, float64: 11 };
+const elementType: Readonly<Record<Dtype, number>> = { float32: 1, float16: 10, float64: 11 };
 
 function bytesOf(dtype: Dtype, numbers: ArrayLike<number>): Uint8Array {
   return new Uint8Array((dtype === 'float64' ? Float64Array : Float32Array).from(numbers).buffer);

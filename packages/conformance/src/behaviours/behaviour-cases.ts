@@ -3,6 +3,7 @@ import type { ConformanceCase } from '../conformance-case.js';
 import { casesOf } from './rule.js';
 import { bufferRules } from './rules/buffers.js';
 import { capabilityRules } from './rules/capabilities.js';
+import { collectiveRules } from './rules/collective.js';
 import { deviceTensorRules } from './rules/device-tensors.js';
 import { failureRules } from './rules/failures.js';
 import { memoryRules } from './rules/memory.js';
@@ -14,6 +15,7 @@ export const behaviourCases: readonly ConformanceCase[] = [
   ...valueRules,
   ...bufferRules,
   ...orderRules,
+  ...collectiveRules,
   ...parameterRules,
   ...failureRules,
   ...memoryRules,

@@ -1,0 +1,28 @@
+// What carries the messages of several processes that normalise as one.
+import type { MaybePromise } from './maybe-promise.js';
+import type { OptionCheck } from './option-checks.js';
+
+/** Several processes, the ranks, that normalise as one. Every rank makes the same calls in the same order. */
+export interface Collective {
+  /** Which of them this one is: a whole number from 0. */
+  readonly rank: number;
+  /** How many there are. */
+  readonly size: number;
+  /**
+   * Every rank's values, in rank order, on every rank. All ranks give as many. The caller may change its own afterwards.
+   * Errors: `COLLECTIVE_FAILED` on every rank, when one is lost, or gives another number of values.
+   */
+  allGather(values: Float64Array): Promise<readonly Float64Array[]>;
+  /** Layers don't call it: whoever made the collective disposes it. */
+  dispose(): MaybePromise<void>;
+}
+
+/** What the option `collective` may be. */
+export const collectiveCheck: OptionCheck = [
+  (value) => {
+    const { rank, size, allGather } = Object(value) as Collective;
+    const areWhole = Number.isSafeInteger(rank) && Number.isSafeInteger(size);
+    return areWhole && rank >= 0 && rank < size && typeof allGather === 'function';
+  },
+  'a collective: { rank, size, allGather }, with a rank from 0 to below size',
+];

@@ -1,0 +1,175 @@
+// The ranks of a layer: what they tell each other between the stages, so that each computes the same or all fail.
+import type { GradientSums } from './backend.js';
+import type { Collective } from './collective.js';
+import { describe } from './describe.js';
+import { BatchNormError, refuse } from './errors.js';
+import { type Moments, mergeInto, noMoments } from './moments.js';
+
+/** What stands between the stages of an operation that several ranks do together. */
+export interface Peers {
+  /** The moments of all ranks, of the same bits on each. Errors: `COLLECTIVE_FAILED`. */
+  mergeMoments(local: Moments): Promise<Moments>;
+  /** The sums of all ranks, of the same bits on each. Errors: `COLLECTIVE_FAILED`. */
+  addSums(local: GradientSums): Promise<GradientSums>;
+}
+
+/** What must be the same on every rank, by names for messages. */
+export type Agreement = Readonly<Record<string, number>>;
+
+/** How many layers have been made with a collective, which tells layers apart that are made alike on every rank. */
+const layers = new WeakMap<Collective, number>();
+
+export class Group {
+  readonly #collective: Collective;
+  readonly #channels: number;
+  readonly #layer: number;
+
+  constructor(collective: Collective, channels: number) {
+    this.#collective = collective;
+    this.#channels = channels;
+    this.#layer = layers.get(collective) ?? 0;
+    layers.set(collective, this.#layer + 1);
+  }
+
+  /**
+   * What `work` gives in a call that every rank makes. Where it fails on one rank before that has heard of all others,
+   * it fails on all: there with its own error, elsewhere with `COLLECTIVE_FAILED`.
+   */
+  async call<T>(agreement: Agreement, work: (round: Round) => Promise<T>): Promise<T> {
+    const round = new Round({ layer: this.#layer, ...agreement }, this.#channels, (values) => this.#allGather(values));
+    try {
+      return await work(round);
+    } catch (error) {
+      await round.fail();
+      throw error;
+    }
+  }
+
+  async #allGather(values: Float64Array): Promise<readonly Float64Array[]> {
+    const { size } = this.#collective;
+    let gathered: readonly Float64Array[];
+    try {
+      gathered = await this.#collective.allGather(values);
+    } catch (cause) {
+      if (cause instanceof BatchNormError) throw cause;
+      refuse('COLLECTIVE_FAILED', `allGather() that throws: ${describe(Object(cause).message)}`, 'values', { cause });
+    }
+    if (!Array.isArray(gathered) || gathered.length !== size) {
+      refuse('COLLECTIVE_FAILED', `${describe(gathered)} from allGather()`, `the values of ${size} ranks`);
+    }
+    const rank = gathered.findIndex(({ length }) => length !== values.length);
+    if (rank >= 0) {
+      refuse(
+        'COLLECTIVE_FAILED',
+        `${gathered[rank]!.length} values of rank ${rank}`,
+        `${values.length}, as of this one`,
+      );
+    }
+    return gathered;
+  }
+}
+
+/** One rank's moments or sums, as they are sent. */
+interface Part {
+  readonly count: number;
+  readonly first: Float64Array;
+  readonly second: Float64Array;
+}
+
+/**
+ * One call of every rank. In the exchange each tells what it has computed, or that it could not. After it each can still
+ * say, when asked to confirm, that it could not do the rest.
+ *
+ * A message is [failed, header…, count, first…, second…], in an exchange, and [failed] in a confirmation.
+ */
+export class Round implements Peers {
+  readonly #header: Agreement;
+  readonly #channels: number;
+  readonly #allGather: Collective['allGather'];
+  /** In which messages the others expect this rank. */
+  #awaited: 'exchange' | 'confirmation' | 'none' = 'exchange';
+
+  constructor(header: Agreement, channels: number, allGather: Collective['allGather']) {
+    this.#header = header;
+    this.#channels = channels;
+    this.#allGather = allGather;
+  }
+
+  /** Merged in rank order. What is not finite stays so. */
+  async mergeMoments({ count, mean, m2 }: Moments): Promise<Moments> {
+    const ranks = await this.#exchange({ count, first: mean, second: m2 });
+    this.#awaited = 'confirmation';
+    let all = noMoments(this.#channels);
+    for (const { count, first, second } of ranks) {
+      mergeInto(all.mean, all.m2, all, { count, mean: first, m2: second });
+      all = { ...all, count: all.count + count };
+    }
+    return all;
+  }
+
+  /** Added up in rank order. */
+  async addSums({ dgamma, dbeta }: GradientSums): Promise<GradientSums> {
+    const ranks = await this.#exchange({ count: 0, first: dgamma, second: dbeta });
+    const total = (of: 'first' | 'second') =>
+      Float64Array.from(dgamma, (_, c) => ranks.reduce((sum, rank) => sum + rank[of][c]!, 0));
+    return { dgamma: total('first'), dbeta: total('second') };
+  }
+
+  /** Before anything changes: waits until every rank could do its part. Errors: `COLLECTIVE_FAILED`. */
+  async confirm(): Promise<void> {
+    this.#awaited = 'none';
+    assertNoneFailed(await this.#allGather(Float64Array.of(0)));
+  }
+
+  /** Tells the others, where they wait for this rank, that it has failed. */
+  async fail(): Promise<void> {
+    const awaited = this.#awaited;
+    this.#awaited = 'none';
+    if (awaited === 'none') return;
+    const nothing = { count: 0, first: new Float64Array(this.#channels), second: new Float64Array(this.#channels) };
+    const message = awaited === 'exchange' ? this.#message(1, nothing) : Float64Array.of(1);
+    // This rank has its own error already.
+    await this.#allGather(message).catch(() => undefined);
+  }
+
+  async #exchange(part: Part): Promise<readonly Part[]> {
+    this.#awaited = 'none';
+    const gathered = await this.#allGather(this.#message(0, part));
+    assertNoneFailed(gathered);
+    const names = Object.keys(this.#header);
+    assertAgreement(names, gathered);
+    const at = 1 + names.length;
+    const middle = at + 1 + this.#channels;
+    return gathered.map((values) => ({
+      count: values[at]!,
+      first: values.subarray(at + 1, middle),
+      second: values.subarray(middle),
+    }));
+  }
+
+  #message(failed: 0 | 1, { count, first, second }: Part): Float64Array {
+    const beginning = [failed, ...Object.values(this.#header), count];
+    const message = new Float64Array(beginning.length + first.length + second.length);
+    message.set(beginning);
+    message.set(first, beginning.length);
+    message.set(second, beginning.length + first.length);
+    return message;
+  }
+}
+
+/** Errors: `COLLECTIVE_FAILED`, which names the first rank that says so. */
+function assertNoneFailed(gathered: readonly Float64Array[]): void {
+  const rank = gathered.findIndex(([failed]) => failed !== 0);
+  if (rank >= 0) refuse('COLLECTIVE_FAILED', `a call that failed on rank ${rank}`, 'one that succeeds on every rank');
+}
+
+/** Errors: `COLLECTIVE_FAILED`, which names the first rank that differs from rank 0, and in what. */
+function assertAgreement(names: readonly string[], gathered: readonly Float64Array[]): void {
+  const [first] = gathered;
+  for (const [rank, values] of gathered.entries()) {
+    const n = names.findIndex((_, n) => !Object.is(values[1 + n], first![1 + n]));
+    if (n < 0) continue;
+    const what = (value: number) => `${names[n]} ${value}`;
+    refuse('COLLECTIVE_FAILED', `rank ${rank} with ${what(values[1 + n]!)}`, `${what(first![1 + n]!)}, as rank 0 has`);
+  }
+}
