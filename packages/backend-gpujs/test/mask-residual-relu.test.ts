@@ -256,9 +256,15 @@ await describeModes(modesHere, (mode, create) => {
 
     it(`what does not count may be NaN or infinite, on the ${memory}`, async () => {
       const backend = await create();
+      // Large values are computed on the host, where it sees them.
+      const sizes = memory === 'host' || onHost ? [1, 1e20] : [1];
       for (const shape of shapes) {
-        for (const small of [epsilon, 0]) {
-          const plain = problemOf(shape);
+        for (const [small, size] of [epsilon, 0].flatMap((one) => sizes.map((size) => [one, size] as const))) {
+          const ordinary = problemOf(shape);
+          const plain = {
+            ...ordinary,
+            x: { ...ordinary.x, data: ordinary.x.data.map((value) => value * size) as Float32Array },
+          };
           // The first position, of which pivots might be taken, among them.
           const mask = countedBy((p) => p % 3 !== 0, valuesPerChannel(plain.extent));
           const { channels: C, inner } = plain.extent;
@@ -294,6 +300,32 @@ await describeModes(modesHere, (mode, create) => {
           clean.dispose();
           call.dispose();
         }
+      }
+      await backend.dispose();
+    });
+
+    it(`moments of what counts are right when the first of it is far off, on the ${memory}`, async () => {
+      const backend = await create();
+      for (const shape of shapes) {
+        const plain = problemOf(shape);
+        const { channels: C, inner } = plain.extent;
+        const mask = countedBy((p) => p % 3 !== 0, valuesPerChannel(plain.extent));
+        const position = (k: number) => Math.floor(k / (C * inner)) * inner + (k % inner);
+        const data = plain.x.data.map((value, k) =>
+          position(k) % 3 === 0 ? 1e6 : position(k) === 1 ? 0 : 1e4 + value,
+        ) as Float32Array;
+        const call = await prepared(backend, { ...plain, mask, x: { ...plain.x, data } }, memory);
+        const { mean, m2 } = await read<Moments>(await call.stages.moments(call.input));
+        for (let c = 0; c < C; c++) {
+          const counted = Array.from(data).filter(
+            (_, k) => Math.floor(k / inner) % C === c && mask.positions[position(k)] === 1,
+          );
+          const expected = counted.reduce((sum, value) => sum + value / counted.length, 0);
+          const squares = counted.reduce((sum, value) => sum + (value - expected) ** 2, 0);
+          expect(Math.abs(mean[c]! - expected)).toBeLessThan(1e-7 * expected);
+          expect(Math.abs(m2[c]! - squares)).toBeLessThan(1e-6 * squares);
+        }
+        call.dispose();
       }
       await backend.dispose();
     });
