@@ -1,4 +1,5 @@
 // Ranks on different backends, as in a job of unlike machines, are one layer on the batches of all.
+import { createGpuJsBackend } from '@batchnorm/backend-gpujs';
 import { expect, it } from 'vitest';
 import { type Backend, BatchNorm, candidates, inProcessCollective, type Tensor } from '../src/index.js';
 
@@ -27,7 +28,7 @@ it('js, wasm and gpujs train together: results of one layer, and the same bits i
   const backends: Backend[] = [
     await candidates.js.create(),
     await candidates.wasm.create(),
-    await candidates['gpujs-cpu'].create(),
+    await createGpuJsBackend({ mode: 'cpu' }),
   ];
   const options = { numFeatures: C, activation: 'relu', varianceEstimator: 'sample', epsilon: 1e-3 } as const;
   const collectives = inProcessCollective(backends.length);
