@@ -252,8 +252,8 @@ export function affine<S, T>(
 ): void {
   const toY = y - x;
   if (side == 0 && gate == 0) {
-    const quarter = sizeof<T>() == 4 && !isLarge && from + 16 <= to ? oddQuarter(count) : 0;
-    const done = quarter << 2;
+    const quarter = sizeof<T>() == 4 && from + 16 <= to ? rowsApart<S>(count, isLarge) : 0;
+    const done = quarter * rowsAtOnce<S>();
     if (quarter > 0) {
       const vectorsEnd = from + ((to - from) & -16);
       plainQuarters<S>(x, toY, quarter, row, from, vectorsEnd, pivot, scale, shift);
@@ -269,12 +269,21 @@ export function affine<S, T>(
   else affineRows<S, T>(x, toY, toSide, gate, count, row, from, to, pivot, scale, shift, hasSide, hasGate, false);
 }
 
-/** Rows of a quarter. Odd: quarters a power of two bytes apart would compete for the same sets of the cache. */
-/* @inline */ function oddQuarter(count: i32): i32 {
-  return count < 4 ? 0 : ((count >> 2) - 1) | 1;
+/** Rows that are worked on at once: one from each quarter. Of float16 one, whose coefficients take less than to convert it. */
+/* @inline */ function rowsAtOnce<S>(): i32 {
+  return sizeof<S>() == 2 ? 1 : 4;
 }
 
-/** Sixteen channels at once, in four rows, `quarter` apart. */
+/**
+ * How far apart they are: the rows of a quarter. Odd: quarters a power of two bytes apart would compete for the same sets
+ * of the cache. 0: no quarters.
+ */
+/* @inline */ function rowsApart<S>(count: i32, isLarge: bool): i32 {
+  if (sizeof<S>() == 2) return count;
+  return isLarge || count < 4 ? 0 : ((count >> 2) - 1) | 1;
+}
+
+/** Sixteen channels at once, in rows `quarter` apart. */
 function plainQuarters<S>(
   x: usize, toY: usize, quarter: i32, row: usize, from: i32, to: i32, pivot: usize, scale: usize, shift: usize,
 ): void {
@@ -287,6 +296,7 @@ function plainQuarters<S>(
       const b0 = v128.load(b), b1 = v128.load(b, 16), b2 = v128.load(b, 32), b3 = v128.load(b, 48);
       let at = x + stored<S>(o);
       affineFour<S>(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      if (rowsAtOnce<S>() == 1) continue;
       at += apart;
       affineFour<S>(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
       at += apart;
@@ -347,8 +357,8 @@ export function inputGradient<S, T>(
   const toDy = dy - x;
   const toDx = dx - x;
   if (side == 0 && gate == 0) {
-    const quarter = sizeof<T>() == 4 && !isLarge && from + 8 <= to ? oddQuarter(count) : 0;
-    const done = quarter << 2;
+    const quarter = sizeof<T>() == 4 && from + 8 <= to ? rowsApart<S>(count, isLarge) : 0;
+    const done = quarter * rowsAtOnce<S>();
     if (quarter > 0) {
       const vectorsEnd = from + ((to - from) & -8);
       inputGradientQuarters<S>(x, toDy, toDx, quarter, row, from, vectorsEnd, pivot, scale, slope, offset);
@@ -362,7 +372,7 @@ export function inputGradient<S, T>(
   );
 }
 
-/** Eight channels at once, in four rows, `quarter` apart. */
+/** Eight channels at once, in rows `quarter` apart. */
 function inputGradientQuarters<S>(
   x: usize, toDy: usize, toDx: usize, quarter: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize,
@@ -375,6 +385,7 @@ function inputGradientQuarters<S>(
       const k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
       let at = x + stored<S>(o);
       gradientPair<S>(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+      if (rowsAtOnce<S>() == 1) continue;
       at += apart;
       gradientPair<S>(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
       at += apart;

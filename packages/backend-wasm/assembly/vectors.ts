@@ -1,7 +1,7 @@
 // Loads, stores and sums of vectors. T is the dtype that passes compute in and that their tables have, f32 or f64; S that
 // which activations are stored in: T, or u16 for the bits of float16, which is computed in f32. Sums are pairs of float64,
 // whatever T is.
-import { floatsOf, halfsOf } from './float16';
+import { floatAt, floatsOf, halfsOf, storeFourHalfs, storeHalf, twoFloatsAt } from './float16';
 
 /** What `bytes` of a table are in an activation. */
 /* @inline */ export function stored<S>(bytes: usize): usize {
@@ -34,7 +34,7 @@ import { floatsOf, halfsOf } from './float16';
 }
 
 /* @inline */ export function storeVector<S>(at: usize, vector: v128): void {
-  if (sizeof<S>() == 2) v128.store64_lane(at, halfsOf(vector, vector), 0);
+  if (sizeof<S>() == 2) storeFourHalfs(at, vector);
   else v128.store(at, vector);
 }
 
@@ -51,10 +51,7 @@ import { floatsOf, halfsOf } from './float16';
 
 /** The two elements `skip` elements after `at`, in float64. */
 /* @inline */ export function pairAt<S>(at: usize, skip: usize = 0): v128 {
-  if (sizeof<S>() == 2) {
-    const halfs = i32x4.extend_low_i16x8_s(v128.load32_zero(at + skip * 2));
-    return f64x2.promote_low_f32x4(floatsOf(halfs));
-  }
+  if (sizeof<S>() == 2) return f64x2.promote_low_f32x4(twoFloatsAt(at + skip * 2));
   return sizeof<S>() == 4 ? f64x2.promote_low_f32x4(v128.load64_zero(at + skip * 4)) : v128.load(at + skip * 8);
 }
 
@@ -65,13 +62,13 @@ import { floatsOf, halfsOf } from './float16';
 
 /** The element at `at` in the first lane of a vector of T. */
 /* @inline */ export function only<S>(at: usize): v128 {
-  if (sizeof<S>() == 2) return floatsOf(i32x4.extend_low_i16x8_s(v128.load16_lane(at, i32x4.splat(0), 0)));
+  if (sizeof<S>() == 2) return floatAt(at);
   return sizeof<S>() == 4 ? v128.load32_zero(at) : v128.load64_zero(at);
 }
 
 /** Stores the first lane of a vector of T. */
 /* @inline */ export function storeOnly<S>(at: usize, vector: v128): void {
-  if (sizeof<S>() == 2) v128.store16_lane(at, halfsOf(vector, vector), 0);
+  if (sizeof<S>() == 2) storeHalf(at, vector);
   else if (sizeof<S>() == 4) v128.store32_lane(at, vector, 0);
   else v128.store64_lane(at, vector, 0);
 }
