@@ -325,7 +325,7 @@ export function deviceStages(host: HostStages, { tensor, value, answer }: Device
   return {
     moments: ({ x, epsilon }) => answer(() => value(host.moments({ x: contentsOf(x), epsilon }), copyOfMoments)),
 
-    normalize: ({ x, y, by: { batch, given }, ...vectors }) =>
+    normalize: ({ x, y, by: { batch, given }, residual: _residual, ...vectors }) =>
       answer(() => {
         const by = batch ? { batch: merged(batch) } : { given };
         const output = host.normalize({ ...vectors, x: contentsOf(x), y: maybe(y), by });
