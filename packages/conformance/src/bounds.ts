@@ -2,8 +2,8 @@
 // their errors are propagated along with them, from batch to batch.
 import { type Accumulation, type Dtype, type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import { errorsOfStatistics, type StatisticsErrors, unitRoundoff } from './arithmetic.js';
-import { channelOf } from './channels.js';
-import { type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
+import { channelOf, isCounted } from './channels.js';
+import { type Extras, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
 import { type Quantity, tolerance } from './tolerance.js';
 
 /** Element `index` of a result may lie `tolerance(index) · magnitude(index)` from the golden one. */
@@ -40,6 +40,16 @@ export class RunningErrors {
     this.#mean = exact();
     this.#variance = exact();
     this.#variance.size.fill(1);
+  }
+
+  /** The errors as they are now. */
+  copy(): RunningErrors {
+    const copy = new RunningErrors(this.#mean.error.length);
+    for (const name of ['error', 'size'] as const) {
+      copy.#mean[name].set(this.#mean[name]);
+      copy.#variance[name].set(this.#variance[name]);
+    }
+    return copy;
   }
 
   /** After statistics were given, or loaded: they are exact. */
@@ -102,12 +112,13 @@ function average({ error, size }: Tracked, c: number, kept: number, batch: { err
 }
 
 /** A forward, or a forward and a backward. */
-export interface Step {
+export interface Step extends Extras {
   readonly dtype: Dtype;
   /** What the backend declares for this dtype. */
   readonly accumulation: Accumulation;
   readonly extent: Extent;
   readonly x: ArrayLike<number>;
+  /** g, the gradient behind the activation. */
   readonly dy?: ArrayLike<number> | undefined;
   /** What normalises x: the exact statistics of the batch, or the running ones. */
   readonly normalization: Normalization;
@@ -119,9 +130,10 @@ export interface Step {
 
 /** The bound of every result of a step. Activations go by element, vectors by channel. */
 export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
-  const { dtype, accumulation, extent, x, dy, normalization, throughStatistics } = step;
+  const { dtype, accumulation, extent, x, dy, normalization, throughStatistics, mask, residual } = step;
   const { running = new RunningErrors(extent.channels) } = step;
-  const M = valuesPerChannel(extent);
+  const all = valuesPerChannel(extent);
+  const M = mask?.count ?? all;
   const circumstances = Array.from({ length: extent.channels }, (_, c) => {
     const [mean, variance] = [normalization.mean[c]!, normalization.variance[c]!];
     const errors = throughStatistics ? errorsOfStatistics(accumulation, M, mean, variance) : running.errors(c);
@@ -130,19 +142,27 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
     return {
       dtype,
       accumulation,
-      valuesPerChannel: M,
+      valuesPerChannel: all,
       // Where both are 0, xHat is 0, whatever the mean.
       meanError: sigma === 0 ? 0 : errors.mean / sigma,
       deviationError: sigma === 0 ? 0 : errors.variance / (2 * ofSquare),
       throughStatistics,
       conditioning: throughStatistics || sigma === 0 ? 0 : Math.abs(mean) / sigma,
+      hasResidual: residual !== undefined,
     };
   });
-  const magnitude = magnitudes(x, dy, extent, normalization, throughStatistics);
+  const magnitude = magnitudes(x, dy, extent, normalization, throughStatistics, { mask, residual });
   const byChannel = (quantity: keyof typeof magnitude) => circumstances.map((each) => tolerance(quantity, each));
   const ofElements = (quantity: 'y' | 'dx'): Bound => {
     const tolerances = byChannel(quantity);
     return { tolerance: (index) => tolerances[channelOf(index, extent)]!, magnitude: magnitude[quantity] };
+  };
+  /** To a position that does not count no gradient passes through the statistics: there these are constants. */
+  const ofMaskedGradient = (): Bound => {
+    const counted = byChannel('dx');
+    const others = circumstances.map((each) => tolerance('dx', { ...each, throughStatistics: false }));
+    const of = (index: number) => (isCounted(index, extent, mask) ? counted : others);
+    return { tolerance: (index) => of(index)[channelOf(index, extent)]!, magnitude: magnitude.dx };
   };
   const ofChannels = (quantity: 'dgamma' | 'dbeta'): Bound => {
     const tolerances = byChannel(quantity);
@@ -154,7 +174,7 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
       return ofElements('y');
     },
     get dx() {
-      return ofElements('dx');
+      return mask === undefined ? ofElements('dx') : ofMaskedGradient();
     },
     get dgamma() {
       return ofChannels('dgamma');

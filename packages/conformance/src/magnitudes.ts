@@ -1,7 +1,7 @@
 // What relative errors are relative to: for each result, the sizes of the terms that it is computed from. A sum that
 // cancels can't be more accurate than its terms.
-import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
-import { channelOf, meanOver } from './channels.js';
+import { type CountedPositions, type Extent, valuesPerChannel } from '@batchnorm/core-api';
+import { channelOf, isCounted, meanOver } from './channels.js';
 
 /** The statistics that normalise one channel, and the parameters of the layer. */
 export interface Normalization {
@@ -22,9 +22,18 @@ export interface Magnitudes {
   readonly dbeta: Magnitude;
 }
 
+/** What else a step may have. */
+export interface Extras {
+  /** Which positions have a part in the batch's statistics. Default: all. */
+  readonly mask?: CountedPositions | undefined;
+  /** Added to what was normalised. Default: nothing. */
+  readonly residual?: ArrayLike<number> | undefined;
+}
+
 /**
- * y: |gamma| (1 + |xHat|) + |beta|. dgamma: Σ |dy| (1 + |xHat|). dbeta: Σ |dy|. dx: |gamma| invStd |dy|, and through
- * batch statistics |gamma| invStd (|dy| + mean |dy| + (1 + |xHat|) · mean(|dy| (1 + |xHat|))).
+ * y: |gamma| (1 + |xHat|) + |beta| + |residual|. dgamma: Σ |g| (1 + |xHat|). dbeta: Σ |g|. dx: |gamma| invStd |g|, and
+ * through the statistics of M values |gamma| invStd (|g| + Σ |g| / M + (1 + |xHat|) · Σ |g| (1 + |xHat|) / M).
+ * `dy` is g, the gradient behind the activation.
  */
 export function magnitudes(
   x: ArrayLike<number>,
@@ -32,8 +41,10 @@ export function magnitudes(
   extent: Extent,
   { mean, variance, epsilon, gamma, beta }: Normalization,
   throughStatistics: boolean,
+  { mask, residual }: Extras = {},
 ): Magnitudes {
-  const M = valuesPerChannel(extent);
+  const all = valuesPerChannel(extent);
+  const share = mask === undefined ? 1 : all / mask.count;
   const invStd = Float64Array.from({ length: extent.channels }, (_, c) => {
     const square = at(variance, c) + epsilon;
     return square === 0 ? 0 : 1 / Math.sqrt(square);
@@ -42,17 +53,19 @@ export function magnitudes(
   const size = (k: number) => (dy === undefined ? 0 : Math.abs(at(dy, k)));
   const means = (term: (k: number, c: number) => number) =>
     lazily(() => Float64Array.from(invStd, (_, c) => meanOver(c, extent, (k) => term(k, c))));
-  const dyMean = means(size);
-  const dyXHatMean = means((k, c) => size(k) * spread(k, c));
-  const through = (k: number, c: number) => (throughStatistics ? dyMean(c) + spread(k, c) * dyXHatMean(c) : 0);
+  const gMean = means(size);
+  const gXHatMean = means((k, c) => size(k) * spread(k, c));
+  const through = (k: number, c: number) =>
+    throughStatistics && isCounted(k, extent, mask) ? share * (gMean(c) + spread(k, c) * gXHatMean(c)) : 0;
+  const added = (k: number) => (residual === undefined ? 0 : Math.abs(at(residual, k)));
   const ofElement = (of: (k: number, c: number) => number): Magnitude => {
     return (k) => of(k, channelOf(k, extent));
   };
   return {
-    y: ofElement((k, c) => Math.abs(at(gamma, c)) * spread(k, c) + Math.abs(at(beta, c))),
+    y: ofElement((k, c) => Math.abs(at(gamma, c)) * spread(k, c) + Math.abs(at(beta, c)) + added(k)),
     dx: ofElement((k, c) => Math.abs(at(gamma, c)) * invStd[c]! * (size(k) + through(k, c))),
-    dgamma: (c) => M * dyXHatMean(c),
-    dbeta: (c) => M * dyMean(c),
+    dgamma: (c) => all * gXHatMean(c),
+    dbeta: (c) => all * gMean(c),
   };
 }
 

@@ -65,6 +65,7 @@ export function solve(problem: Problem, dtype: Dtype = 'float32'): FixtureCase {
     center: problem.options?.affine ?? true,
     trackRunningStatistics: true,
     runningVariance: 'population',
+    activation: 'none',
     singleValue: 'allow',
     emptyBatch: 'reject',
     ...problem.options,
