@@ -2,8 +2,8 @@
 // their errors are propagated along with them, from batch to batch.
 import { type Accumulation, type Dtype, type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import { errorsOfStatistics, type StatisticsErrors, unitRoundoff } from './arithmetic.js';
-import { channelOf } from './channels.js';
-import { type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
+import { mapElements } from './channels.js';
+import { lazily, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
 import { type Quantity, tolerance } from './tolerance.js';
 
 /** Element `index` of a result may lie `tolerance(index) · magnitude(index)` from the golden one. */
@@ -86,9 +86,11 @@ export class RunningErrors {
 /** Sums smaller than this have float32 terms below the normal numbers: their errors are not relative to their size. */
 const smallestSize = 2 ** -102;
 
+/** As it is now: what is tracked goes on. */
 function boundOf({ error, size }: Tracked): Bound {
-  const magnitude = (c: number) => Math.max(size[c]!, error[c]!, smallestSize);
-  return { tolerance: (c) => error[c]! / magnitude(c), magnitude };
+  const magnitudes = size.map((value, c) => Math.max(value, error[c]!, smallestSize));
+  const tolerances = error.map((value, c) => value / magnitudes[c]!);
+  return { tolerance: lazily(() => tolerances), magnitude: lazily(() => magnitudes) };
 }
 
 /**
@@ -139,14 +141,15 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
     };
   });
   const magnitude = magnitudes(x, dy, extent, normalization, throughStatistics);
-  const byChannel = (quantity: keyof typeof magnitude) => circumstances.map((each) => tolerance(quantity, each));
+  const byChannel = (quantity: keyof typeof magnitude) =>
+    Float64Array.from(circumstances, (each) => tolerance(quantity, each));
   const ofElements = (quantity: 'y' | 'dx'): Bound => {
     const tolerances = byChannel(quantity);
-    return { tolerance: (index) => tolerances[channelOf(index, extent)]!, magnitude: magnitude[quantity] };
+    return { tolerance: lazily(() => mapElements(extent, (_, c) => tolerances[c]!)), magnitude: magnitude[quantity] };
   };
   const ofChannels = (quantity: 'dgamma' | 'dbeta'): Bound => {
     const tolerances = byChannel(quantity);
-    return { tolerance: (c) => tolerances[c]!, magnitude: magnitude[quantity] };
+    return { tolerance: lazily(() => tolerances), magnitude: magnitude[quantity] };
   };
   // Getters compute each bound when it is asked for: there may be a million elements.
   return {

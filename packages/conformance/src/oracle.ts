@@ -2,7 +2,7 @@
 // to be read, shares nothing with any backend, and is checked against NumPy and PyTorch. Generated cases get their
 // results here.
 import { type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
-import { mapElements, meanOver } from './channels.js';
+import { float64Of, mapElements, meansOf, type OfElement } from './channels.js';
 
 export interface OracleInput {
   readonly extent: Extent;
@@ -23,36 +23,33 @@ export interface OracleGradients {
 }
 
 /** Batch mean and population variance, [C] each. */
-export function batchStatistics(x: ArrayLike<number>, extent: Extent): Statistics {
-  const [mean, variance] = [new Float64Array(extent.channels), new Float64Array(extent.channels)];
-  for (let c = 0; c < extent.channels; c++) {
-    // A second mean, of deviations from the first, corrects the rounding of the first.
-    const rough = meanOver(c, extent, (k) => x[k]!);
-    const m = rough + meanOver(c, extent, (k) => x[k]! - rough);
-    mean[c] = m;
-    variance[c] = meanOver(c, extent, (k) => (x[k]! - m) ** 2);
-  }
-  return { mean, variance };
+export function batchStatistics(values: ArrayLike<number>, extent: Extent): Statistics {
+  const x = float64Of(values);
+  // A second mean, of deviations from the first, corrects the rounding of the first.
+  const rough = meansOf(extent, (k) => x[k]!);
+  const correction = meansOf(extent, (k, c) => x[k]! - rough[c]!);
+  const mean = rough.map((value, c) => value + correction[c]!);
+  return { mean, variance: meansOf(extent, (k, c) => (x[k]! - mean[c]!) ** 2) };
 }
 
 /** y = gamma · xHat + beta, where xHat is 0 in a channel whose variance and epsilon are both 0. */
 export function forward(input: OracleInput): Float64Array {
-  const { extent, gamma, beta } = input;
+  const { extent } = input;
+  const [gamma, beta] = [float64Of(input.gamma), float64Of(input.beta)];
   const xHat = xHatOf(input);
   return mapElements(extent, (k, c) => gamma[c]! * xHat(k, c) + beta[c]!);
 }
 
 /** dbeta = Σ dy, dgamma = Σ dy · xHat, and dx with or without what passes through the batch statistics. */
-export function backward(input: OracleInput, dy: ArrayLike<number>): OracleGradients {
-  const { extent, gamma, epsilon, statistics = batchStatistics(input.x, extent) } = input;
+export function backward(input: OracleInput, upstream: ArrayLike<number>): OracleGradients {
+  const { extent, epsilon, statistics = batchStatistics(input.x, extent) } = input;
   const { throughStatistics = input.statistics === undefined } = input;
   const M = valuesPerChannel(extent);
+  const [gamma, dy] = [float64Of(input.gamma), float64Of(upstream)];
   const xHat = xHatOf({ ...input, statistics });
-  const means = (term: (k: number, c: number) => number) =>
-    Float64Array.from({ length: extent.channels }, (_, c) => meanOver(c, extent, (k) => term(k, c)));
-  const dyMean = means((k) => dy[k]!);
-  const dyXHatMean = means((k, c) => dy[k]! * xHat(k, c));
-  const through = (k: number, c: number) => (throughStatistics ? dyMean[c]! + xHat(k, c) * dyXHatMean[c]! : 0);
+  const dyMean = meansOf(extent, (k) => dy[k]!);
+  const dyXHatMean = meansOf(extent, (k, c) => dy[k]! * xHat(k, c));
+  const through: OfElement = (k, c) => (throughStatistics ? dyMean[c]! + xHat(k, c) * dyXHatMean[c]! : 0);
   return {
     dx: mapElements(extent, (k, c) => {
       const deviation = Math.sqrt(statistics.variance[c]! + epsilon);
@@ -64,8 +61,8 @@ export function backward(input: OracleInput, dy: ArrayLike<number>): OracleGradi
 }
 
 /** The xHat of element k, which is of channel c. */
-function xHatOf(input: OracleInput): (k: number, c: number) => number {
-  const { x, extent, epsilon, statistics = batchStatistics(x, extent) } = input;
+function xHatOf({ x: values, extent, epsilon, statistics = batchStatistics(values, extent) }: OracleInput): OfElement {
+  const x = float64Of(values);
   const { mean, variance } = statistics;
   const deviation = Float64Array.from(variance, (value) => Math.sqrt(value + epsilon));
   return (k, c) => (deviation[c] === 0 ? 0 : (x[k]! - mean[c]!) / deviation[c]!);

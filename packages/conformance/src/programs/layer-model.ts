@@ -92,17 +92,17 @@ export class LayerModel {
     const code = usesBatch ? undefined : this.settle();
     if (code !== undefined) return code;
     if (!usesBatch && this.running.variance.some((value) => value + epsilon === 0)) return 'INVALID_STATE';
-    const batch = batchStatistics(x, extent);
-    const finite = [...batch.mean, ...batch.variance].every(Number.isFinite);
+    const { mean, variance } = this.running;
+    const statistics = usesBatch ? batchStatistics(x, extent) : { mean: mean.slice(), variance: variance.slice() };
     if (training && tracks && track) {
+      const finite = [statistics.mean, statistics.variance].every((values) => values.every(Number.isFinite));
       if (memory === 'host' && !finite) return 'NON_FINITE_STATISTICS';
-      if (finite) this.#track(batch, M);
+      if (finite) this.#track(statistics, M);
       else this.#hasBadBatch = true;
     }
-    const { mean, variance } = this.running;
     return {
       ...{ extent, x, ...this.#parameters(), epsilon },
-      statistics: usesBatch ? batch : { mean: mean.slice(), variance: variance.slice() },
+      statistics,
       throughStatistics: usesBatch,
       ...{ memory, shape, running: this.#errors },
     };
@@ -131,8 +131,8 @@ export class LayerModel {
     const { mean, variance } = this.running;
     const kept = (values: Float64Array) => (this.options.trackRunningStatistics ? values.slice() : []);
     return {
-      runningMean: { values: kept(mean), ...snapshot(this.#errors.mean, mean.length) },
-      runningVariance: { values: kept(variance), ...snapshot(this.#errors.variance, mean.length) },
+      runningMean: { values: kept(mean), ...this.#errors.mean },
+      runningVariance: { values: kept(variance), ...this.#errors.variance },
     };
   }
 
@@ -201,12 +201,4 @@ export class LayerModel {
   get #accumulation(): Accumulation {
     return accumulationOf(this.#backend, this.options.dtype);
   }
-}
-
-/** A bound as it is now, for a result that is looked at later. */
-function snapshot({ tolerance, magnitude }: Bound, channels: number): Bound {
-  const [tolerances, magnitudes] = [tolerance, magnitude].map((of) =>
-    Float64Array.from({ length: channels }, (_, c) => of(c)),
-  );
-  return { tolerance: (c) => tolerances![c]!, magnitude: (c) => magnitudes![c]! };
 }
