@@ -2,8 +2,8 @@
 // their errors are propagated along with them, from batch to batch.
 import { type Accumulation, type Dtype, type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import { errorsOfStatistics, type StatisticsErrors, unitRoundoff } from './arithmetic.js';
-import { channelOf, isCounted } from './channels.js';
-import { type Extras, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
+import { mapElements } from './channels.js';
+import { type Extras, lazily, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
 import { type Quantity, tolerance } from './tolerance.js';
 
 /** Element `index` of a result may lie `tolerance(index) · magnitude(index)` from the golden one. */
@@ -96,9 +96,11 @@ export class RunningErrors {
 /** Sums smaller than this have float32 terms below the normal numbers: their errors are not relative to their size. */
 const smallestSize = 2 ** -102;
 
+/** As it is now: what is tracked goes on. */
 function boundOf({ error, size }: Tracked): Bound {
-  const magnitude = (c: number) => Math.max(size[c]!, error[c]!, smallestSize);
-  return { tolerance: (c) => error[c]! / magnitude(c), magnitude };
+  const magnitudes = size.map((value, c) => Math.max(value, error[c]!, smallestSize));
+  const tolerances = error.map((value, c) => value / magnitudes[c]!);
+  return { tolerance: lazily(() => tolerances), magnitude: lazily(() => magnitudes) };
 }
 
 /**
@@ -118,7 +120,7 @@ export interface Step extends Extras {
   readonly accumulation: Accumulation;
   readonly extent: Extent;
   readonly x: ArrayLike<number>;
-  /** g, the gradient behind the activation. */
+  /** g, which is dy without an activation. */
   readonly dy?: ArrayLike<number> | undefined;
   /** What normalises x: the exact statistics of the batch, or the running ones. */
   readonly normalization: Normalization;
@@ -152,21 +154,23 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
     };
   });
   const magnitude = magnitudes(x, dy, extent, normalization, throughStatistics, { mask, residual });
-  const byChannel = (quantity: keyof typeof magnitude) => circumstances.map((each) => tolerance(quantity, each));
+  const byChannel = (quantity: keyof typeof magnitude) =>
+    Float64Array.from(circumstances, (each) => tolerance(quantity, each));
   const ofElements = (quantity: 'y' | 'dx'): Bound => {
     const tolerances = byChannel(quantity);
-    return { tolerance: (index) => tolerances[channelOf(index, extent)]!, magnitude: magnitude[quantity] };
+    return { tolerance: lazily(() => mapElements(extent, (_, c) => tolerances[c]!)), magnitude: magnitude[quantity] };
   };
-  /** To a position that does not count no gradient passes through the statistics: there these are constants. */
-  const ofMaskedGradient = (): Bound => {
+  const ofGradient = (): Bound => {
+    if (mask === undefined) return ofElements('dx');
     const counted = byChannel('dx');
-    const others = circumstances.map((each) => tolerance('dx', { ...each, throughStatistics: false }));
-    const of = (index: number) => (isCounted(index, extent, mask) ? counted : others);
-    return { tolerance: (index) => of(index)[channelOf(index, extent)]!, magnitude: magnitude.dx };
+    // To a position that does not count no gradient passes through the statistics: there these are constants.
+    const others = Float64Array.from(circumstances, (each) => tolerance('dx', { ...each, throughStatistics: false }));
+    const tolerances = lazily(() => mapElements(extent, (_, c, p) => (mask.positions[p] === 0 ? others : counted)[c]!));
+    return { tolerance: tolerances, magnitude: magnitude.dx };
   };
   const ofChannels = (quantity: 'dgamma' | 'dbeta'): Bound => {
     const tolerances = byChannel(quantity);
-    return { tolerance: (c) => tolerances[c]!, magnitude: magnitude[quantity] };
+    return { tolerance: lazily(() => tolerances), magnitude: magnitude[quantity] };
   };
   // Getters compute each bound when it is asked for: there may be a million elements.
   return {
@@ -174,7 +178,7 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
       return ofElements('y');
     },
     get dx() {
-      return mask === undefined ? ofElements('dx') : ofMaskedGradient();
+      return ofGradient();
     },
     get dgamma() {
       return ofChannels('dgamma');
