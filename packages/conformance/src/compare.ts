@@ -1,5 +1,6 @@
 // One comparison for everything: shape, dtype, then NaN and infinities, then values against their bounds.
 import { type Backend, type Dtype, dtypeOf, type ErrorCode, type FloatArray, numbersOf } from '@batchnorm/core-api';
+import { float64Of } from './channels.js';
 import type { Rounding } from './fixtures/fixture-case.js';
 import { beforeRounding } from './float16/before-rounding.js';
 
@@ -50,13 +51,13 @@ export function compare(
   const dtype = dtypeOf(received.data);
   if (dtype !== expected.dtype) return failure(`received ${dtype}, expected ${expected.dtype}`);
 
-  const stored = numbersOf(received.data);
-  const data = received.data instanceof Uint16Array ? beforeRounding(received.data, expected.data) : stored;
-  const { absolute = 0, relative = 0 } = expected.rounding ?? {};
-  let [worst, largestError, message] = [0, 0, ''];
-  for (let i = 0; i < expected.data.length; i++) {
-    const got = data[i]!;
-    const want = dtype === 'float32' ? withinFloat32(expected.data[i]!) : expected.data[i]!;
+  const golden = float64Of(expected.data);
+  const data = received.data instanceof Uint16Array ? beforeRounding(received.data, golden) : float64Of(received.data);
+  const wanted = (i: number) => (dtype === 'float32' ? withinFloat32(golden[i]!) : golden[i]!);
+  const { tolerance, magnitude, rounding: { absolute = 0, relative = 0 } = {} } = expected;
+  let [worst, largestError, where] = [0, 0, 0];
+  for (let i = 0; i < golden.length; i++) {
+    const [got, want] = [data[i]!, wanted(i)];
     if (!Number.isFinite(got) || !Number.isFinite(want)) {
       if (!Object.is(got, want)) return failure(`[${i}]: received ${got}, expected ${want}`);
       continue;
@@ -64,15 +65,17 @@ export function compare(
     if (got === want) continue;
     const distance = Math.abs(got - want);
     const rounding = absolute + relative * Math.abs(want);
-    const magnitude = expected.magnitude(i);
-    const ratio = distance / (expected.tolerance(i) * magnitude + rounding);
-    if (distance > rounding) largestError = Math.max(largestError, (distance - rounding) / magnitude);
+    const size = magnitude(i);
+    const ratio = distance / (tolerance(i) * size + rounding);
+    if (distance > rounding) largestError = Math.max(largestError, (distance - rounding) / size);
     if (ratio <= worst) continue;
     worst = ratio;
-    message = `[${i}]: received ${stored[i]}, expected ${want}, ${ratio.toPrecision(3)} × the bound`;
+    where = i;
   }
   const passed = worst <= 1;
-  return { passed, worst, largestError, message: passed ? '' : message };
+  const message = () =>
+    `[${where}]: received ${numbersOf(received.data)[where]}, expected ${wanted(where)}, ${worst.toPrecision(3)} × the bound`;
+  return { passed, worst, largestError, message: passed ? '' : message() };
 }
 
 /** What float32 makes of a number that is beyond its range: infinity. */

@@ -69,15 +69,21 @@ class UnfusedBackend implements Backend {
     return {
       moments: (input) => device.moments({ ...input, x: original(input.x) }),
       normalize: async (input) => {
-        const { x, y } = input;
-        const output = await device.normalize({ ...input, x: original(x), y: y && original(y) });
+        const { x, residual, y } = input;
+        const given = { x: original(x), residual: residual && original(residual), y: y && original(y) };
+        const output = await device.normalize({ ...input, ...given });
         return { ...output, y: this.#ownOf(output.y) };
       },
       gradientSums: (input) => device.gradientSums({ ...input, dy: original(input.dy) }),
       inputGradient: async (input) => {
-        const { dy, dx } = input;
-        const output = await device.inputGradient({ ...input, dy: original(dy), dx: dx && original(dx) });
-        return { ...output, dx: this.#ownOf(output.dx) };
+        const { dy, dx, dresidual } = input;
+        const given = { dy: original(dy), dx: dx && original(dx), dresidual: dresidual && original(dresidual) };
+        const output = await device.inputGradient({ ...input, ...given });
+        return {
+          ...output,
+          dx: this.#ownOf(output.dx),
+          dresidual: output.dresidual && this.#ownOf(output.dresidual),
+        };
       },
     };
   }

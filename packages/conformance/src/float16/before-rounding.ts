@@ -6,7 +6,7 @@ import { float16Numbers } from '@batchnorm/core-api';
  * wanted. A backend that computed within a bound of what is wanted, and stored that, is within it here; who has rounded
  * otherwise, or more than once, is found. Where NaN is wanted it is what was received.
  */
-export function beforeRounding(received: Uint16Array, wanted: ArrayLike<number>): Float64Array {
+export function beforeRounding(received: Uint16Array, wanted: Float64Array): Float64Array {
   return Float64Array.from(received, (bits, k) => numberBefore(bits, wanted[k]!));
 }
 

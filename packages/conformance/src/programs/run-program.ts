@@ -262,7 +262,7 @@ class ProgramRun implements ProgramFindings {
     const dgamma = step.dgamma === 'given' ? memory.vector(model.gamma.length) : undefined;
     const dbeta = step.dbeta === 'given' ? memory.vector(model.beta.length) : undefined;
     const out = { ...(dx && { dx }), ...(dgamma && { dgamma }), ...(dbeta && { dbeta }) } as Partial<Gradients>;
-    const expected = forwarded ? model.backward(values, forwarded) : 'FORWARD_REQUIRED';
+    const expected = forwarded ? model.backward(values, undefined, forwarded) : 'FORWARD_REQUIRED';
     if (dx !== dy || typeof expected === 'string') {
       this.#keep(`dy of ${what}`, memory, dy, values);
       this.#inputs.push(dy);

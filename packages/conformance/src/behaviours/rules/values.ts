@@ -99,7 +99,7 @@ export async function againstOracle(scene: Scene, epsilon = 1e-3): Promise<Check
   const { x, dy } = scene.batch(1);
   for (const training of [true, false]) {
     const mode = training ? 'training' : 'inference';
-    const y = model.forward(x, shape, training, scene.memory.kind) as Expectation;
+    const y = model.forward(x, shape, { training, track: true, memory: scene.memory.kind }) as Expectation;
     const expected = model.backward(dy);
     const received = await scene.step(layer, { x, dy }, { training });
     judge(`${mode} y`, received.y, shape, y);
