@@ -64,20 +64,15 @@ export class Expected {
     const quantities = quantitiesOf[operation];
     const missing = quantities.find((quantity) => results[quantity] === undefined);
     if (missing) return { overBound: Number.POSITIVE_INFINITY, ulps: Number.POSITIVE_INFINITY, wrong: `no ${missing}` };
-<<<<<<< HEAD
-    const { golden, step } = this.#solutionOf(operation === 'forward-inference' ? 'inference' : 'training');
-    const bounds = boundsOf({ ...step, accumulation: accumulation ?? (dtype === 'float64' ? 'float64' : 'float32') });
-=======
     const isAddRelu = operation === 'add-relu-step' || operation === 'add-relu-apart';
     const mode = operation === 'forward-inference' ? 'inference' : 'training';
     const { golden, step } = isAddRelu
       ? behindAddRelu(this.#solutionOf(mode), this.#workload, byChannel(results.y!, extent, dtype))
       : this.#solutionOf(mode);
     const bounds = boundsWithResidual(
-      boundsOf({ ...step, accumulation: accumulation ?? dtype }),
+      boundsOf({ ...step, accumulation: accumulation ?? (dtype === 'float64' ? 'float64' : 'float32') }),
       isAddRelu ? byChannel(this.#workload.residual(), extent, dtype) : undefined,
     );
->>>>>>> js
     // The bound counts on chains of 1024 additions; M of them, one after the other, err by M/1024 times as much.
     const looser = accumulation === undefined ? Math.max(1, M / 1024) : 1;
     const checks = quantities.map((quantity) => {
