@@ -1,6 +1,5 @@
 // The masks that are tried: as a layer gets them, and as kernels do.
 import { type CountedPositions, type Mask, product } from '@batchnorm/core-api';
-import type { Random } from './problem.js';
 
 /**
  * `padded`: sequences along the last axis that end early, some at once. `scattered`: any half of the positions, not the
@@ -10,7 +9,7 @@ import type { Random } from './problem.js';
 export type MaskKind = 'padded' | 'scattered' | 'samples' | 'one' | 'all' | 'none';
 
 /** A mask for an input of `shape` with channels on `axis`. By all kinds but `none` at least one position counts. */
-export function maskOf(kind: MaskKind, random: Random, shape: readonly number[], axis = 1): Mask {
+export function maskOf(kind: MaskKind, random: () => number, shape: readonly number[], axis = 1): Mask {
   const sizes = withoutChannels(shape, axis);
   const maskShape = kind === 'samples' ? sizes.slice(0, 1) : sizes;
   const data = new Uint8Array(product(maskShape));
