@@ -10,7 +10,7 @@ import {
   type Tensor,
 } from '@batchnorm/core-api';
 import { channelOf } from '../../channels.js';
-import { type Check, identical, outcome } from '../../compare.js';
+import { type Check, identical, outcome, toHalfOfTheDigits } from '../../compare.js';
 import { refuses } from '../../expect-refusal.js';
 import { countedPositions, type MaskKind, maskOf } from '../../masks.js';
 import { randomSeededBy } from '../../problem.js';
@@ -231,8 +231,12 @@ async function doesNotShow(scene: Scene, value: number): Promise<Check[]> {
     identical(`${value}: running variance`, ill.runningVariance, well.runningVariance),
     pick('y of what counts', all.y, want.y, counts),
     outcome(`${value}: y of what does not`, finite < 0, `[${finite}]: received ${all.y[finite]}, expected ${value}`),
-    pick('dx of what does not count', all.dx, want.dx, (k) => !counts(k)),
-    identical(`${value}: dbeta`, all.dbeta, want.dbeta),
+    // Sums of gradients are over all positions: x may be beyond the arithmetic that a backend would take else.
+    toHalfOfTheDigits(
+      pick('dx of what does not count', all.dx, want.dx, (k) => !counts(k)),
+      scene.dtype,
+    ),
+    toHalfOfTheDigits(identical(`${value}: dbeta`, all.dbeta, want.dbeta), scene.dtype),
     pick('y of all others', one.y, want.y, untouched),
     pick('dx of other channels', one.dx, want.dx, isOther),
     pick('dgamma of other channels', one.dgamma, want.dgamma, (c) => c !== sick),
