@@ -2,8 +2,10 @@
 import { BatchNorm, type DeviceTensor, type Tensor } from '@batchnorm/core-api';
 import { type Check, outcome, sameBits } from '../../compare.js';
 import type { Cell, Subject } from '../../conformance-case.js';
+import { maskOf } from '../../masks.js';
 import type { Activation } from '../../memory/activation-memory.js';
 import { type MemoryUse, memoryInUse } from '../../memory/memory-use.js';
+import { randomSeededBy } from '../../problem.js';
 import type { Rule } from '../rule.js';
 import { backward, forward, type Scene } from '../scene.js';
 
@@ -66,6 +68,37 @@ export const memoryRules: readonly Rule[] = [
         }),
         ...(await answersAlike(scene, true)),
         ...(await answersAlike(scene, false)),
+      ];
+    },
+  },
+  {
+    name: 'masks and residuals leave nothing behind',
+    why: 'nor does what ReLU has to remember until the backward',
+    slow: true,
+    exempt,
+    run: async (scene) => {
+      const layer = scene.layer({ activation: 'relu' });
+      const { x, dy } = scene.batch(1);
+      const mask = maskOf('scattered', randomSeededBy('memory'), scene.shape);
+      const [putX, putDy, residual] = [await scene.put(x), await scene.put(dy), await scene.put(dy)];
+      const [y, dx, dresidual] = [await scene.junk(), await scene.junk(), await scene.junk()];
+      return [
+        await leavesNothing(
+          scene,
+          'steps with a mask and a residual',
+          async () => {
+            await forward(layer, putX, { out: y, mask, residual });
+            release(await backward(layer, putDy, { dx, dresidual }), scene);
+            const gradients = await backward(layer, putDy, {});
+            for (const result of [gradients.dx, gradients.dresidual] as object[]) {
+              if ('dispose' in result) (result as DeviceTensor).dispose();
+            }
+            release(gradients, scene);
+            await forward(layer, putX, { out: y, residual, training: false });
+            await forward(layer, putX, { out: y, mask });
+          },
+          0.5,
+        ),
       ];
     },
   },
