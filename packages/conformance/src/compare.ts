@@ -1,7 +1,8 @@
 // One comparison for everything: shape, dtype, then NaN and infinities, then values against their bounds.
-import { type Backend, type Dtype, dtypeOf, type ErrorCode, type FloatArray } from '@batchnorm/core-api';
+import { type Backend, type Dtype, dtypeOf, type ErrorCode, type FloatArray, numbersOf } from '@batchnorm/core-api';
 import { float64Of } from './channels.js';
 import type { Rounding } from './fixtures/fixture-case.js';
+import { beforeRounding } from './float16/before-rounding.js';
 
 /** The outcome of comparing one result with its golden values. */
 export interface Comparison {
@@ -50,7 +51,8 @@ export function compare(
   const dtype = dtypeOf(received.data);
   if (dtype !== expected.dtype) return failure(`received ${dtype}, expected ${expected.dtype}`);
 
-  const [data, golden] = [float64Of(received.data), float64Of(expected.data)];
+  const golden = float64Of(expected.data);
+  const data = received.data instanceof Uint16Array ? beforeRounding(received.data, golden) : float64Of(received.data);
   const wanted = (i: number) => (dtype === 'float32' ? withinFloat32(golden[i]!) : golden[i]!);
   const { tolerance, magnitude, rounding: { absolute = 0, relative = 0 } = {} } = expected;
   let [worst, largestError, where] = [0, 0, 0];
@@ -72,7 +74,7 @@ export function compare(
   }
   const passed = worst <= 1;
   const message = () =>
-    `[${where}]: received ${data[where]}, expected ${wanted(where)}, ${worst.toPrecision(3)} × the bound`;
+    `[${where}]: received ${numbersOf(received.data)[where]}, expected ${wanted(where)}, ${worst.toPrecision(3)} × the bound`;
   return { passed, worst, largestError, message: passed ? '' : message() };
 }
 
@@ -92,7 +94,7 @@ export function sameBits(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
 }
 
 function wordsOf(values: ArrayLike<number>): Uint32Array | undefined {
-  return ArrayBuffer.isView(values)
+  return ArrayBuffer.isView(values) && values.byteLength % 4 === 0 && values.byteOffset % 4 === 0
     ? new Uint32Array(values.buffer, values.byteOffset, values.byteLength / 4)
     : undefined;
 }

@@ -1,12 +1,13 @@
 // Problems: generated inputs of cases, seeded. They are float32 numbers, the same for every dtype, except for `wide`
 // ones.
 import {
-  allocate,
   type Dtype,
   type Extent,
+  elementsFrom,
   extentOf,
   type FloatArray,
   type Mask,
+  numbersOf,
   valuesPerChannel,
 } from '@batchnorm/core-api';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
@@ -167,14 +168,15 @@ function clearNearKink(dy: FloatArray, input: OracleInput): void {
   for (let k = 0; k < dy.length; k++) if (Math.abs(z[k]!) < 1e-3 * size(k)) dy[k] = 0;
 }
 
-function fill(dtype: Dtype, { outer, channels, inner }: Extent, make: (j: number, c: number) => number): FloatArray {
-  const data = allocate(dtype, outer * channels * inner);
+/** Numbers that `dtype` can hold. */
+function fill(dtype: Dtype, { outer, channels, inner }: Extent, make: (j: number, c: number) => number) {
+  const data = new Float64Array(outer * channels * inner);
   for (let o = 0, k = 0; o < outer; o++) {
     for (let c = 0; c < channels; c++) {
       for (let i = 0; i < inner; i++, k++) data[k] = make(o * inner + i, c);
     }
   }
-  return data;
+  return numbersOf(elementsFrom(dtype, data));
 }
 
 /** Seeded by a text, such as a case's name: cases don't depend on each other's order. */

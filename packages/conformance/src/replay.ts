@@ -5,6 +5,7 @@ import {
   BatchNorm,
   type Dtype,
   type ErrorCode,
+  elementsFrom,
   extentOf,
   type FloatArray,
   type Tensor,
@@ -199,7 +200,7 @@ class Replay {
 
   #put({ data, shape }: Golden) {
     const { dtype } = this.#layer.options;
-    return this.#memory.put(dtype === 'float64' ? Float64Array.from(data) : Float32Array.from(data), shape);
+    return this.#memory.put(elementsFrom(dtype, data), shape);
   }
 
   async #read(tensor: Tensor): Promise<Tensor> {

@@ -1,5 +1,5 @@
 // Numbers for random programs, by seed.
-import type { Dtype, Extent, FloatArray } from '@batchnorm/core-api';
+import { type Dtype, type Extent, elementsFrom, type FloatArray } from '@batchnorm/core-api';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
@@ -38,7 +38,7 @@ export function draw({ seed, kind }: Draw, extent: Extent, dtype: Dtype): FloatA
   }
   if (kind === 'one value') values.fill(0).fill(1, Math.floor(length / 2), Math.floor(length / 2) + 1);
   if (kind === 'NaN in a channel') values[sick * extent.inner] = Number.NaN;
-  return values;
+  return dtype === 'float16' ? elementsFrom(dtype, values) : values;
 }
 
 /** Triangular, with mean 0 and deviation 1: the sum of two 32-bit integers, which is cheap. */

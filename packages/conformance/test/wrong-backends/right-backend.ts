@@ -3,6 +3,7 @@
 import {
   allocate,
   assertBackwardInRange,
+  assertDtype,
   assertMomentsInRange,
   assertScaleInRange,
   type Backend,
@@ -195,6 +196,7 @@ export function createRightBackend({ limit = 2 ** 28, views = false }: RightOpti
     async upload(given) {
       assertUsable();
       const { data, shape } = checkedTensor(given);
+      assertDtype(backend, dtypeOf(data));
       assertFits(data.length);
       const stored = new Tensor(backend, shape, data.slice(), alive);
       await nextTurn();
