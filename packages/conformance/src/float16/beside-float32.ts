@@ -86,7 +86,12 @@ export class BesideFloat32 {
   }
 
   /** A forward of x, whose results are compared. */
-  async forward(what: string, x: Float32Array, call: ForwardCall = {}, shape = this.shape): Promise<ForwardOfBoth> {
+  async forward(
+    what: string,
+    x: Float32Array,
+    call: ForwardCall = {},
+    shape: readonly number[] = this.shape,
+  ): Promise<ForwardOfBoth> {
     const { training = true, track = true, mask, residual, out, as = 'latest' } = call;
     const made = await ofBoth(async (dtype) => {
       const layer = this.#layers[dtype];
