@@ -44,7 +44,11 @@ function againstOracle(
   const extras = { mask, residual, throughStatistics: training };
   const step = { dtype, accumulation: accumulationOf(backend, dtype), extent, x, normalization, ...extras };
   const input = { extent, x, gamma, beta, epsilon, statistics, activation, ...extras };
-  const { dresidual, ...gradients } = backward(input, dy, shownBy(y, preactivation(input), boundsOf(step).y));
+  const { dresidual, ...gradients } = backward(
+    input,
+    dy,
+    shownBy(y, { z: preactivation(input), bound: boundsOf(step).y }),
+  );
   const golden = { y: forward(input), ...gradients };
   const bounds = boundsOf({ ...step, dy: dresidual });
   return (Object.keys(results) as (keyof Results)[]).map((name) => {

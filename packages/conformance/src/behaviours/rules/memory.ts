@@ -97,7 +97,7 @@ export const memoryRules: readonly Rule[] = [
             await forward(layer, putX, { out: y, residual, training: false });
             await forward(layer, putX, { out: y, mask });
           },
-          0.5,
+          0.25,
         ),
       ];
     },
