@@ -168,6 +168,9 @@ export function affine<T extends number>(
   const h = v128.splat<T>(pivot), a = v128.splat<T>(scale), b = v128.splat<T>(shift);
   const toY = y - x, toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
   const end = x + <usize>count * sizeof<T>();
+  if (sizeof<T>() == 4) for (; x + 32 <= end; x += 32, gate += 2) {
+    elementWise.affineOfTwo<T>(x, toY, toSide, gate, h, h, a, a, b, b, hasSide, hasGate, ofGradient);
+  }
   for (; x + 16 <= end; x += 16, gate++) {
     elementWise.affine<T>(x, toY, toSide, gate, h, a, b, hasSide, hasGate, ofGradient);
   }
@@ -184,6 +187,9 @@ export function gradient<T extends number>(
   const h = v128.splat<T>(pivot), a = v128.splat<T>(scale), k = v128.splat<T>(slope), b = v128.splat<T>(offset);
   const toDy = dy - x, toDx = dx - x, toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
   const end = x + <usize>count * sizeof<T>();
+  if (sizeof<T>() == 4) for (; x + 32 <= end; x += 32, gate += 2) {
+    elementWise.gradientOfTwo<T>(x, toDy, toDx, toSide, gate, h, h, a, a, k, k, b, b, hasSide, hasGate);
+  }
   for (; x + 16 <= end; x += 16, gate++) {
     elementWise.gradient<T>(x, toDy, toDx, toSide, gate, h, a, k, b, hasSide, hasGate);
   }

@@ -248,11 +248,11 @@ export function affine<T>(
   pivot: usize, scale: usize, shift: usize, ofGradient: bool, isLarge: bool,
 ): void {
   const toY = y - x;
+  const quarter = sizeof<T>() == 4 && !isLarge && from + 16 <= to ? oddQuarter(count) : 0;
+  const vectorsEnd = from + ((to - from) & -16);
+  const done = quarter << 2;
   if (side == 0 && gate == 0) {
-    const quarter = sizeof<T>() == 4 && !isLarge && from + 16 <= to ? oddQuarter(count) : 0;
-    const done = quarter << 2;
     if (quarter > 0) {
-      const vectorsEnd = from + ((to - from) & -16);
       plainQuarters(x, toY, quarter, row, from, vectorsEnd, pivot, scale, shift);
       plainRows<T>(x, toY, done, row, vectorsEnd, to, pivot, scale, shift);
     }
@@ -260,10 +260,34 @@ export function affine<T>(
     return;
   }
   const toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
-  if (ofGradient) affineRows<T>(
-    x, toY, toSide, gate, count, row, from, to, pivot, scale, shift, hasSide, hasGate, true,
+  if (quarter > 0) {
+    endedQuarters(
+      x, toY, toSide, gate, quarter, row, from, vectorsEnd, pivot, scale, shift, hasSide, hasGate, ofGradient,
+    );
+    endedRows<T>(x, toY, toSide, gate, done, row, vectorsEnd, to, pivot, scale, shift, hasSide, hasGate, ofGradient);
+  }
+  endedRows<T>(
+    x + done * row, toY, toSide, gate + done * gateBytes(row), count - done, row, from, to,
+    pivot, scale, shift, hasSide, hasGate, ofGradient,
   );
-  else affineRows<T>(x, toY, toSide, gate, count, row, from, to, pivot, scale, shift, hasSide, hasGate, false);
+}
+
+/** Eight channels at once, in four rows, `quarter` apart. */
+function endedQuarters(
+  x: usize, toY: usize, toSide: usize, gate: usize, quarter: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
+): void {
+  const gateRow = gateBytes(row), apart = quarter * row, gatesApart = quarter * gateRow;
+  for (const end = x + apart; x < end; x += row, gate += gateRow) {
+    for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 32) {
+      const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), b0 = v128.load(shift + o);
+      const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16), b1 = v128.load(shift + o, 16);
+      let open = gate + (o >> 4);
+      for (let at = x + o, stop = at + 4 * apart; at < stop; at += apart, open += gatesApart) {
+        elementWise.affineOfTwo<f32>(at, toY, toSide, open, h0, h1, a0, a1, b0, b1, hasSide, hasGate, ofGradient);
+      }
+    }
+  }
 }
 
 /** Rows of a quarter. Odd: quarters a power of two bytes apart would compete for the same sets of the cache. */
@@ -311,6 +335,15 @@ function plainRows<T>(
   affineRows<T>(x, toY, 0, 0, count, row, from, to, pivot, scale, shift, false, false, false);
 }
 
+function endedRows<T>(
+  x: usize, toY: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
+): void {
+  affineRows<T>(
+    x, toY, toSide, gate, count, row, from, to, pivot, scale, shift, hasSide, hasGate, ofGradient,
+  );
+}
+
 /* @inline */ function affineRows<T>(
   x: usize, toY: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
@@ -339,26 +372,56 @@ export function inputGradient<T>(
   x: usize, dy: usize, dx: usize, side: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize, isLarge: bool,
 ): void {
-  const toDy = dy - x;
-  const toDx = dx - x;
+  const toDy = dy - x, toDx = dx - x;
+  const quarter = sizeof<T>() == 4 && !isLarge && from + 8 <= to ? oddQuarter(count) : 0;
+  const vectorsEnd = from + ((to - from) & -8);
+  const done = quarter << 2;
   if (side == 0 && gate == 0) {
-    const quarter = sizeof<T>() == 4 && !isLarge && from + 8 <= to ? oddQuarter(count) : 0;
-    const done = quarter << 2;
     if (quarter > 0) {
-      const vectorsEnd = from + ((to - from) & -8);
-      inputGradientQuarters(x, toDy, toDx, quarter, row, from, vectorsEnd, pivot, scale, slope, offset);
+      plainGradientQuarters(x, toDy, toDx, quarter, row, from, vectorsEnd, pivot, scale, slope, offset);
       plainGradientRows<T>(x, toDy, toDx, done, row, vectorsEnd, to, pivot, scale, slope, offset);
     }
     plainGradientRows<T>(x + done * row, toDy, toDx, count - done, row, from, to, pivot, scale, slope, offset);
     return;
   }
-  gradientRows<T>(
-    x, toDy, toDx, side - x, gate, count, row, from, to, pivot, scale, slope, offset, side != 0, gate != 0,
+  const toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
+  if (quarter > 0) {
+    endedGradientQuarters(
+      x, toDy, toDx, toSide, gate, quarter, row, from, vectorsEnd, pivot, scale, slope, offset, hasSide, hasGate,
+    );
+    endedGradientRows<T>(
+      x, toDy, toDx, toSide, gate, done, row, vectorsEnd, to, pivot, scale, slope, offset, hasSide, hasGate,
+    );
+  }
+  endedGradientRows<T>(
+    x + done * row, toDy, toDx, toSide, gate + done * gateBytes(row), count - done, row, from, to,
+    pivot, scale, slope, offset, hasSide, hasGate,
   );
 }
 
+/** As `endedQuarters`. */
+function endedGradientQuarters(
+  x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, quarter: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, slope: usize, offset: usize, hasSide: bool, hasGate: bool,
+): void {
+  const gateRow = gateBytes(row), apart = quarter * row, gatesApart = quarter * gateRow;
+  for (const end = x + apart; x < end; x += row, gate += gateRow) {
+    for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 32) {
+      const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
+      const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16);
+      const k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
+      let open = gate + (o >> 4);
+      for (let at = x + o, stop = at + 4 * apart; at < stop; at += apart, open += gatesApart) {
+        elementWise.gradientOfTwo<f32>(
+          at, toDy, toDx, toSide, open, h0, h1, a0, a1, k0, k1, b0, b1, hasSide, hasGate,
+        );
+      }
+    }
+  }
+}
+
 /** Eight channels at once, in four rows, `quarter` apart. */
-function inputGradientQuarters(
+function plainGradientQuarters(
   x: usize, toDy: usize, toDx: usize, quarter: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize,
 ): void {
@@ -396,6 +459,15 @@ function plainGradientRows<T>(
   pivot: usize, scale: usize, slope: usize, offset: usize,
 ): void {
   gradientRows<T>(x, toDy, toDx, 0, 0, count, row, from, to, pivot, scale, slope, offset, false, false);
+}
+
+function endedGradientRows<T>(
+  x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, slope: usize, offset: usize, hasSide: bool, hasGate: bool,
+): void {
+  gradientRows<T>(
+    x, toDy, toDx, toSide, gate, count, row, from, to, pivot, scale, slope, offset, hasSide, hasGate,
+  );
 }
 
 /* @inline */ function gradientRows<T>(

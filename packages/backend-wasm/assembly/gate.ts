@@ -26,6 +26,13 @@ import { Job } from './job';
   return v128.andnot(z, isOff);
 }
 
+/** The gate of two vectors, of which these lanes are off. */
+/* @inline */ export function setOff<T>(first: v128, second: v128, gate: usize): void {
+  const low = sizeof<T>() == 4 ? i32x4.bitmask(first) : i64x2.bitmask(first);
+  const high = sizeof<T>() == 4 ? i32x4.bitmask(second) : i64x2.bitmask(second);
+  store<u16>(gate, ~(low | (high << 8)));
+}
+
 /** The same of the first lane of z, which is lane `lane` of the vector that `gate` is of. */
 /* @inline */ export function reluOnly<T>(z: v128, gate: usize, lane: i32): v128 {
   const isOff = v128.le<T>(z, f64x2.splat(0));
