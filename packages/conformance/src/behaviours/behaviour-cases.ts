@@ -14,8 +14,6 @@ import { valueRules } from './rules/values.js';
 
 export const behaviourCases: readonly ConformanceCase[] = [
   ...valueRules,
-  ...maskRules,
-  ...residualRules,
   ...bufferRules,
   ...orderRules,
   ...parameterRules,
@@ -23,4 +21,6 @@ export const behaviourCases: readonly ConformanceCase[] = [
   ...memoryRules,
   ...deviceTensorRules,
   ...capabilityRules,
+  ...maskRules,
+  ...residualRules,
 ].flatMap(casesOf);
