@@ -15,8 +15,6 @@ import { valueRules } from './rules/values.js';
 
 export const behaviourCases: readonly ConformanceCase[] = [
   ...valueRules,
-  ...maskRules,
-  ...residualRules,
   ...bufferRules,
   ...orderRules,
   ...collectiveRules,
@@ -25,4 +23,6 @@ export const behaviourCases: readonly ConformanceCase[] = [
   ...memoryRules,
   ...deviceTensorRules,
   ...capabilityRules,
+  ...maskRules,
+  ...residualRules,
 ].flatMap(casesOf);

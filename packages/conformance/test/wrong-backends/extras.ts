@@ -606,7 +606,7 @@ const residuals: readonly WrongBackend[] = [
   },
   {
     name: 'keeps every residual',
-    caughtBy: 'masks and residuals leave nothing behind [host, rows, small]',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
     why: 'what a backward of ReLU needs is never let go',
     spoil: (right) =>
       onHost(right, () => {

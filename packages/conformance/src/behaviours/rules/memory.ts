@@ -29,7 +29,7 @@ const exempt = (cell: Omit<Cell, 'rule'>, _subject?: Subject): string | undefine
 export const memoryRules: readonly Rule[] = [
   {
     name: '1,000 steps leave nothing behind',
-    why: 'with out or without, in training and in inference',
+    why: 'with out or without, in training and in inference, with masks, residuals and ReLU',
     slow: true,
     exempt,
     run: async (scene) => {
@@ -62,43 +62,26 @@ export const memoryRules: readonly Rule[] = [
           await backward(layer, putDy, { dx: own() });
         }
       };
+      const withAll = scene.layer({ activation: 'relu' });
+      const mask = maskOf('scattered', randomSeededBy('memory'), scene.shape);
+      const dresidual = await scene.junk();
+      /** ReLU has something to remember until the backward, and a mask comes and goes. */
+      const stepWithAll = async (training: boolean) => {
+        await forward(withAll, putX, { training, out: y, residual: putDy, ...(training && { mask }) });
+        release(await backward(withAll, putDy, { dx, dresidual }), scene);
+        const gradients = await backward(withAll, putDy, {});
+        for (const result of [gradients.dx, gradients.dresidual] as object[]) {
+          if ('dispose' in result) (result as DeviceTensor).dispose();
+        }
+        release(gradients, scene);
+      };
       return [
         await leavesNothing(scene, 'steps', async () => {
           for (const layer of layers) for (const training of [true, false]) await step(layer, training);
+          for (const training of [true, false]) await stepWithAll(training);
         }),
         ...(await answersAlike(scene, true)),
         ...(await answersAlike(scene, false)),
-      ];
-    },
-  },
-  {
-    name: 'masks and residuals leave nothing behind',
-    why: 'nor does what ReLU has to remember until the backward',
-    slow: true,
-    exempt,
-    run: async (scene) => {
-      const layer = scene.layer({ activation: 'relu' });
-      const { x, dy } = scene.batch(1);
-      const mask = maskOf('scattered', randomSeededBy('memory'), scene.shape);
-      const [putX, putDy, residual] = [await scene.put(x), await scene.put(dy), await scene.put(dy)];
-      const [y, dx, dresidual] = [await scene.junk(), await scene.junk(), await scene.junk()];
-      return [
-        await leavesNothing(
-          scene,
-          'steps with a mask and a residual',
-          async () => {
-            await forward(layer, putX, { out: y, mask, residual });
-            release(await backward(layer, putDy, { dx, dresidual }), scene);
-            const gradients = await backward(layer, putDy, {});
-            for (const result of [gradients.dx, gradients.dresidual] as object[]) {
-              if ('dispose' in result) (result as DeviceTensor).dispose();
-            }
-            release(gradients, scene);
-            await forward(layer, putX, { out: y, residual, training: false });
-            await forward(layer, putX, { out: y, mask });
-          },
-          0.25,
-        ),
       ];
     },
   },
