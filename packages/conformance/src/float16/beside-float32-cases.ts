@@ -1,11 +1,14 @@
 // What a layer of float16 is asked beside one of float32: every way to call it.
 import { elementsFrom, numbersOf } from '@batchnorm/core-api';
 import { refusedUpload } from '../behaviours/refused-upload.js';
-import type { Check } from '../compare.js';
+import { type Check, outcome } from '../compare.js';
 import type { ConformanceCase, Layout, MemoryKind, Subject } from '../conformance-case.js';
 import { refusedByLimit } from '../refused-by-limit.js';
 import { BesideFloat32 } from './beside-float32.js';
 import { float16Case } from './float16-case.js';
+
+/** Its bits. There is none behind a ReLU. */
+const minusZero = 0x8000;
 
 /** As float16 has them. */
 const stored = (numbers: Float32Array) => numbersOf(elementsFrom('float16', numbers)) as Float32Array;
@@ -107,6 +110,8 @@ async function rectified(subject: Subject, memory: MemoryKind, shape: readonly n
     for (const training of [true, false]) {
       const name = training ? 'training' : 'inference';
       const step = await beside.forward(name, beside.numbers(1), { training, residual: far(2) });
+      const k = step.y.float16.indexOf(minusZero);
+      beside.checks.push(outcome(`y of ${name}`, k < 0, `[${k}]: received −0, expected 0`));
       await beside.backward(step, beside.numbers(3), { out: 'given' });
       await beside.backward(step, beside.numbers(4), { out: 'dy' });
     }

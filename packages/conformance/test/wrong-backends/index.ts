@@ -2,7 +2,17 @@
 import { combinations } from './combinations.js';
 import { device } from './device.js';
 import { errors } from './errors.js';
+
+<<<<<<< HEAD
+
 import { extras } from './extras.js';
+
+=======
+
+import { float16 } from './float16.js';
+
+>>>>>>> f16kit
+
 import { memory } from './memory.js';
 import { order } from './order.js';
 import { parameters } from './parameters.js';
@@ -27,7 +37,11 @@ export const kinds: Readonly<Record<string, readonly WrongBackend[]>> = {
   errors,
   combinations,
   stages,
+<<<<<<< HEAD
   'masks, residuals and ReLU': extras,
+=======
+  float16,
+>>>>>>> f16kit
 };
 
 export const wrongBackends: readonly WrongBackend[] = Object.values(kinds).flat();

@@ -9,7 +9,7 @@ import {
   type RightKernels,
   Stored,
   StoredTensor,
-} from '../wrong-backends/right-backend.js';
+} from './right-backend.js';
 
 /** How numbers are stored, in one kind of memory, and what computes in between. */
 export interface Conversion {
