@@ -2,17 +2,8 @@
 import { combinations } from './combinations.js';
 import { device } from './device.js';
 import { errors } from './errors.js';
-
-<<<<<<< HEAD
-
 import { extras } from './extras.js';
-
-=======
-
 import { float16 } from './float16.js';
-
->>>>>>> f16kit
-
 import { memory } from './memory.js';
 import { order } from './order.js';
 import { parameters } from './parameters.js';
@@ -37,11 +28,8 @@ export const kinds: Readonly<Record<string, readonly WrongBackend[]>> = {
   errors,
   combinations,
   stages,
-<<<<<<< HEAD
   'masks, residuals and ReLU': extras,
-=======
   float16,
->>>>>>> f16kit
 };
 
 export const wrongBackends: readonly WrongBackend[] = Object.values(kinds).flat();
