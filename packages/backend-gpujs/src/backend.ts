@@ -77,10 +77,10 @@ class Implementation implements GpuJsBackend {
     this.execution = context.execution(accumulation);
   }
 
-  prepare({ extent, dtype }: Plan): Kernels {
+  prepare(plan: Plan): Kernels {
     this.#assertUsable();
-    assertFloat32(dtype);
-    return new GpuJsKernels(this, this.#context, extent);
+    assertFloat32(plan.dtype);
+    return new GpuJsKernels(this, this.#context, plan);
   }
 
   async upload(tensor: Tensor): Promise<DeviceTensor> {

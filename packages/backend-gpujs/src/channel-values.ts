@@ -8,7 +8,6 @@ import {
   type Moments,
   type OnDevice,
   refuse,
-  valuesPerChannel,
 } from '@batchnorm/core-api';
 import { type ArrayOwner, assertAlive, type DeviceArray, readRetained } from './device-array.js';
 import { releasedByOwner, releaseWhenDropped } from './finalization.js';
@@ -120,15 +119,15 @@ export class GpuJsMoments extends ChannelValue<Moments> {
    * Reading what was not seen fails with `NON_FINITE_STATISTICS` where the variance is finite, but kernels can't
    * normalise by it, or could not with the parameters that they had: there y is NaN.
    */
-  constructor(table: DeviceArray, extent: Extent, epsilon: number, see: See<SeenMoments> | undefined) {
+  constructor(table: DeviceArray, C: number, count: number, epsilon: number, see: See<SeenMoments> | undefined) {
     const normalizedBy: Parameters[] = [];
     super(table.owner, table, async (readTable) => {
       if (see) return copyOf((await see()).moments);
-      const moments = momentsOf(await readTable(), extent);
+      const moments = momentsOf(await readTable(), C, count);
       assertNormalizable(moments, epsilon, normalizedBy);
       return moments;
     });
-    this.count = valuesPerChannel(extent);
+    this.count = count;
     this.table = table;
     this.see = see;
     this.#normalizedBy = normalizedBy;
@@ -149,7 +148,7 @@ export class GpuJsMoments extends ChannelValue<Moments> {
   }
 }
 
-/** Σ dy · xHat and Σ dy. */
+/** Σ g · xHat and Σ g, where g is dy behind the nonlinearity. */
 export class GpuJsSums extends ChannelValue<GradientSums> {
   readonly table: DeviceArray;
   /** Undefined on devices, where no call waits for results. */

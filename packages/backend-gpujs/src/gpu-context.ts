@@ -46,7 +46,7 @@ interface NativeContext {
 /** An argument of a kernel. */
 export type Argument = DeviceArray | Float32Array | number;
 
-/** A GPU kernel, compiled when it runs first. */
+/** A GPU kernel, made when it runs first. */
 export interface CompiledKernel {
   run(...args: Argument[]): Promise<DeviceArray>;
   dispose(): void;
@@ -110,8 +110,8 @@ export class GpuContext implements ArrayOwner {
   }
 
   /**
-   * A kernel, which gpu.js compiles at its first run. Errors: `LIMIT_EXCEEDED`, also of that run; `BACKEND_FELL_BACK`
-   * of a run.
+   * A kernel, which gpu.js makes and compiles at its first run. Errors: `LIMIT_EXCEEDED`, also of that run;
+   * `BACKEND_FELL_BACK` of a run.
    */
   compile({ text, width, height }: Source): CompiledKernel {
     const length = width * height;
@@ -122,26 +122,31 @@ export class GpuContext implements ArrayOwner {
       );
     }
     const rows = this.traits.threadRows && height > 1;
-    const kernel = this.#gpu.createKernel(text, {
-      output: rows ? [width, height] : [length],
-      pipeline: true,
-      immutable: true,
-      asyncMode: true,
-      // gpu.js would choose a precision by the size of the output.
-      precision: 'single',
-      tactic: 'precision',
-    }) as unknown as GpuJsKernel;
+    const make = () => {
+      this.#assertRoom();
+      const kernel = this.#gpu.createKernel(text, {
+        output: rows ? [width, height] : [length],
+        pipeline: true,
+        immutable: true,
+        asyncMode: true,
+        // gpu.js would choose a precision by the size of the output.
+        precision: 'single',
+        tactic: 'precision',
+      }) as unknown as GpuJsKernel;
+      this.#kernels++;
+      return kernel;
+    };
+    let made: GpuJsKernel | undefined;
     let running = 0;
     let latest: DeviceArray | undefined;
     let retired = false;
-    let isBuilt = false;
     /** Results on the device that are in use: gpu.js reads them through their kernel, which must live as long. */
     let results = 0;
     const destroyUnused = () => {
-      if (!retired || running > 0 || results > 0) return;
-      this.#destroyKernel(kernel);
-      if (isBuilt) this.#kernels--;
-      isBuilt = false;
+      if (!made || !retired || running > 0 || results > 0) return;
+      this.#destroyKernel(made);
+      this.#kernels--;
+      made = undefined;
     };
     const onFree = () => {
       if (!this.traits.onHost) results--;
@@ -149,12 +154,13 @@ export class GpuContext implements ArrayOwner {
     };
     return {
       run: async (...args) => {
+        this.#assertAlive();
+        made ??= make();
+        const kernel = made;
         // The next result may overwrite the latest one when nobody uses that. WebGL kernels reuse textures by
         // themselves.
         if (this.mode === 'webgpu') kernel.setImmutable(running > 0 || (latest?.inUse ?? false));
         if (this.#pool) kernel.kernel._pool = this.#pool;
-        if (!isBuilt) this.#countKernel();
-        isBuilt = true;
         running++;
         const values = args.map((arg) => (arg instanceof DeviceArray ? arg.handle : arg));
         try {
@@ -182,14 +188,12 @@ export class GpuContext implements ArrayOwner {
     };
   }
 
-  #countKernel(): void {
-    if (this.#kernels >= maxKernels) {
-      throw new BatchNormError(
-        'LIMIT_EXCEEDED',
-        `received one compiled kernel more than ${maxKernels}, expected layers that nobody needs to be disposed`,
-      );
-    }
-    this.#kernels++;
+  #assertRoom(): void {
+    if (this.#kernels < maxKernels) return;
+    throw new BatchNormError(
+      'LIMIT_EXCEEDED',
+      `received one compiled kernel more than ${maxKernels}, expected layers that nobody needs to be disposed`,
+    );
   }
 
   #destroyKernel(kernel: GpuJsKernel): void {

@@ -4,6 +4,7 @@ import {
   assertFiniteMoments,
   type Backend,
   type BackwardOutput,
+  type CountedPositions,
   type DeviceMemory,
   type DeviceTensor,
   type Extent,
@@ -26,9 +27,12 @@ import {
   type OnDevice,
   type Operations,
   operationsOf,
+  type Plan,
   type Stages,
 } from '@batchnorm/core-api';
 import { copyOf, GpuJsMoments, GpuJsSums, GpuJsVector } from './channel-values.js';
+import { isOnHost } from './device-array.js';
+import { deviceMask } from './device-mask.js';
 import { GpuJsTensor } from './device-tensor.js';
 import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import type { GpuContext } from './gpu-context.js';
@@ -66,9 +70,10 @@ abstract class MemoryStages<M extends Memory> implements Stages<M> {
     };
   }
 
-  moments({ x, epsilon }: MomentsInput<M>): Promise<M['moments']> {
+  moments({ x, epsilon, mask }: MomentsInput<M>): Promise<M['moments']> {
     return inScope(async (scope) => {
-      const moments = await this.#stages.moments({ x: await this.take(x, scope), epsilon });
+      const own = { x: await this.take(x, scope), mask: await this.#mask(mask, scope) };
+      const moments = await this.#stages.moments({ ...own, epsilon });
       return this.give<'moments'>(scope.own(moments), undefined, scope);
     });
   }
@@ -85,7 +90,8 @@ abstract class MemoryStages<M extends Memory> implements Stages<M> {
   gradientSums(input: GradientSumsInput<M>): Promise<M['sums']> {
     return inScope(async (scope) => {
       const saved = SavedForward.retained(input.saved, scope);
-      const sums = await this.#stages.gradientSums({ saved, dy: await this.take(input.dy, scope) });
+      const g = await this.#stages.upstream(saved, await this.take(input.dy, scope), scope);
+      const sums = await this.#stages.gradientSums({ saved, dy: g });
       return this.give<'sums'>(scope.own(sums), undefined, scope);
     });
   }
@@ -97,6 +103,9 @@ abstract class MemoryStages<M extends Memory> implements Stages<M> {
 
   /** A tensor of the call's own: the caller may dispose its one meanwhile. Errors: `FOREIGN_TENSOR`, `DISPOSED`. */
   protected abstract take(activation: M['activation'], scope: Scope): MaybePromise<GpuJsTensor>;
+
+  /** A tensor of the call's own, in memory that nobody else can write to. Errors: `FOREIGN_TENSOR`, `DISPOSED`. */
+  protected abstract copy(activation: M['activation'], scope: Scope): GpuJsTensor;
 
   /** Errors unless the buffers can receive results: `FOREIGN_TENSOR`, `INVALID_TENSOR`, `DISPOSED`. */
   protected abstract assertBuffers(buffers: Partial<Buffers<M>>): void;
@@ -125,17 +134,25 @@ abstract class MemoryStages<M extends Memory> implements Stages<M> {
 
   /** Vectors are copied: the caller may change its own while the device computes. */
   async #forwardInput(
-    { x, gamma, beta, epsilon, y }: ForwardInput<M>,
+    { x, residual, mask, gamma, beta, epsilon, y }: ForwardInput<M> & Pick<MomentsInput<M>, 'mask'>,
     scope: Scope,
-  ): Promise<ForwardInput<GpuJsMemory>> {
+  ): Promise<ForwardInput<GpuJsMemory> & Pick<MomentsInput<GpuJsMemory>, 'mask'>> {
     this.assertBuffers({ y });
     const parameters = { gamma: gamma.slice(), beta: beta.slice(), epsilon };
-    return { x: await this.take(x, scope), ...parameters, y: undefined };
+    // Both at once: the caller may dispose the one while the other is under way. When one fails, the scope waits for both.
+    const taking = [this.take(x, scope), residual && this.take(residual, scope)] as const;
+    await Promise.allSettled(taking);
+    const [own, ownResidual] = await Promise.all(taking);
+    return { x: own, residual: ownResidual, mask: await this.#mask(mask, scope), ...parameters, y: undefined };
+  }
+
+  async #mask(mask: CountedPositions | undefined, scope: Scope): Promise<CountedPositions | undefined> {
+    return mask && deviceMask(mask, this.#context, scope);
   }
 
   /** Without `parameterGradients` nobody reads dgamma and dbeta. */
   #backward(
-    { saved, dy, dx, dgamma, dbeta }: GradientSumsInput<M> & GradientBuffers<M>,
+    { saved, dy, dx, dresidual, dgamma, dbeta }: GradientSumsInput<M> & GradientBuffers<M>,
     parameterGradients: boolean,
     call: (
       own: GradientSumsInput<GpuJsMemory> & GradientBuffers<GpuJsMemory>,
@@ -143,15 +160,20 @@ abstract class MemoryStages<M extends Memory> implements Stages<M> {
   ): Promise<BackwardOutput<M>> {
     return inScope(async (scope) => {
       const vectors = parameterGradients ? { dgamma, dbeta } : { dgamma: undefined, dbeta: undefined };
-      this.assertBuffers({ dx, ...vectors });
+      this.assertBuffers({ dx, dresidual, ...vectors });
       const forward = SavedForward.retained(saved, scope);
+      const copy = forward.hasResidual && !this.#stages.hasNonlinearity ? this.copy(dy, scope) : undefined;
+      const g = await this.#stages.upstream(forward, await this.take(dy, scope), scope);
       const noBuffers = { dx: undefined, dgamma: undefined, dbeta: undefined };
-      const results = await call({ saved: forward, dy: await this.take(dy, scope), ...noBuffers });
+      const results = await call({ saved: forward, dy: g, ...noBuffers });
       for (const result of Object.values(results)) scope.own(result);
+      const skip = forward.hasResidual ? (copy ?? (await this.#stages.residualGradient(g, scope))) : undefined;
+      // Vectors first, because reading them may fail: activations are there.
       return {
-        dx: await this.give<'activation'>(results.dx, dx, scope),
         dgamma: await this.give<'vector'>(results.dgamma, vectors.dgamma, scope),
         dbeta: await this.give<'vector'>(results.dbeta, vectors.dbeta, scope),
+        dx: await this.give<'activation'>(results.dx, dx, scope),
+        ...(skip && { dresidual: await this.give<'activation'>(skip, dresidual, scope) }),
       };
     });
   }
@@ -174,8 +196,8 @@ export class GpuJsKernels extends MemoryStages<HostMemory> implements Kernels {
   readonly #context: GpuContext;
   readonly #passes: Passes;
 
-  constructor(backend: Backend, context: GpuContext, extent: Extent) {
-    const passes = new Passes(context, extent);
+  constructor(backend: Backend, context: GpuContext, plan: Plan) {
+    const passes = new Passes(context, plan);
     super(context, new GpuJsStages(backend, context, passes, true));
     this.device = new DeviceStages(backend, context, passes, this);
     this.#backend = backend;
@@ -191,6 +213,11 @@ export class GpuJsKernels extends MemoryStages<HostMemory> implements Kernels {
 
   protected async take(elements: FloatArray, scope: Scope): Promise<GpuJsTensor> {
     const array = await this.#context.upload(elements);
+    return scope.own(new GpuJsTensor(this.#backend, array, [elements.length]));
+  }
+
+  protected copy(elements: FloatArray, scope: Scope): GpuJsTensor {
+    const array = this.#context.onHost(new Float32Array(elements));
     return scope.own(new GpuJsTensor(this.#backend, array, [elements.length]));
   }
 
@@ -228,8 +255,15 @@ class DeviceStages extends MemoryStages<DeviceMemory> {
     return scope.own(new GpuJsTensor(this.#backend, array.retain(), tensor.shape));
   }
 
-  protected assertBuffers({ y, dx, dgamma, dbeta }: Partial<Buffers<DeviceMemory>>): void {
-    for (const tensor of [y, dx]) if (tensor) GpuJsTensor.of(tensor, this.#context);
+  protected copy(tensor: DeviceTensor, scope: Scope): GpuJsTensor {
+    const { array } = GpuJsTensor.of(tensor, this.#context);
+    // Nobody can write to what is on a device: a tensor that receives a result gives up the memory that it had.
+    const copy = isOnHost(array.handle) ? this.#context.onHost(array.handle.slice()) : array.retain();
+    return scope.own(new GpuJsTensor(this.#backend, copy, tensor.shape));
+  }
+
+  protected assertBuffers({ y, dx, dresidual, dgamma, dbeta }: Partial<Buffers<DeviceMemory>>): void {
+    for (const tensor of [y, dx, dresidual]) if (tensor) GpuJsTensor.of(tensor, this.#context);
     for (const [name, vector] of Object.entries({ dgamma, dbeta })) {
       if (vector) GpuJsVector.of(vector, `out.${name}`, this.#extent.channels, this.#context);
     }

@@ -1,10 +1,13 @@
 // The passes over an activation, on the device, for one extent: GPU kernels, one after another. The caller's scope
 // releases results.
-import { type Extent, type GradientSums, type Moments, valuesPerChannel } from '@batchnorm/core-api';
+import type { Extent, GradientSums, Moments, Nonlinearity, Plan } from '@batchnorm/core-api';
 import type { DeviceArray } from './device-array.js';
+import { type DeviceMask, firstCounted } from './device-mask.js';
+import type { Summands } from './float64-channel.js';
 import type { CompiledKernel, GpuContext } from './gpu-context.js';
 import { float32Epsilon, leastVariance, type Parameters } from './range.js';
 import type { Redone } from './redo.js';
+import type { Forward } from './saved-forward.js';
 import type { Scope } from './scope.js';
 import { coefficientRows, gradientRows, momentRows, type Sources, sourcesFor, totalRows } from './sources.js';
 
@@ -12,16 +15,18 @@ type CompiledKernels = Readonly<Record<keyof Sources, CompiledKernel>>;
 
 export class Passes {
   readonly extent: Extent;
+  readonly activation: Nonlinearity;
   readonly #context: GpuContext;
   readonly #compiled: CompiledKernels;
 
   /** Errors: `LIMIT_EXCEEDED`. */
-  constructor(context: GpuContext, extent: Extent) {
+  constructor(context: GpuContext, { extent, activation = 'none' }: Plan) {
     this.extent = extent;
+    this.activation = activation;
     this.#context = context;
     const compiled: Partial<Record<keyof Sources, CompiledKernel>> = {};
     try {
-      for (const [name, source] of Object.entries(sourcesFor(extent, context.traits.threadRows))) {
+      for (const [name, source] of Object.entries(sourcesFor(extent, activation, context.traits.threadRows))) {
         compiled[name as keyof Sources] = context.compile(source);
       }
     } catch (error) {
@@ -31,13 +36,24 @@ export class Passes {
     this.#compiled = compiled as CompiledKernels;
   }
 
-  /** The table of moments of a batch (see `momentRows`). */
-  async moments(x: DeviceArray, epsilon: number, scope: Scope): Promise<DeviceArray> {
+  /** The table of moments of a batch, of those values that count (see `momentRows`). */
+  async moments(x: DeviceArray, epsilon: number, mask: DeviceMask | undefined, scope: Scope): Promise<DeviceArray> {
+    if (mask) return this.#maskedMoments(x, epsilon, mask, scope);
     const { partialOffsets, pivots, partialMoments, partialMomentsWithoutEpsilon, moments } = this.#compiled;
     const offsets = scope.use(await partialOffsets.run(x, 1));
     const around = scope.use(await pivots.run(offsets, 1));
     const summing = epsilon < leastVariance ? partialMomentsWithoutEpsilon : partialMoments;
     const sums = scope.use(await summing.run(x, around, 1));
+    return scope.use(await moments.run(sums, around, 1));
+  }
+
+  async #maskedMoments(x: DeviceArray, epsilon: number, mask: DeviceMask, scope: Scope): Promise<DeviceArray> {
+    const { maskedOffsets, maskedPivots, maskedMoments, maskedMomentsWithoutEpsilon, moments } = this.#compiled;
+    const { array, count } = mask;
+    const offsets = scope.use(await maskedOffsets.run(x, array, firstCounted(mask, this.extent), 1));
+    const around = scope.use(await maskedPivots.run(offsets, 1 / count, 1));
+    const summing = epsilon < leastVariance ? maskedMomentsWithoutEpsilon : maskedMoments;
+    const sums = scope.use(await summing.run(x, array, around, 1));
     return scope.use(await moments.run(sums, around, 1));
   }
 
@@ -62,20 +78,41 @@ export class Passes {
     return scope.use(await this.#context.upload(coefficientTable(given)));
   }
 
-  async normalize(x: DeviceArray, coefficients: DeviceArray, scope: Scope): Promise<DeviceArray> {
-    return scope.use(await this.#compiled.normalize.run(x, coefficients));
+  async normalize(
+    { x, residual }: Summands<DeviceArray>,
+    coefficients: DeviceArray,
+    scope: Scope,
+  ): Promise<DeviceArray> {
+    const { normalize, normalizeWithResidual } = this.#compiled;
+    const zero = this.activation === 'relu' ? [0] : [];
+    return scope.use(
+      residual
+        ? await normalizeWithResidual.run(x, coefficients, residual, ...zero)
+        : await normalize.run(x, coefficients, ...zero),
+    );
+  }
+
+  /** dy behind 'relu': by the y of the forward, where that is kept, and else by the same z. */
+  async upstream({ x, residual, y, coefficients }: Forward, dy: DeviceArray, scope: Scope): Promise<DeviceArray> {
+    const { upstreamByResult, upstream, upstreamWithResidual } = this.#compiled;
+    if (y) return scope.use(await upstreamByResult.run(y, dy));
+    return scope.use(
+      residual
+        ? await upstreamWithResidual.run(x, coefficients, residual, dy)
+        : await upstream.run(x, coefficients, dy),
+    );
   }
 
   /** The table of the sums that gradients are made of, where M values were normalised together (see `gradientRows`). */
   async gradients(
     x: DeviceArray,
-    dy: DeviceArray,
+    g: DeviceArray,
     coefficients: DeviceArray,
     M: number,
     scope: Scope,
   ): Promise<DeviceArray> {
     const { partialGradients, gradients } = this.#compiled;
-    const sums = scope.use(await partialGradients.run(x, dy, coefficients, 1));
+    const sums = scope.use(await partialGradients.run(x, g, coefficients, 1));
     return scope.use(await gradients.run(sums, coefficients, 1 / M, 1));
   }
 
@@ -92,18 +129,22 @@ export class Passes {
 
   /** dx, through batch statistics. */
   async inputGradient(
-    x: DeviceArray,
-    dy: DeviceArray,
-    coefficients: DeviceArray,
+    { x, coefficients, mask }: Forward,
+    g: DeviceArray,
     gradients: DeviceArray,
     scope: Scope,
   ): Promise<DeviceArray> {
-    return scope.use(await this.#compiled.inputGradient.run(x, dy, coefficients, gradients));
+    const { inputGradient, maskedInputGradient } = this.#compiled;
+    return scope.use(
+      mask
+        ? await maskedInputGradient.run(x, g, mask.array, coefficients, gradients)
+        : await inputGradient.run(x, g, coefficients, gradients),
+    );
   }
 
   /** dx, with constant statistics. */
-  async scaledGradient(dy: DeviceArray, coefficients: DeviceArray, scope: Scope): Promise<DeviceArray> {
-    return scope.use(await this.#compiled.scaledGradient.run(dy, coefficients));
+  async scaledGradient({ coefficients }: Forward, g: DeviceArray, scope: Scope): Promise<DeviceArray> {
+    return scope.use(await this.#compiled.scaledGradient.run(g, coefficients));
   }
 
   release(): void {
@@ -140,10 +181,8 @@ function tableOf(rows: readonly string[], C: number, column: (c: number) => read
   return table;
 }
 
-/** The moments of a batch in float64, of its table. */
-export function momentsOf(table: Float32Array, extent: Extent): Moments {
-  const C = extent.channels;
-  const M = valuesPerChannel(extent);
+/** The moments of a batch of M values in float64, of its table. */
+export function momentsOf(table: Float32Array, C: number, M: number): Moments {
   const [pivot, sumHigh, sumLow, squaresHigh, squaresLow] = momentRows.map((_, row) => row * C) as FiveRows;
   const [mean, m2] = [new Float64Array(C), new Float64Array(C)];
   for (let c = 0; c < C; c++) {

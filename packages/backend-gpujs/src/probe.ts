@@ -39,7 +39,7 @@ export async function openContext(mode: GpuJsMode, strict: boolean): Promise<Ope
 /** Computed by one of the backend's own kernels: what a compiler does to this one, it does to the others. */
 async function sumOfFirstBlock(context: GpuContext): Promise<number> {
   const extent = { outer: terms.length, channels: 1, inner: 1 };
-  const kernel = context.compile(sourcesFor(extent, context.traits.threadRows).partialGradients);
+  const kernel = context.compile(sourcesFor(extent, 'none', context.traits.threadRows).partialGradients);
   const dy = await context.upload(terms);
   const x = await context.upload(new Float32Array(terms.length));
   const coefficients = await context.upload(new Float32Array(coefficientRows.length));

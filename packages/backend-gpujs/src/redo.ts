@@ -1,15 +1,17 @@
 // Redoes channels on the host, in float64, where intermediate numbers are beyond float32. Few calls have any: these
 // read x back.
 import {
+  type CountedPositions,
   type Extent,
   type GradientSums,
   type Moments,
+  type Nonlinearity,
   type Statistics,
   statisticsOf,
   valuesPerChannel,
 } from '@batchnorm/core-api';
 import type { DeviceArray } from './device-array.js';
-import { Float64Channel } from './float64-channel.js';
+import { Float64Channel, type Summands } from './float64-channel.js';
 import {
   fitsFloat32,
   fitsParameters,
@@ -45,7 +47,8 @@ export interface SeenSums extends GradientSums {
 export interface SeenBackward {
   readonly extent: Extent;
   readonly x: DeviceArray;
-  readonly dy: DeviceArray;
+  /** dy behind the nonlinearity. */
+  readonly g: DeviceArray;
   readonly redone: Redone;
 }
 
@@ -54,6 +57,7 @@ export async function redoMoments(
   extent: Extent,
   x: DeviceArray,
   epsilon: number,
+  mask: CountedPositions | undefined,
   moments: Moments,
 ): Promise<SeenMoments> {
   const { count, mean, m2 } = moments;
@@ -65,9 +69,9 @@ export async function redoMoments(
   );
   if (suspects.length === 0) return { moments, channels: none };
   const elements = await x.read();
-  const channels = suspects.filter((c) => Number.isFinite(new Float64Channel(extent, c).largest(elements)));
+  const channels = suspects.filter((c) => Number.isFinite(new Float64Channel(extent, c, mask).largest(elements)));
   for (const c of channels) {
-    const exact = new Float64Channel(extent, c).moments(elements);
+    const exact = new Float64Channel(extent, c, mask).moments(elements);
     mean[c] = exact.mean;
     m2[c] = exact.m2;
   }
@@ -100,21 +104,39 @@ function redoneUnless(fits: (c: number) => boolean, statistics: Statistics, para
 /** Redoes channels of `y`. */
 export async function redoNormalize(
   extent: Extent,
-  x: DeviceArray,
+  summands: Summands<DeviceArray>,
   { by, channels }: Redone,
+  activation: Nonlinearity,
   y: Float32Array,
 ): Promise<void> {
   if (channels.size === 0) return;
-  const elements = await x.read();
-  for (const c of channels) new Float64Channel(extent, c).normalize(elements, by, y);
+  const elements = await elementsOf(summands);
+  for (const c of channels) new Float64Channel(extent, c).normalize(elements, by, activation, y);
 }
 
-/** The `sums` of this dy, with channels redone. */
+/** Redoes channels of `g`, which is dy behind 'relu'. */
+export async function redoUpstream(
+  extent: Extent,
+  summands: Summands<DeviceArray>,
+  dy: DeviceArray,
+  { by, channels }: Redone,
+  g: Float32Array,
+): Promise<void> {
+  if (channels.size === 0) return;
+  const [elements, gradient] = [await elementsOf(summands), await dy.read()];
+  for (const c of channels) new Float64Channel(extent, c).upstream(elements, by, gradient, g);
+}
+
+async function elementsOf({ x, residual }: Summands<DeviceArray>): Promise<Summands<Float32Array>> {
+  return { x: await x.read(), residual: await residual?.read() };
+}
+
+/** The `sums` of this g, with channels redone. */
 export async function redoGradientSums(backward: SeenBackward, sums: SeenSums): Promise<SeenSums> {
-  const { extent, x, dy, redone } = backward;
+  const { extent, x, g, redone } = backward;
   const channels = await channelsBeyond(backward, sums, valuesPerChannel(extent));
   if (channels.length === 0) return sums;
-  const [elements, gradient] = [await x.read(), await dy.read()];
+  const [elements, gradient] = [await x.read(), await g.read()];
   for (const c of channels) {
     const exact = new Float64Channel(extent, c).gradientSums(elements, redone.by, gradient);
     sums.dgamma[c] = exact.dgamma;
@@ -125,37 +147,40 @@ export async function redoGradientSums(backward: SeenBackward, sums: SeenSums): 
 
 /**
  * Redoes channels of `dx`: those that are beyond float32 by these `sums` of M values, which without any are those that
- * the forward redid. With constant statistics the sums are not in dx.
+ * the forward redid. With constant statistics the sums are not in dx, nor are they in that of values that did not count.
  */
 export async function redoInputGradient(
   backward: SeenBackward,
   sums: SeenSums | undefined,
   M: number,
   throughStatistics: boolean,
+  mask: CountedPositions | undefined,
   dx: Float32Array,
 ): Promise<void> {
-  const { extent, x, dy, redone } = backward;
+  const { extent, x, g, redone } = backward;
   const channels = sums ? await channelsBeyond(backward, sums, M) : [...redone.channels];
   if (channels.length === 0) return;
-  const [elements, gradient] = [await x.read(), await dy.read()];
-  const meanOf = (name: keyof GradientSums, c: number) => (throughStatistics && sums ? sums[name][c]! / M : 0);
+  const [elements, gradient] = [await x.read(), await g.read()];
+  const through = throughStatistics ? sums : undefined;
   for (const c of channels) {
-    const means = { ofDy: meanOf('dbeta', c), ofProduct: meanOf('dgamma', c) };
-    new Float64Channel(extent, c).inputGradient(elements, redone.by, gradient, means, dx);
+    if (!through || mask) new Float64Channel(extent, c).scaledGradient(redone.by, gradient, dx);
+    if (!through) continue;
+    const means = { ofG: through.dbeta[c]! / M, ofProduct: through.dgamma[c]! / M };
+    new Float64Channel(extent, c, mask).inputGradient(elements, redone.by, gradient, means, dx);
   }
 }
 
 /** The channels whose gradients kernels can't compute, as sums of M values tell. */
 async function channelsBeyond(
-  { extent, x, dy, redone: { by, channels } }: SeenBackward,
+  { extent, x, g, redone: { by, channels } }: SeenBackward,
   { dgamma, dbeta, table }: SeenSums,
   M: number,
 ): Promise<readonly number[]> {
   /**
-   * With |dy| below this on average, dy · (x − mean) and slopes may have lost digits below the smallest normal number.
+   * With |g| below this on average, g · (x − mean) and slopes may have lost digits below the smallest normal number.
    */
   const least = (c: number) => smallestNormal * 2 ** 24 * Math.max(1, by.invStd[c]!, 1 / (by.invStd[c]! || 1));
-  /** With |dy| above this, the terms of dx may be beyond float32. */
+  /** With |g| above this, the terms of dx may be beyond float32. */
   const largest = (c: number) => {
     const scale = Math.abs(by.gamma[c]! * by.invStd[c]!);
     return scale > 1 && Number.isFinite(scale) ? largestCoefficient / scale : largestCoefficient;
@@ -168,15 +193,15 @@ async function channelsBeyond(
   const isNormalized = (c: number) => Number.isFinite(by.mean[c]) && Number.isFinite(by.invStd[c]);
   const suspects = channelsWhere(extent.channels, (c) => channels.has(c) || (isNormalized(c) && !hasRoom(c)));
   if (suspects.length === channels.size) return suspects;
-  const [elements, gradient] = [await x.read(), await dy.read()];
+  const [elements, gradient] = [await x.read(), await g.read()];
   return suspects.filter((c) => {
     if (channels.has(c)) return true;
     const channel = new Float64Channel(extent, c);
-    const ofDy = channel.largest(gradient);
+    const ofG = channel.largest(gradient);
     // NaN in, NaN out.
-    if (!Number.isFinite(ofDy) || !Number.isFinite(channel.largest(elements))) return false;
-    // Positive and negative dy may cancel to a small sum: then nothing was lost. Sums may be of other batches, too.
-    const size = Math.max(ofDy, sum(c) / M);
+    if (!Number.isFinite(ofG) || !Number.isFinite(channel.largest(elements))) return false;
+    // Positive and negative g may cancel to a small sum: then nothing was lost. Sums may be of other batches, too.
+    const size = Math.max(ofG, sum(c) / M);
     return !(isTableFinite(c) && (size === 0 || (size >= M * least(c) && size <= largest(c))));
   });
 }

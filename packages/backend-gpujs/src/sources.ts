@@ -5,7 +5,7 @@
 // b, and may add up three terms in another order: Mesa's does both, the latter once a loop is unrolled. Therefore such
 // an expression is multiplied by `one`, an argument that is 1, before anything is added to it.
 // `Math.fround` makes the arithmetic float32 in `cpu` mode, where it would be float64 and no error would be found.
-import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
+import { type Extent, type Nonlinearity, valuesPerChannel } from '@batchnorm/core-api';
 import { largestCoefficient, largestVariance, leastVariance, smallestNormal } from './range.js';
 
 /** A GPU kernel: `text` is a JavaScript function, which `width` × `height` threads run. */
@@ -28,13 +28,24 @@ export interface Sources {
   readonly partialMoments: Source;
   /** The same for an epsilon so small that squares of small deviations must not become 0. */
   readonly partialMomentsWithoutEpsilon: Source;
+  /** The same of positions that count. */
+  readonly maskedOffsets: Source;
+  readonly maskedPivots: Source;
+  readonly maskedMoments: Source;
+  readonly maskedMomentsWithoutEpsilon: Source;
   readonly moments: Source;
   readonly coefficients: Source;
   readonly normalize: Source;
+  readonly normalizeWithResidual: Source;
+  /** dy behind 'relu', as y tells it, or x and the residual. */
+  readonly upstreamByResult: Source;
+  readonly upstream: Source;
+  readonly upstreamWithResidual: Source;
   readonly partialGradients: Source;
   readonly gradients: Source;
   readonly gradientsOfTotal: Source;
   readonly inputGradient: Source;
+  readonly maskedInputGradient: Source;
   readonly scaledGradient: Source;
 }
 
@@ -65,11 +76,11 @@ export function copySource(length: number): Source {
 const exactByReciprocal = 2 ** 21;
 
 /**
- * The sources for an extent. With `threadRows`, threads form rows of `width`; without, they are one row of width ·
+ * The sources for an extent, and what comes after the normalisation. With `threadRows`, threads form rows of `width`; without, they are one row of width ·
  * height, which gpu.js folds into textures near square, so that no size meets a texture's limit. Indices are float32 in
  * WebGL, and exact up to 2²⁴.
  */
-export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
+export function sourcesFor(extent: Extent, activation: Nonlinearity, threadRows: boolean): Sources {
   const C = extent.channels;
   const M = valuesPerChannel(extent);
   // One channel is one run, whatever the layout: better a long row of threads than a column.
@@ -110,11 +121,14 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
         }`,
   });
 
-  /** A kernel for each element: its index is `thread`, its channel `c`. */
-  const elementwise = (args: string, result: string): Source =>
+  /** A kernel for each element: its index is `thread`, its channel `c`. `body` returns its value. */
+  const elementwise = (args: string, body: string): Source =>
     inner === 1
-      ? kernel(args, C, outer, `const c = column; return ${result};`)
-      : kernel(args, inner, outer * C, `${divide('o', 'row', C)} const c = row - o * ${C}; return ${result};`);
+      ? kernel(args, C, outer, `const c = column; ${body}`)
+      : kernel(args, inner, outer * C, `${divide('o', 'row', C)} const c = row - o * ${C}; ${body}`);
+
+  /** Where the element of a thread is in a mask. */
+  const position = inner === 1 ? 'row' : `o * ${inner} + column`;
 
   /** (high, low) += term: the rounding error of the addition goes to low. */
   const add = (high: string, low: string, term: string, id = '') => `
@@ -160,18 +174,26 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       return high + low;`,
     );
 
-  /** Adds up a term over a block. */
-  const sumOfBlock = (term: Term, addition: Addition): string => {
+  /** Adds up a term over a block. With a mask, `p` is where element `k` is in it. */
+  const sumOfBlock = (term: Term, addition: Addition, masked = false): string => {
+    const start = masked ? 'let p = begin;' : '';
+    const next = masked ? `${advance} p = p + 1;` : advance;
     if (blocks * blockLength === M && blockLength % turn === 0) {
       const names = Array.from({ length: turn }, (_, n) => `term${n}`);
-      const terms = names.map((name) => `${term(name)} ${advance}`).join('');
-      return `for (let n = 0; n < ${blockLength / turn}; n++) { ${terms} ${addition(names)} }`;
+      const terms = names.map((name) => `${term(name)} ${next}`).join('');
+      return `${start} for (let n = 0; n < ${blockLength / turn}; n++) { ${terms} ${addition(names)} }`;
     }
-    return `for (let n = 0; n < ${blockLength}; n++) {
+    return `${start} for (let n = 0; n < ${blockLength}; n++) {
       if (begin + n < ${M}) { ${term('term')} ${addition(['term'])} }
-      ${advance}
+      ${next}
     }`;
   };
+
+  /** Declares the constant `name` = x − `from`, of element `k`. Where that does not count it is 0, whatever x is. */
+  const deviation = (name: string, from: string, masked: boolean): string =>
+    masked
+      ? `let ${name} = 0; if (mask[p] > 0) ${name} = Math.fround(x[k] - ${from});`
+      : `const ${name} = Math.fround(x[k] - ${from});`;
 
   /** Second stage: adds up the blocks of each sum that is named, for a table whose row `results` puts into `result`. */
   const merge = (args: string, names: readonly string[], rows: readonly string[], results: string): Source =>
@@ -214,18 +236,39 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
   const ofTotal = (name: string) => `total[${totalRows.indexOf(name) * C} + c]`;
   const moment = (name: string) => `moments[${momentRows.indexOf(name) * C} + c]`;
 
-  /** Σ d and Σ d², d = x − pivot. `ofSquare` declares a term of the latter, of its root. */
-  const partialMoments = (ofSquare: (term: string, root: string) => string): Source =>
+  /** Σ d of blocks, d = x − first, and `first` itself. */
+  const partialOffsets = (args: string, first: string, masked: boolean): Source =>
     blockwise(
-      'x, pivots',
+      args,
+      `const first = x[${first}];`,
+      sumOfBlock((term) => deviation(term, 'first', masked), plain, masked),
+      1,
+      'high = first;',
+    );
+
+  const pivots = (args: string, overM: string): Source =>
+    merge(
+      args,
+      ['offset'],
+      ['pivot'],
+      `const first = sums[${blocks * C} + c];
+      const pivot = Math.fround(first + Math.fround((offsetHigh + offsetLow) * ${overM}));`,
+    );
+
+  /** Σ d and Σ d², d = x − pivot. `ofSquare` declares a term of the latter, of its root. */
+  const partialMoments = (args: string, ofSquare: (term: string, root: string) => string, masked: boolean): Source =>
+    blockwise(
+      args,
       'const pivot = pivots[c];',
-      sumOfBlock((term) => `const ${term} = Math.fround(x[k] - pivot);`, compensated),
+      sumOfBlock((term) => deviation(term, 'pivot', masked), compensated, masked),
       blocks,
       sumOfBlock(
-        (term) => `const ${term}Root = Math.fround(x[k] - pivot); ${ofSquare(term, `${term}Root`)}`,
+        (term) => `${deviation(`${term}Root`, 'pivot', masked)} ${ofSquare(term, `${term}Root`)}`,
         compensated,
+        masked,
       ),
     );
+
   /**
    * dx = scale · (dy − dyMean − (x − meanHigh) · slope), where dyMean has the rest of the mean. `overM` is 1/M of the
    * values that were normalised together: a product is two roundings, where a GPU's division may be off by some units.
@@ -239,33 +282,37 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
 
   const square = (term: string, root: string) => `const ${term} = Math.fround(${root} * ${root});`;
 
+  // Only deviations of 0 have squares of 0: all other squares are at least the smallest normal number.
+  const normalSquare = (term: string, root: string) =>
+    `let ${term} = Math.fround(${root} * ${root});
+    if (Math.abs(${root}) > 0) ${term} = Math.max(${term}, ${smallestNormal});`;
+
+  const z = `(x[thread] - ${coefficient('meanHigh')}) * ${coefficient('scale')} + ${coefficient('shift')}`;
+  /** NaN passes, for it is not at most 0. A compiler would make max(y, 0) of it, which is 0, if it knew `zero`. */
+  const relu = (z: string) => `let y = Math.fround(${z}); if (y <= 0) y = zero; return y;`;
+  const normalize = (args: string, z: string): Source =>
+    activation === 'relu' ? elementwise(`${args}, zero`, relu(z)) : elementwise(args, `return ${z};`);
+  /** dy where `y` is positive or NaN, and 0 elsewhere. */
+  const upstream = (args: string, y: string): Source =>
+    elementwise(args, `let g = dy[thread]; if (${y} <= 0) g = 0; return g;`);
+
+  /** The term of dx through the statistics, whose factor is scale. */
+  const throughStatistics = `dy[thread] - ${gradient('dyMean')} - (x[thread] - ${coefficient('meanHigh')}) * ${gradient('slope')}`;
+
   return {
     // A pivot is the mean, rounded. No value of the channel can be nearer to the mean, so that the pivot is within one
     // deviation of it, whatever the values are (docs/numerics.md). Offsets are summed from the first value; any would
     // do.
-    partialOffsets: blockwise(
-      'x',
-      `const first = x[c * ${inner}];`,
-      sumOfBlock((term) => `const ${term} = Math.fround(x[k] - first);`, plain),
-      1,
-      'high = first;',
-    ),
+    partialOffsets: partialOffsets('x', `c * ${inner}`, false),
+    pivots: pivots('', `${1 / M}`),
+    partialMoments: partialMoments('x, pivots', square, false),
+    partialMomentsWithoutEpsilon: partialMoments('x, pivots', normalSquare, false),
 
-    pivots: merge(
-      '',
-      ['offset'],
-      ['pivot'],
-      `const first = sums[${blocks * C} + c];
-      const pivot = Math.fround(first + Math.fround((offsetHigh + offsetLow) * ${1 / M}));`,
-    ),
-
-    partialMoments: partialMoments(square),
-
-    // Only deviations of 0 have squares of 0: all other squares are at least the smallest normal number.
-    partialMomentsWithoutEpsilon: partialMoments(
-      (term, root) => `let ${term} = Math.fround(${root} * ${root});
-        if (Math.abs(${root}) > 0) ${term} = Math.max(${term}, ${smallestNormal});`,
-    ),
+    // `start` is where channel 0 has its first value that counts.
+    maskedOffsets: partialOffsets('x, mask, start', `start + c * ${inner}`, true),
+    maskedPivots: pivots('overM, ', 'overM'),
+    maskedMoments: partialMoments('x, mask, pivots', square, true),
+    maskedMomentsWithoutEpsilon: partialMoments('x, mask, pivots', normalSquare, true),
 
     moments: merge('pivots, ', ['sum', 'squares'], momentRows, 'const pivot = pivots[c];'),
 
@@ -310,10 +357,13 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
       )}`,
     ),
 
-    normalize: elementwise(
-      'x, coefficients',
-      `(x[thread] - ${coefficient('meanHigh')}) * ${coefficient('scale')} + ${coefficient('shift')}`,
-    ),
+    normalize: normalize('x, coefficients', z),
+    normalizeWithResidual: normalize('x, coefficients, residual', `${z} + residual[thread]`),
+
+    // By the y of the forward, or by the z of the same expression: Math.fround makes that what y was in `cpu` mode, too.
+    upstreamByResult: upstream('y, dy', 'y[thread]'),
+    upstream: upstream('x, coefficients, dy', `Math.fround(${z})`),
+    upstreamWithResidual: upstream('x, coefficients, residual, dy', `Math.fround(${z} + residual[thread])`),
 
     // Σ dy and Σ dy · (x − meanHigh).
     partialGradients: blockwise(
@@ -344,10 +394,16 @@ export function sourcesFor(extent: Extent, threadRows: boolean): Sources {
 
     inputGradient: elementwise(
       'x, dy, coefficients, gradients',
-      `${coefficient('scale')} *
-        (dy[thread] - ${gradient('dyMean')} - (x[thread] - ${coefficient('meanHigh')}) * ${gradient('slope')})`,
+      `return ${coefficient('scale')} * (${throughStatistics});`,
     ),
 
-    scaledGradient: elementwise('dy, coefficients', `dy[thread] * ${coefficient('scale')}`),
+    maskedInputGradient: elementwise(
+      'x, dy, mask, coefficients, gradients',
+      `let term = dy[thread];
+      if (mask[${position}] > 0) term = ${throughStatistics};
+      return ${coefficient('scale')} * term;`,
+    ),
+
+    scaledGradient: elementwise('dy, coefficients', `return dy[thread] * ${coefficient('scale')};`),
   };
 }

@@ -1,5 +1,5 @@
 // The four stages: passes on the device, whatever memory their caller has. Inputs are the call's own, and nobody lets
-// them go meanwhile.
+// them go meanwhile; masks are `DeviceMask`s, saved forwards `Forward`s, and dy is what `upstream` made of it.
 import {
   type Backend,
   type BackwardOutput,
@@ -18,6 +18,7 @@ import {
 } from '@batchnorm/core-api';
 import { GpuJsMoments, GpuJsSums, GpuJsVector, type See, seeOnce } from './channel-values.js';
 import { type DeviceArray, isOnHost } from './device-array.js';
+import type { DeviceMask } from './device-mask.js';
 import { GpuJsTensor } from './device-tensor.js';
 import type { GpuContext } from './gpu-context.js';
 import { gradientSumsOf, momentsOf, type Passes } from './passes.js';
@@ -30,6 +31,7 @@ import {
   redoNormalize,
   redoneOfBatch,
   redoneOfGiven,
+  redoUpstream,
   type SeenSums,
 } from './redo.js';
 import { type Forward, SavedForward } from './saved-forward.js';
@@ -60,38 +62,75 @@ export class GpuJsStages implements Stages<GpuJsMemory> {
     this.#isSeen = isSeen;
   }
 
-  moments({ x, epsilon }: MomentsInput<GpuJsMemory>): Promise<GpuJsMoments> {
+  get hasNonlinearity(): boolean {
+    return this.#passes.activation !== 'none';
+  }
+
+  moments({ x, epsilon, mask }: MomentsInput<GpuJsMemory>): Promise<GpuJsMoments> {
     const { extent } = this.#passes;
+    const C = extent.channels;
+    const count = mask?.count ?? valuesPerChannel(extent);
     return inScope(async (scope) => {
-      const table = await this.#passes.moments(x.array, epsilon, scope);
+      const table = await this.#passes.moments(x.array, epsilon, mask as DeviceMask | undefined, scope);
       const see = await this.#see(async () =>
-        redoMoments(extent, x.array, epsilon, momentsOf(await table.read(), extent)),
+        redoMoments(extent, x.array, epsilon, mask, momentsOf(await table.read(), C, count)),
       );
-      return new GpuJsMoments(scope.detach(table), extent, epsilon, see);
+      return new GpuJsMoments(scope.detach(table), C, count, epsilon, see);
     });
   }
 
-  normalize({ x, gamma, beta, epsilon, by }: NormalizeInput<GpuJsMemory>): Promise<ForwardOutput<GpuJsMemory>> {
+  normalize(input: NormalizeInput<GpuJsMemory>): Promise<ForwardOutput<GpuJsMemory>> {
+    const { x, mask, gamma, beta, epsilon, by } = input;
+    const { extent, activation } = this.#passes;
+    const summands = { x: x.array, residual: input.residual?.array };
     return inScope(async (scope) => {
       const { coefficients, M, see } = await this.#normalization(by, { gamma, beta, epsilon }, scope);
-      const y = await this.#result(await this.#passes.normalize(x.array, coefficients, scope), scope);
+      const result = await this.#passes.normalize(summands, coefficients, scope);
+      const y = await this.#result(result, scope);
       const redone = await see?.();
-      if (redone) await redoNormalize(this.#passes.extent, x.array, redone, await y.read());
-      const saved = new SavedForward(x.array.retain(), coefficients, M, redone);
-      scope.detach(coefficients);
+      if (redone) await redoNormalize(extent, summands, redone, activation, await y.read());
+      const saved = new SavedForward({
+        x: x.array,
+        coefficients,
+        M,
+        mask: mask as DeviceMask | undefined,
+        hasResidual: input.residual !== undefined,
+        residual: activation === 'relu' && redone ? summands.residual : undefined,
+        y: activation === 'relu' && !isOnHost(result.handle) ? result : undefined,
+        redone,
+      });
       return { y: new GpuJsTensor(this.#backend, scope.detach(y), x.shape), saved };
     });
   }
 
-  gradientSums({ saved, dy }: GradientSumsInput<GpuJsMemory>): Promise<GpuJsSums> {
+  /** g, the gradient of z: dy behind the nonlinearity, without one dy itself. */
+  async upstream(forward: Forward, dy: GpuJsTensor, scope: Scope): Promise<GpuJsTensor> {
+    if (this.#passes.activation === 'none') return dy;
+    const { redone } = forward;
+    let g = await this.#passes.upstream(forward, dy.array, scope);
+    if (redone && redone.channels.size > 0) {
+      const elements = await g.read();
+      await redoUpstream(this.#passes.extent, forward, dy.array, redone, elements);
+      if (!isOnHost(g.handle)) g = scope.use(await this.#context.upload(elements));
+    }
+    return scope.own(new GpuJsTensor(this.#backend, scope.detach(g), dy.shape));
+  }
+
+  /** dresidual behind a nonlinearity, which is g itself; where the host sees results, it is there. */
+  async residualGradient(g: GpuJsTensor, scope: Scope): Promise<GpuJsTensor> {
+    const array = await this.#result(g.array, scope);
+    return array === g.array ? g : scope.own(new GpuJsTensor(this.#backend, scope.detach(array), g.shape));
+  }
+
+  gradientSums({ saved, dy: g }: GradientSumsInput<GpuJsMemory>): Promise<GpuJsSums> {
     const { extent } = this.#passes;
     const { x, coefficients, M, redone } = saved as Forward;
     return inScope(async (scope) => {
-      const table = await this.#passes.gradients(x, dy.array, coefficients, M, scope);
+      const table = await this.#passes.gradients(x, g.array, coefficients, M, scope);
       const look = async (redone: Redone) => {
         const numbers = await table.read();
         return redoGradientSums(
-          { extent, x, dy: dy.array, redone },
+          { extent, x, g: g.array, redone },
           { ...gradientSumsOf(numbers, extent), table: numbers },
         );
       };
@@ -102,7 +141,7 @@ export class GpuJsStages implements Stages<GpuJsMemory> {
 
   inputGradient({
     saved,
-    dy,
+    dy: g,
     sums,
     total,
   }: Omit<InputGradientInput<GpuJsMemory>, 'sums'> & { readonly sums: Sums | undefined }): Promise<
@@ -110,19 +149,19 @@ export class GpuJsStages implements Stages<GpuJsMemory> {
   > {
     const passes = this.#passes;
     const { extent } = passes;
-    const { x, coefficients, M, redone } = saved as Forward;
+    const { x, M, mask, redone } = saved as Forward;
     return inScope(async (scope) => {
       const through = total && (await this.#through(total, saved as Forward, scope));
       const result = through
-        ? await passes.inputGradient(x, dy.array, coefficients, through.table, scope)
-        : await passes.scaledGradient(dy.array, coefficients, scope);
+        ? await passes.inputGradient(saved as Forward, g.array, through.table, scope)
+        : await passes.scaledGradient(saved as Forward, g.array, scope);
       const dx = await this.#result(result, scope);
       if (redone) {
-        const backward = { extent, x, dy: dy.array, redone };
-        if (through) await redoInputGradient(backward, await through.see?.(), M, true, await dx.read());
+        const backward = { extent, x, g: g.array, redone };
+        if (through) await redoInputGradient(backward, await through.see?.(), M, true, mask, await dx.read());
         else {
           const seen = sums instanceof GpuJsSums ? await sums.see?.() : sums;
-          await redoInputGradient(backward, seen, valuesPerChannel(extent), false, await dx.read());
+          await redoInputGradient(backward, seen, valuesPerChannel(extent), false, mask, await dx.read());
         }
       }
       const vector = (name: keyof GradientSums) =>
@@ -130,7 +169,7 @@ export class GpuJsStages implements Stages<GpuJsMemory> {
           ? sums.vector(name)
           : GpuJsVector.known(this.#context, sums?.[name] ?? new Float64Array(extent.channels));
       return {
-        dx: new GpuJsTensor(this.#backend, scope.detach(dx), dy.shape),
+        dx: new GpuJsTensor(this.#backend, scope.detach(dx), g.shape),
         dgamma: vector('dgamma'),
         dbeta: vector('dbeta'),
       };

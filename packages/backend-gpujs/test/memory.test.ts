@@ -98,10 +98,24 @@ await describeModes(modesHere, (mode, create) => {
       it(`on the ${memory}`, async () => {
         const backend = await create();
         const kernels = (await backend.prepare({ extent, dtype: 'float32' })) as Kernels;
+        const behindRelu = (await backend.prepare({ extent, dtype: 'float32', activation: 'relu' })) as Kernels;
         const data = Float32Array.from({ length }, (_, k) => Math.sin(k));
         const x = (memory === 'host' ? data : await backend.upload({ data, shape: [10, 3, 2] })) as never;
-        const stages = (memory === 'host' ? kernels : kernels.device!) as unknown as Stages<Memory>;
+        const stagesOf = (of: Kernels) => (memory === 'host' ? of : of.device!) as unknown as Stages<Memory>;
+        const stages = stagesOf(kernels);
         const operations = operationsOf(stages);
+        // One channel is beyond float32: with host memory that of g comes from the host.
+        const large = data.map((value, k) => (Math.floor(k / 2) % 3 === 1 ? value * 1e30 : value));
+        const masked = {
+          ...input,
+          x: (memory === 'host' ? large : await backend.upload({ data: large, shape: [10, 3, 2] })) as never,
+          residual: x,
+          mask: { positions: Uint8Array.from({ length: 20 }, (_, p) => p % 2), count: 10 },
+          requireFinite: false,
+        };
+        const all = operationsOf(stagesOf(behindRelu));
+        const { saved: savedOfAll } = await all.forwardTraining(masked);
+        const { saved: savedOfResidual } = await operations.forwardTraining({ ...input, x, residual: x });
         const { saved, moments } = await operations.forwardTraining({ ...input, x });
         const sums = await stages.gradientSums({ saved, dy: x });
         const by = { batch: moments };
@@ -117,6 +131,10 @@ await describeModes(modesHere, (mode, create) => {
           'normalize by given statistics': () => stages.normalize({ ...input, x, by: given }),
           gradientSums: async () => ({ sums: await stages.gradientSums({ saved, dy: x }) }),
           inputGradient: () => stages.inputGradient({ ...buffers, saved, dy: x, sums, total: sums }),
+          'forwardTraining with all features': () => all.forwardTraining(masked),
+          'backwardTraining with all features': () => all.backwardTraining({ ...buffers, saved: savedOfAll, dy: x }),
+          'backwardTraining with a residual': () =>
+            operations.backwardTraining({ ...buffers, saved: savedOfResidual, dy: x }),
           'inputGradient of a total': () => stages.inputGradient({ ...buffers, saved, dy: x, sums, total }),
         };
         for (const [name, call] of Object.entries(calls)) {

@@ -4,5 +4,9 @@ import { Passes } from './passes.js';
 
 /** BatchNorm in plain JavaScript, on the calling thread: runs wherever JavaScript runs. */
 export function createJsBackend(): Backend {
-  return hostBackend({ name: 'js', passesFor: (plan) => new Passes(plan) });
+  return hostBackend({
+    name: 'js',
+    passesFor: (plan) => new Passes(plan),
+    capabilities: { dtypes: ['float16', 'float32', 'float64'] },
+  });
 }

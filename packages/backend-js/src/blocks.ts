@@ -6,6 +6,8 @@ import type { Extent } from '@batchnorm/core-api';
 export interface Block {
   /** Index of the first element of channel 0. */
   readonly first: number;
+  /** Index of its position: position (o, i) is that of the elements (o, c, i). */
+  readonly position: number;
   /** Elements of one run. */
   readonly length: number;
   /** Elements from one of a run to the next: 1 where a run's elements are neighbours. */
@@ -40,9 +42,7 @@ export function blocksOf({ outer, channels, inner }: Extent): Block[] {
   // Channels-last, a channel is one run: a column, whose elements are a row apart.
   const isRows = inner === 1 || channels === 1;
   const [runs, runLength, step] = isRows ? [1, outer * inner, channels] : [outer, inner, 1];
-  const mostElements = isRows
-    ? Math.min(mostRows, Math.max(fewestRows, Math.floor(elementsOfRows / channels)))
-    : longestRun;
+  const mostElements = isRows ? mostRowsOf(channels) : longestRun;
 
   const blocks: Block[] = [];
   let seen = 0;
@@ -51,7 +51,8 @@ export function blocksOf({ outer, channels, inner }: Extent): Block[] {
     const length = Math.min(limit, runLength - done);
     const wholeRuns = Math.floor(Math.min(limit, elementsOfShortRuns) / runLength);
     const count = Math.max(1, Math.min(wholeRuns, runs - run));
-    blocks.push({ first: run * channels * inner + done * step, length, step, count, next: channels * inner, seen });
+    const [first, position] = [run * channels * inner + done * step, run * inner + done];
+    blocks.push({ first, position, length, step, count, next: channels * inner, seen });
     seen += length * count;
     done += length;
     if (done === runLength) {
@@ -60,4 +61,9 @@ export function blocksOf({ outer, channels, inner }: Extent): Block[] {
     }
   }
   return blocks;
+}
+
+/** Rows of the largest channels-last block. */
+export function mostRowsOf(channels: number): number {
+  return Math.min(mostRows, Math.max(fewestRows, Math.floor(elementsOfRows / channels)));
 }

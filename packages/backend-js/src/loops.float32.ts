@@ -1,6 +1,6 @@
-// The hot loops, for Float32Array activations. scripts/make-float64.mjs makes `loops.float64.ts` from this file: V8
-// keeps one set of observed types for each function of the source, and a loop that has seen both kinds of array checks
-// the kind at every element, which makes it up to twice as slow.
+// The hot loops, for Float32Array activations. scripts/make-dtypes.mjs makes `loops.float64.ts` and `loops.float16.ts` from
+// this file: V8 keeps one set of observed types for each function of the source, and a loop that has seen two kinds of
+// array checks the kind at every element, which makes it up to twice as slow.
 //
 // Each function is one pass over one block, and has two loops:
 //

@@ -1,7 +1,9 @@
 // Passes over a run of a channels-first activation: `count` elements of one channel, neighbours from `x` on. Sums of
-// float32 take eight vectors at a time as a tree, and add that up in float64 (docs/numerics.md). Names of vectors are
-// those of channels-last.ts.
+// float32 take eight vectors at a time as a tree, and add that up in float64 (docs/numerics.md). `side`, `gate` and names
+// of vectors are those of channels-last.ts.
 // biome-ignore-all format: one line for one vector
+import * as elementWise from './element-wise';
+import { behind, behindPair, bitsOfPair, lanesOf } from './gate';
 import { multiplyAdd, pairAt, singleAt, sumOfSquares, tree, treeOfFour, upperPair } from './vectors';
 
 /** Adds both lanes of `pair` to the float64 at `at`. */
@@ -50,9 +52,16 @@ export function moments<T>(x: usize, count: i32, inFloat64: bool, pivot: T, sum:
   addTotal(squares, f64x2.add(q0, q1));
 }
 
-/** *sum += Σ dy, *products += Σ dy · (x − pivot) */
+/** *sum += Σ g, *products += Σ g · (x − pivot), of g = dy behind the gate. `x` is the first of a vector. */
 export function gradientSums<T>(
-  x: usize, dy: usize, count: i32, inFloat64: bool, pivot: T, sum: usize, products: usize,
+  x: usize, dy: usize, gate: usize, count: i32, inFloat64: bool, pivot: T, sum: usize, products: usize,
+): void {
+  if (gate != 0) sumsOf<T>(x, dy, gate, count, inFloat64, pivot, sum, products, true);
+  else sumsOf<T>(x, dy, 0, count, inFloat64, pivot, sum, products, false);
+}
+
+/* @inline */ function sumsOf<T>(
+  x: usize, dy: usize, gate: usize, count: i32, inFloat64: bool, pivot: T, sum: usize, products: usize, isGated: bool,
 ): void {
   let s0 = f64x2.splat(0), s1 = s0, p0 = s0, p1 = s0;
   const end = x + <usize>count * sizeof<T>();
@@ -64,7 +73,14 @@ export function gradientSums<T>(
       // Twice four vectors: eight at once do not fit the registers.
       for (const last = x + 128; x < last; x += 64) {
         const at = x + toDy;
-        const g0 = v128.load(at), g1 = v128.load(at, 16), g2 = v128.load(at, 32), g3 = v128.load(at, 48);
+        let g0 = v128.load(at), g1 = v128.load(at, 16), g2 = v128.load(at, 32), g3 = v128.load(at, 48);
+        if (isGated) {
+          g0 = behind<f32>(g0, gate);
+          g1 = behind<f32>(g1, gate + 1);
+          g2 = behind<f32>(g2, gate + 2);
+          g3 = behind<f32>(g3, gate + 3);
+          gate += 4;
+        }
         const d0 = f32x4.mul(g0, f32x4.sub(v128.load(x), h));
         const d1 = f32x4.mul(g1, f32x4.sub(v128.load(x, 16), h));
         const d2 = f32x4.mul(g2, f32x4.sub(v128.load(x, 32), h));
@@ -79,16 +95,23 @@ export function gradientSums<T>(
     }
   }
   const h = f64x2.splat(<f64>pivot);
+  const low = bitsOfPair(0), high = sizeof<T>() == 4 ? bitsOfPair(2) : low;
   for (; x + 4 * sizeof<T>() <= end; x += 4 * sizeof<T>()) {
-    const g0 = pairAt<T>(x + toDy);
-    const g1 = pairAt<T>(x + toDy, 2);
+    let g0 = pairAt<T>(x + toDy);
+    let g1 = pairAt<T>(x + toDy, 2);
+    if (isGated) {
+      g0 = behindPair(g0, gate, low);
+      g1 = behindPair(g1, sizeof<T>() == 4 ? gate : gate + 1, high);
+      gate += 4 / lanesOf<T>();
+    }
     s0 = f64x2.add(s0, g0);
     s1 = f64x2.add(s1, g1);
     p0 = f64x2.add(p0, f64x2.mul(g0, f64x2.sub(pairAt<T>(x), h)));
     p1 = f64x2.add(p1, f64x2.mul(g1, f64x2.sub(pairAt<T>(x, 2), h)));
   }
-  for (; x < end; x += sizeof<T>()) {
-    const g = singleAt<T>(x + toDy);
+  for (let lane = 0; x < end; x += sizeof<T>(), lane++) {
+    let g = singleAt<T>(x + toDy);
+    if (isGated) g = behindPair(g, gate + lane / lanesOf<T>(), bitsOfPair(lane % lanesOf<T>()));
     s0 = f64x2.add(s0, g);
     p0 = f64x2.add(p0, f64x2.mul(g, f64x2.sub(singleAt<T>(x), h)));
   }
@@ -132,5 +155,45 @@ export function inputGradient<T extends number>(
   }
   for (; x < end; x += sizeof<T>()) {
     store<T>(x + toDx, <T>(scale * (load<T>(x + toDy) - ((load<T>(x) - pivot) * slope + offset))));
+  }
+}
+
+/**
+ * y = (x − pivot) · scale + shift + side, behind the gate, which it writes; or, of a gradient, the same of g, which is x
+ * behind the gate and goes to `side`. `x` is lane `lane` of its vector; if that is not 0, none is in another vector.
+ */
+export function affine<T extends number>(
+  x: usize, y: usize, side: usize, gate: usize, lane: i32, count: i32, pivot: T, scale: T, shift: T, ofGradient: bool,
+): void {
+  const h = v128.splat<T>(pivot), a = v128.splat<T>(scale), b = v128.splat<T>(shift);
+  const toY = y - x, toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
+  const end = x + <usize>count * sizeof<T>();
+  if (sizeof<T>() == 4) for (; x + 32 <= end; x += 32, gate += 2) {
+    elementWise.affineOfTwo<T>(x, toY, toSide, gate, h, h, a, a, b, b, hasSide, hasGate, ofGradient);
+  }
+  for (; x + 16 <= end; x += 16, gate++) {
+    elementWise.affine<T>(x, toY, toSide, gate, h, a, b, hasSide, hasGate, ofGradient);
+  }
+  for (; x < end; x += sizeof<T>(), lane++) {
+    elementWise.affineOnly<T>(x, toY, toSide, gate, lane, h, a, b, hasSide, hasGate, ofGradient, false);
+  }
+}
+
+/** dx = scale · (g − ((x − pivot) · slope + offset)), of g = dy behind the gate, which goes to `side`; `lane` as above. */
+export function gradient<T extends number>(
+  x: usize, dy: usize, dx: usize, side: usize, gate: usize, lane: i32, count: i32,
+  pivot: T, scale: T, slope: T, offset: T,
+): void {
+  const h = v128.splat<T>(pivot), a = v128.splat<T>(scale), k = v128.splat<T>(slope), b = v128.splat<T>(offset);
+  const toDy = dy - x, toDx = dx - x, toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
+  const end = x + <usize>count * sizeof<T>();
+  if (sizeof<T>() == 4) for (; x + 32 <= end; x += 32, gate += 2) {
+    elementWise.gradientOfTwo<T>(x, toDy, toDx, toSide, gate, h, h, a, a, k, k, b, b, hasSide, hasGate);
+  }
+  for (; x + 16 <= end; x += 16, gate++) {
+    elementWise.gradient<T>(x, toDy, toDx, toSide, gate, h, a, k, b, hasSide, hasGate);
+  }
+  for (; x < end; x += sizeof<T>(), lane++) {
+    elementWise.gradientOnly<T>(x, toDy, toDx, toSide, gate, lane, h, a, k, b, hasSide, hasGate, false);
   }
 }

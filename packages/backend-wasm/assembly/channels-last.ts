@@ -12,13 +12,16 @@
 //
 // A channel has the same bits in whichever range: the last channels, too, are rounded as vectors are.
 //
+// A `gate` is the address of that of the first row (gate.ts), and 0 where there is none. `side` is the residual that y
+// has in it, or where g goes, and 0 where there is none. Without either, loops do not ask for them.
+//
 // Names of vectors: p or h for pivots, d for deviations from them, g for dy, s for sums, q for squares, a for scales, b
 // for shifts or offsets, k for slopes.
 // biome-ignore-all format: one line for one vector
 import { streams } from '../src/abi/accumulation';
-import {
-  addTo, multiplyAdd, only, pairAt, singleAt, storeOnly, sumOfSquares, tree, treeOfFour, upperPair,
-} from './vectors';
+import * as elementWise from './element-wise';
+import { behind, behindPair, bitsOfPair, gateBytes, lanesOf } from './gate';
+import { addTo, multiplyAdd, only, pairAt, singleAt, sumOfSquares, tree, treeOfFour, upperPair } from './vectors';
 
 /**
  * sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. Float32 in eight streams of `streamRows`
@@ -31,7 +34,7 @@ export function moments<T>(
   const fours = sizeof<T>() == 4 && !inFloat64 ? (to - from) & ~3 : 0;
   const eights = count & ~7;
   if (fours > 0) {
-    treesOf(x, x, count, row, from, from + fours, streamRows, false, pivot, sum, squares);
+    treesOf(x, x, 0, count, row, from, from + fours, streamRows, false, pivot, sum, squares);
     momentsInDouble<T>(x + eights * row, count - eights, row, from, from + fours, pivot, sum, squares);
   }
   momentsInDouble<T>(x, count, row, from + fours, to, pivot, sum, squares);
@@ -42,14 +45,17 @@ export function moments<T>(
  * neighbouring rows.
  */
 function treesOf(
-  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, ofGradient: bool,
+  x: usize, dy: usize, gate: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, ofGradient: bool,
   pivot: usize, sum: usize, products: usize,
 ): void {
   for (let done = 0, size = streamRows; done + streams <= count; ) {
     if (done + streams * size > count) size = 1;
     for (const end = done + size; done < end; done++) {
       const skip = done * row, apart = size * row;
-      if (ofGradient) gradientSumsOfEight(x + skip, dy + skip, apart, from, to, pivot, sum, products);
+      if (gate != 0) {
+        const toFirst = done * gateBytes(row), gatesApart = size * gateBytes(row);
+        gatedSumsOfEight(x + skip, dy + skip, apart, gate + toFirst, gatesApart, from, to, pivot, sum, products);
+      } else if (ofGradient) gradientSumsOfEight(x + skip, dy + skip, apart, from, to, pivot, sum, products);
       else momentsOfEight(x + skip, apart, from, to, pivot, sum, products);
     }
     done += (streams - 1) * size;
@@ -90,25 +96,33 @@ function momentsOfEight(x: usize, apart: usize, from: i32, to: i32, pivot: usize
 function momentsInDouble<T>(
   x: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, sum: usize, squares: usize,
 ): void {
-  sumsInDouble<T>(x, x, count, row, from, to, pivot, sum, squares, false);
+  sumsInDouble<T>(x, x, 0, count, row, from, to, pivot, sum, squares, false, false);
 }
 
 function gradientSumsInDouble<T>(
-  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, sum: usize, products: usize,
+  x: usize, dy: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, sum: usize, products: usize,
 ): void {
-  sumsInDouble<T>(x, dy, count, row, from, to, pivot, sum, products, true);
+  if (gate != 0) sumsInDouble<T>(x, dy, gate, count, row, from, to, pivot, sum, products, true, true);
+  else sumsInDouble<T>(x, dy, 0, count, row, from, to, pivot, sum, products, true, false);
 }
 
-/** sum += Σ g, products += Σ g · d, of d = x − pivot and g = dy; of moments g is d, too. */
+/**
+ * sum += Σ g, products += Σ g · d, of d = x − pivot and g = dy behind the gate; of moments g is d, too. `from` is the
+ * first of a vector.
+ */
 /* @inline */ function sumsInDouble<T>(
-  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32,
-  pivot: usize, sum: usize, products: usize, ofGradient: bool,
+  x: usize, dy: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, sum: usize, products: usize, ofGradient: bool, isGated: bool,
 ): void {
   const bytes = count * row;
   const toDy = dy - x;
+  const gateRow = gateBytes(row);
+  const low = bitsOfPair(0), high = sizeof<T>() == 4 ? bitsOfPair(2) : low;
   let c = from;
   for (; c + 4 <= to; c += 4) {
     const offset = <usize>c * sizeof<T>();
+    let lowGate = gate + (offset >> 4);
     const toSum = sum + (<usize>c << 3);
     const toProducts = products + (<usize>c << 3);
     const h0 = pairAt<T>(pivot + offset), h1 = pairAt<T>(pivot + offset, 2);
@@ -117,13 +131,16 @@ function gradientSumsInDouble<T>(
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
       const there = at + toDy;
       const d0 = f64x2.sub(pairAt<T>(at), h0);
-      const g0 = ofGradient ? pairAt<T>(there) : d0;
+      let g0 = ofGradient ? pairAt<T>(there) : d0;
+      if (isGated) g0 = behindPair(g0, lowGate, low);
       s0 = f64x2.add(s0, g0);
       p0 = f64x2.add(p0, f64x2.mul(g0, d0));
       const d1 = f64x2.sub(pairAt<T>(at, 2), h1);
-      const g1 = ofGradient ? pairAt<T>(there, 2) : d1;
+      let g1 = ofGradient ? pairAt<T>(there, 2) : d1;
+      if (isGated) g1 = behindPair(g1, sizeof<T>() == 4 ? lowGate : lowGate + 1, high);
       s1 = f64x2.add(s1, g1);
       p1 = f64x2.add(p1, f64x2.mul(g1, d1));
+      if (isGated) lowGate += gateRow;
     }
     v128.store(toSum, s0); v128.store(toSum, s1, 16);
     v128.store(toProducts, p0); v128.store(toProducts, p1, 16);
@@ -136,12 +153,16 @@ function gradientSumsInDouble<T>(
     const toProducts = products + (<usize>c << 3);
     let s = v128.load(toSum);
     let p = v128.load(toProducts);
+    const bits = bitsOfPair(c & (lanesOf<T>() - 1));
+    let pairGate = gate + (offset >> 4);
     for (let at = x + offset, last = at + bytes; at < last; at += row) {
       const there = at + toDy;
       const d = f64x2.sub(isPair ? pairAt<T>(at) : singleAt<T>(at), h);
-      const g = ofGradient ? (isPair ? pairAt<T>(there) : singleAt<T>(there)) : d;
+      let g = ofGradient ? (isPair ? pairAt<T>(there) : singleAt<T>(there)) : d;
+      if (isGated) g = behindPair(g, pairGate, bits);
       s = f64x2.add(s, g);
       p = f64x2.add(p, f64x2.mul(g, d));
+      if (isGated) pairGate += gateRow;
     }
     v128.store(toSum, s);
     v128.store(toProducts, p);
@@ -149,40 +170,59 @@ function gradientSumsInDouble<T>(
 }
 
 /**
- * sum += Σ dy, products += Σ dy · (x − pivot); `pivot` is a table of T. Float32 in eight streams of `streamRows` rows.
+ * sum += Σ g, products += Σ g · (x − pivot), of g = dy behind the gate; `pivot` is a table of T. Float32 in eight streams
+ * of `streamRows` rows. `from` is the first of a vector.
  */
 export function gradientSums<T>(
-  x: usize, dy: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, inFloat64: bool,
+  x: usize, dy: usize, gate: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, inFloat64: bool,
   pivot: usize, sum: usize, products: usize,
 ): void {
   const fours = sizeof<T>() == 4 && !inFloat64 ? (to - from) & ~3 : 0;
   const eights = count & ~7;
   if (fours > 0) {
-    treesOf(x, dy, count, row, from, from + fours, streamRows, true, pivot, sum, products);
-    const skip = eights * row;
-    gradientSumsInDouble<T>(x + skip, dy + skip, count - eights, row, from, from + fours, pivot, sum, products);
+    treesOf(x, dy, gate, count, row, from, from + fours, streamRows, true, pivot, sum, products);
+    const skip = eights * row, rest = gate != 0 ? gate + eights * gateBytes(row) : 0;
+    gradientSumsInDouble<T>(
+      x + skip, dy + skip, rest, count - eights, row, from, from + fours, pivot, sum, products,
+    );
   }
-  gradientSumsInDouble<T>(x, dy, count, row, from + fours, to, pivot, sum, products);
+  gradientSumsInDouble<T>(x, dy, gate, count, row, from + fours, to, pivot, sum, products);
 }
 
-/** Of eight rows `apart` bytes from each other. */
+// Of eight rows `apart` bytes from each other, whose gates are `gatesApart`.
+
 function gradientSumsOfEight(
   x: usize, dy: usize, apart: usize, from: i32, to: i32, pivot: usize, sum: usize, products: usize,
+): void {
+  sumsOfEight(x, dy, apart, 0, 0, from, to, pivot, sum, products, false);
+}
+
+function gatedSumsOfEight(
+  x: usize, dy: usize, apart: usize, gate: usize, gatesApart: usize, from: i32, to: i32,
+  pivot: usize, sum: usize, products: usize,
+): void {
+  sumsOfEight(x, dy, apart, gate, gatesApart, from, to, pivot, sum, products, true);
+}
+
+/* @inline */ function sumsOfEight(
+  x: usize, dy: usize, apart: usize, gate: usize, gatesApart: usize, from: i32, to: i32,
+  pivot: usize, sum: usize, products: usize, isGated: bool,
 ): void {
   const toDy = dy - x;
   for (let o = <usize>from << 2, end = <usize>to << 2; o < end; o += 16) {
     const h = v128.load(pivot + o);
     let g = f32x4.splat(0), p = g;
+    let open = gate + (o >> 4);
     // Twice four rows: eight at once do not fit the registers.
     for (let at = x + o, last = at + 8 * apart; at < last; ) {
-      const g0 = v128.load(at + toDy), p0 = f32x4.mul(g0, f32x4.sub(v128.load(at), h));
-      at += apart;
-      const g1 = v128.load(at + toDy), p1 = f32x4.mul(g1, f32x4.sub(v128.load(at), h));
-      at += apart;
-      const g2 = v128.load(at + toDy), p2 = f32x4.mul(g2, f32x4.sub(v128.load(at), h));
-      at += apart;
-      const g3 = v128.load(at + toDy), p3 = f32x4.mul(g3, f32x4.sub(v128.load(at), h));
-      at += apart;
+      const g0 = dyOf(at + toDy, open, isGated), p0 = f32x4.mul(g0, f32x4.sub(v128.load(at), h));
+      at += apart; open += gatesApart;
+      const g1 = dyOf(at + toDy, open, isGated), p1 = f32x4.mul(g1, f32x4.sub(v128.load(at), h));
+      at += apart; open += gatesApart;
+      const g2 = dyOf(at + toDy, open, isGated), p2 = f32x4.mul(g2, f32x4.sub(v128.load(at), h));
+      at += apart; open += gatesApart;
+      const g3 = dyOf(at + toDy, open, isGated), p3 = f32x4.mul(g3, f32x4.sub(v128.load(at), h));
+      at += apart; open += gatesApart;
       g = f32x4.add(g, f32x4.add(f32x4.add(g0, g1), f32x4.add(g2, g3)));
       p = f32x4.add(p, f32x4.add(f32x4.add(p0, p1), f32x4.add(p2, p3)));
     }
@@ -195,21 +235,59 @@ function gradientSumsOfEight(
   }
 }
 
-/** y = (x − pivot) · scale + shift; tables of T. `isLarge`: for activations that no cache holds. */
-export function normalize<T>(
-  x: usize, y: usize, count: i32, row: usize, from: i32, to: i32,
-  pivot: usize, scale: usize, shift: usize, isLarge: bool,
+/* @inline */ function dyOf(dy: usize, gate: usize, isGated: bool): v128 {
+  return isGated ? behind<f32>(v128.load(dy), gate) : v128.load(dy);
+}
+
+/**
+ * y = (x − pivot) · scale + shift + side, behind the gate, which it writes; or, of a gradient, the same of g, which is x
+ * behind the gate and goes to `side`. Tables of T. `isLarge`: for activations that no cache holds.
+ */
+export function affine<T>(
+  x: usize, y: usize, side: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, shift: usize, ofGradient: bool, isLarge: bool,
 ): void {
-  let done = 0;
-  let vectorsEnd = from;
-  if (sizeof<T>() == 4 && !isLarge) {
-    const quarter = oddQuarter(count);
-    done = quarter << 2;
-    vectorsEnd += (to - from) & -16;
-    normalizeQuarters(x, y - x, quarter, row, from, vectorsEnd, pivot, scale, shift);
-    normalizeRows<T>(x, y - x, done, row, vectorsEnd, to, pivot, scale, shift);
+  const toY = y - x;
+  const quarter = sizeof<T>() == 4 && !isLarge && from + 16 <= to ? oddQuarter(count) : 0;
+  const vectorsEnd = from + ((to - from) & -16);
+  const done = quarter << 2;
+  if (side == 0 && gate == 0) {
+    if (quarter > 0) {
+      plainQuarters(x, toY, quarter, row, from, vectorsEnd, pivot, scale, shift);
+      plainRows<T>(x, toY, done, row, vectorsEnd, to, pivot, scale, shift);
+    }
+    plainRows<T>(x + done * row, toY, count - done, row, from, to, pivot, scale, shift);
+    return;
   }
-  normalizeRows<T>(x + done * row, y - x, count - done, row, from, to, pivot, scale, shift);
+  const toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
+  if (quarter > 0) {
+    endedQuarters(
+      x, toY, toSide, gate, quarter, row, from, vectorsEnd, pivot, scale, shift, hasSide, hasGate, ofGradient,
+    );
+    endedRows<T>(x, toY, toSide, gate, done, row, vectorsEnd, to, pivot, scale, shift, hasSide, hasGate, ofGradient);
+  }
+  endedRows<T>(
+    x + done * row, toY, toSide, gate + done * gateBytes(row), count - done, row, from, to,
+    pivot, scale, shift, hasSide, hasGate, ofGradient,
+  );
+}
+
+/** Eight channels at once, in four rows, `quarter` apart. */
+function endedQuarters(
+  x: usize, toY: usize, toSide: usize, gate: usize, quarter: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
+): void {
+  const gateRow = gateBytes(row), apart = quarter * row, gatesApart = quarter * gateRow;
+  for (const end = x + apart; x < end; x += row, gate += gateRow) {
+    for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 32) {
+      const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), b0 = v128.load(shift + o);
+      const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16), b1 = v128.load(shift + o, 16);
+      let open = gate + (o >> 4);
+      for (let at = x + o, stop = at + 4 * apart; at < stop; at += apart, open += gatesApart) {
+        elementWise.affineOfTwo<f32>(at, toY, toSide, open, h0, h1, a0, a1, b0, b1, hasSide, hasGate, ofGradient);
+      }
+    }
+  }
 }
 
 /** Rows of a quarter. Odd: quarters a power of two bytes apart would compete for the same sets of the cache. */
@@ -218,7 +296,7 @@ export function normalize<T>(
 }
 
 /** Sixteen channels at once, in four rows, `quarter` apart. */
-function normalizeQuarters(
+function plainQuarters(
   x: usize, toY: usize, quarter: i32, row: usize, from: i32, to: i32, pivot: usize, scale: usize, shift: usize,
 ): void {
   const apart = quarter * row;
@@ -229,18 +307,18 @@ function normalizeQuarters(
       const a0 = v128.load(a), a1 = v128.load(a, 16), a2 = v128.load(a, 32), a3 = v128.load(a, 48);
       const b0 = v128.load(b), b1 = v128.load(b, 16), b2 = v128.load(b, 32), b3 = v128.load(b, 48);
       let at = x + o;
-      normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      affineFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
       at += apart;
-      normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      affineFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
       at += apart;
-      normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      affineFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
       at += apart;
-      normalizeFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      affineFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
     }
   }
 }
 
-/* @inline */ function normalizeFour(
+/* @inline */ function affineFour(
   x: usize, y: usize,
   h0: v128, h1: v128, h2: v128, h3: v128, a0: v128, a1: v128, a2: v128, a3: v128,
   b0: v128, b1: v128, b2: v128, b3: v128,
@@ -251,46 +329,99 @@ function normalizeQuarters(
   v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x, 48), h3), a3, b3), 48);
 }
 
-function normalizeRows<T>(
+function plainRows<T>(
   x: usize, toY: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, scale: usize, shift: usize,
 ): void {
+  affineRows<T>(x, toY, 0, 0, count, row, from, to, pivot, scale, shift, false, false, false);
+}
+
+function endedRows<T>(
+  x: usize, toY: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
+): void {
+  affineRows<T>(
+    x, toY, toSide, gate, count, row, from, to, pivot, scale, shift, hasSide, hasGate, ofGradient,
+  );
+}
+
+/* @inline */ function affineRows<T>(
+  x: usize, toY: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
+): void {
   const last = <usize>to * sizeof<T>();
-  for (const end = x + count * row; x < end; x += row) {
+  const gateRow = hasGate ? gateBytes(row) : 0;
+  for (const end = x + count * row; x < end; x += row, gate += gateRow) {
     let o = <usize>from * sizeof<T>();
     for (; o + 16 <= last; o += 16) {
-      const at = x + o;
-      const d = v128.sub<T>(v128.load(at), v128.load(pivot + o));
-      v128.store(at + toY, multiplyAdd<T>(d, v128.load(scale + o), v128.load(shift + o)));
+      const h = v128.load(pivot + o), a = v128.load(scale + o), b = v128.load(shift + o);
+      elementWise.affine<T>(x + o, toY, toSide, gate + (o >> 4), h, a, b, hasSide, hasGate, ofGradient);
     }
     for (; o < last; o += sizeof<T>()) {
-      const at = x + o;
-      const d = v128.sub<T>(only<T>(at), only<T>(pivot + o));
-      storeOnly<T>(at + toY, multiplyAdd<T>(d, only<T>(scale + o), only<T>(shift + o)));
+      const h = only<T>(pivot + o), a = only<T>(scale + o), b = only<T>(shift + o);
+      const lane = <i32>(o & 15) / sizeof<T>();
+      elementWise.affineOnly<T>(x + o, toY, toSide, gate + (o >> 4), lane, h, a, b, hasSide, hasGate, ofGradient, true);
     }
   }
 }
 
-/** dx = scale · (dy − ((x − pivot) · slope + offset)); tables of T. `isLarge`: as above. */
+/**
+ * dx = scale · (g − ((x − pivot) · slope + offset)), of g = dy behind the gate, which goes to `side`; tables of T.
+ * `isLarge`: as above.
+ */
 export function inputGradient<T>(
-  x: usize, dy: usize, dx: usize, count: i32, row: usize, from: i32, to: i32,
+  x: usize, dy: usize, dx: usize, side: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize, isLarge: bool,
 ): void {
-  const toDy = dy - x;
-  const toDx = dx - x;
-  let done = 0;
-  let vectorsEnd = from;
-  if (sizeof<T>() == 4 && !isLarge) {
-    const quarter = oddQuarter(count);
-    done = quarter << 2;
-    vectorsEnd += (to - from) & -8;
-    inputGradientQuarters(x, toDy, toDx, quarter, row, from, vectorsEnd, pivot, scale, slope, offset);
-    inputGradientRows<T>(x, toDy, toDx, done, row, vectorsEnd, to, pivot, scale, slope, offset);
+  const toDy = dy - x, toDx = dx - x;
+  const quarter = sizeof<T>() == 4 && !isLarge && from + 8 <= to ? oddQuarter(count) : 0;
+  const vectorsEnd = from + ((to - from) & -8);
+  const done = quarter << 2;
+  if (side == 0 && gate == 0) {
+    if (quarter > 0) {
+      plainGradientQuarters(x, toDy, toDx, quarter, row, from, vectorsEnd, pivot, scale, slope, offset);
+      plainGradientRows<T>(x, toDy, toDx, done, row, vectorsEnd, to, pivot, scale, slope, offset);
+    }
+    plainGradientRows<T>(x + done * row, toDy, toDx, count - done, row, from, to, pivot, scale, slope, offset);
+    return;
   }
-  inputGradientRows<T>(x + done * row, toDy, toDx, count - done, row, from, to, pivot, scale, slope, offset);
+  const toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
+  if (quarter > 0) {
+    endedGradientQuarters(
+      x, toDy, toDx, toSide, gate, quarter, row, from, vectorsEnd, pivot, scale, slope, offset, hasSide, hasGate,
+    );
+    endedGradientRows<T>(
+      x, toDy, toDx, toSide, gate, done, row, vectorsEnd, to, pivot, scale, slope, offset, hasSide, hasGate,
+    );
+  }
+  endedGradientRows<T>(
+    x + done * row, toDy, toDx, toSide, gate + done * gateBytes(row), count - done, row, from, to,
+    pivot, scale, slope, offset, hasSide, hasGate,
+  );
+}
+
+/** As `endedQuarters`. */
+function endedGradientQuarters(
+  x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, quarter: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, slope: usize, offset: usize, hasSide: bool, hasGate: bool,
+): void {
+  const gateRow = gateBytes(row), apart = quarter * row, gatesApart = quarter * gateRow;
+  for (const end = x + apart; x < end; x += row, gate += gateRow) {
+    for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 32) {
+      const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
+      const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16);
+      const k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
+      let open = gate + (o >> 4);
+      for (let at = x + o, stop = at + 4 * apart; at < stop; at += apart, open += gatesApart) {
+        elementWise.gradientOfTwo<f32>(
+          at, toDy, toDx, toSide, open, h0, h1, a0, a1, k0, k1, b0, b1, hasSide, hasGate,
+        );
+      }
+    }
+  }
 }
 
 /** Eight channels at once, in four rows, `quarter` apart. */
-function inputGradientQuarters(
+function plainGradientQuarters(
   x: usize, toDy: usize, toDx: usize, quarter: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize,
 ): void {
@@ -323,24 +454,38 @@ function inputGradientQuarters(
   v128.store(dx, g1, 16);
 }
 
-function inputGradientRows<T>(
+function plainGradientRows<T>(
   x: usize, toDy: usize, toDx: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize,
 ): void {
+  gradientRows<T>(x, toDy, toDx, 0, 0, count, row, from, to, pivot, scale, slope, offset, false, false);
+}
+
+function endedGradientRows<T>(
+  x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, slope: usize, offset: usize, hasSide: bool, hasGate: bool,
+): void {
+  gradientRows<T>(
+    x, toDy, toDx, toSide, gate, count, row, from, to, pivot, scale, slope, offset, hasSide, hasGate,
+  );
+}
+
+/* @inline */ function gradientRows<T>(
+  x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, slope: usize, offset: usize, hasSide: bool, hasGate: bool,
+): void {
   const last = <usize>to * sizeof<T>();
-  for (const end = x + count * row; x < end; x += row) {
+  const gateRow = hasGate ? gateBytes(row) : 0;
+  for (const end = x + count * row; x < end; x += row, gate += gateRow) {
     let o = <usize>from * sizeof<T>();
     for (; o + 16 <= last; o += 16) {
-      const at = x + o;
-      const d = v128.sub<T>(v128.load(at), v128.load(pivot + o));
-      const through = multiplyAdd<T>(d, v128.load(slope + o), v128.load(offset + o));
-      v128.store(at + toDx, v128.mul<T>(v128.load(scale + o), v128.sub<T>(v128.load(at + toDy), through)));
+      const h = v128.load(pivot + o), a = v128.load(scale + o), k = v128.load(slope + o), b = v128.load(offset + o);
+      elementWise.gradient<T>(x + o, toDy, toDx, toSide, gate + (o >> 4), h, a, k, b, hasSide, hasGate);
     }
     for (; o < last; o += sizeof<T>()) {
-      const at = x + o;
-      const d = v128.sub<T>(only<T>(at), only<T>(pivot + o));
-      const through = multiplyAdd<T>(d, only<T>(slope + o), only<T>(offset + o));
-      storeOnly<T>(at + toDx, v128.mul<T>(only<T>(scale + o), v128.sub<T>(only<T>(at + toDy), through)));
+      const h = only<T>(pivot + o), a = only<T>(scale + o), k = only<T>(slope + o), b = only<T>(offset + o);
+      const lane = <i32>(o & 15) / sizeof<T>();
+      elementWise.gradientOnly<T>(x + o, toDy, toDx, toSide, gate + (o >> 4), lane, h, a, k, b, hasSide, hasGate, true);
     }
   }
 }

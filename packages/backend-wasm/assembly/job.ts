@@ -20,6 +20,10 @@ export class Job {
   /* @inline */ get sums(): usize { return load<usize>(changetype<usize>(this), field.sums); }
   /* @inline */ get dgamma(): usize { return load<usize>(changetype<usize>(this), field.dgamma); }
   /* @inline */ get dbeta(): usize { return load<usize>(changetype<usize>(this), field.dbeta); }
+  /* @inline */ get residual(): usize { return load<usize>(changetype<usize>(this), field.residual); }
+  /* @inline */ get dresidual(): usize { return load<usize>(changetype<usize>(this), field.dresidual); }
+  /* @inline */ get gate(): usize { return load<usize>(changetype<usize>(this), field.gate); }
+  /* @inline */ get mask(): usize { return load<usize>(changetype<usize>(this), field.mask); }
   /* @inline */ get streamRows(): i32 { return load<i32>(changetype<usize>(this), field.streamRows); }
   /* @inline */ get epsilon(): f64 { return load<f64>(changetype<usize>(this), field.epsilon); }
   /* @inline */ get M(): f64 { return load<f64>(changetype<usize>(this), field.M); }

@@ -39,7 +39,7 @@ function performOn<T extends number>(job: Job, code: i32, from: i32, to: i32): b
     case opcode.gradientSums: gradientSums<T>(job, 0, channels, from, to); break;
     case opcode.clearSums: clearSums(job, from, to); break;
     case opcode.parameterGradients: return parameterGradients<T>(job, from, to);
-    case opcode.wideGradients: wideGradients(job, 0, channels, from, to); break;
+    case opcode.wideGradients: wideGradients<T>(job, 0, channels, from, to); break;
     case opcode.gradientCoefficients: return gradientCoefficients<T>(job, from, to);
     case opcode.batchMoments: batchMoments<T>(job, from, to); break;
     case opcode.batchGradients: batchGradients<T>(job, from, to); break;
@@ -92,5 +92,5 @@ function backward<T extends number>(job: Job, from: i32, to: i32, isTraining: bo
 function gradientsOfPanel<T extends number>(job: Job, c: i32, end: i32): void {
   clearSums(job, c, end);
   gradientSums<T>(job, c, end, 0, job.outer);
-  if (parameterGradients<T>(job, c, end)) wideGradients(job, c, end, 0, job.outer);
+  if (parameterGradients<T>(job, c, end)) wideGradients<T>(job, c, end, 0, job.outer);
 }

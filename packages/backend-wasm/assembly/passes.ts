@@ -1,11 +1,14 @@
 // The passes over the channels [from, to) of the outer indices [first, last), in either layout. Sections and blocks
 // begin at fixed outer indices, so that the bits of a sum depend neither on threads nor on the tiles that a host array
-// comes in.
+// comes in. Where there is a mask, moments and dx go through parts of neighbours that all count, or all do not.
 // biome-ignore-all format: the addresses of a call stay together
 
+import { streams } from '../src/abi/accumulation';
 import * as channelsFirst from './channels-first';
 import * as channelsLast from './channels-last';
+import { gateOf, lanesOf } from './gate';
 import { Job } from './job';
+import { counts, endOfAlike } from './mask';
 import { closeBlock } from './per-channel';
 import * as wide from './wide';
 
@@ -33,12 +36,29 @@ const largePass: usize = 24 << 20;
   return (<usize>o * job.channels + c) * job.inner * sizeof<T>();
 }
 
-/** Adds up Σ (x − pivot) and Σ (x − pivot)². */
+/** The gate of row `o`, or of the run of channel `c` at outer index `o`. */
+/* @inline */ function gateAt<T>(job: Job, o: i32, c: i32): usize {
+  if (isChannelsLast(job)) return gateOf(job, <usize>o, offsetAt<T>(job, 1, 0));
+  return gateOf(job, <usize>o * job.channels + c, <usize>job.inner * sizeof<T>());
+}
+
+/** `address` and `skip` bytes more, but 0 if that is 0. */
+/* @inline */ function skipped(address: usize, skip: usize): usize {
+  return address == 0 ? 0 : address + skip;
+}
+
+/** The end of a part [begin, end) that is to have one gate: where its vector ends, if it begins within one. */
+/* @inline */ function endOfGated<T>(job: Job, begin: i32, end: i32): i32 {
+  const lane = begin % lanesOf<T>();
+  return job.gate == 0 || lane == 0 ? end : min(end, begin - lane + lanesOf<T>());
+}
+
+/** Adds up Σ (x − pivot) and Σ (x − pivot)² of what counts. */
 export function moments<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   addUp<T>(job, from, to, first, last, false);
 }
 
-/** Adds up Σ dy and Σ dy · (x − pivot). */
+/** Adds up Σ g and Σ g · (x − pivot). */
 export function gradientSums<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   addUp<T>(job, from, to, first, last, true);
 }
@@ -46,19 +66,30 @@ export function gradientSums<T>(job: Job, from: i32, to: i32, first: i32, last: 
 function addUp<T>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
   if (isChannelsLast(job)) addUpChannelsLast<T>(job, from, to, first, last, ofGradient);
   else {
-    const runsOfBlock = (valuesOfBlock + job.inner - 1) / job.inner;
+    const inner = job.inner;
+    const runsOfBlock = (valuesOfBlock + inner - 1) / inner;
     for (let o = first; o < last; o++) {
-      addUpChannelsFirst<T>(job, from, to, o, ofGradient);
+      if (ofGradient || job.mask == 0) addUpChannelsFirst<T>(job, from, to, o, 0, inner, ofGradient);
+      else momentsOfParts<T>(job, from, to, o);
       const isEnd = (o + 1) % runsOfBlock == 0 || o + 1 == job.outer;
       if (sizeof<T>() == 8 && isEnd) closeBlock(job, o / job.section, from, to);
     }
   }
 }
 
+function momentsOfParts<T>(job: Job, from: i32, to: i32, o: i32): void {
+  const inner = job.inner, position = o * inner;
+  for (let i = 0, end = 0; i < inner; i = end) {
+    end = endOfAlike(job, position + i, position + min(inner, (i / runOfBlock + 1) * runOfBlock)) - position;
+    if (counts(job, position + i)) addUpChannelsFirst<T>(job, from, to, o, i, end, false);
+    if (sizeof<T>() == 8 && end % runOfBlock == 0 && end < inner) closeBlock(job, o / job.section, from, to);
+  }
+}
+
 function addUpChannelsLast<T>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
   const pivot = job.pivot<T>();
   const row = <i32>offsetAt<T>(job, 1, 0);
-  const inFloat64 = job.outer < manyValues;
+  const inFloat64 = (ofGradient ? <f64>job.outer : job.M) < <f64>manyValues;
   for (let r = first; r < last; ) {
     const section = r / job.section;
     const begin = section * job.section;
@@ -67,104 +98,180 @@ function addUpChannelsLast<T>(job: Job, from: i32, to: i32, first: i32, last: i3
     const stop = min(end, last);
     const sum = sizeof<T>() == 8 ? job.blockSum(section) : job.sum(section);
     const products = sizeof<T>() == 8 ? job.blockProducts(section) : job.products(section);
-    const skip = offsetAt<T>(job, r, 0);
-    const x = job.x + skip, dy = job.dy + skip, n = stop - r, size = job.streamRows;
-    if (ofGradient) channelsLast.gradientSums<T>(x, dy, n, row, from, to, size, inFloat64, pivot, sum, products);
-    else channelsLast.moments<T>(x, n, row, from, to, size, inFloat64, pivot, sum, products);
+    const size = job.streamRows;
+    if (ofGradient) {
+      const skip = offsetAt<T>(job, r, 0), gate = gateAt<T>(job, r, 0);
+      channelsLast.gradientSums<T>(
+        job.x + skip, job.dy + skip, gate, stop - r, row, from, to, size, inFloat64, pivot, sum, products,
+      );
+    } else {
+      for (let p = r, next = r; p < stop; p = next) {
+        next = endOfRows(job, p, stop);
+        if (!counts(job, p)) continue;
+        const x = job.x + offsetAt<T>(job, p, 0);
+        channelsLast.moments<T>(x, next - p, row, from, to, size, inFloat64, pivot, sum, products);
+      }
+    }
     r = stop;
     if (sizeof<T>() == 8 && r == end) closeBlock(job, section, from, to);
   }
 }
 
-function addUpChannelsFirst<T>(job: Job, from: i32, to: i32, o: i32, ofGradient: bool): void {
-  const inner = job.inner;
-  const inFloat64 = job.outer * inner < manyValues;
+/**
+ * The end of rows from `p` on that count alike. Those between two multiples of the rows of all streams are one part, so
+ * that it is the same whatever tile they come in.
+ */
+function endOfRows(job: Job, p: i32, stop: i32): i32 {
+  if (job.mask == 0) return stop;
+  const group = streams * job.streamRows;
+  const next = (p / group + 1) * group;
+  const end = endOfAlike(job, p, stop);
+  return end <= next ? end : p % group > 0 ? next : end - (end % group);
+}
+
+/** The elements [begin, end) of the runs at outer index `o`. */
+function addUpChannelsFirst<T>(
+  job: Job, from: i32, to: i32, o: i32, begin: i32, end: i32, ofGradient: bool,
+): void {
+  const inFloat64 = (ofGradient ? <f64>job.outer * <f64>job.inner : job.M) < <f64>manyValues;
   const section = o / job.section;
-  let skip = offsetAt<T>(job, o, from);
   for (let c = from; c < to; c++) {
     const p = load<T>(job.pivot<T>() + <usize>c * sizeof<T>());
     const sum = (sizeof<T>() == 8 ? job.blockSum(section) : job.sum(section)) + (<usize>c << 3);
     const products = (sizeof<T>() == 8 ? job.blockProducts(section) : job.products(section)) + (<usize>c << 3);
-    for (let i = 0; i < inner; ) {
-      const count = sizeof<T>() == 8 ? min(inner - i, runOfBlock) : inner;
-      if (ofGradient) channelsFirst.gradientSums<T>(job.x + skip, job.dy + skip, count, inFloat64, p, sum, products);
-      else channelsFirst.moments<T>(job.x + skip, count, inFloat64, p, sum, products);
+    let skip = offsetAt<T>(job, o, c) + <usize>begin * sizeof<T>();
+    let gate = ofGradient ? gateAt<T>(job, o, c) : 0;
+    for (let i = begin; i < end; ) {
+      const count = sizeof<T>() == 8 ? min(end - i, runOfBlock) : end - i;
+      const x = job.x + skip;
+      if (ofGradient) channelsFirst.gradientSums<T>(x, job.dy + skip, gate, count, inFloat64, p, sum, products);
+      else channelsFirst.moments<T>(x, count, inFloat64, p, sum, products);
       skip += <usize>count * sizeof<T>();
+      gate = skipped(gate, <usize>(count / lanesOf<T>()));
       i += count;
     }
   }
 }
 
-/** y = (x − pivot) · scale + shift */
+/** y = (x − pivot) · scale + shift + residual, behind the gate */
 export function normalize<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   affine<T>(job, from, to, first, last, false);
 }
 
-/** dx = scale · dy */
+/** dx = scale · g */
 export function scaledGradient<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   affine<T>(job, from, to, first, last, true);
 }
 
 function affine<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
-  const input = ofGradient ? job.dy : job.x;
+  if (isChannelsLast(job)) affineRows<T>(job, from, to, first, last, ofGradient);
+  else for (let o = first; o < last; o++) affineRuns<T>(job, from, to, o, 0, job.inner, ofGradient);
+}
+
+function affineRows<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
+  const input = ofGradient ? job.dy : job.x, side = ofGradient ? job.dresidual : job.residual;
   const pivot = ofGradient ? job.zeros<T>() : job.pivot<T>(), shift = ofGradient ? job.zeros<T>() : job.shift<T>();
   const scale = job.scale<T>(), flags = job.wide;
-  if (isChannelsLast(job)) {
-    const skip = offsetAt<T>(job, first, 0);
-    const row = <i32>offsetAt<T>(job, 1, 0);
-    for (let c = from, end = c; c < to; c = end) {
-      end = wide.endOfAlike(flags, c, to);
-      if (wide.isSet(flags, c)) wide.affine(job, c, end, first, last, ofGradient);
-      else {
-        const x = input + skip, y = job.out + skip;
-        channelsLast.normalize<T>(x, y, last - first, row, c, end, pivot, scale, shift, isLarge<T>(job, 2));
-      }
-    }
-    return;
-  }
-  for (let o = first; o < last; o++) {
-    let skip = offsetAt<T>(job, o, from);
-    for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<T>()) {
-      if (wide.isSet(flags, c)) {
-        wide.affine(job, c, c + 1, o, o + 1, ofGradient);
-        continue;
-      }
-      const n = <usize>c * sizeof<T>();
-      const h = load<T>(pivot + n), a = load<T>(scale + n), b = load<T>(shift + n);
-      channelsFirst.normalize<T>(input + skip, job.out + skip, job.inner, h, a, b);
+  const skip = offsetAt<T>(job, first, 0), gate = gateAt<T>(job, first, 0);
+  const row = <i32>offsetAt<T>(job, 1, 0);
+  const large = isLarge<T>(job, side == 0 ? 2 : 3);
+  for (let c = from, end = c; c < to; c = end) {
+    end = endOfGated<T>(job, c, wide.endOfAlike(flags, c, to));
+    if (wide.isSet(flags, c)) wide.affine(job, c, end, first, last, 0, 1, ofGradient);
+    else {
+      channelsLast.affine<T>(
+        input + skip, job.out + skip, skipped(side, skip), gate, last - first, row, c, end,
+        pivot, scale, shift, ofGradient, large,
+      );
     }
   }
 }
 
-/** dx = scale · (dy − ((x − pivot) · slope + offset)) */
-export function inputGradient<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  const pivot = job.pivot<T>(), scale = job.scale<T>(), slope = job.slope<T>(), offset = job.offset<T>();
-  const flags = job.wideGradient;
-  if (isChannelsLast(job)) {
-    const skip = offsetAt<T>(job, first, 0);
-    const row = <i32>offsetAt<T>(job, 1, 0);
-    for (let c = from, end = c; c < to; c = end) {
-      end = wide.endOfAlike(flags, c, to);
-      if (wide.isSet(flags, c)) wide.inputGradient(job, c, end, first, last);
-      else {
-        channelsLast.inputGradient<T>(
-          job.x + skip, job.dy + skip, job.out + skip, last - first, row, c, end,
-          pivot, scale, slope, offset, isLarge<T>(job, 3),
-        );
-      }
+/** The elements [begin, end) of the runs at outer index `o`. */
+function affineRuns<T extends number>(
+  job: Job, from: i32, to: i32, o: i32, begin: i32, end: i32, ofGradient: bool,
+): void {
+  const input = ofGradient ? job.dy : job.x, side = ofGradient ? job.dresidual : job.residual;
+  const pivot = ofGradient ? job.zeros<T>() : job.pivot<T>(), shift = ofGradient ? job.zeros<T>() : job.shift<T>();
+  const scale = job.scale<T>(), flags = job.wide;
+  const isPlain = side == 0 && job.gate == 0;
+  const count = end - begin, lane = begin % lanesOf<T>();
+  let skip = offsetAt<T>(job, o, from) + <usize>begin * sizeof<T>();
+  for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<T>()) {
+    if (wide.isSet(flags, c)) {
+      wide.affine(job, c, c + 1, o, o + 1, begin, end, ofGradient);
+      continue;
     }
-    return;
+    const n = <usize>c * sizeof<T>();
+    const h = load<T>(pivot + n), a = load<T>(scale + n), b = load<T>(shift + n);
+    const x = input + skip, y = job.out + skip;
+    if (isPlain) channelsFirst.normalize<T>(x, y, count, h, a, b);
+    else {
+      const gate = skipped(gateAt<T>(job, o, c), <usize>(begin / lanesOf<T>()));
+      channelsFirst.affine<T>(x, y, skipped(side, skip), gate, lane, count, h, a, b, ofGradient);
+    }
   }
-  for (let o = first; o < last; o++) {
-    let skip = offsetAt<T>(job, o, from);
-    for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<T>()) {
-      if (wide.isSet(flags, c)) {
-        wide.inputGradient(job, c, c + 1, o, o + 1);
-        continue;
-      }
-      const n = <usize>c * sizeof<T>();
-      const h = load<T>(pivot + n), a = load<T>(scale + n), k = load<T>(slope + n), b = load<T>(offset + n);
-      channelsFirst.inputGradient<T>(job.x + skip, job.dy + skip, job.out + skip, job.inner, h, a, k, b);
+}
+
+/** dx = scale · (g − ((x − pivot) · slope + offset)) of what counts, else dx = scale · g */
+export function inputGradient<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  if (!isChannelsLast(job)) for (let o = first; o < last; o++) gradientOfParts<T>(job, from, to, o);
+  else if (job.mask == 0) gradientRows<T>(job, from, to, first, last);
+  else {
+    for (let r = first, end = r; r < last; r = end) {
+      end = endOfAlike(job, r, last);
+      if (counts(job, r)) gradientRows<T>(job, from, to, r, end);
+      else affineRows<T>(job, from, to, r, end, true);
+    }
+  }
+}
+
+function gradientOfParts<T extends number>(job: Job, from: i32, to: i32, o: i32): void {
+  const inner = job.inner, position = o * inner;
+  for (let i = 0, end = 0; i < inner; i = end) {
+    end = endOfGated<T>(job, i, endOfAlike(job, position + i, position + inner) - position);
+    if (counts(job, position + i)) gradientRuns<T>(job, from, to, o, i, end);
+    else affineRuns<T>(job, from, to, o, i, end, true);
+  }
+}
+
+function gradientRows<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  const pivot = job.pivot<T>(), scale = job.scale<T>(), slope = job.slope<T>(), offset = job.offset<T>();
+  const flags = job.wideGradient, side = job.dresidual;
+  const skip = offsetAt<T>(job, first, 0), gate = gateAt<T>(job, first, 0);
+  const row = <i32>offsetAt<T>(job, 1, 0);
+  const large = isLarge<T>(job, side == 0 ? 3 : 4);
+  for (let c = from, end = c; c < to; c = end) {
+    end = endOfGated<T>(job, c, wide.endOfAlike(flags, c, to));
+    if (wide.isSet(flags, c)) wide.inputGradient(job, c, end, first, last, 0, 1);
+    else {
+      channelsLast.inputGradient<T>(
+        job.x + skip, job.dy + skip, job.out + skip, skipped(side, skip), gate, last - first, row, c, end,
+        pivot, scale, slope, offset, large,
+      );
+    }
+  }
+}
+
+/** The elements [begin, end) of the runs at outer index `o`. */
+function gradientRuns<T extends number>(job: Job, from: i32, to: i32, o: i32, begin: i32, end: i32): void {
+  const pivot = job.pivot<T>(), scale = job.scale<T>(), slope = job.slope<T>(), offset = job.offset<T>();
+  const flags = job.wideGradient, side = job.dresidual;
+  const isPlain = side == 0 && job.gate == 0;
+  const count = end - begin, lane = begin % lanesOf<T>();
+  let skip = offsetAt<T>(job, o, from) + <usize>begin * sizeof<T>();
+  for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<T>()) {
+    if (wide.isSet(flags, c)) {
+      wide.inputGradient(job, c, c + 1, o, o + 1, begin, end);
+      continue;
+    }
+    const n = <usize>c * sizeof<T>();
+    const h = load<T>(pivot + n), a = load<T>(scale + n), k = load<T>(slope + n), b = load<T>(offset + n);
+    const x = job.x + skip, dy = job.dy + skip, dx = job.out + skip;
+    if (isPlain) channelsFirst.inputGradient<T>(x, dy, dx, count, h, a, k, b);
+    else {
+      const gate = skipped(gateAt<T>(job, o, c), <usize>(begin / lanesOf<T>()));
+      channelsFirst.gradient<T>(x, dy, dx, skipped(side, skip), gate, lane, count, h, a, k, b);
     }
   }
 }

@@ -3,6 +3,7 @@
 import { samples } from '../src/abi/accumulation';
 import * as channelsLast from './channels-last';
 import { Job } from './job';
+import { sampleOf } from './mask';
 import { addTo, pairAt, rounded, storePair } from './vectors';
 import { flagsAt, isFactor, isModerate, isSummed, setFlags } from './wide';
 
@@ -24,32 +25,31 @@ export function clearSection(job: Job, section: i32): void {
 }
 
 /**
- * The pivot of a channel is the mean of a few samples, far apart from each other. If they are unlike the rest,
+ * The pivot of a channel is the mean of a few samples of those that count, far apart from each other. If they are unlike the rest,
  * `batchStatistics` will notice. M / (count + 1) apart, not M / count, which would often be a whole number of images,
  * and take all samples from their corners. Added up around the first sample, so that the pivot of a constant channel is
  * that constant to the bit.
  */
 export function choosePivots<T>(job: Job, from: i32, to: i32): void {
   const inner = job.inner;
-  const M = job.outer * inner;
+  const M = <i32>job.M;
   const count = min(samples, M);
   const step = max(1, M / (count + 1));
+  const isMasked = job.mask != 0;
   const pivot = job.pivot<T>();
-  for (let c = from; c < to; c++) {
-    store<T>(pivot + <usize>c * sizeof<T>(), load<T>(job.x + <usize>c * inner * sizeof<T>()));
-  }
+  const apart = <usize>inner * sizeof<T>();
+  let value = valueAt<T>(job, isMasked ? sampleOf(job, 0) : 0, from);
+  for (let c = from; c < to; c++, value += apart) store<T>(pivot + <usize>c * sizeof<T>(), load<T>(value));
   clearSums(job, from, to);
-  if (inner == 1) {
+  if (inner == 1 && !isMasked) {
     const row = <i32>(job.channels * sizeof<T>());
     channelsLast.moments<T>(job.x, count, step * row, from, to, 1, true, pivot, job.sum(0), job.products(0));
   } else {
     for (let k = 0; k < count; k++) {
-      const o = (k * step) / inner,
-        i = (k * step) % inner;
-      for (let c = from; c < to; c++) {
-        const value = load<T>(job.x + ((<usize>o * job.channels + c) * inner + i) * sizeof<T>());
+      value = valueAt<T>(job, isMasked ? sampleOf(job, k) : k * step, from);
+      for (let c = from; c < to; c++, value += apart) {
         const s = at(job.sum(0), c);
-        store<f64>(s, load<f64>(s) + (<f64>value - <f64>load<T>(pivot + <usize>c * sizeof<T>())));
+        store<f64>(s, load<f64>(s) + (<f64>load<T>(value) - <f64>load<T>(pivot + <usize>c * sizeof<T>())));
       }
     }
   }
@@ -59,6 +59,11 @@ export function choosePivots<T>(job: Job, from: i32, to: i32): void {
     storePair<T>(p, f64x2.add(pairAt<T>(p), f64x2.div(v128.load(at(job.sum(0), c)), n)));
   }
   clearSums(job, from, to);
+}
+
+/** The address of the value of channel `c` at position `p`. */
+/* @inline */ function valueAt<T>(job: Job, p: i32, c: i32): usize {
+  return job.x + ((<usize>(p / job.inner) * job.channels + c) * job.inner + (p % job.inner)) * sizeof<T>();
 }
 
 /** Adds the sums of a block to those of its section, and clears them. */
@@ -91,7 +96,7 @@ function mergeSections(job: Job, from: i32, to: i32): void {
  */
 export function batchStatistics<T>(job: Job, from: i32, to: i32): bool {
   mergeSections(job, from, to);
-  const M = f64x2.splat(<f64>job.outer * <f64>job.inner);
+  const M = f64x2.splat(job.M);
   let anyFar = v128.splat<i64>(0);
   for (let c = from; c < to; c += 2) {
     const pivot = job.pivot<T>() + <usize>c * sizeof<T>();
@@ -155,7 +160,7 @@ export function coefficients<T>(job: Job, from: i32, to: i32): void {
 }
 
 /**
- * dbeta = Σ dy, dgamma = invStd · Σ dy · (x − mean). Whether there are channels that T could not add up: they are
+ * dbeta = Σ g, dgamma = invStd · Σ g · (x − mean). Whether there are channels that T could not add up: they are
  * flagged in `job.wideGradient`, and what `wideGradients` is to add up again is 0: their dgamma, and a dbeta that is
  * not finite.
  */
@@ -172,7 +177,7 @@ export function parameterGradients<T>(job: Job, from: i32, to: i32): bool {
     const isFiniteBeta = areFinite(dbeta);
     let areSummed = v128.and(isFiniteBeta, isSummed<T>(products, M));
     if (!i64x2.all_true(areSummed)) {
-      // Products may have lost digits that do not count: those of numbers that are small beside Σ dy, which loses none.
+      // Products may have lost digits that do not count: those of numbers that are small beside Σ g, which loses none.
       areSummed = isSummed<T>(f64x2.add(f64x2.abs(products), f64x2.div(f64x2.abs(dbeta), invStd)), M);
     }
     const isWide = v128.not(areSummed);

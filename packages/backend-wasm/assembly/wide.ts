@@ -2,7 +2,10 @@
 // float32 does not have, gradients of 1e38. There are few, so that these loops are plain: in float64, one element after
 // the other, and xHat before any other factor.
 import { leastProductFloat32, leastProductFloat64 } from '../src/abi/accumulation';
+import { behind, gateOf, hasPassed, setPassed } from './gate';
 import { Job } from './job';
+import { counts, sampleOf } from './mask';
+import { only } from './vectors';
 
 // Questions about pairs of float64, answered by masks.
 
@@ -56,18 +59,14 @@ export function endOfAlike(flags: usize, c: i32, to: i32): i32 {
   return load<f64>(entry(table, c));
 }
 
-// Bytes of an element, to the element (o, c, 0), and of a run.
+// Bytes of an element, and to the element (o, c, i).
 
 /* @inline */ function sizeOf(job: Job): usize {
   return 4 << job.isDouble;
 }
 
-/* @inline */ function skipTo(job: Job, o: i32, c: i32): usize {
-  return (<usize>o * job.channels + c) * job.inner * sizeOf(job);
-}
-
-/* @inline */ function bytesOfRun(job: Job): usize {
-  return job.inner * sizeOf(job);
+/* @inline */ function skipTo(job: Job, o: i32, c: i32, i: i32): usize {
+  return ((<usize>o * job.channels + c) * job.inner + i) * sizeOf(job);
 }
 
 function elementAt(job: Job, at: usize): f64 {
@@ -77,6 +76,24 @@ function elementAt(job: Job, at: usize): f64 {
 function setElement(job: Job, at: usize, value: f64): void {
   if (job.isDouble) store<f64>(at, value);
   else store<f32>(at, <f32>value);
+}
+
+/** The byte of the gate that the element (o, c, i) has a bit in, as lane `laneOf(job, c, i)`; 0 where there is no gate. */
+function gateTo(job: Job, o: i32, c: i32, i: i32): usize {
+  if (job.gate == 0) return 0;
+  const size = sizeOf(job);
+  if (job.inner == 1) return gateOf(job, <usize>o, job.channels * size) + ((<usize>c * size) >> 4);
+  return gateOf(job, <usize>o * job.channels + c, job.inner * size) + ((<usize>i * size) >> 4);
+}
+
+/* @inline */ function laneOf(job: Job, c: i32, i: i32): i32 {
+  return (job.inner == 1 ? c : i) & (job.isDouble ? 1 : 3);
+}
+
+/** dy behind the gate. */
+function gAt(job: Job, o: i32, c: i32, i: i32): f64 {
+  const gate = gateTo(job, o, c, i);
+  return gate != 0 && !hasPassed(gate, laneOf(job, c, i)) ? 0 : elementAt(job, job.dy + skipTo(job, o, c, i));
 }
 
 /**
@@ -99,7 +116,8 @@ export function wideStatistics<T>(job: Job, from: i32, to: i32): bool {
 
 /** Whether the variance of channel `c` is NaN now. */
 function settle(job: Job, c: i32): bool {
-  store<f64>(entry(job.mean, c), elementAt(job, job.x + skipTo(job, 0, c)));
+  const p = job.mask == 0 ? 0 : sampleOf(job, 0);
+  store<f64>(entry(job.mean, c), elementAt(job, job.x + skipTo(job, p / job.inner, c, p % job.inner)));
   const isConstant = !sumAround(job, c);
   sumAround(job, c);
   const square = f64x2.splat(numberOf(job.variance, c) + job.epsilon);
@@ -109,16 +127,17 @@ function settle(job: Job, c: i32): bool {
   return true;
 }
 
-/** Mean, m2 and variance, added up around the number in the table of means. Whether any value was another. */
+/** Mean, m2 and variance of what counts, added up around the number in the table of means. Whether any value was another. */
 function sumAround(job: Job, c: i32): bool {
-  const M = <f64>job.outer * <f64>job.inner;
+  const M = job.M;
   const pivot = numberOf(job.mean, c);
   let sum = 0.0,
     squares = 0.0,
     isOther = false;
   for (let o = 0; o < job.outer; o++) {
-    for (let k = skipTo(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
-      const d = elementAt(job, job.x + k) - pivot;
+    for (let i = 0; i < job.inner; i++) {
+      if (!counts(job, o * job.inner + i)) continue;
+      const d = elementAt(job, job.x + skipTo(job, o, c, i)) - pivot;
       sum += d;
       squares += d * d;
       isOther = isOther || d != 0;
@@ -132,14 +151,13 @@ function sumAround(job: Job, c: i32): bool {
 }
 
 /**
- * dgamma += Σ dy · xHat of the channels that T could not add up, and dbeta += Σ dy of those whose sum in T is not
- * finite.
+ * dgamma += Σ g · xHat of the channels that T could not add up, and dbeta += Σ g of those whose sum in T is not finite.
  */
-export function wideGradients(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  gatherBits(job, from, to, first, last);
+export function wideGradients<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  gatherBits<T>(job, from, to, first, last);
   for (let c = from; c < to; c++) {
     if (!isSet(job.wideGradient, c)) continue;
-    // Channels whose dy is all 0 are flagged, too, and are frequent: units that ReLU turned off. They need no sums,
+    // Channels whose g is all 0 are flagged, too, and are frequent: units that ReLU turned off. They need no sums,
     // unless x is NaN.
     if (!hasBits(job, c) && isFinite(numberOf(job.products(0), c))) continue;
     const mean = numberOf(job.mean, c),
@@ -148,10 +166,10 @@ export function wideGradients(job: Job, from: i32, to: i32, first: i32, last: i3
     let dbeta = numberOf(job.dbeta, c),
       dgamma = numberOf(job.dgamma, c);
     for (let o = first; o < last; o++) {
-      for (let k = skipTo(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
-        const g = elementAt(job, job.dy + k);
+      for (let i = 0; i < job.inner; i++) {
+        const g = gAt(job, o, c, i);
         dbeta += g;
-        dgamma += g * ((elementAt(job, job.x + k) - mean) * invStd);
+        dgamma += g * ((elementAt(job, job.x + skipTo(job, o, c, i)) - mean) * invStd);
       }
     }
     if (isBetaLost) store<f64>(entry(job.dbeta, c), dbeta);
@@ -159,27 +177,39 @@ export function wideGradients(job: Job, from: i32, to: i32, first: i32, last: i3
   }
 }
 
-/** The bits of all dy of a channel, combined by OR, into the table that slopes come into later. */
-function gatherBits(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+/** The bits of all g of a channel, combined by OR, into the table that slopes come into later. */
+function gatherBits<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   const begin = bitsOf(job, from),
     end = bitsOf(job, to);
   memory.fill(begin, 0, end - begin);
   for (let o = first; o < last; o++) {
-    let k = job.dy + skipTo(job, o, from);
+    let k = job.dy + skipTo(job, o, from, 0);
     if (job.inner == 1) {
+      let gate = gateTo(job, o, from, 0);
       let at = begin;
-      for (; at + 16 <= end; at += 16, k += 16) v128.store(at, v128.or(v128.load(at), v128.load(k)));
-      for (; at < end; at += 4, k += 4) store<i32>(at, load<i32>(at) | load<i32>(k));
+      for (; at + 16 <= end; at += 16, k += 16, gate++) v128.store(at, v128.or(v128.load(at), gBits<T>(job, k, gate)));
+      for (let lane = 0; at < end; at += sizeof<T>(), k += sizeof<T>(), lane++) {
+        if (job.gate != 0 && !hasPassed(gate, lane)) continue;
+        if (sizeof<T>() == 4) store<i32>(at, load<i32>(at) | load<i32>(k));
+        else store<i64>(at, load<i64>(at) | load<i64>(k));
+      }
       continue;
     }
-    for (let at = begin; at < end; at += sizeOf(job)) {
-      const next = k + bytesOfRun(job);
+    for (let c = from, at = begin; c < to; c++, at += sizeof<T>()) {
+      let gate = gateTo(job, o, c, 0);
+      const next = k + <usize>job.inner * sizeof<T>();
       let bits = v128.splat<i32>(0);
-      for (; k + 16 <= next; k += 16) bits = v128.or(bits, v128.load(k));
-      for (; k < next; k += 4) bits = v128.or(bits, v128.load32_zero(k));
+      for (; k + 16 <= next; k += 16, gate++) bits = v128.or(bits, gBits<T>(job, k, gate));
+      for (let lane = 0; k < next; k += sizeof<T>(), lane++) {
+        if (job.gate == 0 || hasPassed(gate, lane)) bits = v128.or(bits, only<T>(k));
+      }
       store<i32>(at, load<i32>(at) | i32(v128.any_true(bits)));
     }
   }
+}
+
+/* @inline */ function gBits<T>(job: Job, dy: usize, gate: usize): v128 {
+  return job.gate == 0 ? v128.load(dy) : behind<T>(v128.load(dy), gate);
 }
 
 /* @inline */ function bitsOf(job: Job, c: i32): usize {
@@ -191,9 +221,20 @@ function hasBits(job: Job, c: i32): bool {
   return (job.isDouble ? load<i64>(at) : <i64>load<i32>(at)) != 0;
 }
 
-/** y = gamma · xHat + beta; `ofGradient`: dx = gamma · invStd · dy. */
-export function affine(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
-  const input = ofGradient ? job.dy : job.x;
+/**
+ * y = gamma · xHat + beta + residual, behind the gate, which it writes; `ofGradient`: dx = gamma · invStd · g, and
+ * dresidual = g. Of the elements [begin, end) of runs.
+ */
+export function affine(
+  job: Job,
+  from: i32,
+  to: i32,
+  first: i32,
+  last: i32,
+  begin: i32,
+  end: i32,
+  ofGradient: bool,
+): void {
   for (let c = from; c < to; c++) {
     const mean = ofGradient ? 0.0 : numberOf(job.mean, c);
     // Adding −0 changes no number, not even −0.
@@ -203,15 +244,31 @@ export function affine(job: Job, from: i32, to: i32, first: i32, last: i32, ofGr
     const outer = hasScale ? 1.0 : numberOf(job.gamma, c),
       inner = hasScale ? scale : numberOf(job.invStd, c);
     for (let o = first; o < last; o++) {
-      for (let k = skipTo(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
-        setElement(job, job.out + k, outer * ((elementAt(job, input + k) - mean) * inner) + beta);
+      for (let i = begin; i < end; i++) {
+        const k = skipTo(job, o, c, i);
+        const value = ofGradient ? gAt(job, o, c, i) : elementAt(job, job.x + k);
+        if (ofGradient && job.dresidual != 0) setElement(job, job.dresidual + k, value);
+        const z = outer * ((value - mean) * inner) + beta;
+        if (ofGradient) setElement(job, job.out + k, z);
+        else setOutput(job, o, c, i, job.residual == 0 ? z : z + elementAt(job, job.residual + k));
       }
     }
   }
 }
 
-/** dx = gamma · invStd · (dy − dbeta/M − xHat · dgamma/M) */
-export function inputGradient(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+/** y of z: behind the gate, if there is one, which asks what T has of z. */
+function setOutput(job: Job, o: i32, c: i32, i: i32, z: f64): void {
+  const y = job.out + skipTo(job, o, c, i);
+  setElement(job, y, z);
+  const gate = gateTo(job, o, c, i);
+  if (gate == 0) return;
+  const isOff = elementAt(job, y) <= 0;
+  setPassed(gate, laneOf(job, c, i), !isOff);
+  if (isOff) setElement(job, y, 0);
+}
+
+/** dx = gamma · invStd · (g − dbeta/M − xHat · dgamma/M), and dresidual = g; of the elements [begin, end) of runs. */
+export function inputGradient(job: Job, from: i32, to: i32, first: i32, last: i32, begin: i32, end: i32): void {
   const M = job.M;
   for (let c = from; c < to; c++) {
     const mean = numberOf(job.mean, c),
@@ -223,9 +280,12 @@ export function inputGradient(job: Job, from: i32, to: i32, first: i32, last: i3
     const outer = hasScale ? 1.0 : gamma,
       inner = hasScale ? gamma * invStd : invStd;
     for (let o = first; o < last; o++) {
-      for (let k = skipTo(job, o, c), end = k + bytesOfRun(job); k < end; k += sizeOf(job)) {
+      for (let i = begin; i < end; i++) {
+        const k = skipTo(job, o, c, i);
         const xHat = (elementAt(job, job.x + k) - mean) * invStd;
-        setElement(job, job.out + k, outer * (inner * (elementAt(job, job.dy + k) - dbeta - xHat * dgamma)));
+        const g = gAt(job, o, c, i);
+        if (job.dresidual != 0) setElement(job, job.dresidual + k, g);
+        setElement(job, job.out + k, outer * (inner * (g - dbeta - xHat * dgamma)));
       }
     }
   }

@@ -43,8 +43,8 @@ export class DeviceStages implements Stages<DeviceMemory>, Operations<DeviceMemo
 
   moments(input: MomentsInput<DeviceMemory>): MaybePromise<WasmMoments> {
     const makeOutput = (made: Made) => {
-      const tables = this.#workspace.newTables(input.epsilon);
-      const moments = made.keep(new WasmMoments(tables));
+      const tables = this.#workspace.newTables(input.epsilon, input.mask, made);
+      const moments = new WasmMoments(tables);
       this.#workspace.passes.job.bind({ saved: tables, x: this.#addressOf(input.x, 'x'), out: 0 });
       return moments;
     };
@@ -60,7 +60,7 @@ export class DeviceStages implements Stages<DeviceMemory>, Operations<DeviceMemo
       const x = () => (input.x as WasmTensor).view();
       output.saved.M = moments.count;
       output.saved.mean = moments.mean;
-      output.saved.variance = batchVariance(moments, input.epsilon, x, this.#workspace.plan.extent);
+      output.saved.variance = batchVariance(moments, input.epsilon, x, this.#workspace.plan.extent, input.mask);
       return output;
     };
     return this.#perform(input, makeOutput, (passes) => passes.normalize());
@@ -169,12 +169,17 @@ export class DeviceStages implements Stages<DeviceMemory>, Operations<DeviceMemo
   }
 
   /** What a forward writes, bound to the next calls. */
-  #forwardOutput(input: ForwardInput<DeviceMemory>, made: Made): { y: WasmTensor; saved: SavedForward } {
-    const saved = made.keep(this.#workspace.newSaved(input));
+  #forwardOutput(
+    input: ForwardInput<DeviceMemory> & Pick<MomentsInput<DeviceMemory>, 'mask'>,
+    made: Made,
+  ): { y: WasmTensor; saved: SavedForward } {
+    const saved = this.#workspace.newSaved(input, made);
     saved.x = this.#addressOf(input.x, 'x');
     saved.source = input.x as WasmTensor;
+    const residual = input.residual && this.#addressOf(input.residual, 'residual');
     const y = this.#outputLike(input.x, input.y, made);
-    this.#workspace.passes.job.bind({ saved, x: saved.x, out: this.#addressOf(y, 'y') });
+    const out = this.#addressOf(y, 'y');
+    this.#workspace.passes.job.bind({ saved, x: saved.x, residual, out });
     return { y, saved };
   }
 
@@ -188,14 +193,16 @@ export class DeviceStages implements Stages<DeviceMemory>, Operations<DeviceMemo
     const saved = input.saved as SavedForward;
     const dy = this.#addressOf(input.dy, 'dy');
     const dx = this.#outputLike(input.dy, input.dx, made);
+    const dresidual = saved.hasResidual ? this.#outputLike(input.dy, input.dresidual, made) : undefined;
     const dgamma = input.dgamma ?? made.keep(new WasmVector(instance.memory, channels));
     const dbeta = input.dbeta ?? made.keep(new WasmVector(instance.memory, channels));
-    passes.job.bind({ saved, x: saved.x, dy, out: this.#addressOf(dx, 'dx') });
+    const skip = dresidual && this.#addressOf(dresidual, 'dresidual');
+    passes.job.bind({ saved, x: saved.x, dy, dresidual: skip, out: this.#addressOf(dx, 'dx') });
     passes.job.bindGradients(
       Resident.addressOf('vector', dgamma, 'dgamma', instance.memory, 'float64', channels),
       Resident.addressOf('vector', dbeta, 'dbeta', instance.memory, 'float64', channels),
     );
-    return { dx, dgamma, dbeta };
+    return { dx, ...(dresidual && { dresidual }), dgamma, dbeta };
   }
 
   #addressOf(tensor: DeviceMemory['activation'], name: string): number {

@@ -1,13 +1,13 @@
 // Passes over host arrays: tile by tile, each copied into linear memory, worked on and copied out while it is in cache.
 // All of it on the calling thread, the only one that can copy them: by the time others could help, a tile has left the
 // cache (docs/performance.md).
-import type { FloatArray, GradientSums, Plan } from '@batchnorm/core-api';
-import { samples } from './abi/accumulation.js';
+import type { CountedPositions, FloatArray, GradientSums, Plan } from '@batchnorm/core-api';
 import * as opcode from './abi/opcode.js';
 import type { Allocation } from './allocation.js';
 import { WasmSums } from './device-tensor.js';
-import type { Job, Operands } from './job.js';
+import type { Job } from './job.js';
 import { bytesPerElement, type LinearMemory } from './linear-memory.js';
+import { sampledPositions } from './mask.js';
 import type { Passes } from './passes.js';
 import type { SavedForward } from './saved-forward.js';
 import type { Sums } from './sums.js';
@@ -18,6 +18,12 @@ const tileBytes = 256 << 10;
 /** The outer indices [first, last) of a tile, which are the elements [begin, end). */
 type VisitTile = (first: number, last: number, begin: number, end: number) => void;
 
+/** What a backward writes besides vectors. */
+export interface Gradients {
+  readonly dx: FloatArray;
+  readonly dresidual?: FloatArray | undefined;
+}
+
 export class HostArrayPasses {
   readonly #memory: LinearMemory;
   readonly #passes: Passes;
@@ -27,6 +33,8 @@ export class HostArrayPasses {
   readonly #elements: number;
   /** Elements of an outer index. */
   readonly #rowElements: number;
+  /** Where the values of a batch without a mask are sampled. */
+  readonly #samples: readonly number[];
   /** Outer indices of a tile; the last one may have fewer. */
   readonly #tileRows: number;
   /** Of the latest gradient. */
@@ -45,16 +53,20 @@ export class HostArrayPasses {
     this.#outer = outer;
     this.#elements = outer * channels * inner;
     this.#rowElements = channels * inner;
+    this.#samples = sampledPositions(plan.extent, undefined);
     const rows = Math.floor(tileBytes / this.#bytes(this.#rowElements));
     this.#tileRows = Math.min(outer, Math.max(rowAlignment, Math.floor(rows / rowAlignment) * rowAlignment));
     this.#sums = new WasmSums(memory, plan.extent);
   }
 
-  /** The moments of x, and a copy of x, into `saved`. Whether all moments are finite. Errors: `LIMIT_EXCEEDED`. */
-  moments(saved: SavedForward, x: FloatArray): boolean {
+  /**
+   * The moments of x, of what counts by the mask that `saved` has a copy of, and a copy of x, into `saved`. Whether all
+   * moments are finite. Errors: `LIMIT_EXCEEDED`.
+   */
+  moments(saved: SavedForward, x: FloatArray, mask: CountedPositions | undefined): boolean {
     saved.x = saved.copyOfX(this.#bytes(this.#elements));
     this.#job.bind({ saved, x: saved.x, out: 0 });
-    this.#copySamples(x, saved.x);
+    this.#copySamples(x, saved.x, mask);
     this.#passes.perform(opcode.choosePivots);
     this.#eachTile((first, last, begin, end) => {
       this.#copyIn(x, begin, end, saved.x + this.#bytes(begin));
@@ -68,29 +80,38 @@ export class HostArrayPasses {
   }
 
   /** y of x by the moments in `saved`, which keeps a copy of x for the backward. Errors: `LIMIT_EXCEEDED`. */
-  copyAndNormalize(saved: SavedForward, x: FloatArray, y: FloatArray): void {
+  copyAndNormalize(saved: SavedForward, x: FloatArray, residual: FloatArray | undefined, y: FloatArray): void {
     saved.x = saved.copyOfX(this.#bytes(this.#elements));
     this.#job.bind({ saved, x: saved.x, out: 0 });
     this.#copyIn(x, 0, this.#elements, saved.x);
-    this.normalize(saved, y);
+    this.normalize(saved, residual, y);
   }
 
   /** y of the latest x that was copied. Errors: `LIMIT_EXCEEDED`. */
-  normalize(saved: SavedForward, y: FloatArray): void {
+  normalize(saved: SavedForward, residual: FloatArray | undefined, y: FloatArray): void {
     this.#passes.perform(opcode.coefficients);
-    this.#writeTiles(y, (out) => ({ saved, x: saved.x, out }), opcode.normalize);
+    const tile = this.#tileAddress();
+    this.#eachTile((first, last, begin, end) => {
+      const out = this.#origin(tile, begin);
+      if (residual) this.#copyIn(residual, begin, end, tile);
+      this.#job.bind({ saved, x: saved.x, residual: residual && out, out });
+      this.#passes.perform(opcode.normalize, first, last);
+      this.#copyOut(tile, y, begin, end);
+    });
   }
 
   /** y of x by the statistics in `saved`, which refers to x. Errors: `LIMIT_EXCEEDED`. */
-  forwardInference(saved: SavedForward, x: FloatArray, y: FloatArray): void {
+  forwardInference(saved: SavedForward, x: FloatArray, residual: FloatArray | undefined, y: FloatArray): void {
     saved.source = x;
     this.#job.bind({ saved, x: 0, out: 0 });
     this.#passes.perform(opcode.coefficients);
     const tile = this.#tileAddress();
+    const residualTile = this.#secondTile;
     this.#eachTile((first, last, begin, end) => {
       this.#copyIn(x, begin, end, tile);
+      if (residual) this.#copyIn(residual, begin, end, residualTile);
       const origin = this.#origin(tile, begin);
-      this.#job.bind({ saved, x: origin, out: origin });
+      this.#job.bind({ saved, x: origin, residual: residual && this.#origin(residualTile, begin), out: origin });
       this.#passes.perform(opcode.normalize, first, last);
       this.#copyOut(tile, y, begin, end);
     });
@@ -125,35 +146,47 @@ export class HostArrayPasses {
     return !this.#passes.perform(opcode.gradientCoefficients);
   }
 
-  /** dx of the dy that `gradientSums` copied. Errors: `LIMIT_EXCEEDED`. */
-  inputGradient(saved: SavedForward, dx: FloatArray): void {
+  /** dx and dresidual of the dy that `gradientSums` copied, which becomes g. Errors: `LIMIT_EXCEEDED`. */
+  inputGradient(saved: SavedForward, { dx, dresidual }: Gradients): void {
     const dy = this.#dyAddress();
-    this.#writeTiles(dx, (out) => ({ saved, x: saved.x, dy, out }), opcode.inputGradient);
+    const tile = this.#tileAddress();
+    this.#eachTile((first, last, begin, end) => {
+      this.#job.bind({ saved, x: saved.x, dy, dresidual: dresidual && dy, out: this.#origin(tile, begin) });
+      this.#passes.perform(opcode.inputGradient, first, last);
+      this.#copyOut(tile, dx, begin, end);
+      if (dresidual) this.#copyOut(dy + this.#bytes(begin), dresidual, begin, end);
+    });
   }
 
-  /** dx of any dy. Errors: `LIMIT_EXCEEDED`. */
-  copiedInputGradient(saved: SavedForward, dy: FloatArray, dx: FloatArray): void {
-    this.#eachGradientTile(saved, dy, [opcode.inputGradient], dx);
+  /** dx and dresidual of any dy. Errors: `LIMIT_EXCEEDED`. */
+  copiedInputGradient(saved: SavedForward, dy: FloatArray, gradients: Gradients): void {
+    this.#eachGradientTile(saved, dy, [opcode.inputGradient], gradients);
   }
 
-  /** dx where the statistics were given. Errors: `LIMIT_EXCEEDED`. */
-  scaledGradient(saved: SavedForward, dy: FloatArray, dx: FloatArray): void {
-    this.#eachGradientTile(saved, dy, [opcode.scaledGradient], dx);
+  /** The same where the statistics were given. Errors: `LIMIT_EXCEEDED`. */
+  scaledGradient(saved: SavedForward, dy: FloatArray, gradients: Gradients): void {
+    this.#eachGradientTile(saved, dy, [opcode.scaledGradient], gradients);
   }
 
   /**
    * The backward of a forward with given statistics. dx needs no sums here, so that each tile is read once and written
    * at once; but not where dx lies over dy, which may have to be added up once more. Errors: `LIMIT_EXCEEDED`.
    */
-  backwardInference(saved: SavedForward, dy: FloatArray, dx: FloatArray): void {
-    if (dx.buffer === dy.buffer) {
+  backwardInference(saved: SavedForward, dy: FloatArray, gradients: Gradients): void {
+    if (gradients.dx.buffer === dy.buffer) {
       this.gradientSums(saved, dy);
-      this.scaledGradient(saved, dy, dx);
+      this.scaledGradient(saved, dy, gradients);
       return;
     }
     this.#clearGradients();
-    this.#eachGradientTile(saved, dy, [opcode.gradientSums, opcode.scaledGradient], dx);
+    this.#eachGradientTile(saved, dy, [opcode.gradientSums, opcode.scaledGradient], gradients);
     this.#closeGradients(saved, dy);
+  }
+
+  /** The copy of x that `saved` has, until memory grows. */
+  copyOfX({ x }: SavedForward): FloatArray {
+    const first = this.#indexOf(x);
+    return this.#memoryElements.subarray(first, first + this.#elements);
   }
 
   /** Of the latest gradient, until memory grows. */
@@ -184,45 +217,32 @@ export class HostArrayPasses {
 
   /**
    * Performs `codes` on each tile of dy, and of x where they read it and there is no copy of it; the last of them may
-   * write dx.
+   * write gradients. It does not read the tile of x, which is there to receive dresidual.
    */
-  #eachGradientTile(saved: SavedForward, dy: FloatArray, codes: readonly number[], dx?: FloatArray): void {
+  #eachGradientTile(saved: SavedForward, dy: FloatArray, codes: readonly number[], gradients?: Gradients): void {
     const dyTile = this.#tileAddress();
-    const xTile = dyTile + this.#bytes(this.#tileRows * this.#rowElements);
+    const xTile = this.#secondTile;
+    const { dx, dresidual } = gradients ?? {};
     const hasCopy = saved.x !== 0;
-    const x = hasCopy || codes[0] === opcode.scaledGradient ? undefined : (saved.source as FloatArray);
+    const source = hasCopy || codes[0] === opcode.scaledGradient ? undefined : (saved.source as FloatArray);
     this.#eachTile((first, last, begin, end) => {
-      if (x !== undefined) this.#copyIn(x, begin, end, xTile);
+      if (source) this.#copyIn(source, begin, end, xTile);
       this.#copyIn(dy, begin, end, dyTile);
-      const origin = this.#origin(dyTile, begin);
-      this.#job.bind({ saved, x: hasCopy ? saved.x : this.#origin(xTile, begin), dy: origin, out: origin });
+      const [origin, second] = [this.#origin(dyTile, begin), this.#origin(xTile, begin)];
+      const x = hasCopy ? saved.x : second;
+      this.#job.bind({ saved, x, dy: origin, dresidual: dresidual && second, out: origin });
       for (const code of codes) this.#passes.perform(code, first, last);
-      if (dx !== undefined) this.#copyOut(dyTile, dx, begin, end);
-    });
-  }
-
-  /**
-   * Performs `code` tile by tile, and copies what it writes to `to`. `operandsFor` says what it works on if it writes
-   * to `out`.
-   */
-  #writeTiles(to: FloatArray, operandsFor: (out: number) => Operands, code: number): void {
-    const tile = this.#tileAddress();
-    this.#eachTile((first, last, begin, end) => {
-      this.#job.bind(operandsFor(this.#origin(tile, begin)));
-      this.#passes.perform(code, first, last);
-      this.#copyOut(tile, to, begin, end);
+      if (dx) this.#copyOut(dyTile, dx, begin, end);
+      if (dresidual) this.#copyOut(xTile, dresidual, begin, end);
     });
   }
 
   /** Copies the values that pivots are chosen from (assembly/per-channel.ts) to where they are in the copy of x. */
-  #copySamples(x: FloatArray, copy: number): void {
-    const { outer, channels, inner } = this.#plan.extent;
+  #copySamples(x: FloatArray, copy: number, mask: CountedPositions | undefined): void {
+    const { channels, inner } = this.#plan.extent;
     const to = this.#memoryElements.subarray(this.#indexOf(copy));
-    const M = outer * inner;
-    const count = Math.min(samples, M);
-    const step = Math.max(1, Math.floor(M / (count + 1)));
-    for (let j = 0; j < count * step; j += step) {
-      const first = Math.floor(j / inner) * channels * inner + (j % inner);
+    for (const p of mask ? sampledPositions(this.#plan.extent, mask) : this.#samples) {
+      const first = Math.floor(p / inner) * channels * inner + (p % inner);
       for (let k = first, n = 0; n < channels; n++, k += inner) to[k] = x[k]!;
     }
   }
@@ -255,6 +275,11 @@ export class HostArrayPasses {
   #tileAddress(): number {
     this.#tiles ??= this.#memory.allocate(2 * this.#bytes(this.#tileRows * this.#rowElements));
     return this.#tiles.at;
+  }
+
+  /** The second of them. */
+  get #secondTile(): number {
+    return this.#tileAddress() + this.#bytes(this.#tileRows * this.#rowElements);
   }
 
   /** The address of the copy of dy. */

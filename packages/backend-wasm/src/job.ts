@@ -9,11 +9,13 @@ import type { SavedForward } from './saved-forward.js';
 import { Sums } from './sums.js';
 import type { Tiling } from './tiling.js';
 
-/** What a call reads and writes; x, dy and out are addresses. */
+/** What a call reads and writes: addresses, but for the tables. Without an address a call does without it. */
 export interface Operands {
   readonly saved: SavedForward;
   readonly x: number;
+  readonly residual?: number | undefined;
   readonly dy?: number;
+  readonly dresidual?: number | undefined;
   readonly out: number;
 }
 
@@ -55,13 +57,19 @@ export class Job {
   }
 
   /** Binds the next calls to what they work on. */
-  bind({ saved, x, dy = 0, out }: Operands): void {
-    this.#isInPlace = out === x || out === dy;
-    this.#set(field.x, x);
-    this.#set(field.dy, dy);
-    this.#set(field.out, out);
-    this.#set(field.saved, saved.at);
-    this.#memory.float64[(this.address + field.M) / 8] = saved.M;
+  bind({ saved, x, residual = 0, dy = 0, dresidual = 0, out }: Operands): void {
+    this.#isInPlace = out === x || out === dy || out === residual;
+    const { int32, float64 } = this.#memory;
+    const { address } = this;
+    int32[(address + field.x) / 4] = x;
+    int32[(address + field.residual) / 4] = residual;
+    int32[(address + field.dy) / 4] = dy;
+    int32[(address + field.dresidual) / 4] = dresidual;
+    int32[(address + field.out) / 4] = out;
+    int32[(address + field.saved) / 4] = saved.at;
+    int32[(address + field.gate) / 4] = saved.gate;
+    int32[(address + field.mask) / 4] = saved.mask;
+    float64[(address + field.M) / 8] = saved.M;
   }
 
   /** Binds the next calls to the addresses of dgamma, dbeta, and flags of channels that are too wide for the gradient. */

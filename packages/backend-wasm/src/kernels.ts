@@ -5,6 +5,7 @@ import {
   assertFiniteMoments,
   type BackwardInput,
   type BackwardOutput,
+  type CountedPositions,
   type FloatArray,
   type ForwardInferenceInput,
   type ForwardInput,
@@ -24,7 +25,7 @@ import {
   type Plan,
   type Statistics,
 } from '@batchnorm/core-api';
-import { attempt } from './attempt.js';
+import { attempt, Made } from './attempt.js';
 import { DeviceStages } from './device-stages.js';
 import { HostArrayPasses } from './host-arrays.js';
 import { assertInRange, batchVariance } from './in-range.js';
@@ -51,13 +52,13 @@ export class WasmKernels implements Kernels, Operations<HostMemory> {
     });
   }
 
-  moments({ x, epsilon }: MomentsInput<HostMemory>): Moments {
+  moments({ x, epsilon, mask }: MomentsInput<HostMemory>): Moments {
     this.#instances.assertUsable();
-    const tables = this.#workspace.newTables(epsilon);
+    const made = new Made();
     try {
-      return this.#momentsOf(x, tables, false);
+      return this.#momentsOf(x, mask, this.#workspace.newTables(epsilon, mask, made), false);
     } finally {
-      tables.release();
+      made.dispose();
     }
   }
 
@@ -67,16 +68,16 @@ export class WasmKernels implements Kernels, Operations<HostMemory> {
     this.#instances.assertUsable();
     return attempt((made) => {
       const { extent } = this.#workspace.plan;
-      const { x, epsilon } = input;
-      const saved = made.keep(this.#workspace.newSaved(input));
+      const { x, residual, mask, epsilon } = input;
+      const saved = this.#workspace.newSaved(input, made);
       const { mean } = batch;
-      const variance = batchVariance(batch, epsilon, () => x, extent);
-      assertInRange({ mean, variance }, x, extent);
+      const variance = batchVariance(batch, epsilon, () => x, extent, mask);
+      assertInRange({ mean, variance }, [x], extent, { mask });
       saved.M = batch.count;
       saved.mean = mean;
       saved.variance = variance;
       const y = input.y ?? this.#newLike(x);
-      this.#passes.copyAndNormalize(saved, x, y);
+      this.#passes.copyAndNormalize(saved, x, residual, y);
       return { y, saved };
     });
   }
@@ -91,12 +92,12 @@ export class WasmKernels implements Kernels, Operations<HostMemory> {
     this.#instances.assertUsable();
     const { dy, sums, total } = input;
     const saved = input.saved as SavedForward;
-    const buffers = this.#gradientBuffers(input);
+    const buffers = this.#gradientBuffers(input, saved);
     if (total) {
       this.#passes.bindTotal(saved, total);
       if (!this.#passes.gradientCoefficients()) this.#assertSums(total, saved, dy);
-      this.#passes.copiedInputGradient(saved, dy, buffers.dx);
-    } else this.#passes.scaledGradient(saved, dy, buffers.dx);
+      this.#passes.copiedInputGradient(saved, dy, buffers);
+    } else this.#passes.scaledGradient(saved, dy, buffers);
     if (sums) copySums(sums, buffers);
     return buffers;
   }
@@ -104,10 +105,11 @@ export class WasmKernels implements Kernels, Operations<HostMemory> {
   forwardTraining(input: ForwardTrainingInput<HostMemory>): ForwardTrainingOutput<HostMemory> {
     this.#instances.assertUsable();
     return attempt((made) => {
-      const saved = made.keep(this.#workspace.newSaved(input));
-      const moments = this.#momentsOf(input.x, saved, input.requireFinite);
-      const y = input.y ?? this.#newLike(input.x);
-      this.#passes.normalize(saved, y);
+      const { x, residual, mask, requireFinite } = input;
+      const saved = this.#workspace.newSaved(input, made);
+      const moments = this.#momentsOf(x, mask, saved, requireFinite);
+      const y = input.y ?? this.#newLike(x);
+      this.#passes.normalize(saved, residual, y);
       return { y, saved, moments };
     });
   }
@@ -117,17 +119,17 @@ export class WasmKernels implements Kernels, Operations<HostMemory> {
   }
 
   backwardTraining(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
-    return this.#backward(input, (saved, dx) => {
+    return this.#backward(input, (saved, buffers) => {
       this.#passes.gradientSums(saved, input.dy);
       if (!this.#passes.gradientCoefficients()) this.#assertSums(this.#passes.gradients, saved, input.dy);
-      this.#passes.inputGradient(saved, dx);
+      this.#passes.inputGradient(saved, buffers);
     });
   }
 
   backwardInference(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
-    return this.#backward(input, (saved, dx) => {
-      if (input.parameterGradients === false) this.#passes.scaledGradient(saved, input.dy, dx);
-      else this.#passes.backwardInference(saved, input.dy, dx);
+    return this.#backward(input, (saved, buffers) => {
+      if (input.parameterGradients === false) this.#passes.scaledGradient(saved, input.dy, buffers);
+      else this.#passes.backwardInference(saved, input.dy, buffers);
     });
   }
 
@@ -141,12 +143,13 @@ export class WasmKernels implements Kernels, Operations<HostMemory> {
    * The moments of x, which go into `tables` with a copy of x. Errors: `NON_FINITE_STATISTICS` for what is not finite,
    * or only where it comes of a finite x.
    */
-  #momentsOf(x: FloatArray, tables: SavedForward, requireFinite: boolean): Moments {
-    const areFinite = this.#passes.moments(tables, x);
+  #momentsOf(x: FloatArray, mask: CountedPositions | undefined, tables: SavedForward, requireFinite: boolean): Moments {
+    const areFinite = this.#passes.moments(tables, x, mask);
     const moments = { count: tables.M, mean: tables.mean.slice(), m2: tables.m2.slice() };
     if (requireFinite) assertFiniteMoments(moments);
     else if (!areFinite) {
-      assertInRange({ mean: moments.mean, variance: tables.variance }, x, this.#workspace.plan.extent);
+      const { mean, variance } = tables;
+      assertInRange({ mean, variance }, [x], this.#workspace.plan.extent, { mask });
     }
     return moments;
   }
@@ -154,31 +157,36 @@ export class WasmKernels implements Kernels, Operations<HostMemory> {
   #normalizeBy({ mean, variance }: Statistics, input: ForwardInput<HostMemory>): ForwardOutput<HostMemory> {
     this.#instances.assertUsable();
     return attempt((made) => {
-      const saved = made.keep(this.#workspace.newSaved(input));
+      const saved = this.#workspace.newSaved(input, made);
       saved.mean = mean;
       saved.variance = variance;
       const y = input.y ?? this.#newLike(input.x);
-      this.#passes.forwardInference(saved, input.x, y);
+      this.#passes.forwardInference(saved, input.x, input.residual, y);
       return { y, saved };
     });
   }
 
   #backward(
     input: BackwardInput<HostMemory>,
-    compute: (saved: SavedForward, dx: FloatArray) => void,
+    compute: (saved: SavedForward, buffers: BackwardOutput<HostMemory>) => void,
   ): BackwardOutput<HostMemory> {
     this.#instances.assertUsable();
-    const buffers = this.#gradientBuffers(input);
-    compute(input.saved as SavedForward, buffers.dx);
+    const saved = input.saved as SavedForward;
+    const buffers = this.#gradientBuffers(input, saved);
+    compute(saved, buffers);
     copySums(this.#passes.gradients, buffers);
     return buffers;
   }
 
   /** Those of the caller, and new ones where there are none. */
-  #gradientBuffers(given: GradientBuffers<HostMemory> & { readonly dy: FloatArray }): BackwardOutput<HostMemory> {
+  #gradientBuffers(
+    given: GradientBuffers<HostMemory> & { readonly dy: FloatArray },
+    { hasResidual }: SavedForward,
+  ): BackwardOutput<HostMemory> {
     const { channels } = this.#workspace.plan.extent;
     return {
       dx: given.dx ?? this.#newLike(given.dy),
+      ...(hasResidual && { dresidual: given.dresidual ?? this.#newLike(given.dy) }),
       dgamma: given.dgamma ?? new Float64Array(channels),
       dbeta: given.dbeta ?? new Float64Array(channels),
     };
@@ -188,9 +196,13 @@ export class WasmKernels implements Kernels, Operations<HostMemory> {
     return allocate(this.#workspace.plan.dtype, length);
   }
 
-  /** Errors: `NON_FINITE_STATISTICS` where `total` is not finite although dy is. */
+  /**
+   * Errors: `NON_FINITE_STATISTICS` where `total` is not finite although dy is, and so is x: values that did not count
+   * need not be.
+   */
   #assertSums({ dgamma, dbeta }: GradientSums, saved: SavedForward, dy: FloatArray): void {
-    assertInRange({ dgamma, dbeta }, dy, this.#workspace.plan.extent, saved);
+    const values = [dy, this.#passes.copyOfX(saved)];
+    assertInRange({ dgamma, dbeta }, values, this.#workspace.plan.extent, { forward: saved });
   }
 }
 

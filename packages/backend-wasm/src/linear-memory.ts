@@ -44,7 +44,7 @@ export class LinearMemory {
   readonly #allocations = new Allocations((at, bytes) => this.#takeBack(at, bytes));
   /** Bytes of all allocations that somebody has. */
   allocatedBytes = 0;
-  #views: { readonly float32: Float32Array; readonly float64: Float64Array; readonly int32: Int32Array };
+  #views: Views;
 
   constructor(budget: MemoryBudget, shared: boolean) {
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: budget.maxBytes / pageBytes, shared });
@@ -60,6 +60,10 @@ export class LinearMemory {
 
   get int32(): Int32Array {
     return this.#views.int32;
+  }
+
+  get uint8(): Uint8Array {
+    return this.#views.uint8;
   }
 
   /** All of memory as elements of `dtype`. Growing makes new views and, unless memory is shared, empties older ones. */
@@ -163,6 +167,19 @@ export class LinearMemory {
   }
 }
 
-function viewsOf(buffer: ArrayBuffer) {
-  return { float32: new Float32Array(buffer), float64: new Float64Array(buffer), int32: new Int32Array(buffer) };
+/** All of a memory. */
+interface Views {
+  readonly float32: Float32Array;
+  readonly float64: Float64Array;
+  readonly int32: Int32Array;
+  readonly uint8: Uint8Array;
+}
+
+function viewsOf(buffer: ArrayBuffer): Views {
+  return {
+    float32: new Float32Array(buffer),
+    float64: new Float64Array(buffer),
+    int32: new Int32Array(buffer),
+    uint8: new Uint8Array(buffer),
+  };
 }

@@ -1,14 +1,16 @@
 // What a forward keeps for its backward.
-import type { DeviceTensor, Extent, FloatArray, Saved, Statistics } from '@batchnorm/core-api';
+import type { CountedPositions, DeviceTensor, Extent, FloatArray, Saved, Statistics } from '@batchnorm/core-api';
 import * as table from './abi/table.js';
 import type { Allocation } from './allocation.js';
 import type { LinearMemory } from './linear-memory.js';
+import { bytesOfMask, writeMask } from './mask.js';
 import { pitchOf } from './tiling.js';
 
 /**
  * Tables per channel in linear memory (abi/table.ts), copies, so that parameters and running statistics may change; and
  * x. On the device x is the caller's tensor. On the host it is a copy after a training forward, which had to make one,
- * and the caller's array where statistics were given.
+ * and the caller's array where statistics were given. Of a residual it keeps nothing: what ReLU let pass has a bit in the
+ * gate (assembly/gate.ts).
  */
 export class SavedForward implements Saved, Statistics {
   /** The address of the tables. */
@@ -17,20 +19,28 @@ export class SavedForward implements Saved, Statistics {
   M = 0;
   /** The address of x, or 0 where x is not in this memory. */
   x = 0;
+  /** The address of the gate, or 0 without ReLU. */
+  gate = 0;
+  /** The address of the mask, or 0 where every position counts. */
+  mask = 0;
+  /** Whether a residual was added, so that there is a gradient of it. */
+  hasResidual = false;
   /** The caller's x, which must live as long as this does. */
   source: FloatArray | DeviceTensor | undefined;
   readonly #memory: LinearMemory;
   readonly #tables: Allocation;
-  readonly #channels: number;
+  readonly #extent: Extent;
   readonly #pitch: number;
   readonly #recycle: (saved: SavedForward) => void;
   #copy: Allocation | undefined;
+  #gate: Allocation | undefined;
+  #mask: Allocation | undefined;
   #holders = 1;
 
   /** Errors: `LIMIT_EXCEEDED`. */
   constructor(memory: LinearMemory, extent: Extent, recycle: (saved: SavedForward) => void) {
     this.#memory = memory;
-    this.#channels = extent.channels;
+    this.#extent = extent;
     this.#pitch = pitchOf(extent);
     this.#recycle = recycle;
     const bytes = table.wide * this.#pitch * 8 + this.#pitch * 4;
@@ -75,6 +85,22 @@ export class SavedForward implements Saved, Statistics {
     return this.#copy.at;
   }
 
+  /** Makes room for a gate of `bytes` bytes, which are the same in every call. Errors: `LIMIT_EXCEEDED`. */
+  keepGate(bytes: number): void {
+    if (bytes === 0) return;
+    this.#gate ??= this.#memory.allocate(bytes);
+    this.gate = this.#gate.at;
+  }
+
+  /** Copies `mask`, if there is one. Errors: `LIMIT_EXCEEDED`. */
+  keepMask(mask: CountedPositions | undefined): void {
+    if (mask === undefined) return;
+    this.#mask ??= this.#memory.allocate(bytesOfMask(mask));
+    this.mask = this.#mask.at;
+    writeMask(this.#memory, this.mask, mask, this.#extent);
+    this.M = mask.count;
+  }
+
   /** One more has to release it. */
   hold(): this {
     this.#holders++;
@@ -86,7 +112,8 @@ export class SavedForward implements Saved, Statistics {
     this.#holders--;
     if (this.#holders > 0) return;
     this.#holders = 1;
-    this.x = 0;
+    this.x = this.gate = this.mask = 0;
+    this.hasResidual = false;
     this.source = undefined;
     this.#recycle(this);
   }
@@ -97,12 +124,12 @@ export class SavedForward implements Saved, Statistics {
 
   free(): void {
     this.#tables.free();
-    this.#copy?.free();
+    for (const one of [this.#copy, this.#gate, this.#mask]) one?.free();
   }
 
   #table(index: number): Float64Array {
     const begin = this.#indexOf(index);
-    return this.#memory.float64.subarray(begin, begin + this.#channels);
+    return this.#memory.float64.subarray(begin, begin + this.#extent.channels);
   }
 
   /** Copies without a view of the table, which would take longer to make than a small table to fill. */

@@ -19,6 +19,8 @@ export interface Tiling {
   readonly streamRows: number;
   /** Tiles of a host array have a multiple of so many outer indices: these are added up as one group. */
   readonly rowAlignment: number;
+  /** Bytes of the gate of ReLU (assembly/gate.ts); 0 without one. */
+  readonly gateBytes: number;
   /** Whether a call takes so long that other threads can help. */
   readonly isParallel: boolean;
 }
@@ -31,10 +33,11 @@ const [mostSections, fewestSectionRows] = [8, 256];
 const [streamBytes, streamedRowBytes] = [64 << 10, 1 << 10];
 /** Bytes of a channels-first panel: so few that the second pass over it finds them in cache. */
 const panelBytes = 512 << 10;
+const vectorBytes = 16;
 /** Entries of float32 in a cache line. */
 const lineEntries = 16;
 
-export function tilingOf({ extent, dtype }: Plan): Tiling {
+export function tilingOf({ extent, dtype, activation }: Plan): Tiling {
   const { channels } = extent;
   const elements = extent.outer * channels * extent.inner;
   // One channel is one run of neighbours, whatever its layout.
@@ -50,6 +53,7 @@ export function tilingOf({ extent, dtype }: Plan): Tiling {
   const groups = Math.max(1, Math.floor(Math.max(fewestSectionRows, outer / mostSections) / rowAlignment));
   const section = isParallel && isChannelsLast ? groups * rowAlignment : outer;
   const channelBytes = (elements / channels) * elementBytes;
+  const runs = isChannelsLast ? outer : outer * channels;
   return {
     isDouble: dtype === 'float64',
     outer,
@@ -62,8 +66,14 @@ export function tilingOf({ extent, dtype }: Plan): Tiling {
     sections: Math.ceil(outer / section),
     streamRows,
     rowAlignment,
+    gateBytes: activation === 'relu' ? bytesOfGates(runs, elementBytes * (elements / runs)) : 0,
     isParallel,
   };
+}
+
+/** A byte for each vector of `runs` runs; and as many as the last vector's bits may be read with. */
+function bytesOfGates(runs: number, runBytes: number): number {
+  return runs * Math.ceil(runBytes / vectorBytes) + 7;
 }
 
 /** Entries of a table per channel: whole cache lines. */

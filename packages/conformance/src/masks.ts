@@ -1,15 +1,15 @@
 // The masks that are tried: as a layer gets them, and as kernels do.
 import { type CountedPositions, type Mask, product } from '@batchnorm/core-api';
-import type { Random } from './problem.js';
 
 /**
  * `padded`: sequences along the last axis that end early, some at once. `scattered`: any half of the positions, not the
- * first. `samples`: whole samples, said by the first axis alone. `one`: a single position. `all`: every one.
+ * first. `samples`: whole samples, said by the first axis alone. `one`: a single position. `all`: every one. `none`:
+ * not one, which is refused where a batch normalises.
  */
-export type MaskKind = 'padded' | 'scattered' | 'samples' | 'one' | 'all';
+export type MaskKind = 'padded' | 'scattered' | 'samples' | 'one' | 'all' | 'none';
 
-/** A mask for an input of `shape` with channels on `axis`, by which at least one position counts. */
-export function maskOf(kind: MaskKind, random: Random, shape: readonly number[], axis = 1): Mask {
+/** A mask for an input of `shape` with channels on `axis`. By all kinds but `none` at least one position counts. */
+export function maskOf(kind: MaskKind, random: () => number, shape: readonly number[], axis = 1): Mask {
   const sizes = withoutChannels(shape, axis);
   const maskShape = kind === 'samples' ? sizes.slice(0, 1) : sizes;
   const data = new Uint8Array(product(maskShape));
@@ -22,7 +22,7 @@ export function maskOf(kind: MaskKind, random: Random, shape: readonly number[],
   if (kind === 'scattered' || kind === 'samples') {
     for (let p = 1; p < data.length; p++) data[p] = random() < 0.5 ? 1 : 0;
   }
-  if (!data.includes(1)) data[below(data.length)] = 1;
+  if (kind !== 'none' && !data.includes(1)) data[below(data.length)] = 1;
   return { data, shape: maskShape };
 }
 

@@ -62,8 +62,12 @@ export function preactivation(input: OracleInput): Float64Array {
 
 /** y: z, and behind 'relu' 0 where z ≤ 0. */
 export function forward(input: OracleInput): Float64Array {
-  const z = preactivation(input);
-  return input.activation === 'relu' ? unlessOff(z, z) : z;
+  return activated(preactivation(input), input.activation);
+}
+
+/** y of z. */
+export function activated(z: Float64Array, activation: Nonlinearity | undefined): Float64Array {
+  return activation === 'relu' ? unlessOff(z, z) : z;
 }
 
 /** `values`, but 0 where z ≤ 0: of z they are y behind 'relu', of dy they are g. */

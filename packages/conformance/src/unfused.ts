@@ -12,8 +12,10 @@ export function unfused(backend: Backend): Backend {
 /** Whether anything is fused, in host memory or on the device, of rows or of runs. Errors: those of `prepare`. */
 export async function hasFused(backend: Backend, dtype: Dtype): Promise<boolean> {
   let found = false;
-  for (const inner of [1, 3]) {
-    const kernels = await backend.prepare({ extent: { outer: 4, channels: 3, inner }, dtype });
+  for (const plan of [1, 3].flatMap((inner) =>
+    (['none', 'relu'] as const).map((activation) => ({ extent: { outer: 4, channels: 3, inner }, activation })),
+  )) {
+    const kernels = await backend.prepare({ ...plan, dtype });
     found ||= kernels.fused !== undefined || kernels.device?.fused !== undefined;
     kernels.dispose();
   }

@@ -7,7 +7,7 @@ import type { CountedPositions } from './counted-positions.js';
 import { emptyLike, emptyOperations } from './empty-batch.js';
 import { refuse } from './errors.js';
 import { valuesPerChannel } from './extent.js';
-import { type ForwardInputs, ForwardRecord } from './forward-record.js';
+import { ForwardRecord } from './forward-record.js';
 import { type Agreement, Group, type Peers, type Round } from './group.js';
 import { KernelCache, type OperationsByMemory } from './kernel-cache.js';
 import { countWrite, LentInput } from './lent-input.js';
@@ -115,22 +115,25 @@ export class Computation {
     if (usesBatchStatistics && !isEmpty && !round) this.#assertEnoughValues(mask?.count ?? valuesPerChannel(extent));
     const output = out && checkedLike(out, 'out', x, this.#options);
     const inPlace = output !== undefined && this.#isInPlace(output, x, training);
-    if (output !== undefined) assertSeparate({ out: output }, { residual });
+    if (output !== undefined && residual !== undefined) assertSeparate({ out: output }, { residual });
     if (isEmpty) return this.#passEmpty(request, x, usesBatchStatistics, round);
 
     // Only promises are awaited: awaiting a value that is there takes as long as a small batch.
-    const lending = this.#lend(x, residual);
-    const inputs = 'lent' in lending ? lending : await lending;
+    const lending = this.#lend('x', x);
+    const lent = lending instanceof LentInput ? lending : await lending;
+    // A nonlinearity's gradient depends on the residual.
+    const isNeeded = residual !== undefined && this.#options.activation !== 'none';
+    const lentResidual = isNeeded ? await this.#lend('residual', residual) : undefined;
     const lease = this.#kernels.lease(extent);
     const { operations: available, release } = 'operations' in lease ? lease : await lease;
     try {
       const operations = operationsOn(x, available);
       const input = { x: elementsOf(x), residual: residual && elementsOf(residual), y: output && elementsOf(output) };
       const { y, saved, statistics } = usesBatchStatistics
-        ? await this.#normalizeByBatch(operations, request, { ...input, mask }, round)
+        ? await this.#normalizeByBatch(operations, request, input, mask, round)
         : await this.#normalizeByRunning(operations, request, input);
       if (output !== undefined) countWrite(output);
-      const record = new ForwardRecord(inputs, operations, saved, usesBatchStatistics, release);
+      const record = new ForwardRecord(lent, residual, lentResidual, operations, saved, usesBatchStatistics, release);
       if (inPlace) record.release();
       return { y: out ?? activationOf(y, x), record: inPlace ? undefined : record, statistics };
     } catch (error) {
@@ -163,41 +166,26 @@ export class Computation {
     assertEnoughValues({ outer: count, channels: this.#options.numFeatures, inner: 1 }, this.#options);
   }
 
-  /** x, and a residual where a backward needs it: a nonlinearity's gradient depends on it. */
-  #lend(x: Activation, residual: Activation | undefined): ForwardInputs | Promise<ForwardInputs> {
-    const { checks, activation } = this.#options;
-    const needed = activation === 'none' ? undefined : residual;
-    if (checks) return this.#lendCopied(x, residual, needed);
-    const lent = [LentInput.sampled('x', x)];
-    if (needed) lent.push(LentInput.sampled('residual', needed));
-    return { x, residual, lent };
-  }
-
-  async #lendCopied(
-    x: Activation,
-    residual: Activation | undefined,
-    needed: Activation | undefined,
-  ): Promise<ForwardInputs> {
-    const lent = [await LentInput.copied('x', x)];
-    if (needed) lent.push(await LentInput.copied('residual', needed));
-    return { x, residual, lent };
+  #lend(name: 'x' | 'residual', input: Activation): LentInput | Promise<LentInput> {
+    return this.#options.checks ? LentInput.copied(name, input) : LentInput.sampled(name, input);
   }
 
   /** With the statistics of the batch, which are averaged into the running ones if the request asks for that. */
   async #normalizeByBatch(
     operations: StagedOperations<Memory>,
     request: ForwardRequest,
-    given: Given & { readonly mask: CountedPositions | undefined },
+    { x, residual, y: out }: Given,
+    mask: CountedPositions | undefined,
     round: Round | undefined,
   ) {
-    const { x, momentum, keepStatistics } = request;
+    const { momentum, keepStatistics } = request;
     const { epsilon } = this.#options;
     const { gamma, beta } = this.#parameters;
     const tracks = this.#tracks(request);
     // Batches are averaged in call order: those that wait on the device come before one on the host.
-    const most = isDeviceTensor(x) ? maxDeferredBatches : 1;
+    const most = ArrayBuffer.isView(x) ? 1 : maxDeferredBatches;
     if (tracks && this.#running.deferred >= most) await this.#running.trackDeferred();
-    const input = { ...given, gamma, beta, epsilon, requireFinite: tracks };
+    const input = { x, residual, mask, y: out, gamma, beta, epsilon, requireFinite: tracks };
     const { y, saved, moments } = await operations.forwardTraining(input, round && this.#peers(round));
     try {
       if (round) await round.confirm();
@@ -211,7 +199,7 @@ export class Computation {
       return { y, saved, statistics: keepStatistics ? statisticsOf(moments) : undefined };
     } catch (error) {
       saved.dispose();
-      if (given.y === undefined && 'dispose' in y) y.dispose();
+      if (out === undefined && 'dispose' in y) y.dispose();
       throw error;
     }
   }
@@ -233,12 +221,17 @@ export class Computation {
     };
   }
 
-  async #normalizeByRunning(operations: StagedOperations<Memory>, { keepStatistics }: ForwardRequest, given: Given) {
+  async #normalizeByRunning(
+    operations: StagedOperations<Memory>,
+    { keepStatistics }: ForwardRequest,
+    { x, residual, y: out }: Given,
+  ) {
     const { epsilon } = this.#options;
     const { gamma, beta } = this.#parameters;
     await this.#running.settle();
     const { mean, variance } = this.#running.forInference(epsilon);
-    const { y, saved } = await operations.forwardInference({ ...given, gamma, beta, epsilon, mean, variance });
+    const input = { x, residual, y: out, gamma, beta, epsilon, mean, variance };
+    const { y, saved } = await operations.forwardInference(input);
     return { y, saved, statistics: keepStatistics ? copyOf({ mean, variance }) : undefined };
   }
 
@@ -250,9 +243,10 @@ export class Computation {
   ): Promise<ForwardResult> {
     const { out, residual, training, keepStatistics } = request;
     const nothing = () => undefined;
-    const inputs = { x, residual, lent: [LentInput.sampled('x', x)] };
+    const lent = LentInput.sampled('x', x);
     const operations = emptyOperations(this.#options, residual !== undefined);
-    const record = new ForwardRecord(inputs, operations, { dispose: nothing }, usesBatchStatistics, nothing);
+    const saved = { dispose: nothing };
+    const record = new ForwardRecord(lent, residual, undefined, operations, saved, usesBatchStatistics, nothing);
     const y = out ?? (await emptyLike(x, this.#options));
     const others = round && (await this.#joinEmpty(round, request));
     const statistics = keepStatistics ? (others ?? (await this.#emptyStatistics(training))) : undefined;
@@ -322,13 +316,12 @@ export class Computation {
     round?: Round,
   ): Promise<Gradients<never>> {
     if (record === undefined) refuse('FORWARD_REQUIRED', 'backward()', 'a forward() before it, not in place');
-    const { inputs, operations, saved, usesBatchStatistics } = record;
-    const { x, residual } = inputs;
+    const { lentResidual, residual, operations, saved, usesBatchStatistics } = record;
+    const x = record.x.activation;
     const { scale, center, numFeatures: C } = this.#options;
-    for (const lent of inputs.lent) {
-      const checked = lent.assertUnchanged();
-      if (checked !== undefined) await checked;
-    }
+    const checked = record.x.assertUnchanged();
+    if (checked !== undefined) await checked;
+    if (lentResidual !== undefined) await lentResidual.assertUnchanged();
     const upstream = checkedLike(dy, 'dy', x, this.#options);
     const downstream = out.dx && checkedLike(out.dx, 'out.dx', x, this.#options);
     if (out.dresidual !== undefined && residual === undefined) {

@@ -23,25 +23,32 @@ function numberOf(bits: number): number {
 }
 
 const word = new Float32Array(1);
-const bitsOfWord = new Uint32Array(word.buffer);
+/** Signed: V8 keeps an unsigned word of 2^31 and more as a float64. */
+const wordBits = new Int32Array(word.buffer);
 
 /** The bits of the float16 nearest to `value`, of two that are as near the even one; infinite from 65520 on. */
 export function float16Bits(value: number): number {
-  if (Number.isNaN(value)) return 0x7e00;
-  const size = Math.abs(value);
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  if (size >= 65520) return sign | 0x7c00;
-  // Float16 numbers near `size` are multiples of this; adding a number whose last place it is rounds to them, to even.
-  word[0] = size;
-  const exponent = Math.max((bitsOfWord[0]! >>> 23) - 127, -14);
-  const unit = 2 ** (exponent - 10);
-  const multiple = size / unit + roundsToWhole - roundsToWhole;
-  // 1024 multiples make the next exponent: the carry of a fraction that is rounded up goes where it belongs.
-  return sign | (((exponent + 14) << 10) + multiple);
+  word[0] = value;
+  const bits = wordBits[0]!;
+  const size = bits & 0x7fffffff;
+  const isUsual = size >= 0x38800000 && size < 0x47800000 && (size & 0x1fff) !== 0x1000;
+  // Thirteen fraction bits less, rounded to even; the exponent counts from −15 instead of −127.
+  return isUsual ? ((bits >> 16) & 0x8000) | ((size - 0x38000000 + 0xfff) >> 13) : unusualBits(value);
 }
 
-/** In [2^52, 2^53) the float64 numbers are the whole ones. */
-const roundsToWhole = 2 ** 52;
+/** Of subnormal numbers, of 2^16 and more, of NaN, and of those that as a float32 lie in the middle between two. */
+function unusualBits(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (size >= 65520) return sign | 0x7c00;
+  // Of numbers in [2^e, 2^(e+1)) the unit is 2^(e−10). In [2^52, 2^53) the float64 numbers are the whole ones.
+  word[0] = size;
+  const exponent = Math.max((wordBits[0]! >> 23) - 127, -14);
+  const units = size * 2 ** (10 - exponent) + 2 ** 52 - 2 ** 52;
+  // A fraction that is rounded up to 2^11 units carries into the exponent.
+  return sign | (((exponent + 14) << 10) + units);
+}
 
 /** The numbers that elements stand for: themselves, or those whose float16 bits they are. */
 export function numbersOf(elements: FloatArray): Float32Array | Float64Array {

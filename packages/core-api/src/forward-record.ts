@@ -7,15 +7,11 @@ import type { StagedOperations } from './operations.js';
 /** The half of the operations that a backward needs. */
 export type BackwardOperations = Pick<StagedOperations<Memory>, 'backwardTraining' | 'backwardInference'>;
 
-/** What was given to a forward, and what of it its backward will read again. */
-export interface ForwardInputs {
-  readonly x: Activation;
-  readonly residual: Activation | undefined;
-  readonly lent: readonly LentInput[];
-}
-
 export class ForwardRecord {
-  readonly inputs: ForwardInputs;
+  readonly x: LentInput;
+  readonly residual: Activation | undefined;
+  /** The same, where the backward needs it as it was. */
+  readonly lentResidual: LentInput | undefined;
   readonly operations: BackwardOperations;
   readonly saved: Saved;
   readonly usesBatchStatistics: boolean;
@@ -23,13 +19,17 @@ export class ForwardRecord {
   #released = false;
 
   constructor(
-    inputs: ForwardInputs,
+    x: LentInput,
+    residual: Activation | undefined,
+    lentResidual: LentInput | undefined,
     operations: BackwardOperations,
     saved: Saved,
     usesBatchStatistics: boolean,
     releaseKernels: () => void,
   ) {
-    this.inputs = inputs;
+    this.x = x;
+    this.residual = residual;
+    this.lentResidual = lentResidual;
     this.operations = operations;
     this.saved = saved;
     this.usesBatchStatistics = usesBatchStatistics;

@@ -21,7 +21,7 @@ export function countWrite(output: Activation): void {
 /** An input, and its elements as they were: all, or a few, which costs next to nothing and reveals a reused buffer. */
 export class LentInput {
   readonly #name: 'x' | 'residual';
-  readonly #lent: Activation;
+  readonly activation: Activation;
   readonly #writes: number | undefined;
   /** Its elements; none of a device tensor without a `view`, unless all were to be copied. */
   readonly #remembered: ArrayLike<number>;
@@ -29,7 +29,7 @@ export class LentInput {
 
   private constructor(name: 'x' | 'residual', lent: Activation, remembered: ArrayLike<number>, isWhole: boolean) {
     this.#name = name;
-    this.#lent = lent;
+    this.activation = lent;
     this.#writes = isDeviceTensor(lent) ? writes.get(lent) : undefined;
     this.#remembered = remembered;
     this.#isWhole = isWhole;
@@ -50,7 +50,7 @@ export class LentInput {
    * where it has to be read from the device.
    */
   assertUnchanged(): MaybePromise<void> {
-    const lent = this.#lent;
+    const lent = this.activation;
     const name = this.#name;
     if (isDeviceTensor(lent) ? isDisposed(lent, name) : lent.data.length === 0 && this.#remembered.length > 0) {
       const received = `backward() when the ${name} of its forward() was disposed or transferred`;

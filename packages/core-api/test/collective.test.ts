@@ -7,11 +7,11 @@ import {
   type ErrorCode,
   type ForwardOptions,
   hostBackend,
+  inProcessCollective,
   type Mask,
   type OnDevice,
   type Tensor,
 } from '../src/index.js';
-import { InProcessCollective } from './in-process-collective.js';
 import { expectError, filled } from './inputs.js';
 import { ReferenceBackend } from './reference-backend.js';
 
@@ -29,9 +29,14 @@ interface Rank {
 function newRanks(
   options: Partial<BatchNormOptions> | ((rank: number) => Partial<BatchNormOptions>) = {},
   size = rows.length,
-): { ranks: Rank[]; group: InProcessCollective } {
-  const group = new InProcessCollective(size);
-  const ranks = group.ranks.map((collective, rank) => {
+): { ranks: Rank[]; exchanges: () => number } {
+  let gathers = 0;
+  const ranks = inProcessCollective(size).map((one, rank) => {
+    const allGather = (values: Float64Array) => {
+      gathers++;
+      return one.allGather(values);
+    };
+    const collective = { ...one, allGather };
     const backend = new ReferenceBackend();
     const own = typeof options === 'function' ? options(rank) : options;
     return {
@@ -39,7 +44,7 @@ function newRanks(
       layer: new BatchNorm({ backend, numFeatures: C, dtype: 'float64', emptyBatch: 'pass', collective, ...own }),
     };
   });
-  return { ranks, group };
+  return { ranks, exchanges: () => gathers / size };
 }
 
 /** The rows of each rank of `all`. */
@@ -146,21 +151,21 @@ describe.each(['host', 'device'] as const)('ranks on the %s', (memory) => {
 
 describe('ranks', () => {
   it('talk once in a backward, twice in a forward, and not in inference', async () => {
-    const { ranks, group } = newRanks();
+    const { ranks, exchanges } = newRanks();
     const every = (call: (layer: BatchNorm, r: number) => Promise<unknown>) =>
       Promise.all(ranks.map(({ layer }, r) => call(layer, r)));
     await every((layer, r) => layer.forward(split(x)[r]!));
-    expect(group.exchanges).toBe(2);
+    expect(exchanges()).toBe(2);
     await every((layer, r) => layer.backward(split(dy)[r]!));
-    expect(group.exchanges).toBe(3);
+    expect(exchanges()).toBe(3);
     await every((layer, r) => layer.forward(split(x)[r]!, { training: false }));
     await every((layer, r) => layer.backward(split(dy)[r]!));
     await every((layer, r) => layer.moments(split(x)[r]!));
-    expect(group.exchanges).toBe(3);
+    expect(exchanges()).toBe(3);
   });
 
   it('use no fused form, which has no place for what they say', async () => {
-    const [collective] = new InProcessCollective(1).ranks;
+    const [collective] = inProcessCollective(1);
     const backend = new ReferenceBackend();
     const { prepare } = backend;
     backend.prepare = (plan) => {
@@ -297,8 +302,7 @@ describe('ranks', () => {
   });
 
   it('all fail when one makes another call, or calls another layer first, and go on after it', async () => {
-    const group = new InProcessCollective(2);
-    const layers = group.ranks.map((collective) =>
+    const layers = inProcessCollective(2).map((collective) =>
       [0, 1].map(
         () => new BatchNorm({ backend: new ReferenceBackend(), numFeatures: C, dtype: 'float64', collective }),
       ),
@@ -362,4 +366,44 @@ describe('ranks', () => {
       new BatchNorm({ backend: new ReferenceBackend(), numFeatures: C, collective: collective as never });
     return expectError('INVALID_OPTION', make, /collective/);
   });
+});
+
+describe('a collective in one process', () => {
+  it('gives every rank the values of all in rank order, whoever comes first', async () => {
+    const [a, b] = inProcessCollective(2) as [Collective, Collective];
+    const values = Float64Array.of(2);
+    const second = [b.allGather(values), b.allGather(Float64Array.of(4))];
+    values[0] = 7;
+    const first = [a.allGather(Float64Array.of(1)), a.allGather(Float64Array.of(3))];
+    const expected = [
+      [Float64Array.of(1), Float64Array.of(2)],
+      [Float64Array.of(3), Float64Array.of(4)],
+    ];
+    expect(await Promise.all(first)).toEqual(expected);
+    expect(await Promise.all(second)).toEqual(expected);
+  });
+
+  it('fails on every rank where one gives another number of values, and goes on', async () => {
+    const [a, b] = inProcessCollective(2) as [Collective, Collective];
+    await Promise.all([
+      expectError('COLLECTIVE_FAILED', () => a.allGather(new Float64Array(1)), /2 values of rank 1/),
+      expectError('COLLECTIVE_FAILED', () => b.allGather(new Float64Array(2)), /2 values of rank 1/),
+    ]);
+    expect(await Promise.all([a.allGather(new Float64Array(1)), b.allGather(new Float64Array(1))])).toHaveLength(2);
+  });
+
+  it('fails where one is disposed, those who wait and those who come later', async () => {
+    const [a, b] = inProcessCollective(2) as [Collective, Collective];
+    const waiting = expectError('COLLECTIVE_FAILED', () => a.allGather(new Float64Array(1)), /rank 1/);
+    await Promise.resolve();
+    await b.dispose();
+    await b.dispose();
+    await waiting;
+    await expectError('COLLECTIVE_FAILED', () => a.allGather(new Float64Array(1)), /rank 1/);
+    await expectError('COLLECTIVE_FAILED', () => b.allGather(new Float64Array(1)), /rank 1/);
+  });
+
+  it.each([0, 1.5, -1, Number.NaN, '2'])('has no %s ranks', (size) =>
+    expectError('INVALID_OPTION', () => inProcessCollective(size as number), /size/),
+  );
 });

@@ -31,10 +31,18 @@ export const dbeta = 56;
 /** Rows of one of the streams that float32 sums read side by side. */
 export const streamRows = 60;
 export const epsilon = 64;
-/** How many values of a channel the forward of a backward normalised by. */
+/** How many values of a channel the moments are of, or were of that the forward of a backward normalised by. */
 export const M = 72;
 /** The address of the flags of channels that are too wide for the gradient. */
 export const wideGradient = 80;
+/** The address of the residual that is added to y, or 0. */
+export const residual = 84;
+/** The address that dresidual is written to, or 0. */
+export const dresidual = 88;
+/** The address of the gate of ReLU (assembly/gate.ts), or 0. */
+export const gate = 92;
+/** The address of the mask (mask-field.ts), or 0 where every position counts. */
+export const mask = 96;
 
 /** Bytes of a job. */
 export const jobBytes = 128;

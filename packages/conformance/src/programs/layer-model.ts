@@ -17,9 +17,9 @@ import {
 import { accumulationOf } from '../arithmetic.js';
 import { type Bound, boundsOf, RunningErrors } from '../bounds.js';
 import type { MemoryKind } from '../conformance-case.js';
-import { shownBy } from '../gates.js';
+import { type Preactivation, shownBy } from '../gates.js';
 import { countedPositions } from '../masks.js';
-import { backward, batchStatistics, forward, type OracleInput, preactivation } from '../oracle.js';
+import { activated, backward, batchStatistics, type OracleInput, preactivation } from '../oracle.js';
 import type { Quantity } from '../tolerance.js';
 
 /** An exact result, and its bound. */
@@ -63,6 +63,8 @@ export class LayerModel {
   /** The forward that the layer's own backward differentiates. */
   latest: Forwarded | undefined;
   #errors: RunningErrors;
+  /** z of forwards and its bounds, which y and gradients behind 'relu' need. */
+  readonly #z = new WeakMap<Forwarded, Preactivation>();
   /** Whether a batch on the device was not finite, and was left out: the next `settle` fails for it. */
   #hasBadBatch = false;
 
@@ -125,7 +127,8 @@ export class LayerModel {
   }
 
   y(forwarded: Forwarded): Expectation {
-    return { values: forward(forwarded), ...this.#bounds(forwarded, undefined).y };
+    const { z, bound } = this.#zOf(forwarded);
+    return { values: activated(z, forwarded.activation), ...bound };
   }
 
   /**
@@ -134,8 +137,8 @@ export class LayerModel {
    */
   backward(dy: FloatArray, y?: FloatArray, forwarded: Forwarded = this.latest!): ExpectedGradients {
     const isRelu = forwarded.activation === 'relu' && y !== undefined;
-    const z = isRelu ? shownBy(y, preactivation(forwarded), this.#bounds(forwarded, undefined).y) : undefined;
-    const { dx, dresidual, dgamma, dbeta } = backward(forwarded, dy, z);
+    const gates = isRelu ? shownBy(y, this.#zOf(forwarded)) : undefined;
+    const { dx, dresidual, dgamma, dbeta } = backward(forwarded, dy, gates);
     const bounds = this.#bounds(forwarded, dresidual);
     return {
       ...(forwarded.residual && { dresidual: { values: dresidual, ...exactly } }),
@@ -190,6 +193,14 @@ export class LayerModel {
     }
     this.batchesTracked++;
     this.#errors.track(batch, { accumulation: this.#accumulation, valuesPerChannel: M, kept, runningVariance });
+  }
+
+  #zOf(forwarded: Forwarded): Preactivation {
+    const known = this.#z.get(forwarded);
+    if (known) return known;
+    const made = { z: preactivation(forwarded), bound: this.#bounds(forwarded, undefined).y };
+    this.#z.set(forwarded, made);
+    return made;
   }
 
   #bounds(

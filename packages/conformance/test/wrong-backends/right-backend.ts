@@ -342,7 +342,7 @@ function hostStages({ extent, dtype, activation }: Plan): HostStages {
         if (dresidual) dresidual[k] = g;
         return gamma[c]! * invStd[c]! * (g - rest);
       });
-      return { dx, dresidual, dgamma, dbeta };
+      return { dx, ...(dresidual && { dresidual }), dgamma, dbeta };
     },
   };
 }
@@ -382,9 +382,10 @@ export function deviceStages(host: HostStages, { tensor, value, answer }: Device
           sums: maybe(sums),
           total: total && merged(total),
         });
+        const { dresidual: skip } = results;
         return {
           dx: dx ?? tensor(dy.shape, results.dx),
-          dresidual: dresidual ?? (results.dresidual && tensor(dy.shape, results.dresidual)),
+          ...(skip && { dresidual: dresidual ?? tensor(dy.shape, skip) }),
           dgamma: dgamma ?? vector(results.dgamma),
           dbeta: dbeta ?? vector(results.dbeta),
         };

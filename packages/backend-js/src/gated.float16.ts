@@ -1,0 +1,282 @@
+// Made from gated.float32.ts by scripts/make-dtypes.mjs. Edit that file.
+import type { Extent } from '@batchnorm/core-api';
+import { float16Bits, float16Numbers } from '@batchnorm/core-api';
+import type { Block } from './blocks.js';
+
+type Activation = Uint16Array;
+type Vector = Float64Array;
+
+// V8 knows where an array is whose memory was made apart from it.
+/** What passes ReLU, and the 0 of what does not. */
+const passed: Vector = new Float64Array(new ArrayBuffer(16));
+/** dx of a value that did not count, and of one that did. */
+const either: Vector = new Float64Array(new ArrayBuffer(16));
+
+/** How many bytes `off` takes. */
+export function bytesOfOff({ outer, channels, inner }: Extent): number {
+  return inner === 1 ? outer * bytesOf(channels) : outer * channels * bytesOf(inner);
+}
+
+function bytesOf(bits: number): number {
+  return (bits + 7) >> 3;
+}
+
+/** z = (x − mean) · scale + shift + residual; off where z ≤ limit; y = z, or 0 where off. A limit of NaN: nowhere. */
+// biome-ignore format: one line for one value
+export function normalize(
+  x: Activation, mean: Vector, scale: Vector, shift: Vector, residual: Activation, r: number, limit: number,
+  off: Uint8Array, o: number, y: Activation,
+  channels: number, inner: number, { first, position, length, step, count, next }: Block,
+): void {
+  const numbers = float16Numbers();
+  const bytes = bytesOf(inner === 1 ? channels : inner);
+  const [dq, dbit] = inner === 1 ? [bytes, 0] : [0, 1];
+  const start = inner === 1 ? position * bytes : Math.floor(position / inner) * channels * bytes + ((position % inner) >> 3);
+  let c = 0;
+  if (inner === 1) {
+    for (; c + 8 <= channels; c += 8) {
+      const m0 = mean[c]!, a0 = scale[c]!, b0 = shift[c]!;
+      const m1 = mean[c + 1]!, a1 = scale[c + 1]!, b1 = shift[c + 1]!;
+      const m2 = mean[c + 2]!, a2 = scale[c + 2]!, b2 = shift[c + 2]!;
+      const m3 = mean[c + 3]!, a3 = scale[c + 3]!, b3 = shift[c + 3]!;
+      const m4 = mean[c + 4]!, a4 = scale[c + 4]!, b4 = shift[c + 4]!;
+      const m5 = mean[c + 5]!, a5 = scale[c + 5]!, b5 = shift[c + 5]!;
+      const m6 = mean[c + 6]!, a6 = scale[c + 6]!, b6 = shift[c + 6]!;
+      const m7 = mean[c + 7]!, a7 = scale[c + 7]!, b7 = shift[c + 7]!;
+      for (let i = first + c, end = first + length * step, q = start + (c >> 3); i < end; i += step, q += bytes) {
+        let w = 0;
+        const z0 = (numbers[x[i]!]! - m0) * a0 + b0 + numbers[residual[i & r]!]!, f0 = +(z0 <= limit);
+        passed[0] = z0; y[i] = float16Bits(passed[f0]!); w |= f0;
+        const z1 = (numbers[x[i + 1]!]! - m1) * a1 + b1 + numbers[residual[(i + 1) & r]!]!, f1 = +(z1 <= limit);
+        passed[0] = z1; y[i + 1] = float16Bits(passed[f1]!); w |= f1 << 1;
+        const z2 = (numbers[x[i + 2]!]! - m2) * a2 + b2 + numbers[residual[(i + 2) & r]!]!, f2 = +(z2 <= limit);
+        passed[0] = z2; y[i + 2] = float16Bits(passed[f2]!); w |= f2 << 2;
+        const z3 = (numbers[x[i + 3]!]! - m3) * a3 + b3 + numbers[residual[(i + 3) & r]!]!, f3 = +(z3 <= limit);
+        passed[0] = z3; y[i + 3] = float16Bits(passed[f3]!); w |= f3 << 3;
+        const z4 = (numbers[x[i + 4]!]! - m4) * a4 + b4 + numbers[residual[(i + 4) & r]!]!, f4 = +(z4 <= limit);
+        passed[0] = z4; y[i + 4] = float16Bits(passed[f4]!); w |= f4 << 4;
+        const z5 = (numbers[x[i + 5]!]! - m5) * a5 + b5 + numbers[residual[(i + 5) & r]!]!, f5 = +(z5 <= limit);
+        passed[0] = z5; y[i + 5] = float16Bits(passed[f5]!); w |= f5 << 5;
+        const z6 = (numbers[x[i + 6]!]! - m6) * a6 + b6 + numbers[residual[(i + 6) & r]!]!, f6 = +(z6 <= limit);
+        passed[0] = z6; y[i + 6] = float16Bits(passed[f6]!); w |= f6 << 6;
+        const z7 = (numbers[x[i + 7]!]! - m7) * a7 + b7 + numbers[residual[(i + 7) & r]!]!, f7 = +(z7 <= limit);
+        passed[0] = z7; y[i + 7] = float16Bits(passed[f7]!); w |= f7 << 7;
+        off[q & o] = w;
+      }
+    }
+  }
+  for (; c < channels; c++) {
+    const m = mean[c]!, a = scale[c]!, b = shift[c]!;
+    for (let run = 0; run < count; run++) {
+      let i = first + c * inner + run * next;
+      let q = inner === 1 ? start + (c >> 3) : start + (run * channels + c) * bytes;
+      const end = i + length * step;
+      if (inner > 1) {
+        for (; i + 7 < end; i += 8, q++) {
+          let w = 0;
+          const z0 = (numbers[x[i]!]! - m) * a + b + numbers[residual[i & r]!]!, f0 = +(z0 <= limit);
+          passed[0] = z0; y[i] = float16Bits(passed[f0]!); w |= f0;
+          const z1 = (numbers[x[i + 1]!]! - m) * a + b + numbers[residual[(i + 1) & r]!]!, f1 = +(z1 <= limit);
+          passed[0] = z1; y[i + 1] = float16Bits(passed[f1]!); w |= f1 << 1;
+          const z2 = (numbers[x[i + 2]!]! - m) * a + b + numbers[residual[(i + 2) & r]!]!, f2 = +(z2 <= limit);
+          passed[0] = z2; y[i + 2] = float16Bits(passed[f2]!); w |= f2 << 2;
+          const z3 = (numbers[x[i + 3]!]! - m) * a + b + numbers[residual[(i + 3) & r]!]!, f3 = +(z3 <= limit);
+          passed[0] = z3; y[i + 3] = float16Bits(passed[f3]!); w |= f3 << 3;
+          const z4 = (numbers[x[i + 4]!]! - m) * a + b + numbers[residual[(i + 4) & r]!]!, f4 = +(z4 <= limit);
+          passed[0] = z4; y[i + 4] = float16Bits(passed[f4]!); w |= f4 << 4;
+          const z5 = (numbers[x[i + 5]!]! - m) * a + b + numbers[residual[(i + 5) & r]!]!, f5 = +(z5 <= limit);
+          passed[0] = z5; y[i + 5] = float16Bits(passed[f5]!); w |= f5 << 5;
+          const z6 = (numbers[x[i + 6]!]! - m) * a + b + numbers[residual[(i + 6) & r]!]!, f6 = +(z6 <= limit);
+          passed[0] = z6; y[i + 6] = float16Bits(passed[f6]!); w |= f6 << 6;
+          const z7 = (numbers[x[i + 7]!]! - m) * a + b + numbers[residual[(i + 7) & r]!]!, f7 = +(z7 <= limit);
+          passed[0] = z7; y[i + 7] = float16Bits(passed[f7]!); w |= f7 << 7;
+          off[q & o] = w;
+        }
+      }
+      for (let bit = inner === 1 ? c & 7 : 0; i < end; i += step, q += dq, bit += dbit) {
+        const z = (numbers[x[i]!]! - m) * a + b + numbers[residual[i & r]!]!, f = +(z <= limit); passed[0] = z; y[i] = float16Bits(passed[f]!);
+        off[q & o] = (off[q & o]! & ~(1 << bit)) | (f << bit);
+      }
+    }
+  }
+}
+
+/** sum += Σ g, product += Σ g · (x − mean), where g is dy, or 0 where it is off. */
+// biome-ignore format: one line for one value
+export function gradientSums(
+  x: Activation, mean: Vector, dy: Activation, off: Uint8Array, sum: Vector, product: Vector,
+  channels: number, inner: number, { first, position, length, step, count, next }: Block,
+): void {
+  const numbers = float16Numbers();
+  const bytes = bytesOf(inner === 1 ? channels : inner);
+  const [dq, dbit] = inner === 1 ? [bytes, 0] : [0, 1];
+  const start = inner === 1 ? position * bytes : Math.floor(position / inner) * channels * bytes + ((position % inner) >> 3);
+  let c = 0;
+  if (inner === 1) {
+    for (; c + 4 <= channels; c += 4) {
+      const m0 = mean[c]!, m1 = mean[c + 1]!, m2 = mean[c + 2]!, m3 = mean[c + 3]!;
+      let s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+      let p0 = 0, p1 = 0, p2 = 0, p3 = 0;
+      for (let i = first + c, end = first + length * step, q = start + (c >> 3); i < end; i += step, q += bytes) {
+        const w = off[q]! >> (c & 4);
+        passed[0] = numbers[dy[i]!]!; const g0 = passed[w & 1]!; s0 += g0; p0 += g0 * (numbers[x[i]!]! - m0);
+        passed[0] = numbers[dy[i + 1]!]!; const g1 = passed[(w >> 1) & 1]!; s1 += g1; p1 += g1 * (numbers[x[i + 1]!]! - m1);
+        passed[0] = numbers[dy[i + 2]!]!; const g2 = passed[(w >> 2) & 1]!; s2 += g2; p2 += g2 * (numbers[x[i + 2]!]! - m2);
+        passed[0] = numbers[dy[i + 3]!]!; const g3 = passed[(w >> 3) & 1]!; s3 += g3; p3 += g3 * (numbers[x[i + 3]!]! - m3);
+      }
+      sum[c]! += s0; product[c]! += p0;
+      sum[c + 1]! += s1; product[c + 1]! += p1;
+      sum[c + 2]! += s2; product[c + 2]! += p2;
+      sum[c + 3]! += s3; product[c + 3]! += p3;
+    }
+  }
+  for (; c < channels; c++) {
+    const m = mean[c]!;
+    let s = 0, p = 0;
+    for (let run = 0; run < count; run++) {
+      let i = first + c * inner + run * next;
+      let q = inner === 1 ? start + (c >> 3) : start + (run * channels + c) * bytes;
+      const end = i + length * step;
+      if (inner > 1) {
+        for (; i + 7 < end; i += 8, q++) {
+          const w = off[q]!;
+          passed[0] = numbers[dy[i]!]!; const g0 = passed[w & 1]!, d0 = numbers[x[i]!]! - m;
+          passed[0] = numbers[dy[i + 1]!]!; const g1 = passed[(w >> 1) & 1]!, d1 = numbers[x[i + 1]!]! - m;
+          passed[0] = numbers[dy[i + 2]!]!; const g2 = passed[(w >> 2) & 1]!, d2 = numbers[x[i + 2]!]! - m;
+          passed[0] = numbers[dy[i + 3]!]!; const g3 = passed[(w >> 3) & 1]!, d3 = numbers[x[i + 3]!]! - m;
+          passed[0] = numbers[dy[i + 4]!]!; const g4 = passed[(w >> 4) & 1]!, d4 = numbers[x[i + 4]!]! - m;
+          passed[0] = numbers[dy[i + 5]!]!; const g5 = passed[(w >> 5) & 1]!, d5 = numbers[x[i + 5]!]! - m;
+          passed[0] = numbers[dy[i + 6]!]!; const g6 = passed[(w >> 6) & 1]!, d6 = numbers[x[i + 6]!]! - m;
+          passed[0] = numbers[dy[i + 7]!]!; const g7 = passed[(w >> 7) & 1]!, d7 = numbers[x[i + 7]!]! - m;
+          s += g0 + g1 + (g2 + g3) + (g4 + g5 + (g6 + g7));
+          p += g0 * d0 + g1 * d1 + (g2 * d2 + g3 * d3) + (g4 * d4 + g5 * d5 + (g6 * d6 + g7 * d7));
+        }
+      }
+      for (let bit = inner === 1 ? c & 7 : 0; i < end; i += step, q += dq, bit += dbit) {
+        passed[0] = numbers[dy[i]!]!; const g = passed[(off[q]! >> bit) & 1]!; s += g; p += g * (numbers[x[i]!]! - m);
+      }
+    }
+    sum[c]! += s; product[c]! += p;
+  }
+}
+
+/** dx = scale · (g − dyMean − (x − mean) · slope) and dresidual = g. Where nobody wants it, `dresidual` may be `dx`. */
+// biome-ignore format: one line for one value
+export function inputGradient(
+  x: Activation, mean: Vector, dy: Activation, off: Uint8Array, o: number, scale: Vector, dyMean: Vector, slope: Vector,
+  dx: Activation, dresidual: Activation,
+  channels: number, inner: number, { first, position, length, step, count, next }: Block,
+): void {
+  const numbers = float16Numbers();
+  const bytes = bytesOf(inner === 1 ? channels : inner);
+  const [dq, dbit] = inner === 1 ? [bytes, 0] : [0, 1];
+  const start = inner === 1 ? position * bytes : Math.floor(position / inner) * channels * bytes + ((position % inner) >> 3);
+  let c = 0;
+  if (inner === 1) {
+    for (; c + 8 <= channels; c += 8) {
+      const m0 = mean[c]!, a0 = scale[c]!, b0 = dyMean[c]!, k0 = slope[c]!;
+      const m1 = mean[c + 1]!, a1 = scale[c + 1]!, b1 = dyMean[c + 1]!, k1 = slope[c + 1]!;
+      const m2 = mean[c + 2]!, a2 = scale[c + 2]!, b2 = dyMean[c + 2]!, k2 = slope[c + 2]!;
+      const m3 = mean[c + 3]!, a3 = scale[c + 3]!, b3 = dyMean[c + 3]!, k3 = slope[c + 3]!;
+      const m4 = mean[c + 4]!, a4 = scale[c + 4]!, b4 = dyMean[c + 4]!, k4 = slope[c + 4]!;
+      const m5 = mean[c + 5]!, a5 = scale[c + 5]!, b5 = dyMean[c + 5]!, k5 = slope[c + 5]!;
+      const m6 = mean[c + 6]!, a6 = scale[c + 6]!, b6 = dyMean[c + 6]!, k6 = slope[c + 6]!;
+      const m7 = mean[c + 7]!, a7 = scale[c + 7]!, b7 = dyMean[c + 7]!, k7 = slope[c + 7]!;
+      for (let i = first + c, end = first + length * step, q = start + (c >> 3); i < end; i += step, q += bytes) {
+        const w = off[q & o]!;
+        passed[0] = numbers[dy[i]!]!; const g0 = passed[w & 1]!;
+        dresidual[i] = float16Bits(g0); dx[i] = float16Bits(a0 * (g0 - b0 - (numbers[x[i]!]! - m0) * k0));
+        passed[0] = numbers[dy[i + 1]!]!; const g1 = passed[(w >> 1) & 1]!;
+        dresidual[i + 1] = float16Bits(g1); dx[i + 1] = float16Bits(a1 * (g1 - b1 - (numbers[x[i + 1]!]! - m1) * k1));
+        passed[0] = numbers[dy[i + 2]!]!; const g2 = passed[(w >> 2) & 1]!;
+        dresidual[i + 2] = float16Bits(g2); dx[i + 2] = float16Bits(a2 * (g2 - b2 - (numbers[x[i + 2]!]! - m2) * k2));
+        passed[0] = numbers[dy[i + 3]!]!; const g3 = passed[(w >> 3) & 1]!;
+        dresidual[i + 3] = float16Bits(g3); dx[i + 3] = float16Bits(a3 * (g3 - b3 - (numbers[x[i + 3]!]! - m3) * k3));
+        passed[0] = numbers[dy[i + 4]!]!; const g4 = passed[(w >> 4) & 1]!;
+        dresidual[i + 4] = float16Bits(g4); dx[i + 4] = float16Bits(a4 * (g4 - b4 - (numbers[x[i + 4]!]! - m4) * k4));
+        passed[0] = numbers[dy[i + 5]!]!; const g5 = passed[(w >> 5) & 1]!;
+        dresidual[i + 5] = float16Bits(g5); dx[i + 5] = float16Bits(a5 * (g5 - b5 - (numbers[x[i + 5]!]! - m5) * k5));
+        passed[0] = numbers[dy[i + 6]!]!; const g6 = passed[(w >> 6) & 1]!;
+        dresidual[i + 6] = float16Bits(g6); dx[i + 6] = float16Bits(a6 * (g6 - b6 - (numbers[x[i + 6]!]! - m6) * k6));
+        passed[0] = numbers[dy[i + 7]!]!; const g7 = passed[(w >> 7) & 1]!;
+        dresidual[i + 7] = float16Bits(g7); dx[i + 7] = float16Bits(a7 * (g7 - b7 - (numbers[x[i + 7]!]! - m7) * k7));
+      }
+    }
+  }
+  for (; c < channels; c++) {
+    const m = mean[c]!, a = scale[c]!, b = dyMean[c]!, k = slope[c]!;
+    for (let run = 0; run < count; run++) {
+      let i = first + c * inner + run * next;
+      let q = inner === 1 ? start + (c >> 3) : start + (run * channels + c) * bytes;
+      const end = i + length * step;
+      if (inner > 1) {
+        for (; i + 7 < end; i += 8, q++) {
+          const w = off[q & o]!;
+          passed[0] = numbers[dy[i]!]!; const g0 = passed[w & 1]!;
+          dresidual[i] = float16Bits(g0); dx[i] = float16Bits(a * (g0 - b - (numbers[x[i]!]! - m) * k));
+          passed[0] = numbers[dy[i + 1]!]!; const g1 = passed[(w >> 1) & 1]!;
+          dresidual[i + 1] = float16Bits(g1); dx[i + 1] = float16Bits(a * (g1 - b - (numbers[x[i + 1]!]! - m) * k));
+          passed[0] = numbers[dy[i + 2]!]!; const g2 = passed[(w >> 2) & 1]!;
+          dresidual[i + 2] = float16Bits(g2); dx[i + 2] = float16Bits(a * (g2 - b - (numbers[x[i + 2]!]! - m) * k));
+          passed[0] = numbers[dy[i + 3]!]!; const g3 = passed[(w >> 3) & 1]!;
+          dresidual[i + 3] = float16Bits(g3); dx[i + 3] = float16Bits(a * (g3 - b - (numbers[x[i + 3]!]! - m) * k));
+          passed[0] = numbers[dy[i + 4]!]!; const g4 = passed[(w >> 4) & 1]!;
+          dresidual[i + 4] = float16Bits(g4); dx[i + 4] = float16Bits(a * (g4 - b - (numbers[x[i + 4]!]! - m) * k));
+          passed[0] = numbers[dy[i + 5]!]!; const g5 = passed[(w >> 5) & 1]!;
+          dresidual[i + 5] = float16Bits(g5); dx[i + 5] = float16Bits(a * (g5 - b - (numbers[x[i + 5]!]! - m) * k));
+          passed[0] = numbers[dy[i + 6]!]!; const g6 = passed[(w >> 6) & 1]!;
+          dresidual[i + 6] = float16Bits(g6); dx[i + 6] = float16Bits(a * (g6 - b - (numbers[x[i + 6]!]! - m) * k));
+          passed[0] = numbers[dy[i + 7]!]!; const g7 = passed[(w >> 7) & 1]!;
+          dresidual[i + 7] = float16Bits(g7); dx[i + 7] = float16Bits(a * (g7 - b - (numbers[x[i + 7]!]! - m) * k));
+        }
+      }
+      for (let bit = inner === 1 ? c & 7 : 0; i < end; i += step, q += dq, bit += dbit) {
+        passed[0] = numbers[dy[i]!]!; const g = passed[(off[q & o]! >> bit) & 1]!;
+        dresidual[i] = float16Bits(g); dx[i] = float16Bits(a * (g - b - (numbers[x[i]!]! - m) * k));
+      }
+    }
+  }
+}
+
+/** The same where `counted` has a 1 for the position, and dx = scale · g where it has a 0. */
+// biome-ignore format: one line for one value
+export function maskedInputGradient(
+  x: Activation, mean: Vector, dy: Activation, off: Uint8Array, o: number, scale: Vector, dyMean: Vector, slope: Vector,
+  counted: Uint8Array, n: number, dx: Activation, dresidual: Activation,
+  channels: number, inner: number, { first, position, length, step, count, next }: Block,
+): void {
+  const numbers = float16Numbers();
+  const bytes = bytesOf(inner === 1 ? channels : inner);
+  const [dq, dbit] = inner === 1 ? [bytes, 0] : [0, 1];
+  for (let c = 0; c < channels; c++) {
+    const m = mean[c]!, a = scale[c]!, b = dyMean[c]!, k = slope[c]!;
+    for (let run = 0; run < count; run++) {
+      const begin = position + run * inner;
+      let i = first + c * inner + run * next;
+      let q = inner === 1 ? begin * bytes + (c >> 3) : (Math.floor(begin / inner) * channels + c) * bytes;
+      let bit = inner === 1 ? c & 7 : begin % inner;
+      for (let p = begin; p < begin + length; p++, i += step, q += dq, bit += dbit) {
+        passed[0] = numbers[dy[i]!]!; const g = passed[(off[(q + (bit >> 3)) & o]! >> (bit & 7)) & 1]!;
+        either[0] = a * g; either[1] = a * (g - b - (numbers[x[i]!]! - m) * k);
+        dresidual[i] = float16Bits(g); dx[i] = float16Bits(either[counted[p & n]!]!);
+      }
+    }
+  }
+}
+
+/** Rows of channels, of the n elements of channel 0 at `places` and their neighbours in the other channels. */
+// biome-ignore format: as the others
+export function gather(
+  x: Activation, places: Int32Array, n: number, rows: Activation,
+  channels: number, inner: number,
+): void {
+  if (inner === 1) {
+    for (let j = 0, k = 0; j < n; j++) {
+      for (let i = places[j]!, end = i + channels; i < end; i++, k++) rows[k] = x[i]!;
+    }
+  } else {
+    for (let c = 0; c < channels; c++) {
+      for (let j = 0, k = c; j < n; j++, k += channels) rows[k] = x[places[j]! + c * inner]!;
+    }
+  }
+}

@@ -1,0 +1,123 @@
+// What passes that write do to one vector, or to the last values of a row or run: y, and dx. `side` is the residual that
+// y has in it, or where g, the dy behind the gate, goes (gate.ts). Of one element, `lane` is that of its vector.
+// biome-ignore-all format: one line for one vector
+import { behind, hasPassed, relu, reluOnly, setOff } from './gate';
+import { multiplyAdd, only, storeOnly } from './vectors';
+
+/**
+ * y = (x − h) · a + b + side, behind a gate where there is one; or, of a gradient, the same of g, which is x behind the
+ * gate, and goes to `side`.
+ */
+/* @inline */ export function affine<T>(
+  x: usize, toY: usize, toSide: usize, gate: usize, h: v128, a: v128, b: v128,
+  hasSide: bool, hasGate: bool, ofGradient: bool,
+): void {
+  let v = v128.load(x);
+  if (ofGradient) {
+    if (hasGate) v = behind<T>(v, gate);
+    if (hasSide) v128.store(x + toSide, v);
+  }
+  let z = multiplyAdd<T>(v128.sub<T>(v, h), a, b);
+  if (!ofGradient) {
+    if (hasSide) z = v128.add<T>(z, v128.load(x + toSide));
+    if (hasGate) z = relu<T>(z, gate);
+  }
+  v128.store(x + toY, z);
+}
+
+/** The same of two neighbouring vectors: so questions are asked half as often. */
+/* @inline */ export function affineOfTwo<T>(
+  x: usize, toY: usize, toSide: usize, gate: usize, h0: v128, h1: v128, a0: v128, a1: v128, b0: v128, b1: v128,
+  hasSide: bool, hasGate: bool, ofGradient: bool,
+): void {
+  let v0 = v128.load(x), v1 = v128.load(x, 16);
+  if (ofGradient) {
+    if (hasGate) {
+      v0 = behind<T>(v0, gate);
+      v1 = behind<T>(v1, gate + 1);
+    }
+    if (hasSide) {
+      v128.store(x + toSide, v0);
+      v128.store(x + toSide, v1, 16);
+    }
+  }
+  let z0 = multiplyAdd<T>(v128.sub<T>(v0, h0), a0, b0), z1 = multiplyAdd<T>(v128.sub<T>(v1, h1), a1, b1);
+  if (!ofGradient) {
+    if (hasSide) {
+      z0 = v128.add<T>(z0, v128.load(x + toSide));
+      z1 = v128.add<T>(z1, v128.load(x + toSide, 16));
+    }
+    if (hasGate) {
+      const off0 = v128.le<T>(z0, f64x2.splat(0)), off1 = v128.le<T>(z1, f64x2.splat(0));
+      setOff<T>(off0, off1, gate);
+      z0 = v128.andnot(z0, off0);
+      z1 = v128.andnot(z1, off1);
+    }
+  }
+  v128.store(x + toY, z0);
+  v128.store(x + toY, z1, 16);
+}
+
+/** The same of one element. `isFused`: rounded as vectors are. */
+/* @inline */ export function affineOnly<T>(
+  x: usize, toY: usize, toSide: usize, gate: usize, lane: i32, h: v128, a: v128, b: v128,
+  hasSide: bool, hasGate: bool, ofGradient: bool, isFused: bool,
+): void {
+  let v = only<T>(x);
+  if (ofGradient) {
+    if (hasGate && !hasPassed(gate, lane)) v = f64x2.splat(0);
+    if (hasSide) storeOnly<T>(x + toSide, v);
+  }
+  const d = v128.sub<T>(v, h);
+  let z = isFused ? multiplyAdd<T>(d, a, b) : v128.add<T>(v128.mul<T>(d, a), b);
+  if (!ofGradient) {
+    if (hasSide) z = v128.add<T>(z, only<T>(x + toSide));
+    if (hasGate) z = reluOnly<T>(z, gate, lane);
+  }
+  storeOnly<T>(x + toY, z);
+}
+
+/** dx = a · (g − ((x − h) · k + b)) */
+/* @inline */ export function gradient<T>(
+  x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, h: v128, a: v128, k: v128, b: v128,
+  hasSide: bool, hasGate: bool,
+): void {
+  const through = multiplyAdd<T>(v128.sub<T>(v128.load(x), h), k, b);
+  let g = v128.load(x + toDy);
+  if (hasGate) g = behind<T>(g, gate);
+  if (hasSide) v128.store(x + toSide, g);
+  v128.store(x + toDx, v128.mul<T>(a, v128.sub<T>(g, through)));
+}
+
+/** The same of two neighbouring vectors. */
+/* @inline */ export function gradientOfTwo<T>(
+  x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize,
+  h0: v128, h1: v128, a0: v128, a1: v128, k0: v128, k1: v128, b0: v128, b1: v128, hasSide: bool, hasGate: bool,
+): void {
+  const t0 = multiplyAdd<T>(v128.sub<T>(v128.load(x), h0), k0, b0);
+  const t1 = multiplyAdd<T>(v128.sub<T>(v128.load(x, 16), h1), k1, b1);
+  let g0 = v128.load(x + toDy), g1 = v128.load(x + toDy, 16);
+  if (hasGate) {
+    g0 = behind<T>(g0, gate);
+    g1 = behind<T>(g1, gate + 1);
+  }
+  if (hasSide) {
+    v128.store(x + toSide, g0);
+    v128.store(x + toSide, g1, 16);
+  }
+  v128.store(x + toDx, v128.mul<T>(a0, v128.sub<T>(g0, t0)));
+  v128.store(x + toDx, v128.mul<T>(a1, v128.sub<T>(g1, t1)), 16);
+}
+
+/** The same of one element. */
+/* @inline */ export function gradientOnly<T>(
+  x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, lane: i32, h: v128, a: v128, k: v128, b: v128,
+  hasSide: bool, hasGate: bool, isFused: bool,
+): void {
+  const d = v128.sub<T>(only<T>(x), h);
+  const through = isFused ? multiplyAdd<T>(d, k, b) : v128.add<T>(v128.mul<T>(d, k), b);
+  let g = only<T>(x + toDy);
+  if (hasGate && !hasPassed(gate, lane)) g = f64x2.splat(0);
+  if (hasSide) storeOnly<T>(x + toSide, g);
+  storeOnly<T>(x + toDx, v128.mul<T>(a, v128.sub<T>(g, through)));
+}
