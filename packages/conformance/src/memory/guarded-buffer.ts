@@ -68,7 +68,8 @@ export class GuardedBuffer {
       let from = 0;
       for (const { begin, end } of [...regions, { begin: bytes.length, end: bytes.length }]) {
         for (let k = from; k < begin; ) {
-          if (k % 4 === 0 && k + 4 <= begin && words[k / 4] === guardWord) k += 4;
+          // Between words there is none.
+          if (words[k / 4] === guardWord) k += 4;
           else if (bytes[k++] !== guard) damaged++;
         }
         from = end;
