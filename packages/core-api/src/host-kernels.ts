@@ -13,7 +13,12 @@ import type {
 } from './backend.js';
 import { valuesPerChannel } from './extent.js';
 import type { HostPasses } from './host-passes.js';
-import { assertBackwardInRange, assertMomentsInRange, assertScaleInRange } from './in-range.js';
+import {
+  assertBackwardInRange,
+  assertMergedMomentsInRange,
+  assertMomentsInRange,
+  assertScaleInRange,
+} from './in-range.js';
 import type { Moments } from './moments.js';
 import { SavedForward } from './saved-forward.js';
 import { correctSmallProducts } from './small-products.js';
@@ -52,7 +57,7 @@ export class HostKernels implements Kernels {
     const { x, mask, gamma, epsilon, by } = input;
     // Its own have been looked at; those of several batches, merged, have not.
     if (by.batch && by.batch !== this.#moments) {
-      assertMomentsInRange(by.batch, x, this.#plan.extent, epsilon, mask);
+      assertMergedMomentsInRange(by.batch, x, this.#plan.extent, epsilon, mask);
     }
     const saved = this.#free.pop() ?? new SavedForward(this.#plan.extent.channels, (one) => this.#free.push(one));
     try {
