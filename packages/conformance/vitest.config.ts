@@ -4,6 +4,7 @@ export default inNode({
   slow: [
     'test/conformance.test.ts',
     'test/describe-conformance.test.ts',
+    'test/float16.test.ts',
     'test/layer-mutants.test.ts',
     'test/mutants.test.ts',
     'test/unusual-backends.test.ts',

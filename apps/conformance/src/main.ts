@@ -46,7 +46,7 @@ const program = new Command('conformance')
       (name) => backendsNamed(name).length > 0,
     ),
   )
-  .addOption(severalOf(dtypes, '--dtype <dtype...>', 'run only these'))
+  .addOption(severalOf([...dtypes, 'float16'], '--dtype <dtype...>', 'run only these'))
   .option('--browser', 'run in Chromium, too; a backend that needs a browser then runs only there')
   .addOption(pathOption('--chromium <path>', 'the Chromium of --browser (default: CHROMIUM_PATH, or the one on PATH)'))
   .addOption(pathOption('--fixtures <dir>', 'run every *.json of this folder instead of the built-in cases'))

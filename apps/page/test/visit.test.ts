@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { chromiumMissing, chromiumPath, launchChromium, withoutGpu } from '@batchnorm/browser';
 import { describeMissing, isRequired } from '@batchnorm/browser/describe-backend';
-import { dtypes, suite } from '@batchnorm/conformance';
+import { runsOf, suite } from '@batchnorm/conformance';
 import type { Locator } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backendNames } from '../src/backends.js';
@@ -10,7 +10,7 @@ import { served } from './served.js';
 import { serveSite } from './site.js';
 import { gpuBackends, kitOf, rowOf, type Visitor, visit } from './visitor.js';
 
-const kitSize = dtypes.length * suite.length;
+const kitSize = runsOf(suite).length;
 
 const path = chromiumPath();
 const cpuBackends = backendNames.filter((name) => !gpuBackends.includes(name));

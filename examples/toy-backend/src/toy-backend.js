@@ -3,7 +3,7 @@ import { hostBackend } from '@batchnorm/core-api';
 
 export const createToyBackend = () => hostBackend({ name: 'toy', passesFor });
 
-function passesFor({ extent: { outer, channels, inner }, activation }) {
+function passesFor({ extent: { outer, channels, inner }, activation = 'none' }) {
   const indexOf = (j, c) => (Math.floor(j / inner) * channels + c) * inner + (j % inner);
   // Half by half: a sum of n values then errs by log2 n roundings, not by n.
   const sum = (value, begin, end) => {

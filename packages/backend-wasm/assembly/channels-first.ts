@@ -180,6 +180,9 @@ export function affine<S, T extends number>(
   const bytes = vectorBytes<S>();
   const toY = y - x, toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
   const end = x + <usize>count * sizeof<S>();
+  if (sizeof<T>() == 4) for (; x + 2 * bytes <= end; x += 2 * bytes, gate += 2) {
+    elementWise.affineOfTwo<S, T>(x, toY, toSide, gate, h, h, a, a, b, b, hasSide, hasGate, ofGradient);
+  }
   for (; x + bytes <= end; x += bytes, gate++) {
     elementWise.affine<S, T>(x, toY, toSide, gate, h, a, b, hasSide, hasGate, ofGradient);
   }
@@ -197,6 +200,9 @@ export function gradient<S, T extends number>(
   const bytes = vectorBytes<S>();
   const toDy = dy - x, toDx = dx - x, toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
   const end = x + <usize>count * sizeof<S>();
+  if (sizeof<T>() == 4) for (; x + 2 * bytes <= end; x += 2 * bytes, gate += 2) {
+    elementWise.gradientOfTwo<S, T>(x, toDy, toDx, toSide, gate, h, h, a, a, k, k, b, b, hasSide, hasGate);
+  }
   for (; x + bytes <= end; x += bytes, gate++) {
     elementWise.gradient<S, T>(x, toDy, toDx, toSide, gate, h, a, k, b, hasSide, hasGate);
   }

@@ -251,11 +251,11 @@ export function affine<S, T>(
   pivot: usize, scale: usize, shift: usize, ofGradient: bool, isLarge: bool,
 ): void {
   const toY = y - x;
+  const quarter = sizeof<T>() == 4 && from + 16 <= to ? rowsApart<S>(count, isLarge) : 0;
+  const vectorsEnd = from + ((to - from) & -16);
+  const done = quarter * rowsAtOnce<S>();
   if (side == 0 && gate == 0) {
-    const quarter = sizeof<T>() == 4 && from + 16 <= to ? rowsApart<S>(count, isLarge) : 0;
-    const done = quarter * rowsAtOnce<S>();
     if (quarter > 0) {
-      const vectorsEnd = from + ((to - from) & -16);
       plainQuarters<S>(x, toY, quarter, row, from, vectorsEnd, pivot, scale, shift);
       plainRows<S, T>(x, toY, done, row, vectorsEnd, to, pivot, scale, shift);
     }
@@ -263,19 +263,43 @@ export function affine<S, T>(
     return;
   }
   const toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
-  if (ofGradient) affineRows<S, T>(
-    x, toY, toSide, gate, count, row, from, to, pivot, scale, shift, hasSide, hasGate, true,
+  if (quarter > 0) {
+    endedQuarters<S>(
+      x, toY, toSide, gate, quarter, row, from, vectorsEnd, pivot, scale, shift, hasSide, hasGate, ofGradient,
+    );
+    endedRows<S, T>(x, toY, toSide, gate, done, row, vectorsEnd, to, pivot, scale, shift, hasSide, hasGate, ofGradient);
+  }
+  endedRows<S, T>(
+    x + done * row, toY, toSide, gate + done * gateBytes(computed<S>(row)), count - done, row, from, to,
+    pivot, scale, shift, hasSide, hasGate, ofGradient,
   );
-  else affineRows<S, T>(x, toY, toSide, gate, count, row, from, to, pivot, scale, shift, hasSide, hasGate, false);
 }
 
-/** Rows that are worked on at once: one from each quarter. Of float16 one, whose coefficients take less than to convert it. */
+/** Eight channels at once, in rows `quarter` apart. */
+function endedQuarters<S>(
+  x: usize, toY: usize, toSide: usize, gate: usize, quarter: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
+): void {
+  const gateRow = gateBytes(computed<S>(row)), apart = quarter * row, gatesApart = quarter * gateRow;
+  for (const end = x + apart; x < end; x += row, gate += gateRow) {
+    for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 32) {
+      const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), b0 = v128.load(shift + o);
+      const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16), b1 = v128.load(shift + o, 16);
+      let open = gate + (o >> 4);
+      for (let at = x + stored<S>(o), stop = at + rowsAtOnce<S>() * apart; at < stop; at += apart, open += gatesApart) {
+        elementWise.affineOfTwo<S, f32>(at, toY, toSide, open, h0, h1, a0, a1, b0, b1, hasSide, hasGate, ofGradient);
+      }
+    }
+  }
+}
+
+/** Rows that are worked on at once, one of each quarter. Of float16 one: to convert it takes longer than to load coefficients. */
 /* @inline */ function rowsAtOnce<S>(): i32 {
   return sizeof<S>() == 2 ? 1 : 4;
 }
 
 /**
- * How far apart they are: the rows of a quarter. Odd: quarters a power of two bytes apart would compete for the same sets
+ * How far apart they are, the rows of a quarter. Odd: quarters a power of two bytes apart would compete for the same sets
  * of the cache. 0: no quarters.
  */
 /* @inline */ function rowsApart<S>(count: i32, isLarge: bool): i32 {
@@ -326,6 +350,15 @@ function plainRows<S, T>(
   affineRows<S, T>(x, toY, 0, 0, count, row, from, to, pivot, scale, shift, false, false, false);
 }
 
+function endedRows<S, T>(
+  x: usize, toY: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
+): void {
+  affineRows<S, T>(
+    x, toY, toSide, gate, count, row, from, to, pivot, scale, shift, hasSide, hasGate, ofGradient,
+  );
+}
+
 /* @inline */ function affineRows<S, T>(
   x: usize, toY: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
@@ -354,26 +387,56 @@ export function inputGradient<S, T>(
   x: usize, dy: usize, dx: usize, side: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize, isLarge: bool,
 ): void {
-  const toDy = dy - x;
-  const toDx = dx - x;
+  const toDy = dy - x, toDx = dx - x;
+  const quarter = sizeof<T>() == 4 && from + 8 <= to ? rowsApart<S>(count, isLarge) : 0;
+  const vectorsEnd = from + ((to - from) & -8);
+  const done = quarter * rowsAtOnce<S>();
   if (side == 0 && gate == 0) {
-    const quarter = sizeof<T>() == 4 && from + 8 <= to ? rowsApart<S>(count, isLarge) : 0;
-    const done = quarter * rowsAtOnce<S>();
     if (quarter > 0) {
-      const vectorsEnd = from + ((to - from) & -8);
-      inputGradientQuarters<S>(x, toDy, toDx, quarter, row, from, vectorsEnd, pivot, scale, slope, offset);
+      plainGradientQuarters<S>(x, toDy, toDx, quarter, row, from, vectorsEnd, pivot, scale, slope, offset);
       plainGradientRows<S, T>(x, toDy, toDx, done, row, vectorsEnd, to, pivot, scale, slope, offset);
     }
     plainGradientRows<S, T>(x + done * row, toDy, toDx, count - done, row, from, to, pivot, scale, slope, offset);
     return;
   }
-  gradientRows<S, T>(
-    x, toDy, toDx, side - x, gate, count, row, from, to, pivot, scale, slope, offset, side != 0, gate != 0,
+  const toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
+  if (quarter > 0) {
+    endedGradientQuarters<S>(
+      x, toDy, toDx, toSide, gate, quarter, row, from, vectorsEnd, pivot, scale, slope, offset, hasSide, hasGate,
+    );
+    endedGradientRows<S, T>(
+      x, toDy, toDx, toSide, gate, done, row, vectorsEnd, to, pivot, scale, slope, offset, hasSide, hasGate,
+    );
+  }
+  endedGradientRows<S, T>(
+    x + done * row, toDy, toDx, toSide, gate + done * gateBytes(computed<S>(row)), count - done, row, from, to,
+    pivot, scale, slope, offset, hasSide, hasGate,
   );
 }
 
+/** As `endedQuarters`. */
+function endedGradientQuarters<S>(
+  x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, quarter: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, slope: usize, offset: usize, hasSide: bool, hasGate: bool,
+): void {
+  const gateRow = gateBytes(computed<S>(row)), apart = quarter * row, gatesApart = quarter * gateRow;
+  for (const end = x + apart; x < end; x += row, gate += gateRow) {
+    for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 32) {
+      const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
+      const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16);
+      const k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
+      let open = gate + (o >> 4);
+      for (let at = x + stored<S>(o), stop = at + rowsAtOnce<S>() * apart; at < stop; at += apart, open += gatesApart) {
+        elementWise.gradientOfTwo<S, f32>(
+          at, toDy, toDx, toSide, open, h0, h1, a0, a1, k0, k1, b0, b1, hasSide, hasGate,
+        );
+      }
+    }
+  }
+}
+
 /** Eight channels at once, in rows `quarter` apart. */
-function inputGradientQuarters<S>(
+function plainGradientQuarters<S>(
   x: usize, toDy: usize, toDx: usize, quarter: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize,
 ): void {
@@ -411,6 +474,15 @@ function plainGradientRows<S, T>(
   pivot: usize, scale: usize, slope: usize, offset: usize,
 ): void {
   gradientRows<S, T>(x, toDy, toDx, 0, 0, count, row, from, to, pivot, scale, slope, offset, false, false);
+}
+
+function endedGradientRows<S, T>(
+  x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
+  pivot: usize, scale: usize, slope: usize, offset: usize, hasSide: bool, hasGate: bool,
+): void {
+  gradientRows<S, T>(
+    x, toDy, toDx, toSide, gate, count, row, from, to, pivot, scale, slope, offset, hasSide, hasGate,
+  );
 }
 
 /* @inline */ function gradientRows<S, T>(

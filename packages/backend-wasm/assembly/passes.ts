@@ -216,23 +216,23 @@ function affineRuns<S, T extends number>(
 
 /** dx = scale · (g − ((x − pivot) · slope + offset)) of what counts, else dx = scale · g */
 export function inputGradient<S, T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  if (isChannelsLast(job)) {
-    if (job.mask == 0) return gradientRows<S, T>(job, from, to, first, last);
+  if (!isChannelsLast(job)) for (let o = first; o < last; o++) gradientOfParts<S, T>(job, from, to, o);
+  else if (job.mask == 0) gradientRows<S, T>(job, from, to, first, last);
+  else {
     for (let r = first, end = r; r < last; r = end) {
       end = endOfAlike(job, r, last);
       if (counts(job, r)) gradientRows<S, T>(job, from, to, r, end);
       else affineRows<S, T>(job, from, to, r, end, true);
     }
-    return;
   }
-  const inner = job.inner;
-  for (let o = first; o < last; o++) {
-    const position = o * inner;
-    for (let i = 0, end = 0; i < inner; i = end) {
-      end = endOfGated<T>(job, i, endOfAlike(job, position + i, position + inner) - position);
-      if (counts(job, position + i)) gradientRuns<S, T>(job, from, to, o, i, end);
-      else affineRuns<S, T>(job, from, to, o, i, end, true);
-    }
+}
+
+function gradientOfParts<S, T extends number>(job: Job, from: i32, to: i32, o: i32): void {
+  const inner = job.inner, position = o * inner;
+  for (let i = 0, end = 0; i < inner; i = end) {
+    end = endOfGated<T>(job, i, endOfAlike(job, position + i, position + inner) - position);
+    if (counts(job, position + i)) gradientRuns<S, T>(job, from, to, o, i, end);
+    else affineRuns<S, T>(job, from, to, o, i, end, true);
   }
 }
 

@@ -1,5 +1,6 @@
 // The backend: what it can do, and kernels on demand.
 import {
+  assertDtype,
   type Backend,
   BatchNormError,
   type Capabilities,
@@ -105,6 +106,7 @@ class WasmBackend implements Backend {
   upload(tensor: Tensor): DeviceTensor {
     this.#assertUsable();
     const { data, shape } = checkedTensor(tensor);
+    assertDtype(this, dtypeOf(data));
     return attempt((made) => {
       const there = made.keep(WasmTensor.of(this, this.#instances.device.memory, dtypeOf(data), shape));
       there.view().set(data);

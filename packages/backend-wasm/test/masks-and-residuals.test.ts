@@ -80,7 +80,10 @@ function problemOf(extent: Extent, dtype: Dtype, some: Partial<Problem> & { read
   return { extent, dtype, x, dy, gamma, beta, epsilon, ...plain, ...given };
 }
 
-const activationOf = ({ extent, dtype, activation }: Problem) => ({ extent, dtype, activation });
+/** Whether element `k` counts. */
+function countsAt({ extent: { channels, inner }, mask }: Problem, k: number): boolean {
+  return mask === undefined || mask.positions[Math.floor(k / (channels * inner)) * inner + (k % inner)] === 1;
+}
 
 /** Stages without a fused form. */
 function unfused(stages: Stages<Memory>): Stages<Memory> {
@@ -107,7 +110,11 @@ interface Way {
 async function step(problem: Problem, { threads, onDevice, isFused, inPlace = false }: Way): Promise<Results> {
   const backend = backends.get(threads)!;
   const before = backend.allocatedBytes!();
-  const kernels = await backend.prepare(activationOf(problem));
+  const kernels = await backend.prepare({
+    extent: problem.extent,
+    dtype: problem.dtype,
+    activation: problem.activation,
+  });
   const stages = (onDevice ? kernels.device : kernels) as Stages<Memory>;
   const operations = operationsOf(isFused ? stages : unfused(stages));
   const place = async (data: FloatArray) => (onDevice ? backend.upload({ data, shape: [data.length] }) : data.slice());
@@ -200,7 +207,7 @@ function error(got: ArrayLike<number>, want: ArrayLike<number>): number {
   return Array.from(got).reduce((most, value, k) => {
     if (Object.is(value, want[k])) return most;
     const difference = Math.abs(value - want[k]!) / scale;
-    return difference <= most ? most : difference;
+    return Number.isNaN(difference) ? Infinity : Math.max(most, difference);
   }, 0);
 }
 
@@ -217,7 +224,7 @@ function expectClose(problem: Problem, got: Results, bound = problem.dtype === '
 
 function digestOf({ moments, ...results }: Results): string {
   const digest = createHash('sha1');
-  for (const { buffer, byteOffset, byteLength } of [...Object.values(results), ...moments]) {
+  for (const { buffer, byteOffset, byteLength } of [...Object.values(results), ...moments] as FloatArray[]) {
     digest.update(Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength));
   }
   return digest.digest('hex');
@@ -241,7 +248,7 @@ const extents: Extent[] = [
   { outer: 33, channels: 7, inner: 1 },
   { outer: 700, channels: 101, inner: 1 },
   // Rows of more than 1 kB, which are added up in streams.
-  { outer: 1100, channels: 300, inner: 1 },
+  { outer: 600, channels: 260, inner: 1 },
   { outer: 9, channels: 5, inner: 21 },
   { outer: 5, channels: 70, inner: 403 },
   // Runs of several blocks.
@@ -272,12 +279,140 @@ describe.each(extents)('of $outer×$channels×$inner', (extent) => {
         const problem = problemOf(extent, dtype, { activation, hasResidual: activation === 'relu', mask });
         const results = await expectOneResult(problem);
         expectClose(problem, results);
-        const { channels, inner } = extent;
-        const isMasked = (k: number) => mask.positions[Math.floor(k / (channels * inner)) * inner + (k % inner)] === 0;
-        const x = problem.x.map((value, k) => (isMasked(k) ? [Number.NaN, Infinity, 3e38][k % 3]! : value));
-        const forward = await step({ ...problem, x, residual: undefined }, { ...ways[0]!, isFused: true });
-        expect(forward.moments).toEqual(results.moments);
+        // What does not count shows nowhere else, not even in pivots.
+        const isCounted = (k: number) => countsAt(problem, k);
+        const x = problem.x.map((value, k) => (isCounted(k) ? value : [Number.NaN, Infinity, 3e38][k % 3]!));
+        for (const onDevice of [false, true]) {
+          const other = await step({ ...problem, x }, { threads: 2, onDevice, isFused: true });
+          expect(other.moments).toEqual(results.moments);
+          expect(other.y.filter((_, k) => isCounted(k))).toEqual(results.y.filter((_, k) => isCounted(k)));
+          if (problem.residual) expect(other.dresidual!.every(Number.isFinite)).toBe(true);
+        }
       }
     });
+  });
+});
+
+/** x of several sizes, so that passes in the dtype would overflow or lose digits in some channels: those are wide. */
+function withWideChannels(problem: Problem): Problem {
+  const { channels, inner } = problem.extent;
+  const largest = problem.dtype === 'float32' ? [1e20, 1e-25] : [1e120, 1e-100];
+  const sizes = [1, largest[0]!, 1, 1, 1, largest[1]!, 1];
+  const size = (k: number) => sizes[(Math.floor(k / inner) % channels) % sizes.length]!;
+  return { ...problem, x: problem.x.map((value, k) => value * size(k)), epsilon: 1e-250 };
+}
+
+describe.each([
+  { outer: 66, channels: 9, inner: 1 },
+  { outer: 6, channels: 9, inner: 33 },
+])('of channels that are wide among others, $outer×$channels×$inner', (extent) => {
+  it.each(dtypes)('%s: results are those of the formulas, and the same everywhere', async (dtype) => {
+    for (const activation of activations) {
+      for (const hasResidual of [false, true]) {
+        for (const mask of [undefined, masks['some of it count']!(extent)]) {
+          const problem = withWideChannels(problemOf(extent, dtype, { activation, hasResidual, mask }));
+          const results = await expectOneResult(problem);
+          const want = reference(problem, results.y);
+          const bound = dtype === 'float32' ? 1e-5 : 1e-12;
+          expect(error(results.y, want.y)).toBeLessThan(bound);
+          expect(error(results.dgamma, want.dgamma)).toBeLessThan(bound);
+          if (hasResidual) expect(Float64Array.from(results.dresidual!)).toEqual(want.dresidual);
+          for (const [k, value] of results.dx.entries()) {
+            const size = Math.abs(problem.x[k]! / seededBatch(extent, { dtype, mean: 3 }).x[k]!);
+            expect(Math.abs(value - want.dx[k]!) * size).toBeLessThan(1e3 * bound);
+          }
+        }
+      }
+    }
+  });
+});
+
+it('ReLU lets NaN pass, and its gradient; and 0, of either sign, gets none', async () => {
+  const extent = { outer: 1, channels: 5, inner: 1 };
+  const one = new Float64Array(5).fill(1);
+  const given = { mean: new Float64Array(5), variance: one };
+  const problem = problemOf(extent, 'float32', { activation: 'relu', given, hasResidual: true });
+  const x = Float32Array.of(Number.NaN, -0, 0, 1e-45, -1);
+  const special = { ...problem, x, residual: Float32Array.of(0, -0, 0, 0, 1), dy: new Float32Array(5).fill(2) };
+  for (const way of ways) {
+    const { y, dx, dresidual } = await step(
+      { ...special, gamma: one, beta: new Float64Array(5).fill(-0), epsilon: 0 },
+      way,
+    );
+    expect(y).toEqual(Float32Array.of(Number.NaN, 0, 0, 1e-45, 0));
+    expect(y.every((value) => !Object.is(value, -0))).toBe(true);
+    expect(dresidual).toEqual(Float32Array.of(2, 0, 0, 2, 0));
+    expect(dx).toEqual(Float32Array.of(2, 0, 0, 2, 0));
+  }
+});
+
+it.each([false, true])(
+  'a mask by which nothing counts normalises by moments of others, on the device: %s',
+  async (onDevice) => {
+    const extent = { outer: 40, channels: 3, inner: 2 };
+    const backend = backends.get(2)!;
+    const { x, dy, gamma, beta, epsilon } = seededBatch(extent, { dtype: 'float32' });
+    const kernels = await backend.prepare({ extent, dtype: 'float32' });
+    const stages = (onDevice ? kernels.device : kernels) as Stages<Memory>;
+    const place = async (data: FloatArray) => (onDevice ? backend.upload({ data, shape: [data.length] }) : data);
+    const batch = { count: 7, mean: Float64Array.of(1, 2, 3), m2: Float64Array.of(7, 14, 28) };
+    const mask = maskOf(80, () => false);
+    const input = { x: await place(x), gamma, beta, epsilon, y: undefined, mask, by: { batch } };
+    const { y, saved } = await stages.normalize(input);
+    const upstream = await place(dy);
+    const sums = await stages.gradientSums({ saved, dy: upstream });
+    const { dx } = await stages.inputGradient({ ...unset, saved, dy: upstream, sums, total: sums });
+    const scale = (k: number) => gamma[Math.floor(k / 2) % 3]! / Math.sqrt([1, 2, 4][Math.floor(k / 2) % 3]! + epsilon);
+    const want = x.map(
+      (value, k) => scale(k) * (value - [1, 2, 3][Math.floor(k / 2) % 3]!) + beta[Math.floor(k / 2) % 3]!,
+    );
+    expect(error(await read<FloatArray>(y), want)).toBeLessThan(1e-6);
+    expect(
+      error(
+        await read<FloatArray>(dx),
+        dy.map((value, k) => value * scale(k)),
+      ),
+    ).toBeLessThan(1e-6);
+  },
+);
+
+describe('what memory has no room for', () => {
+  it.each([false, true])('is refused and leaves nothing behind, on the device: %s', async (onDevice) => {
+    const [outer, channels] = [4, 10_000];
+    const backend = await createWasmBackend({ threads: 1, maxBytes: 6 << 20 });
+    const extent = { outer, channels, inner: 1 };
+    const data = new Float32Array(outer * channels).fill(1);
+    const mask = maskOf(outer, (p) => p > 0);
+    const parameters = { gamma: new Float64Array(channels), beta: new Float64Array(channels), epsilon: 1e-5 };
+    const x = onDevice ? await backend.upload({ data, shape: [outer, channels] }) : data;
+    const call = async () => {
+      const kernels = await backend.prepare({ extent, dtype: 'float32', activation: 'relu' });
+      const made: object[] = [kernels];
+      try {
+        const operations = operationsOf((onDevice ? kernels.device : kernels) as Stages<Memory>);
+        const input = { ...parameters, x, residual: x, mask, y: undefined, requireFinite: false };
+        const forward = await operations.forwardTraining(input);
+        made.unshift(...Object.values(forward));
+        made.unshift(...Object.values(await operations.backwardTraining({ ...unset, saved: forward.saved, dy: x })));
+      } finally {
+        for (const one of made) Object(one).dispose?.();
+      }
+    };
+    let refused = 0;
+    const taken: { dispose(): void }[] = [];
+    // Less and less room, so that the call runs out at each of its steps.
+    await expectCode('LIMIT_EXCEEDED', async () => {
+      for (;;) {
+        const before = backend.allocatedBytes!();
+        await call().catch((error) => {
+          expect(error).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+          refused++;
+        });
+        expect(backend.allocatedBytes!()).toBe(before);
+        taken.push(await backend.upload({ data: new Float32Array(2500), shape: [2500] }));
+      }
+    });
+    expect(refused).toBeGreaterThan(20);
+    await backend.dispose();
   });
 });

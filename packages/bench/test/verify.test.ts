@@ -1,6 +1,6 @@
 // Correctness before speed: what is right passes on rows and on runs, and what is wrong is reported and never timed.
 import { describe, expect, it } from 'vitest';
-import { dataPaths, operations } from '../src/cases/case.js';
+import { dataPaths, everyOperation, operations } from '../src/cases/case.js';
 import { Expected } from '../src/cases/verify.js';
 import { workloadOf } from '../src/cases/workload.js';
 import type { Contender } from '../src/contenders/contender.js';
@@ -42,6 +42,45 @@ describe('every contender that runs here', () => {
       for (const reason of reasons) expect(reason).not.toBe('');
     },
   );
+});
+
+describe('a training step with a residual and ReLU', () => {
+  const addRelu = everyOperation.filter((operation) => !(operations as readonly string[]).includes(operation));
+
+  it.each(['js', 'layer-js'])('%s is right on rows and on runs, fused and apart', async (name) => {
+    const contender = ours.find((one) => one.name === name)!;
+    const runner = new InProcessRunner('node', [contender], noting([]));
+    for (const setting of [rows, runs]) {
+      const found = await runner.prepare({ contender: name, ...setting, operations: addRelu, dataPaths: ['host'] });
+      if (!('calls' in found)) throw new Error(JSON.stringify(found));
+      expect(found.calls.map(({ operation, verdict }) => [operation, verdict.wrong])).toEqual([
+        ['add-relu-step', null],
+        ['add-relu-apart', null],
+      ]);
+      await runner.release();
+    }
+  });
+
+  it('is wrong where a gradient passes though y is 0, or does not though y is above 0', async () => {
+    const workload = workloadOf(rows);
+    const kernels = ours.find((one) => one.name === 'js')!;
+    const entrant = await kernels.enter(workload);
+    const fused = entrant.calls.find(({ operation }) => operation === 'add-relu-step')!;
+    await fused.before!();
+    await fused.run();
+    const right = await fused.results();
+    const expected = new Expected(workload);
+    expect(expected.verify('add-relu-step', right, 'float64').wrong).toBeNull();
+    for (const isOn of [true, false]) {
+      const k = Array.from(right.y!).findIndex((value) => value > 0 === isOn);
+      const dresidual = Array.from(right.dresidual!);
+      dresidual[k] = isOn ? 0 : workload.dy[k]!;
+      expect(expected.verify('add-relu-step', { ...right, dresidual }, 'float64').wrong).toMatch(
+        /^dresidual of channel/,
+      );
+    }
+    await entrant.dispose();
+  });
 });
 
 describe('verification', () => {

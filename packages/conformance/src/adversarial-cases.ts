@@ -259,6 +259,78 @@ const longChains: Problem[] = [
   wide: true,
 }));
 
+const samples = 4;
+
+/** Sequences of twelve that end early, in every layout; what is behind their ends is far away. */
+const padded: Problem[] = [
+  { shape: [samples, 12, 5], axis: -1 },
+  { shape: [samples, 5, 12], axis: 1 },
+  { shape: [12 * samples, 5], axis: 1 },
+  { shape: [samples, 3, 5, 4], axis: 2 },
+].map(({ shape, axis }) => {
+  const counts = (j: number) => j % 12 < [12, 7, 1, 0][Math.floor(j / 12)]!;
+  return {
+    name: `padded sequences, [${shape}], channels on axis ${axis}`,
+    why: 'what does not count has no part in statistics, and no gradient through them',
+    shape,
+    options: { axis, runningVariance: 'sample' as const },
+    x: (random, j, c) => (counts(j) ? c + normal(random) : 1e4),
+    mask: (_random, j) => counts(j),
+    steps: 2,
+  };
+});
+
+const behindMasks: Problem[] = [
+  { name: 'a mask by which one position counts', mask: (_random: Random, j: number) => j === 11 },
+  { name: 'a mask by which all but one count', mask: (_random: Random, j: number) => j !== 0 },
+  { name: 'another mask in each step', mask: (random: Random) => random() < 0.5, steps: 5 },
+  {
+    name: 'a mask where nothing is tracked',
+    mask: (random: Random) => random() < 0.5,
+    options: { trackRunningStatistics: false },
+  },
+  {
+    name: 'values around 1e6 that count, and zeros that do not',
+    mask: (_random: Random, j: number) => j % 3 > 0,
+    x: (random: Random, j: number) => (j % 3 > 0 ? 1e6 + normal(random) : 0),
+  },
+].map((problem) => ({
+  why: 'a mask is that of its step',
+  shape: [33, 5],
+  x: around(2, 3),
+  ...problem,
+}));
+
+const behindReLU: Problem[] = [
+  { name: 'ReLU', options: { activation: 'relu' as const } },
+  { name: 'a residual', residual: around(1, 2) },
+  { name: 'a residual and ReLU', options: { activation: 'relu' as const }, residual: around(0, 2) },
+  { name: 'a residual of 1e6 and ReLU', options: { activation: 'relu' as const }, residual: around(0, 1e6) },
+  {
+    name: 'a residual and ReLU around a mean of 1e4',
+    options: { activation: 'relu' as const },
+    x: around(1e4, 1),
+    residual: around(0, 1),
+  },
+  {
+    name: 'a mask, a residual and ReLU',
+    options: { activation: 'relu' as const },
+    residual: around(0, 1),
+    mask: (random: Random) => random() < 0.6,
+  },
+].flatMap((problem) =>
+  [
+    [33, 5],
+    [3, 5, 14],
+  ].map((shape) => ({
+    why: 'gradients have the gates of their y',
+    x: around(2, 3),
+    shape,
+    ...problem,
+    name: `${problem.name}, [${shape}]`,
+  })),
+);
+
 export const adversarialProblems: readonly Problem[] = [
   ...conditioning,
   ...tiny,
@@ -271,6 +343,9 @@ export const adversarialProblems: readonly Problem[] = [
   ...pivotProblems,
   ...longChains,
   ...parameters,
+  ...padded,
+  ...behindMasks,
+  ...behindReLU,
   ...history,
   ...given,
   farGiven,

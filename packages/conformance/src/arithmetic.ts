@@ -32,17 +32,27 @@ export function describeAccumulation(accumulation: Execution['accumulation']): s
 
 const accumulations: readonly Accumulation[] = ['float64', 'blocked-float32', 'compensated-float32', 'float32'];
 
-/** Unit roundoff: half the distance from 1 to the next number. */
-export const unitRoundoff: Readonly<Record<Dtype, number>> = { float32: 2 ** -24, float64: 2 ** -53 };
+/** What is computed in: float16 is for storage alone. */
+type Computed = Exclude<Dtype, 'float16'>;
+
+/**
+ * Unit roundoff, half the distance from 1 to the next number, of what activations of each dtype are computed in. What
+ * storing float16 rounds besides is no part of a bound: see float16/before-rounding.ts.
+ */
+export const unitRoundoff: Readonly<Record<Dtype, number>> = {
+  float16: 2 ** -24,
+  float32: 2 ** -24,
+  float64: 2 ** -53,
+};
 
 /** The most that a term below the normal numbers of its dtype may lose: some processors take it for 0. */
-const smallestNormal: Readonly<Record<Dtype, number>> = { float32: 2 ** -126, float64: 2 ** -1022 };
+const smallestNormal: Readonly<Record<Computed, number>> = { float32: 2 ** -126, float64: 2 ** -1022 };
 
 /**
  * The largest distance of a pivot from the mean, in deviations. A pivot is the mean, rounded to the terms' dtype, and
  * no value can be nearer to the mean; a float32 sum that finds it adds M roundings.
  */
-function pivotDistance(terms: Dtype, valuesPerChannel: number): number {
+function pivotDistance(terms: Computed, valuesPerChannel: number): number {
   return 1 + 4 * valuesPerChannel * unitRoundoff[terms];
 }
 
@@ -52,7 +62,7 @@ function longestChain(valuesPerChannel: number): number {
 }
 
 /** The dtype of the terms: what is added up has been rounded to it. */
-export function termsOf(accumulation: Accumulation): Dtype {
+export function termsOf(accumulation: Accumulation): Computed {
   return accumulation === 'float64' ? 'float64' : 'float32';
 }
 

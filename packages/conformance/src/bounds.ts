@@ -2,8 +2,8 @@
 // their errors are propagated along with them, from batch to batch.
 import { type Accumulation, type Dtype, type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import { errorsOfStatistics, type StatisticsErrors, unitRoundoff } from './arithmetic.js';
-import { channelOf } from './channels.js';
-import { type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
+import { mapElements } from './channels.js';
+import { type Extras, lazily, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
 import { type Quantity, tolerance } from './tolerance.js';
 
 /** Element `index` of a result may lie `tolerance(index) · magnitude(index)` from the golden one. */
@@ -40,6 +40,16 @@ export class RunningErrors {
     this.#mean = exact();
     this.#variance = exact();
     this.#variance.size.fill(1);
+  }
+
+  /** The errors as they are now. */
+  copy(): RunningErrors {
+    const copy = new RunningErrors(this.#mean.error.length);
+    for (const name of ['error', 'size'] as const) {
+      copy.#mean[name].set(this.#mean[name]);
+      copy.#variance[name].set(this.#variance[name]);
+    }
+    return copy;
   }
 
   /** After statistics were given, or loaded: they are exact. */
@@ -86,9 +96,11 @@ export class RunningErrors {
 /** Sums smaller than this have float32 terms below the normal numbers: their errors are not relative to their size. */
 const smallestSize = 2 ** -102;
 
+/** As it is now: what is tracked goes on. */
 function boundOf({ error, size }: Tracked): Bound {
-  const magnitude = (c: number) => Math.max(size[c]!, error[c]!, smallestSize);
-  return { tolerance: (c) => error[c]! / magnitude(c), magnitude };
+  const magnitudes = size.map((value, c) => Math.max(value, error[c]!, smallestSize));
+  const tolerances = error.map((value, c) => value / magnitudes[c]!);
+  return { tolerance: lazily(() => tolerances), magnitude: lazily(() => magnitudes) };
 }
 
 /**
@@ -102,12 +114,13 @@ function average({ error, size }: Tracked, c: number, kept: number, batch: { err
 }
 
 /** A forward, or a forward and a backward. */
-export interface Step {
+export interface Step extends Extras {
   readonly dtype: Dtype;
   /** What the backend declares for this dtype. */
   readonly accumulation: Accumulation;
   readonly extent: Extent;
   readonly x: ArrayLike<number>;
+  /** g, which is dy without an activation. */
   readonly dy?: ArrayLike<number> | undefined;
   /** What normalises x: the exact statistics of the batch, or the running ones. */
   readonly normalization: Normalization;
@@ -119,9 +132,10 @@ export interface Step {
 
 /** The bound of every result of a step. Activations go by element, vectors by channel. */
 export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
-  const { dtype, accumulation, extent, x, dy, normalization, throughStatistics } = step;
+  const { dtype, accumulation, extent, x, dy, normalization, throughStatistics, mask, residual } = step;
   const { running = new RunningErrors(extent.channels) } = step;
-  const M = valuesPerChannel(extent);
+  const all = valuesPerChannel(extent);
+  const M = mask?.count ?? all;
   const circumstances = Array.from({ length: extent.channels }, (_, c) => {
     const [mean, variance] = [normalization.mean[c]!, normalization.variance[c]!];
     const errors = throughStatistics ? errorsOfStatistics(accumulation, M, mean, variance) : running.errors(c);
@@ -130,23 +144,33 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
     return {
       dtype,
       accumulation,
-      valuesPerChannel: M,
+      valuesPerChannel: all,
       // Where both are 0, xHat is 0, whatever the mean.
       meanError: sigma === 0 ? 0 : errors.mean / sigma,
       deviationError: sigma === 0 ? 0 : errors.variance / (2 * ofSquare),
       throughStatistics,
       conditioning: throughStatistics || sigma === 0 ? 0 : Math.abs(mean) / sigma,
+      hasResidual: residual !== undefined,
     };
   });
-  const magnitude = magnitudes(x, dy, extent, normalization, throughStatistics);
-  const byChannel = (quantity: keyof typeof magnitude) => circumstances.map((each) => tolerance(quantity, each));
+  const magnitude = magnitudes(x, dy, extent, normalization, throughStatistics, { mask, residual });
+  const byChannel = (quantity: keyof typeof magnitude) =>
+    Float64Array.from(circumstances, (each) => tolerance(quantity, each));
   const ofElements = (quantity: 'y' | 'dx'): Bound => {
     const tolerances = byChannel(quantity);
-    return { tolerance: (index) => tolerances[channelOf(index, extent)]!, magnitude: magnitude[quantity] };
+    return { tolerance: lazily(() => mapElements(extent, (_, c) => tolerances[c]!)), magnitude: magnitude[quantity] };
+  };
+  const ofGradient = (): Bound => {
+    if (mask === undefined) return ofElements('dx');
+    const counted = byChannel('dx');
+    // To a position that does not count no gradient passes through the statistics: there these are constants.
+    const others = Float64Array.from(circumstances, (each) => tolerance('dx', { ...each, throughStatistics: false }));
+    const tolerances = lazily(() => mapElements(extent, (_, c, p) => (mask.positions[p] === 0 ? others : counted)[c]!));
+    return { tolerance: tolerances, magnitude: magnitude.dx };
   };
   const ofChannels = (quantity: 'dgamma' | 'dbeta'): Bound => {
     const tolerances = byChannel(quantity);
-    return { tolerance: (c) => tolerances[c]!, magnitude: magnitude[quantity] };
+    return { tolerance: lazily(() => tolerances), magnitude: magnitude[quantity] };
   };
   // Getters compute each bound when it is asked for: there may be a million elements.
   return {
@@ -154,7 +178,7 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
       return ofElements('y');
     },
     get dx() {
-      return ofElements('dx');
+      return ofGradient();
     },
     get dgamma() {
       return ofChannels('dgamma');

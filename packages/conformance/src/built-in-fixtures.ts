@@ -10,6 +10,8 @@ export function builtInFixtures(): Promise<readonly FixtureFile[]> {
   files ??= Promise.all([
     load('seed-numpy.json', new URL('../fixtures/seed-numpy.json', import.meta.url)),
     load('pytorch.json', new URL('../fixtures/pytorch.json', import.meta.url)),
+    load('keras.json', new URL('../fixtures/keras.json', import.meta.url)),
+    load('extras-pytorch.json', new URL('../fixtures/extras-pytorch.json', import.meta.url)),
   ]);
   return files;
 }

@@ -22,4 +22,18 @@ export const builtInNames: Readonly<Record<string, Readonly<Record<string, strin
     'no-affine': 'affine=False',
     'no-running-stats': 'track_running_stats=False: batch statistics in evaluation too',
   },
+  'keras.json': {
+    'padded-4x7x3': '[N, T, C]: sequences that end early',
+    'images-3x4x5x2': '[N, H, W, C], with a mask of pixels',
+    'rows-11x4': '[N, C]: rows that are left out',
+  },
+  'extras-pytorch.json': {
+    'relu-13x5': 'ReLU behind BatchNorm1d',
+    'residual-relu-4x5x3x2': 'the end of a residual block',
+    'residual-6x4': 'an addition alone',
+    'gathered-rows-17x4': 'the rows that count, gathered',
+    'whole-samples-6x3x5': 'a mask of samples, of which trailing axes are left out',
+    'gathered-last-3x6x4': 'positions of sequences, channels last',
+    'nan-in-the-residual-4x3': 'ReLU lets NaN through, and its gradient',
+  },
 };

@@ -3,11 +3,11 @@ import type { Backend, Dtype, ErrorCode, MaybePromise } from '@batchnorm/core-ap
 import type { Check } from './compare.js';
 
 /** In the order of reports. */
-export const groups = ['golden', 'exact', 'adversarial', 'behaviour', 'kernels', 'programs'] as const;
+export const groups = ['golden', 'exact', 'adversarial', 'behaviour', 'kernels', 'programs', 'float16'] as const;
 
 /**
  * `golden` results of others; inputs with `exact` results; `adversarial` inputs; `behaviour` of buffers, calls and
- * errors; the contract of `kernels` by itself; random `programs`.
+ * errors; the contract of `kernels` by itself; random `programs`; `float16` as storage.
  */
 export type Group = (typeof groups)[number];
 
@@ -54,6 +54,8 @@ export interface ConformanceCase {
   readonly name: string;
   readonly why: string;
   readonly cell?: Cell;
+  /** The one dtype that it is about. Default: it is tried in float32 and in float64. */
+  readonly dtype?: Dtype;
   /** Whether it takes so long that a quick run leaves it out. Default false. */
   readonly slow?: boolean;
   /** Why this case can say nothing about the subject; undefined if it can. */

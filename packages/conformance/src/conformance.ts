@@ -14,7 +14,21 @@ import type { FixtureFile } from './fixtures/fixture-case.js';
 import { goldenCases } from './golden-cases.js';
 import { suite } from './suite.js';
 
+/** Those of every case that is not about one alone. */
 export const dtypes: readonly Dtype[] = ['float32', 'float64'];
+
+/** One case in one dtype. */
+export interface Run {
+  readonly one: ConformanceCase;
+  readonly dtype: Dtype;
+}
+
+/** Each case in each of the `asked` dtypes in which it is tried. */
+export function runsOf(cases: readonly ConformanceCase[], asked: readonly Dtype[] = [...dtypes, 'float16']): Run[] {
+  const isOf = ({ dtype }: ConformanceCase, other: Dtype) =>
+    dtype === undefined ? dtypes.includes(other) : dtype === other;
+  return asked.flatMap((dtype) => cases.filter((one) => isOf(one, dtype)).map((one) => ({ one, dtype })));
+}
 
 /** The outcome of one case on one backend in one dtype. */
 export interface CaseResult {
@@ -42,7 +56,7 @@ export interface CaseResult {
 export interface ConformanceOptions {
   /** Golden files to run instead of the kit's own cases. */
   readonly fixtures?: readonly FixtureFile[];
-  /** Default: both. One that the backend lacks must be refused with `DTYPE_MISMATCH`. */
+  /** Default: all. One that the backend lacks must be refused with `DTYPE_MISMATCH`. */
   readonly dtypes?: readonly Dtype[];
   /**
    * Skips what takes most of the time: behaviours of all but small activations, what stays in memory, and most random
@@ -67,7 +81,7 @@ export async function runConformance(
   const create = typeof subject === 'function' ? subject : undefined;
   const backend = typeof subject === 'function' ? await subject() : subject;
   const cases = fixtures ? goldenCases(fixtures) : suite;
-  const runs = (options.dtypes ?? dtypes).flatMap((dtype) => cases.map((one) => ({ one, dtype })));
+  const runs = runsOf(cases, options.dtypes);
   const results: CaseResult[] = [];
   try {
     for (const { one, dtype } of runs) {

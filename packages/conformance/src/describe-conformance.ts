@@ -1,6 +1,6 @@
 // The kit as tests of a test runner: vitest, node:test, Jest, or one like them.
 import type { Backend, MaybePromise } from '@batchnorm/core-api';
-import { type CaseResult, type ConformanceOptions, dtypes, runCase } from './conformance.js';
+import { type CaseResult, type ConformanceOptions, type Run, runCase, runsOf } from './conformance.js';
 import { countsLine, explanations, reasonOf } from './counts.js';
 import { suite } from './suite.js';
 
@@ -44,12 +44,12 @@ export function describeConformance(
   if (!after) {
     throw new TypeError('describeConformance: received a test runner without hooks, expected its afterAll or after');
   }
-  const runs = dtypes.flatMap((dtype) => suite.map((one) => ({ one, dtype })));
-  const results = new Map<object, CaseResult>();
+  const runs = runsOf(suite);
+  const results = new Map<Run, CaseResult>();
   let shared: Promise<Backend> | undefined;
   let skipsAreShown = true;
 
-  const test = (run: (typeof runs)[number]) =>
+  const test = (run: Run) =>
     // Rest parameters, because runners give a function with a declared parameter a callback.
     async function (this: unknown, ...[context = this]: unknown[]) {
       shared ??= (async () => factory())();
@@ -70,14 +70,13 @@ export function describeConformance(
       const backend = await shared.catch(() => undefined);
       await backend?.dispose();
     });
-    for (const dtype of dtypes) {
-      for (const source of new Set(suite.map((one) => one.source))) {
-        describe(`${dtype} ${source}`, () => {
-          for (const run of runs.filter((other) => other.dtype === dtype && other.one.source === source)) {
-            it(`${run.one.name}: ${run.one.why}`, test(run));
-          }
-        });
-      }
+    const placeOf = ({ one, dtype }: Run) => `${dtype} ${one.source}`;
+    for (const place of new Set(runs.map(placeOf))) {
+      describe(place, () => {
+        for (const run of runs.filter((other) => placeOf(other) === place)) {
+          it(`${run.one.name}: ${run.one.why}`, test(run));
+        }
+      });
     }
   });
 }

@@ -14,6 +14,8 @@ interface ExactProblem {
   readonly axis: number;
   /** The mean of channel c, a whole number. */
   readonly mean: (c: number) => number;
+  /** Whether a mask leaves every third sample out: then x is 1000 there, and dy 0. Default false. */
+  readonly masked?: boolean;
 }
 
 const problems: readonly ExactProblem[] = [
@@ -24,6 +26,8 @@ const problems: readonly ExactProblem[] = [
   { name: 'a wide row', shape: [8, 1030], axis: 1, mean: (c) => c % 16 },
   { name: 'a long column', shape: [4096, 3], axis: 1, mean: (c) => c },
   { name: 'a mean of 4096', shape: [64, 4], axis: 1, mean: () => 4096 },
+  { name: 'rows of which some count', shape: [96, 5], axis: 1, mean: (c) => c, masked: true },
+  { name: 'runs of which some count', shape: [6, 5, 16], axis: 1, mean: (c) => -c, masked: true },
 ];
 
 export const exactCases: readonly ConformanceCase[] = problems.map((problem) => ({
@@ -32,7 +36,7 @@ export const exactCases: readonly ConformanceCase[] = problems.map((problem) => 
   name: problem.name,
   why: 'mean and variance to the bit; y, dx, dgamma and dbeta within 2 units in the last place',
   run: async ({ backend, dtype }) => {
-    const { shape, axis } = problem;
+    const { shape, axis, masked = false } = problem;
     const refusal = await refusedByLimit({ backend, dtype }, [shape]);
     if (refusal) return refusal;
     const C = shape.at(axis)!;
@@ -42,15 +46,23 @@ export const exactCases: readonly ConformanceCase[] = problems.map((problem) => 
     const beta = 8;
     layer.gamma.fill(gamma);
     layer.beta.fill(beta);
-    const M = shape.reduce((a, b) => a * b, 1) / C;
-    const length = M * C;
+    const length = shape.reduce((a, b) => a * b, 1);
+    const M = (length / C) * (masked ? 2 / 3 : 1);
+    const counts = (sample: number) => !masked || sample % 3 < 2;
+    const data = Uint8Array.from({ length: shape[0]! }, (_, sample) => Number(counts(sample)));
     const x = activation(dtype, shape, length);
     const dy = activation(dtype, shape, length);
     const [y, dx] = [new Float64Array(length), new Float64Array(length)];
     const inner = axis === -1 ? 1 : shape.slice(2).reduce((a, b) => a * b, 1);
     for (let k = 0; k < length; k++) {
       const c = Math.floor(k / inner) % C;
-      const j = Math.floor(k / (inner * C)) * inner + (k % inner);
+      const sample = Math.floor(k / (inner * C));
+      if (!counts(sample)) {
+        x.data[k] = 1000;
+        y[k] = (gamma * (1000 - problem.mean(c))) / 2 + beta;
+        continue;
+      }
+      const j = (masked ? 2 * Math.floor(sample / 3) + (sample % 3) : sample) * inner + (k % inner);
       const sign = j % 2 === 0 ? 1 : -1;
       x.data[k] = problem.mean(c) + sign;
       // The mean of dy is 2, and that of dy · xHat is 1/2. `rest` adds +1, +1, −1, −1, which changes neither.
@@ -59,7 +71,7 @@ export const exactCases: readonly ConformanceCase[] = problems.map((problem) => 
       y[k] = gamma * (sign / 2) + beta;
       dx[k] = (gamma / 2) * (dy.data[k]! - 2 - (sign / 2) * (1 / 2));
     }
-    const gotY = await layer.forward(x);
+    const gotY = await layer.forward(x, masked ? { mask: { data, shape: [shape[0]!] } } : {});
     const { dx: gotDx, dgamma, dbeta } = await layer.backward(dy);
     const means = Float64Array.from({ length: C }, (_, c) => problem.mean(c));
     const checks = [

@@ -4,7 +4,7 @@ export { accumulationOf, describeAccumulation } from './arithmetic.js';
 export { type Bound, boundsOf, RunningErrors, type Step, type TrackedBatch } from './bounds.js';
 export { builtInFixtures } from './built-in-fixtures.js';
 export { type Check, type Comparison, compare, type Expected } from './compare.js';
-export { type CaseResult, type ConformanceOptions, dtypes, runConformance } from './conformance.js';
+export { type CaseResult, type ConformanceOptions, dtypes, type Run, runConformance, runsOf } from './conformance.js';
 export {
   type Cell,
   type ConformanceCase,

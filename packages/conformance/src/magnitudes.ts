@@ -1,7 +1,7 @@
 // What relative errors are relative to: for each result, the sizes of the terms that it is computed from. A sum that
 // cancels can't be more accurate than its terms.
-import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
-import { channelOf, meanOver } from './channels.js';
+import { type CountedPositions, type Extent, valuesPerChannel } from '@batchnorm/core-api';
+import { float64Of, mapElements, meansOf, type OfElement } from './channels.js';
 
 /** The statistics that normalise one channel, and the parameters of the layer. */
 export interface Normalization {
@@ -22,49 +22,68 @@ export interface Magnitudes {
   readonly dbeta: Magnitude;
 }
 
+/** What else a step may have. */
+export interface Extras {
+  /** Which positions have a part in the batch's statistics. Default: all. */
+  readonly mask?: CountedPositions | undefined;
+  /** Added to what was normalised. Default: nothing. */
+  readonly residual?: ArrayLike<number> | undefined;
+}
+
 /**
- * y: |gamma| (1 + |xHat|) + |beta|. dgamma: Σ |dy| (1 + |xHat|). dbeta: Σ |dy|. dx: |gamma| invStd |dy|, and through
- * batch statistics |gamma| invStd (|dy| + mean |dy| + (1 + |xHat|) · mean(|dy| (1 + |xHat|))).
+ * y: |gamma| (1 + |xHat|) + |beta| + |residual|. dgamma: Σ |g| (1 + |xHat|). dbeta: Σ |g|. dx: |gamma| invStd |g|, and
+ * through the statistics of M values |gamma| invStd (|g| + Σ |g| / M + (1 + |xHat|) · Σ |g| (1 + |xHat|) / M). `gradient`
+ * is g, which is dy without an activation.
  */
 export function magnitudes(
-  x: ArrayLike<number>,
-  dy: ArrayLike<number> | undefined,
+  values: ArrayLike<number>,
+  gradient: ArrayLike<number> | undefined,
   extent: Extent,
-  { mean, variance, epsilon, gamma, beta }: Normalization,
+  { epsilon, ...of }: Normalization,
   throughStatistics: boolean,
+  { mask, residual }: Extras = {},
 ): Magnitudes {
-  const M = valuesPerChannel(extent);
-  const invStd = Float64Array.from({ length: extent.channels }, (_, c) => {
-    const square = at(variance, c) + epsilon;
+  const all = valuesPerChannel(extent);
+  const share = mask === undefined ? 1 : all / mask.count;
+  const [x, g] = [float64Of(values), gradient && float64Of(gradient)];
+  const added = residual && float64Of(residual);
+  const [mean, gamma, beta] = [of.mean, of.gamma, of.beta].map(float64Of) as [Float64Array, Float64Array, Float64Array];
+  const invStd = float64Of(of.variance).map((variance) => {
+    const square = variance + epsilon;
     return square === 0 ? 0 : 1 / Math.sqrt(square);
   });
-  const spread = (k: number, c: number) => 1 + Math.abs(at(x, k) - at(mean, c)) * invStd[c]!;
-  const size = (k: number) => (dy === undefined ? 0 : Math.abs(at(dy, k)));
-  const means = (term: (k: number, c: number) => number) =>
-    lazily(() => Float64Array.from(invStd, (_, c) => meanOver(c, extent, (k) => term(k, c))));
-  const dyMean = means(size);
-  const dyXHatMean = means((k, c) => size(k) * spread(k, c));
-  const through = (k: number, c: number) => (throughStatistics ? dyMean(c) + spread(k, c) * dyXHatMean(c) : 0);
-  const ofElement = (of: (k: number, c: number) => number): Magnitude => {
-    return (k) => of(k, channelOf(k, extent));
-  };
+  const spread: OfElement = (k, c) => 1 + Math.abs(x[k]! - mean[c]!) * invStd[c]!;
+  const size = (k: number) => (g === undefined ? 0 : Math.abs(g[k]!));
+  const gMean = once(() => meansOf(extent, size));
+  const gXHatMean = once(() => meansOf(extent, (k, c, p) => size(k) * spread(k, c, p)));
+  const ofZ: OfElement = (k, c, p) => Math.abs(gamma[c]!) * spread(k, c, p) + Math.abs(beta[c]!);
   return {
-    y: ofElement((k, c) => Math.abs(at(gamma, c)) * spread(k, c) + Math.abs(at(beta, c))),
-    dx: ofElement((k, c) => Math.abs(at(gamma, c)) * invStd[c]! * (size(k) + through(k, c))),
-    dgamma: (c) => M * dyXHatMean(c),
-    dbeta: (c) => M * dyMean(c),
+    y: lazily(() => mapElements(extent, added ? (k, c, p) => ofZ(k, c, p) + Math.abs(added[k]!) : ofZ)),
+    dx: lazily(() => {
+      const [ofG, ofGXHat] = throughStatistics ? [gMean(), gXHatMean()] : [];
+      const through: OfElement = (k, c, p) =>
+        ofG && ofGXHat && mask?.positions[p] !== 0 ? share * (ofG[c]! + spread(k, c, p) * ofGXHat[c]!) : 0;
+      return mapElements(extent, (k, c, p) => Math.abs(gamma[c]!) * invStd[c]! * (size(k) + through(k, c, p)));
+    }),
+    dgamma: lazily(() => gXHatMean().map((value) => all * value)),
+    dbeta: lazily(() => gMean().map((value) => all * value)),
   };
 }
 
-/** Computed when one of them is asked for. */
-function lazily(compute: () => Float64Array): Magnitude {
+/** Computed when it is asked for first. */
+function once<T>(compute: () => T): () => T {
+  let value: T | undefined;
+  return () => {
+    value ??= compute();
+    return value;
+  };
+}
+
+/** Numbers that are computed, all of them, when one is asked for: there may be a million. */
+export function lazily(compute: () => Float64Array): (index: number) => number {
   let values: Float64Array | undefined;
   return (index) => {
     values ??= compute();
     return values[index]!;
   };
-}
-
-function at(values: ArrayLike<number>, index: number): number {
-  return values[index]!;
 }

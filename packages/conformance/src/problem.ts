@@ -1,10 +1,21 @@
 // Problems: generated inputs of cases, seeded. They are float32 numbers, the same for every dtype, except for `wide`
 // ones.
-import { allocate, type Dtype, type Extent, extentOf, type FloatArray, valuesPerChannel } from '@batchnorm/core-api';
+import {
+  type Dtype,
+  type Extent,
+  elementsFrom,
+  extentOf,
+  type FloatArray,
+  type Mask,
+  numbersOf,
+  valuesPerChannel,
+} from '@batchnorm/core-api';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import type { FixtureCase, FixtureOptions, Golden, GoldenStep } from './fixtures/fixture-case.js';
-import { backward, batchStatistics, forward } from './oracle.js';
+import { magnitudes } from './magnitudes.js';
+import { countedPositions } from './masks.js';
+import { backward, batchStatistics, forward, type OracleInput, preactivation } from './oracle.js';
 
 export interface Problem {
   readonly name: string;
@@ -15,6 +26,10 @@ export interface Problem {
   /** The element at position j of channel c, in step n. */
   readonly x: (random: Random, j: number, c: number, step: number) => number;
   readonly dy?: (random: Random, j: number, c: number, step: number) => number;
+  /** Whether position j counts in step n. Default: all do. */
+  readonly mask?: (random: Random, j: number, step: number) => boolean;
+  /** As x: what is added. Default: nothing. Behind 'relu' dy is 0 where z is near 0, so that no rounding decides a gate. */
+  readonly residual?: Problem['x'];
   readonly gamma?: (random: Random, c: number) => number;
   readonly beta?: (random: Random, c: number) => number;
   /** Running statistics that the layer starts from. Default: those of a new layer. */
@@ -65,6 +80,7 @@ export function solve(problem: Problem, dtype: Dtype = 'float32'): FixtureCase {
     center: problem.options?.affine ?? true,
     trackRunningStatistics: true,
     runningVariance: 'population',
+    activation: 'none',
     singleValue: 'allow',
     emptyBatch: 'reject',
     ...problem.options,
@@ -76,6 +92,11 @@ export function solve(problem: Problem, dtype: Dtype = 'float32'): FixtureCase {
     beta: vector(options.center ? (problem.beta ?? normal) : () => 0),
   };
   const activation = (make: Problem['x'], step: number) => fill(dtype, extent, (j, c) => make(random, j, c, step));
+  const maskOfPositions = (counts: NonNullable<Problem['mask']>, r: Random, step: number): Mask => {
+    const sizes = shape.toSpliced(axis < 0 ? shape.length + axis : axis, 1);
+    const data = Uint8Array.from({ length: valuesPerChannel(extent) }, (_, j) => Number(counts(r, j, step)));
+    return { data, shape: sizes };
+  };
   const golden = (data: ArrayLike<number>, of: readonly number[] = shape): Golden => ({ shape: of, data });
 
   const running = {
@@ -93,15 +114,23 @@ export function solve(problem: Problem, dtype: Dtype = 'float32'): FixtureCase {
     const x = activation(problem.x, step);
     const dy = activation(problem.dy ?? normal, step);
     const statistics = training || !options.trackRunningStatistics ? undefined : running;
-    const input = { extent, x, ...parameters, epsilon: options.epsilon, statistics };
-    if (training) average(running, batchStatistics(x, extent), valuesPerChannel(extent), options);
-    const { dx, dgamma, dbeta } = backward(input, dy);
+    const given = statistics ? undefined : problem.mask && maskOfPositions(problem.mask, random, step);
+    const mask = given && countedPositions(given, shape, axis);
+    const residual = problem.residual && activation(problem.residual, step);
+    const { epsilon, activation: nonlinearity } = options;
+    const input = { extent, x, ...parameters, epsilon, statistics, mask, residual, activation: nonlinearity };
+    if (nonlinearity === 'relu') clearNearKink(dy, input);
+    if (training) average(running, batchStatistics(x, extent, mask), mask?.count ?? valuesPerChannel(extent), options);
+    const { dx, dresidual, dgamma, dbeta } = backward(input, dy);
     return {
       training,
       x: golden(x),
+      ...(given && { mask: golden(given.data, given.shape) }),
+      ...(residual && { residual: golden(residual) }),
       dy: golden(dy),
       y: golden(forward(input)),
       dx: golden(dx),
+      ...(residual && { dresidual: golden(dresidual) }),
       ...(options.scale && { dgamma: golden(dgamma, [C]) }),
       ...(options.center && { dbeta: golden(dbeta, [C]) }),
       ...(options.trackRunningStatistics && state()),
@@ -131,14 +160,23 @@ function average(
   running.batchesTracked++;
 }
 
-function fill(dtype: Dtype, { outer, channels, inner }: Extent, make: (j: number, c: number) => number): FloatArray {
-  const data = allocate(dtype, outer * channels * inner);
+/** Makes dy 0 where z is within a thousandth of its terms from 0. */
+function clearNearKink(dy: FloatArray, input: OracleInput): void {
+  const { x, extent, mask, residual, statistics = batchStatistics(x, extent, mask) } = input;
+  const z = preactivation(input);
+  const { y: size } = magnitudes(x, undefined, extent, { ...input, ...statistics }, false, { residual });
+  for (let k = 0; k < dy.length; k++) if (Math.abs(z[k]!) < 1e-3 * size(k)) dy[k] = 0;
+}
+
+/** Numbers that `dtype` can hold. */
+function fill(dtype: Dtype, { outer, channels, inner }: Extent, make: (j: number, c: number) => number) {
+  const data = new Float64Array(outer * channels * inner);
   for (let o = 0, k = 0; o < outer; o++) {
     for (let c = 0; c < channels; c++) {
       for (let i = 0; i < inner; i++, k++) data[k] = make(o * inner + i, c);
     }
   }
-  return data;
+  return numbersOf(elementsFrom(dtype, data));
 }
 
 /** Seeded by a text, such as a case's name: cases don't depend on each other's order. */

@@ -5,6 +5,7 @@ import {
   BatchNorm,
   type Dtype,
   type ErrorCode,
+  elementsFrom,
   extentOf,
   type FloatArray,
   type Tensor,
@@ -15,7 +16,7 @@ import { boundsOf, RunningErrors } from './bounds.js';
 import { type Check, compare, outcome } from './compare.js';
 import type { MemoryKind } from './conformance-case.js';
 import { refuses } from './expect-refusal.js';
-import type { FixtureCase, Golden, GoldenStep } from './fixtures/fixture-case.js';
+import { countedOf, type FixtureCase, type Golden, type GoldenStep, maskOfStep } from './fixtures/fixture-case.js';
 import type { Normalization } from './magnitudes.js';
 import { type ActivationMemory, activationMemory } from './memory/activation-memory.js';
 import { batchStatistics } from './oracle.js';
@@ -23,7 +24,7 @@ import type { Quantity } from './tolerance.js';
 
 /** Why a case can't be run in this dtype, or undefined. */
 export function inapplicable({ steps }: FixtureCase, dtype: Dtype): string | undefined {
-  const inputs = steps.flatMap(({ x, dy }) => [x.data, dy?.data ?? []]);
+  const inputs = steps.flatMap(({ x, residual, dy }) => [x.data, residual?.data ?? [], dy?.data ?? []]);
   const exact = dtype === 'float64' || inputs.every((data) => Array.from(data).every(isFloat32));
   return exact ? undefined : 'its inputs are not float32 numbers';
 }
@@ -106,10 +107,10 @@ class Replay {
    * A forward that must be refused, and changes nothing. On the device a batch that is not finite is refused when it
    * settles.
    */
-  async #refusal(name: string, code: ErrorCode, { x, training }: GoldenStep): Promise<Check[]> {
+  async #refusal(name: string, code: ErrorCode, step: GoldenStep): Promise<Check[]> {
     const before = JSON.stringify(await this.#layer.state());
     const refusal = await refuses(`${name} forward`, code, async () => {
-      await this.#layer.forward((await this.#put(x)) as Tensor, { training });
+      await this.#forward(step);
       await this.#layer.settle();
     });
     const unchanged = JSON.stringify(await this.#layer.state()) === before;
@@ -123,11 +124,13 @@ class Replay {
     const { momentum } = this.#fixture.options;
     const accumulation = accumulationOf(backend, dtype);
     const extent = extentOf(golden.x.shape, axis);
-    const batch = batchStatistics(golden.x.data, extent);
+    const mask = training || !trackRunningStatistics ? countedOf(golden, axis) : undefined;
+    const batch = batchStatistics(golden.x.data, extent, mask);
     if (training && trackRunningStatistics) {
       const n = layer.batchesTracked;
       const kept = momentum === 'cumulative' ? n / (n + 1) : momentum;
-      this.#errors.track(batch, { accumulation, valuesPerChannel: valuesPerChannel(extent), kept, runningVariance });
+      const M = mask?.count ?? valuesPerChannel(extent);
+      this.#errors.track(batch, { accumulation, valuesPerChannel: M, kept, runningVariance });
     }
     const throughStatistics = training || !trackRunningStatistics;
     const normalization: Normalization = {
@@ -135,12 +138,13 @@ class Replay {
       epsilon,
       ...this.#parameters(),
     };
-    const received: Partial<Record<Quantity, Tensor>> = {};
-    const y = await layer.forward((await this.#put(golden.x)) as Tensor, { training });
+    const received: Partial<Record<Quantity | 'dresidual', Tensor>> = {};
+    const y = await this.#forward(golden);
     received.y = await this.#read(y);
     if (golden.dy) {
       const gradients = await layer.backward((await this.#put(golden.dy)) as Tensor);
       received.dx = await this.#read(gradients.dx);
+      if (gradients.dresidual) received.dresidual = await this.#read(gradients.dresidual);
       for (const quantity of ['dgamma', 'dbeta'] as const) {
         received[quantity] = vectorOf(await this.#memory.read(gradients[quantity]));
       }
@@ -150,7 +154,8 @@ class Replay {
     received.runningVariance = vectorOf(layer.runningVariance);
 
     const bounds = boundsOf({
-      ...{ dtype, accumulation, extent, x: golden.x.data, dy: golden.dy?.data },
+      ...{ dtype, accumulation, extent, x: golden.x.data, mask, residual: golden.residual?.data },
+      dy: golden.dy ? this.#passed(golden.dy.data, received.y.data) : undefined,
       ...{ normalization, throughStatistics, running: this.#errors },
     });
     const checks = quantities.flatMap((quantity) => {
@@ -166,6 +171,7 @@ class Replay {
     });
     return [
       ...checks,
+      ...dresidualCheck(name, received.dresidual, golden, dtype),
       notNegative(`${name} runningVariance`, layer.runningVariance),
       ...countCheck(name, layer.batchesTracked, golden.batchesTracked),
     ];
@@ -178,9 +184,23 @@ class Replay {
     return { gamma: gamma?.data ?? new Float64Array(C).fill(1), beta: beta?.data ?? new Float64Array(C) };
   }
 
+  async #forward(golden: GoldenStep): Promise<Tensor> {
+    const { training, x, residual } = golden;
+    const mask = maskOfStep(golden);
+    const added = residual && ((await this.#put(residual)) as Tensor);
+    const given = { training, ...(mask && { mask }), ...(added && { residual: added }) };
+    return this.#layer.forward((await this.#put(x)) as Tensor, given);
+  }
+
+  /** g: what of dy passes where y is not 0. */
+  #passed(dy: ArrayLike<number>, y: FloatArray): ArrayLike<number> {
+    if (this.#layer.options.activation === 'none') return dy;
+    return Float64Array.from(dy, (value, k) => (y[k]! <= 0 ? 0 : value));
+  }
+
   #put({ data, shape }: Golden) {
     const { dtype } = this.#layer.options;
-    return this.#memory.put(dtype === 'float64' ? Float64Array.from(data) : Float32Array.from(data), shape);
+    return this.#memory.put(elementsFrom(dtype, data), shape);
   }
 
   async #read(tensor: Tensor): Promise<Tensor> {
@@ -189,6 +209,21 @@ class Replay {
 }
 
 const quantities: readonly Quantity[] = ['y', 'dx', 'dgamma', 'dbeta', 'runningMean', 'runningVariance'];
+
+/** What passed is not computed: it has no bound but that of rounded golden values. */
+function dresidualCheck(
+  name: string,
+  received: Tensor | undefined,
+  { residual, dy, dresidual, tolerance }: GoldenStep,
+  dtype: Dtype,
+): Check[] {
+  if (!residual || !dy) return [];
+  const what = `${name} dresidual`;
+  if (!received) return [outcome(what, false, ': received none, expected one after a forward with a residual')];
+  if (!dresidual) return [];
+  const exactly = { tolerance: () => 0, magnitude: () => 1 };
+  return [{ what, ...compare(received, { ...dresidual, ...exactly, dtype, rounding: tolerance ?? {} }) }];
+}
 
 /** Far from zero the bound of a variance can exceed the variance; a negative one is wrong in any case. */
 function notNegative(what: string, variance: Float64Array): Check {

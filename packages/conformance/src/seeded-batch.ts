@@ -1,5 +1,5 @@
 // Seeded activations of any extent, for tests of a backend's own.
-import type { Dtype, Extent, FloatArray } from '@batchnorm/core-api';
+import { type Dtype, type Extent, elementsFrom, type FloatArray } from '@batchnorm/core-api';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
 
@@ -31,7 +31,7 @@ export function seededBatch(
   const { outer, channels, inner } = extent;
   const activations = (make: () => number) => {
     const values = Float64Array.from({ length: outer * channels * inner }, make);
-    return dtype === 'float64' ? values : Float32Array.from(values);
+    return elementsFrom(dtype, values);
   };
   return {
     extent,

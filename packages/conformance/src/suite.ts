@@ -3,6 +3,7 @@ import { adversarialCases } from './adversarial-cases.js';
 import { behaviourCases } from './behaviours/behaviour-cases.js';
 import type { ConformanceCase } from './conformance-case.js';
 import { exactCases } from './exact-cases.js';
+import { float16Cases } from './float16/float16-cases.js';
 import { builtInCases } from './golden-cases.js';
 import { kernelCases } from './kernels/kernel-cases.js';
 import { programCases } from './programs/program-cases.js';
@@ -16,4 +17,5 @@ export const suite: readonly ConformanceCase[] = [
   ...behaviourCases,
   ...kernelCases,
   ...programCases,
+  ...float16Cases,
 ];

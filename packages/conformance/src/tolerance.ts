@@ -10,7 +10,7 @@ export interface Circumstances {
   readonly dtype: Dtype;
   /** The arithmetic of the backend's sums of this dtype, as its `execution` says; a report shows it. */
   readonly accumulation: Accumulation;
-  /** M, the number of values per channel. */
+  /** The number of values per channel, of which gradients are sums. */
   readonly valuesPerChannel: number;
   /** The error of the channel's mean, in units of σ = √(variance + epsilon). */
   readonly meanError: number;
@@ -23,6 +23,8 @@ export interface Circumstances {
    * mean.
    */
   readonly conditioning: number;
+  /** Whether y has a residual added to it. Default false. */
+  readonly hasResidual?: boolean;
 }
 
 /**
@@ -34,7 +36,7 @@ export function tolerance(
   circumstances: Circumstances,
 ): number {
   const { dtype, accumulation, valuesPerChannel } = circumstances;
-  const { meanError, deviationError, conditioning, throughStatistics } = circumstances;
+  const { meanError, deviationError, conditioning, throughStatistics, hasResidual = false } = circumstances;
   // The backend and the oracle both round activations and terms, and both have errors of sums.
   const w = unitRoundoff.float64;
   const u = unitRoundoff[dtype] + w;
@@ -46,7 +48,7 @@ export function tolerance(
   const delta = (roundoff: number) => 5 * lambda(roundoff) * roundoff + Math.max(meanError, deviationError);
   switch (quantity) {
     case 'y':
-      return delta(u) + 3 * u;
+      return delta(u) + (hasResidual ? 4 : 3) * u;
     case 'dx':
       return throughStatistics ? 3 * delta(u) + 9 * u + 2 * e : deviationError + 9 * u;
     case 'dgamma':

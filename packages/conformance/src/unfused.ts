@@ -12,8 +12,10 @@ export function unfused(backend: Backend): Backend {
 /** Whether anything is fused, in host memory or on the device, of rows or of runs. Errors: those of `prepare`. */
 export async function hasFused(backend: Backend, dtype: Dtype): Promise<boolean> {
   let found = false;
-  for (const inner of [1, 3]) {
-    const kernels = await backend.prepare({ extent: { outer: 4, channels: 3, inner }, dtype });
+  for (const plan of [1, 3].flatMap((inner) =>
+    (['none', 'relu'] as const).map((activation) => ({ extent: { outer: 4, channels: 3, inner }, activation })),
+  )) {
+    const kernels = await backend.prepare({ ...plan, dtype });
     found ||= kernels.fused !== undefined || kernels.device?.fused !== undefined;
     kernels.dispose();
   }
@@ -69,15 +71,21 @@ class UnfusedBackend implements Backend {
     return {
       moments: (input) => device.moments({ ...input, x: original(input.x) }),
       normalize: async (input) => {
-        const { x, y } = input;
-        const output = await device.normalize({ ...input, x: original(x), y: y && original(y) });
+        const { x, residual, y } = input;
+        const given = { x: original(x), residual: residual && original(residual), y: y && original(y) };
+        const output = await device.normalize({ ...input, ...given });
         return { ...output, y: this.#ownOf(output.y) };
       },
       gradientSums: (input) => device.gradientSums({ ...input, dy: original(input.dy) }),
       inputGradient: async (input) => {
-        const { dy, dx } = input;
-        const output = await device.inputGradient({ ...input, dy: original(dy), dx: dx && original(dx) });
-        return { ...output, dx: this.#ownOf(output.dx) };
+        const { dy, dx, dresidual } = input;
+        const given = { dy: original(dy), dx: dx && original(dx), dresidual: dresidual && original(dresidual) };
+        const output = await device.inputGradient({ ...input, ...given });
+        return {
+          ...output,
+          dx: this.#ownOf(output.dx),
+          dresidual: output.dresidual && this.#ownOf(output.dresidual),
+        };
       },
     };
   }

@@ -1,18 +1,20 @@
 // Running the kit without a test runner: progress, abortion, and what is asked of a backend that is given, not made.
 import * as core from '@batchnorm/core-api';
 import { describe, expect, it, vi } from 'vitest';
-import { runCase } from '../src/conformance.js';
-import { groups, runConformance, suite } from '../src/index.js';
+import { runCase, runsOf } from '../src/conformance.js';
+import { groups, reasonOf, runConformance, suite } from '../src/index.js';
 import { createPlainBackend } from './plain-backend.js';
+import { createFloat16Backend } from './wrong-backends/float16-backend.js';
 
 const create = () => createPlainBackend(core);
 
 it('tells of every case, and how many there are', async () => {
   const onProgress = vi.fn();
   const results = await runConformance(create, { dtypes: ['float64'], quick: true, onProgress });
-  expect(results).toHaveLength(suite.length);
-  expect(onProgress).toHaveBeenCalledTimes(suite.length);
-  expect(onProgress).toHaveBeenLastCalledWith(results.at(-1), suite.length, suite.length);
+  const { length } = runsOf(suite, ['float64']);
+  expect(results).toHaveLength(length);
+  expect(onProgress).toHaveBeenCalledTimes(length);
+  expect(onProgress).toHaveBeenLastCalledWith(results.at(-1), length, length);
 });
 
 it('stops when its signal says so, with its reason', async () => {
@@ -22,6 +24,15 @@ it('stops when its signal says so, with its reason', async () => {
   });
   await expect(runConformance(create, { signal: controller.signal, onProgress })).rejects.toThrow('enough');
   expect(onProgress).toHaveBeenCalledTimes(3);
+});
+
+it('asks a backend without float16 for its refusal, once, and skips the rest', async () => {
+  const results = await runConformance(create, { dtypes: ['float16'] });
+  expect(results).toHaveLength(suite.filter(({ group }) => group === 'float16').length);
+  const refused = results.filter(({ status }) => status === 'refused');
+  expect(refused.map(({ name, code }) => [name, code])).toEqual([['a layer of float16', 'DTYPE_MISMATCH']]);
+  const reasons = new Set(results.filter((one) => !refused.includes(one)).map(reasonOf));
+  expect(reasons).toEqual(new Set(['the backend has no float16']));
 });
 
 it('leaves a backend that it was given alive, and skips what would dispose it', async () => {
@@ -34,8 +45,9 @@ it('leaves a backend that it was given alive, and skips what would dispose it', 
 });
 
 it('has a case of each group fail when a backend answers nothing', async () => {
-  const broken = () => ({ ...create(), prepare: () => Promise.reject(new Error('no kernels')) });
-  const results = await runConformance(broken, { dtypes: ['float32'], quick: true });
+  const broken = () =>
+    Object.assign(createFloat16Backend(), { prepare: () => Promise.reject(new Error('no kernels')) });
+  const results = await runConformance(broken, { dtypes: ['float32', 'float16'], quick: true });
   for (const group of groups) {
     expect(results.find((result) => result.group === group)).toMatchObject({
       status: 'failed',
@@ -46,8 +58,8 @@ it('has a case of each group fail when a backend answers nothing', async () => {
 
 it('says of every failed case which error it met', async () => {
   const lost = new core.BatchNormError('DEVICE_LOST', 'received a lost device, expected one that answers');
-  const broken = () => ({ ...create(), prepare: () => Promise.reject(lost) });
-  const results = await runConformance(broken, { dtypes: ['float32'], quick: true });
+  const broken = () => Object.assign(createFloat16Backend(), { prepare: () => Promise.reject(lost) });
+  const results = await runConformance(broken, { dtypes: ['float32', 'float16'], quick: true });
   const failed = results.filter(({ status }) => status === 'failed');
   expect(new Set(failed.map(({ group }) => group))).toEqual(new Set(groups));
   expect(new Set(failed.map(({ code }) => code))).toEqual(new Set(['DEVICE_LOST']));

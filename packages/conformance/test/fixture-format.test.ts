@@ -38,6 +38,7 @@ describe('format 1', () => {
       affine: true,
       trackRunningStatistics: true,
       runningVariance: 'population',
+      activation: 'none',
       singleValue: 'allow',
       scale: true,
       center: true,
@@ -88,6 +89,7 @@ describe('format 2', () => {
       affine: true,
       trackRunningStatistics: true,
       runningVariance: 'population',
+      activation: 'none',
       singleValue: 'allow',
       scale: true,
       center: true,
@@ -101,6 +103,7 @@ describe('format 2', () => {
       affine: false,
       trackRunningStatistics: false,
       runningVariance: 'sample',
+      activation: 'none',
       singleValue: 'reject',
       emptyBatch: 'pass',
     };
@@ -161,10 +164,11 @@ const keysOfSeed = 'name, why, numFeatures, epsilon, gamma, beta, steps, momentu
 const keysOfTorch =
   'name, why, numFeatures, epsilon, gamma, beta, steps, layout, torchMomentum, affine, trackRunningStats, evaluation';
 const keysOfStep1 = 'x, y, dy, dx, dgamma, dbeta, runningMean, runningVariance, batchesTracked';
-const keysOfStep2 = `training, ${keysOfStep1}, error, tolerance`;
+const keysOfStep2 =
+  'training, x, mask, residual, y, dy, dx, dresidual, dgamma, dbeta, runningMean, runningVariance, batchesTracked, error, tolerance';
 const keysOfCase = 'name, why, options, gamma, beta, runningMean, runningVariance, batchesTracked, tolerance, steps';
 const keysOfOptions =
-  'numFeatures, epsilon, momentum, axis, affine, scale, center, trackRunningStatistics, runningVariance, singleValue, emptyBatch';
+  'numFeatures, epsilon, momentum, axis, affine, scale, center, trackRunningStatistics, runningVariance, activation, singleValue, emptyBatch';
 
 type Malformed = Readonly<Record<string, readonly [json: unknown, problem: string]>>;
 
@@ -424,7 +428,39 @@ describeCases('a case of format 2 that is malformed', 2, {
   ],
   'a step that checks nothing': [
     withStep({ y: undefined }),
-    '.steps[1]: received nothing to check, expected any of y, dx, dgamma, dbeta, runningMean, runningVariance, batchesTracked; or an error',
+    '.steps[1]: received nothing to check, expected any of y, dx, dresidual, dgamma, dbeta, runningMean, runningVariance, batchesTracked; or an error',
+  ],
+  'a mask with the channel axis': [
+    withStep({ mask: array([2, 3], 1) }),
+    '.steps[1].mask: received shape [2, 3], expected [2], the shape of x without channels, or the beginning of it',
+  ],
+  'a mask with a 2': [
+    withStep({ mask: { shape: [2], data: [1, 2] } }),
+    '.steps[1].mask.data[1]: received 2, expected 0 or 1',
+  ],
+  'a mask that does not fill its shape': [
+    withStep({ mask: { shape: [2], data: [1] } }),
+    '.steps[1].mask.data: received 1 numbers, expected 2, as shape [2] has',
+  ],
+  'a mask by which nothing counts, without its error': [
+    withStep({ mask: { shape: [2], data: [0, 0] } }),
+    '.steps[1].x: received a mask by which no position counts, expected at least one',
+  ],
+  'a residual of another shape': [
+    withStep({ residual: array([3, 2]) }),
+    '.steps[1].residual: received shape [3, 2], expected [2, 3], the shape of x',
+  ],
+  'a dresidual without a residual': [
+    withStep({ dy: activation, dresidual: activation }),
+    '.steps[1].dresidual: received a gradient, expected none without a residual',
+  ],
+  'a dresidual without dy': [
+    withStep({ residual: activation, dresidual: activation }),
+    '.steps[1].dresidual: received a gradient, expected none without a dy',
+  ],
+  'another activation': [
+    withOptions({ activation: 'gelu' }),
+    ".options.activation: received 'gelu', expected 'none' or 'relu'",
   ],
   'a misspelt result': [
     withStep({ runningVar: vector }),

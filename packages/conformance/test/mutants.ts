@@ -10,23 +10,23 @@ export const mutants: readonly Mutant[] = [
   // Statistics
   {
     name: 'normalises with the sample variance',
-    from: 'm2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2);',
-    to: 'm2[c] = (sum(c, (k) => (x[k] - pivot - offset) ** 2) * count) / Math.max(1, count - 1);',
+    from: 'm2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2, mask);',
+    to: 'm2[c] = (sum(c, (k) => (x[k] - pivot - offset) ** 2, mask) * count) / Math.max(1, count - 1);',
   },
   {
     name: 'variance as E[x²] − E[x]²',
-    from: 'm2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2);',
-    to: 'm2[c] = sum(c, (k) => x[k] ** 2) - count * mean[c] ** 2;',
+    from: 'm2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2, mask);',
+    to: 'm2[c] = sum(c, (k) => x[k] ** 2, mask) - count * mean[c] ** 2;',
   },
   {
     name: 'variance as E[x²] − E[x]², clipped at 0',
-    from: 'm2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2);',
-    to: 'm2[c] = Math.max(0, sum(c, (k) => x[k] ** 2) - count * mean[c] ** 2);',
+    from: 'm2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2, mask);',
+    to: 'm2[c] = Math.max(0, sum(c, (k) => x[k] ** 2, mask) - count * mean[c] ** 2);',
   },
   {
     name: 'one pass around the first value, in float32',
-    from: 'm2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2);',
-    to: 'm2[c] = count * Math.max(0, Math.fround(sum(c, (k) => (x[k] - pivot) ** 2) / count) - Math.fround(offset ** 2));',
+    from: 'm2[c] = sum(c, (k) => (x[k] - pivot - offset) ** 2, mask);',
+    to: 'm2[c] = count * Math.max(0, Math.fround(sum(c, (k) => (x[k] - pivot) ** 2, mask) / count) - Math.fround(offset ** 2));',
   },
   {
     name: 'the mean rounded to float32',
@@ -51,8 +51,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'statistics over rows alone',
-    from: 'for (let i = 0; i < inner; i++) {\n          block',
-    to: 'for (let i = 0; i < Math.min(inner, 1); i++) {\n          block',
+    from: 'for (let i = 0; i < inner; i++) {\n          if (mask &&',
+    to: 'for (let i = 0; i < Math.min(inner, 1); i++) {\n          if (mask &&',
   },
   {
     name: 'the deviation of channel 0 for all',
@@ -66,11 +66,11 @@ export const mutants: readonly Mutant[] = [
   { name: 'epsilon fixed at 1e-5', from: '1 / Math.sqrt(value + epsilon)', to: '1 / Math.sqrt(value + 1e-5)' },
   {
     name: 'x·scale + shift in float32',
-    from: 'out[k] = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];',
-    to: 'out[k] = Math.fround(x[k] * Math.fround(gamma[c] * invStd[c])) + Math.fround(beta[c] - mean[c] * gamma[c] * invStd[c]);',
+    from: 'const z = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];',
+    to: 'const z = Math.fround(x[k] * Math.fround(gamma[c] * invStd[c])) + Math.fround(beta[c] - mean[c] * gamma[c] * invStd[c]);',
   },
   { name: 'beta forgotten', from: '* invStd[c]) + beta[c];', to: '* invStd[c]);' },
-  { name: '|gamma| for gamma', from: 'out[k] = gamma[c] *', to: 'out[k] = Math.abs(gamma[c]) *' },
+  { name: '|gamma| for gamma', from: 'const z = gamma[c] *', to: 'const z = Math.abs(gamma[c]) *' },
   {
     name: 'channels as if they were last',
     from: 'visit(k, Math.floor(k / inner) % channels)',
@@ -88,8 +88,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'NaN becomes 0',
-    from: 'out[k] = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];',
-    to: 'out[k] = (gamma[c] * ((x[k] - mean[c]) * invStd[c]) || 0) + beta[c];',
+    from: 'const z = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];',
+    to: 'const z = (gamma[c] * ((x[k] - mean[c]) * invStd[c]) || 0) + beta[c];',
   },
   // Gradients
   {
@@ -104,13 +104,13 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'dgamma with x instead of xHat',
-    from: 'sum(c, (k) => dy[k] * ((x[k] - mean[c]) * invStd[c]))',
-    to: 'sum(c, (k) => dy[k] * x[k])',
+    from: 'behind(saved, k, c, dy[k]) * ((x[k] - mean[c]) * invStd[c])',
+    to: 'behind(saved, k, c, dy[k]) * x[k]',
   },
   {
     name: 'dgamma not divided by the deviation',
-    from: 'dy[k] * ((x[k] - mean[c]) * invStd[c])',
-    to: 'dy[k] * (x[k] - mean[c])',
+    from: 'behind(saved, k, c, dy[k]) * ((x[k] - mean[c]) * invStd[c])',
+    to: 'behind(saved, k, c, dy[k]) * (x[k] - mean[c])',
   },
   {
     name: 'means over M − 1',
@@ -121,12 +121,12 @@ export const mutants: readonly Mutant[] = [
   { name: 'dx without the deviation', from: 'dx[k] = gamma[c] * invStd[c]', to: 'dx[k] = gamma[c]' },
   {
     name: 'inference backward through batch statistics',
-    from: 'const rest = total ? total.dbeta[c] / M + (xHat * total.dgamma[c]) / M : 0;',
-    to: 'const by = total ?? sums; const rest = by ? by.dbeta[c] / count + (xHat * by.dgamma[c]) / count : 0;',
+    from: 'const rest = total && counts(k, mask) ? total.dbeta[c] / M + (xHat * total.dgamma[c]) / M : 0;',
+    to: 'const by = total ?? sums; const rest = by ? by.dbeta[c] / (outer * inner) + (xHat * by.dgamma[c]) / (outer * inner) : 0;',
   },
   {
     name: 'training backward with constant statistics',
-    from: 'const rest = total ? total.dbeta[c] / M + (xHat * total.dgamma[c]) / M : 0;',
+    from: 'const rest = total && counts(k, mask) ? total.dbeta[c] / M + (xHat * total.dgamma[c]) / M : 0;',
     to: 'const rest = 0;',
   },
   {
@@ -136,8 +136,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'gradient sums in float32',
-    from: 'sums.dbeta[c] = sum(c, (k) => dy[k]);',
-    to: 'sums.dbeta[c] = Math.fround(sum(c, (k) => dy[k]));',
+    from: 'sums.dbeta[c] = sum(c, (k) => behind(saved, k, c, dy[k]));',
+    to: 'sums.dbeta[c] = Math.fround(sum(c, (k) => behind(saved, k, c, dy[k])));',
   },
   // Buffers, calls and errors
   {
@@ -156,11 +156,11 @@ export const mutants: readonly Mutant[] = [
     from: 'const dx = out.dx ?? core.allocate(dtype, dy.length);',
     to: 'const dx = out.dx ?? dy;',
   },
-  { name: 'gamma is not saved', from: 'gamma: gamma.slice(), dispose() {}', to: 'gamma, dispose() {}' },
+  { name: 'gamma is not saved', from: 'gamma: gamma.slice(), beta', to: 'gamma, beta' },
   {
     name: 'a saved forward of all layers',
-    from: 'const saved = { x, M, mean: mean.slice(), invStd, gamma: gamma.slice(), dispose() {} };',
-    to: 'const saved = Object.assign((core.saved ??= {}), { x, M, mean: mean.slice(), invStd, gamma: gamma.slice(), dispose() {} });',
+    from: 'const saved = { x, residual, mask, M: batch?.count, ...vectors, dispose() {} };',
+    to: 'const saved = Object.assign((core.saved ??= {}), { x, residual, mask, M: batch?.count, ...vectors, dispose() {} });',
   },
   {
     name: 'the first saved forward for ever',
@@ -175,7 +175,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'batch statistics in inference',
     from: 'const { mean } = batch ?? given;',
-    to: 'if (given) return this.normalize({ x, gamma, beta, epsilon, y, by: { batch: this.moments({ x }) } }); const { mean } = batch;',
+    to: 'if (given) return this.normalize({ x, residual, gamma, beta, epsilon, y, by: { batch: this.moments({ x }) } }); const { mean } = batch;',
   },
   {
     name: 'writes before it refuses',
@@ -195,8 +195,8 @@ export const mutants: readonly Mutant[] = [
   { name: 'works after dispose()', from: 'disposed = true;', to: 'disposed = false;' },
   {
     name: 'float64 rounded to float32',
-    from: 'out[k] = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];',
-    to: 'out[k] = Math.fround(gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c]);',
+    from: 'const z = gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c];',
+    to: 'const z = Math.fround(gamma[c] * ((x[k] - mean[c]) * invStd[c]) + beta[c]);',
   },
   {
     name: 'the wrong kind of array',
@@ -208,4 +208,20 @@ export const mutants: readonly Mutant[] = [
     from: 'limits: { elements: 2 ** 28 }',
     to: 'limits: { elements: Number.POSITIVE_INFINITY }',
   },
+  // Masks, residual and ReLU
+  { name: 'a mask ignored in the moments', from: 'if (mask && mask.positions[o * inner + i] === 0) continue;', to: '' },
+  { name: 'moments over all for those that count', from: 'mask ? mask.count : outer * inner', to: 'outer * inner' },
+  { name: 'a pivot that does not count', from: 'mask ? mask.positions.indexOf(1) : 0', to: '0' },
+  { name: 'dx through statistics everywhere', from: 'total && counts(k, mask) ?', to: 'total ?' },
+  { name: 'a residual ignored', from: 'return residual ? z + residual[k] : z;', to: 'return z;' },
+  { name: 'a residual subtracted', from: 'z + residual[k]', to: 'z - residual[k]' },
+  { name: 'dresidual is dy', from: 'dresidual[k] = g;', to: 'dresidual[k] = dy[k];' },
+  { name: 'ReLU ignored', from: "activation !== 'relu'", to: 'activation' },
+  { name: 'ReLU without a zero', from: "(dtype === 'float32' ? Math.fround(z) : z) <= 0", to: 'z < 0' },
+  {
+    name: 'ReLU makes 0 of NaN',
+    from: "(dtype === 'float32' ? Math.fround(z) : z) <= 0 ? 0 : value",
+    to: "(dtype === 'float32' ? Math.fround(z) : z) > 0 ? value : 0",
+  },
+  { name: 'dbeta of dy', from: 'sum(c, (k) => behind(saved, k, c, dy[k]));', to: 'sum(c, (k) => dy[k]);' },
 ];

@@ -148,3 +148,36 @@ describe('a sum of float32 numbers', () => {
     expect(overBound(right['blocked-float32'], 'float64', eights)).toBeGreaterThan(1);
   });
 });
+
+describe('the bound of a step with extras', () => {
+  const extent = { outer: 4, channels: 1, inner: 1 };
+  const step = {
+    ...({ dtype: 'float32', accumulation: 'float64', extent } as const),
+    x: Float32Array.of(1, -1, 1, 100),
+    dy: Float32Array.of(1, 2, 3, 4),
+    normalization: { mean: [0], variance: [1], epsilon: 0, gamma: [1], beta: [0] },
+    throughStatistics: true,
+  };
+  const mask = { positions: Uint8Array.of(1, 1, 1, 0), count: 3 };
+  const boundOf = (quantity: 'y' | 'dx', k: number, extras: object) => {
+    const { tolerance, magnitude } = boundsOf({ ...step, ...extras })[quantity];
+    return tolerance(k) * magnitude(k);
+  };
+
+  it('has one rounding more for a residual, and the size of that', () => {
+    const at = (size: number) => boundOf('y', 0, { residual: new Float32Array(4).fill(size) });
+    const u = 2 ** -24 + 2 ** -53;
+    expect(at(0) - boundOf('y', 0, {})).toBeCloseTo(2 * u, 20);
+    expect(at(1e6)).toBeGreaterThan(1e6 * u);
+  });
+
+  it('is that of constant statistics where a position does not count', () => {
+    expect(boundOf('dx', 3, { mask })).toBeCloseTo(boundOf('dx', 3, { throughStatistics: false }), 10);
+    expect(boundOf('dx', 3, { mask })).toBeLessThan(boundOf('dx', 3, {}) / 10);
+  });
+
+  it('divides gradients of all positions by those that count', () => {
+    const one = { positions: Uint8Array.of(1, 0, 0, 0), count: 1 };
+    expect(boundOf('dx', 0, { mask: one })).toBeGreaterThan(3 * boundOf('dx', 0, {}));
+  });
+});

@@ -7,6 +7,7 @@ import {
   backwardOutputs,
   batchesTrackedOf,
   type ForwardOptions,
+  type ForwardRequest,
   forwardRequest,
   type Gradients,
   type LoadMomentsOptions,
@@ -145,8 +146,7 @@ export class BatchNorm {
   forward(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<DeviceTensor>;
   forward<X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): Promise<X>;
   async forward(x: Activation, options: ForwardOptions<Activation> = {}): Promise<Activation> {
-    const request = forwardRequest(x, options, this.#momentum, false);
-    return this.#call(async () => {
+    return this.#forward(x, options, false, async (request) => {
       const { y, record } = await this.#computation.forward(request);
       this.#setLatest(record);
       return y;
@@ -165,8 +165,7 @@ export class BatchNorm {
   backward(dy: DeviceTensor, options?: BackwardOptions<DeviceTensor>): Promise<Gradients<DeviceTensor>>;
   backward<X extends Float16Tensor>(dy: X, options?: BackwardOptions<X>): Promise<Gradients<X>>;
   async backward(dy: Activation, options: BackwardOptions<never> = {}): Promise<Gradients<never>> {
-    const out = backwardOutputs(options);
-    return this.#call(() => this.#computation.backward(this.#latest, dy, out));
+    return this.#backward(() => this.#latest, dy, options);
   }
 
   /**
@@ -178,8 +177,7 @@ export class BatchNorm {
   forwardPass(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<ForwardPass<DeviceTensor>>;
   forwardPass<X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): Promise<ForwardPass<X>>;
   async forwardPass(x: Activation, options: ForwardOptions<Activation> = {}): Promise<ForwardPass<never>> {
-    const request = forwardRequest(x, options, this.#momentum, true);
-    return this.#call(async () => this.#pass(await this.#computation.forward(request)));
+    return this.#forward(x, options, true, async (request) => this.#pass(await this.#computation.forward(request)));
   }
 
   /**
@@ -286,8 +284,66 @@ export class BatchNorm {
 
   #call<T>(call: () => Promise<T>): Promise<T> {
     return this.#queue.run(() => {
-      if (this.#disposed) refuse('DISPOSED', 'a call after dispose()', 'none');
+      this.#assertAlive();
       return call();
+    });
+  }
+
+  #assertAlive(): void {
+    if (this.#disposed) refuse('DISPOSED', 'a call after dispose()', 'none');
+  }
+
+  #forward<T>(
+    x: Activation,
+    options: ForwardOptions<Activation>,
+    keepStatistics: boolean,
+    forward: (request: ForwardRequest) => Promise<T>,
+  ): Promise<T> {
+    const isAlone = () => this.#options.trackRunningStatistics && isInference(options);
+    return this.#request('forward', isAlone, () => {
+      const request = forwardRequest(x, options, this.#momentum, keepStatistics);
+      return () => forward(request);
+    });
+  }
+
+  /** Of the record that there is at its turn; `assertUsable` fails where nobody may ask for that any more. */
+  #backward(
+    record: () => ForwardRecord | undefined,
+    dy: Activation,
+    options: BackwardOptions<never>,
+    assertUsable: () => void = () => undefined,
+  ): Promise<Gradients<never>> {
+    const isAlone = () => record()?.usesBatchStatistics === false;
+    return this.#request('backward', isAlone, () => {
+      const out = backwardOutputs(options);
+      return () => {
+        assertUsable();
+        return this.#computation.backward(record(), dy, out);
+      };
+    });
+  }
+
+  /**
+   * A call whose arguments are read now, and which then has its turn. Where it is refused before it has begun, other
+   * ranks hear of that, unless they do not expect this one.
+   */
+  #request<T>(operation: 'forward' | 'backward', isAlone: () => boolean, read: () => () => Promise<T>): Promise<T> {
+    let call: () => Promise<T>;
+    try {
+      call = read();
+    } catch (error) {
+      if (this.#options.collective === undefined) return Promise.reject(error);
+      call = () => {
+        throw error;
+      };
+    }
+    return this.#queue.run(() => {
+      try {
+        this.#assertAlive();
+        return call();
+      } catch (error) {
+        return isAlone() ? Promise.reject(error) : this.#computation.fail(operation, error);
+      }
     });
   }
 
@@ -305,13 +361,7 @@ export class BatchNorm {
       if (statistics && 'read' in statistics) statistics.dispose();
     };
     return new ForwardPass<never>(y as never, {
-      backward: async (dy, options = {}) => {
-        const out = backwardOutputs(options);
-        return this.#call(async () => {
-          assertAlive();
-          return this.#computation.backward(record, dy, out);
-        });
-      },
+      backward: (dy, options = {}) => this.#backward(() => record, dy, options, assertAlive),
       statistics: () =>
         this.#call(async () => {
           assertAlive();
@@ -329,5 +379,14 @@ export class BatchNorm {
   #stateVectors(): StateVectors {
     const { mean, variance } = this.#running.vectors;
     return { gamma: this.#gamma, beta: this.#beta, runningMean: mean, runningVariance: variance };
+  }
+}
+
+/** Whether options say so, as far as they can be read. */
+function isInference(options: ForwardOptions<Activation>): boolean {
+  try {
+    return options.training === false;
+  } catch {
+    return false;
   }
 }

@@ -1,7 +1,7 @@
 // What users hand to a forward or backward and what they get, and how it is read: once, when the call is made.
 import type { Activation, AnyActivation } from './activation.js';
 import type { DeviceTensor } from './backend.js';
-import type { Mask } from './mask.js';
+import { copyOfMask, type Mask } from './mask.js';
 import { assertBoolean, assertOption, assertOptionNames } from './option-checks.js';
 import type { Momentum } from './options.js';
 import type { OnDevice, Tensor } from './tensor.js';
@@ -71,7 +71,7 @@ export function forwardRequest(
     const { training = true, track = true, out, mask, residual } = options;
     assertBoolean('training', training);
     assertBoolean('track', track);
-    return { x, training, track, out, mask, residual, momentum, keepStatistics };
+    return { x, training, track, out, mask: copyOfMask(mask), residual, momentum, keepStatistics };
   });
 }
 
@@ -94,7 +94,7 @@ export interface MomentsOptions {
 export function maskOf(options: MomentsOptions): Mask | undefined {
   return readUntrusted('INVALID_OPTION', 'options', () => {
     assertOptionNames(options, ['mask']);
-    return options.mask;
+    return copyOfMask(options.mask);
   });
 }
 

@@ -8,7 +8,7 @@ import { emptyLike, emptyOperations } from './empty-batch.js';
 import { refuse } from './errors.js';
 import { valuesPerChannel } from './extent.js';
 import { ForwardRecord } from './forward-record.js';
-import { type Agreement, Group, type Peers, type Round } from './group.js';
+import { type Agreement, codeOf, Group, type Peers, type Round } from './group.js';
 import { KernelCache, type OperationsByMemory } from './kernel-cache.js';
 import { countWrite, LentInput } from './lent-input.js';
 import { countedPositions, type Mask } from './mask.js';
@@ -22,7 +22,7 @@ import {
   statisticsOf,
 } from './moments.js';
 import type { StagedOperations } from './operations.js';
-import type { Momentum, ResolvedOptions } from './options.js';
+import type { ResolvedOptions } from './options.js';
 import { assertSeparate, sameMemory } from './overlap.js';
 import type { RunningStatistics } from './running-statistics.js';
 import { sharedByTwo } from './shared-value.js';
@@ -64,6 +64,7 @@ export class Computation {
   readonly #running: RunningStatistics;
   readonly #kernels: KernelCache;
   readonly #group: Group | undefined;
+  #forwardsTogether = 0;
   /** Host buffers for the gradients of parameters that the layer does not have, and nobody sees. */
   readonly #unwanted: GradientBuffers;
 
@@ -87,15 +88,27 @@ export class Computation {
     const { training, track, momentum } = request;
     const usesBatchStatistics = training || !this.#options.trackRunningStatistics;
     if (this.#group === undefined || !usesBatchStatistics) return this.#forward(request, usesBatchStatistics);
-    const agreement = { ...this.#agreement('forward'), training: +training, track: +track, momentum: codeOf(momentum) };
-    return this.#group.call(agreement, (round) => this.#forward(request, usesBatchStatistics, round));
+    const call = { training: +training, track: +track, momentum: codeOf(momentum) };
+    return this.#group.call(this.#agreement('forward', call), async (round) => {
+      const result = await this.#forward(request, usesBatchStatistics, round);
+      this.#forwardsTogether++;
+      if (result.record) result.record.together = this.#forwardsTogether;
+      return result;
+    });
+  }
+
+  /** A call that is refused before it begins: where other ranks may wait for this one, they hear of it. */
+  fail(operation: 'forward' | 'backward', error: unknown): Promise<never> {
+    const refused = () => Promise.reject(error);
+    return this.#group ? this.#group.call(this.#agreement(operation, {}), refused) : refused();
   }
 
   /** What every rank must have alike in a call. */
-  #agreement(operation: 'forward' | 'backward'): Agreement {
+  #agreement(operation: 'forward' | 'backward', call: Agreement): Agreement {
     const { epsilon, scale, center, activation, trackRunningStatistics, varianceEstimator } = this.#options;
     return {
       forward: +(operation === 'forward'),
+      ...{ training: 0, track: 0, momentum: 0, ofForward: 0, ...call },
       epsilon,
       scale: +scale,
       center: +center,
@@ -255,8 +268,10 @@ export class Computation {
 
   /** The statistics of a batch of which all values are on other ranks. */
   async #joinEmpty(round: Round, request: ForwardRequest): Promise<Statistics> {
-    const moments = await this.#peers(round).mergeMoments(noMoments(this.#options.numFeatures));
-    const tracks = this.#tracks(request);
+    const moments = await round.mergeMoments(noMoments(this.#options.numFeatures));
+    const isEmpty = moments.count === 0;
+    if (!isEmpty) this.#assertEnoughValues(moments.count);
+    const tracks = this.#tracks(request) && !isEmpty;
     if (tracks) assertFiniteMoments(moments);
     await round.confirm();
     if (tracks) {
@@ -305,7 +320,7 @@ export class Computation {
    */
   backward(record: ForwardRecord | undefined, dy: Activation, out: Partial<Gradients>): Promise<Gradients<never>> {
     if (this.#group === undefined || record?.usesBatchStatistics === false) return this.#backward(record, dy, out);
-    const agreement = { ...this.#agreement('backward'), training: 0, track: 0, momentum: 0 };
+    const agreement = this.#agreement('backward', { ofForward: record?.together ?? 0 });
     return this.#group.call(agreement, (round) => this.#backward(record, dy, out, round));
   }
 
@@ -332,8 +347,10 @@ export class Computation {
     if (out.dbeta !== undefined) assertVector(out.dbeta, 'out.dbeta', center ? C : 0, x);
     const inPlace = downstream !== undefined && sameMemory(downstream, upstream);
     const outputs = { dx: downstream, dgamma: out.dgamma, dbeta: out.dbeta };
-    assertSeparate(outputs, inPlace ? { x, residual } : { x, residual, dy: upstream });
-    if (skip !== undefined) assertSeparate({ dresidual: skip }, { x, residual, dy: upstream, ...outputs });
+    // Without a nonlinearity the residual is not needed any more.
+    const needed = lentResidual?.activation;
+    assertSeparate(outputs, inPlace ? { x, residual: needed } : { x, residual: needed, dy: upstream });
+    if (skip !== undefined) assertSeparate({ dresidual: skip }, { x, residual: needed, dy: upstream, ...outputs });
 
     const unwanted = isDeviceTensor(x) ? noBuffers : this.#unwanted;
     const gradients = {
@@ -374,9 +391,4 @@ function emptyGradient(
   if (ArrayBuffer.isView(made)) return out ?? empty;
   made.dispose();
   return { read: () => empty, dispose: () => undefined };
-}
-
-/** A momentum as ranks tell it each other. */
-function codeOf(momentum: Momentum): number {
-  return typeof momentum === 'number' ? momentum : momentum === 'cumulative' ? -1 : -2;
 }

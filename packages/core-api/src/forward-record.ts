@@ -15,6 +15,8 @@ export class ForwardRecord {
   readonly operations: BackwardOperations;
   readonly saved: Saved;
   readonly usesBatchStatistics: boolean;
+  /** Which of the forwards that ranks did together it was, from 1 on; 0: none of these. */
+  together = 0;
   readonly #releaseKernels: () => void;
   #released = false;
 

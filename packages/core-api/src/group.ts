@@ -4,6 +4,8 @@ import type { Collective } from './collective.js';
 import { describe } from './describe.js';
 import { BatchNormError, refuse } from './errors.js';
 import { type Moments, mergeInto, noMoments } from './moments.js';
+import type { Momentum } from './options.js';
+import { typedArrayName } from './tensor-checks.js';
 
 /** What stands between the stages of an operation that several ranks do together. */
 export interface Peers {
@@ -15,6 +17,18 @@ export interface Peers {
 
 /** What must be the same on every rank, by names for messages. */
 export type Agreement = Readonly<Record<string, number>>;
+
+/** A momentum as ranks tell it each other. */
+export function codeOf(momentum: Momentum): number {
+  return typeof momentum === 'number' ? momentum : -1 - averages.indexOf(momentum);
+}
+
+const averages: readonly Momentum[] = ['cumulative', 'exact'];
+
+/** A value of an agreement as messages show it. */
+function textOf(name: string, value: number): string {
+  return `${name} ${name === 'momentum' && value < 0 ? averages[-1 - value] : value}`;
+}
 
 /** How many layers have been made with a collective, which tells layers apart that are made alike on every rank. */
 const layers = new WeakMap<Collective, number>();
@@ -54,8 +68,9 @@ export class Group {
       if (cause instanceof BatchNormError) throw cause;
       refuse('COLLECTIVE_FAILED', `allGather() that throws: ${describe(Object(cause).message)}`, 'values', { cause });
     }
-    if (!Array.isArray(gathered) || gathered.length !== size) {
-      refuse('COLLECTIVE_FAILED', `${describe(gathered)} from allGather()`, `the values of ${size} ranks`);
+    const areVectors = Array.isArray(gathered) && gathered.every((values) => typedArrayName(values) === 'Float64Array');
+    if (!areVectors || gathered.length !== size) {
+      refuse('COLLECTIVE_FAILED', `${describe(gathered)} from allGather()`, `a Float64Array of each of ${size} ranks`);
     }
     const rank = gathered.findIndex(({ length }) => length !== values.length);
     if (rank >= 0) {
@@ -169,7 +184,7 @@ function assertAgreement(names: readonly string[], gathered: readonly Float64Arr
   for (const [rank, values] of gathered.entries()) {
     const n = names.findIndex((_, n) => !Object.is(values[1 + n], first![1 + n]));
     if (n < 0) continue;
-    const what = (value: number) => `${names[n]} ${value}`;
+    const what = (value: number) => textOf(names[n]!, value);
     refuse('COLLECTIVE_FAILED', `rank ${rank} with ${what(values[1 + n]!)}`, `${what(first![1 + n]!)}, as rank 0 has`);
   }
 }

@@ -13,7 +13,12 @@ import type {
 } from './backend.js';
 import { valuesPerChannel } from './extent.js';
 import type { HostPasses } from './host-passes.js';
-import { assertBackwardInRange, assertMomentsInRange, assertScaleInRange } from './in-range.js';
+import {
+  assertBackwardInRange,
+  assertMergedMomentsInRange,
+  assertMomentsInRange,
+  assertScaleInRange,
+} from './in-range.js';
 import type { Moments } from './moments.js';
 import { SavedForward } from './saved-forward.js';
 import { correctSmallProducts } from './small-products.js';
@@ -23,8 +28,7 @@ export class HostKernels implements Kernels {
   readonly #plan: Plan;
   readonly #passes: HostPasses;
   readonly #assertUsable: () => void;
-  readonly #mean: Float64Array;
-  readonly #m2: Float64Array;
+  readonly #moments: { count: number } & Moments;
   readonly #sums: GradientSums;
   /** Disposed saved forwards, for reuse: a training loop alternates between two of them and allocates none. */
   readonly #free: SavedForward[] = [];
@@ -33,7 +37,7 @@ export class HostKernels implements Kernels {
     this.#plan = plan;
     this.#passes = passes;
     const vector = () => new Float64Array(plan.extent.channels);
-    [this.#mean, this.#m2] = [vector(), vector()];
+    this.#moments = { count: 0, mean: vector(), m2: vector() };
     this.#sums = { dgamma: vector(), dbeta: vector() };
     this.#assertUsable = assertUsable;
   }
@@ -41,7 +45,8 @@ export class HostKernels implements Kernels {
   moments({ x, epsilon, mask }: MomentsInput<HostMemory>): Moments {
     this.#assertUsable();
     const { extent } = this.#plan;
-    const moments = { count: mask?.count ?? valuesPerChannel(extent), mean: this.#mean, m2: this.#m2 };
+    const moments = this.#moments;
+    moments.count = mask?.count ?? valuesPerChannel(extent);
     this.#passes.moments(x, mask, moments.mean, moments.m2);
     assertMomentsInRange(moments, x, extent, epsilon, mask);
     return moments;
@@ -51,8 +56,8 @@ export class HostKernels implements Kernels {
     this.#assertUsable();
     const { x, mask, gamma, epsilon, by } = input;
     // Its own have been looked at; those of several batches, merged, have not.
-    if (by.batch && by.batch.mean !== this.#mean) {
-      assertMomentsInRange(by.batch, x, this.#plan.extent, epsilon, mask);
+    if (by.batch && by.batch !== this.#moments) {
+      assertMergedMomentsInRange(by.batch, x, this.#plan.extent, epsilon, mask);
     }
     const saved = this.#free.pop() ?? new SavedForward(this.#plan.extent.channels, (one) => this.#free.push(one));
     try {

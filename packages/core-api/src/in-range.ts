@@ -13,8 +13,7 @@ const leastSquare = 2 ** -1020;
 const leastNormal = 2 ** -1022;
 
 /**
- * Moments by which the values of `x` are to be normalised: their own, or merged with those of others. `epsilon` will be
- * added to the variance. Errors: `NON_FINITE_STATISTICS` where the values of a channel that count are finite and not all
+ * Moments of the values of `x`, by which they are to be normalised. `epsilon` will be added to the variance. Errors: `NON_FINITE_STATISTICS` where the values of a channel that count are finite and not all
  * the mean, and float64 can't hold the mean, or variance + epsilon: y would be finite and wrong. Values that are not
  * finite pass, because their y is NaN.
  */
@@ -26,16 +25,44 @@ export function assertMomentsInRange(
   mask?: CountedPositions,
 ): void {
   for (let c = 0; c < mean.length; c++) {
-    const square = m2[c]! / count + epsilon;
-    if (square >= leastSquare && square < Number.POSITIVE_INFINITY && Number.isFinite(mean[c])) continue;
-    if (isFiniteChannel(x, extent, c, mask) && !isChannelOf(mean[c]!, x, extent, c, mask)) {
-      refuse(
-        'NON_FINITE_STATISTICS',
-        `finite values of channel ${c} with mean ${mean[c]} and variance ${m2[c]! / count}`,
-        'squares that float64 can add up',
-      );
-    }
+    assertChannelInRange(mean[c]!, m2[c]! / count, c, x, extent, epsilon, mask);
   }
+}
+
+/**
+ * The same of moments that are merged with those of other values, which have been looked at where they came from: what
+ * is NaN in them comes of values that are not finite, of others perhaps, and spreads.
+ */
+export function assertMergedMomentsInRange(
+  { count, mean, m2 }: Moments,
+  x: FloatArray,
+  extent: Extent,
+  epsilon: number,
+  mask?: CountedPositions,
+): void {
+  for (let c = 0; c < mean.length; c++) {
+    if (Number.isNaN(mean[c]) || Number.isNaN(m2[c])) continue;
+    assertChannelInRange(mean[c]!, m2[c]! / count, c, x, extent, epsilon, mask);
+  }
+}
+
+function assertChannelInRange(
+  mean: number,
+  variance: number,
+  c: number,
+  x: FloatArray,
+  extent: Extent,
+  epsilon: number,
+  mask: CountedPositions | undefined,
+): void {
+  const square = variance + epsilon;
+  if (square >= leastSquare && square < Number.POSITIVE_INFINITY && Number.isFinite(mean)) return;
+  if (!isFiniteChannel(x, extent, c, mask) || isChannelOf(mean, x, extent, c, mask)) return;
+  refuse(
+    'NON_FINITE_STATISTICS',
+    `finite values of channel ${c} with mean ${mean} and variance ${variance}`,
+    'squares that float64 can add up',
+  );
 }
 
 /**

@@ -50,7 +50,12 @@ export type { ForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-passes.js';
 export { inProcessCollective } from './in-process-collective.js';
-export { assertBackwardInRange, assertMomentsInRange, assertScaleInRange } from './in-range.js';
+export {
+  assertBackwardInRange,
+  assertMergedMomentsInRange,
+  assertMomentsInRange,
+  assertScaleInRange,
+} from './in-range.js';
 export type { Mask } from './mask.js';
 export type { MaybePromise } from './maybe-promise.js';
 export {

@@ -15,9 +15,19 @@ export interface Mask {
   readonly shape: readonly number[];
 }
 
+/** A copy of a mask, made when a call is; of what is none, itself, which is refused when the call has its turn. */
+export function copyOfMask(mask: Mask | undefined): Mask | undefined {
+  try {
+    const { data, shape } = Object(mask) as Mask;
+    return typedArrayName(data) === 'Uint8Array' ? { data: new Uint8Array(data), shape: [...shape] } : mask;
+  } catch {
+    return mask;
+  }
+}
+
 /**
- * The positions that count of an input of `shape` with channels on `axis`; undefined where all do. A copy: the mask may
- * change after it. Errors: `INVALID_TENSOR`, `DTYPE_MISMATCH`, `SHAPE_MISMATCH`.
+ * The positions that count of an input of `shape` with channels on `axis`; undefined where all do. They may be the
+ * mask's own. Errors: `INVALID_TENSOR`, `DTYPE_MISMATCH`, `SHAPE_MISMATCH`.
  */
 export function countedPositions(mask: unknown, shape: readonly number[], axis: number): CountedPositions | undefined {
   return readUntrusted('INVALID_TENSOR', 'elements of a mask', () => {
@@ -26,7 +36,7 @@ export function countedPositions(mask: unknown, shape: readonly number[], axis: 
       const code = ArrayBuffer.isView(data) ? 'DTYPE_MISMATCH' : 'INVALID_TENSOR';
       refuse(code, `mask of ${describe(data ?? mask)}`, '{ data: Uint8Array, shape }');
     }
-    const values = new Uint8Array(data as Uint8Array);
+    const values = data as Uint8Array;
     const maskShape = shapeOf(sizes, 'mask');
     assertMaskShape(maskShape, shape.toSpliced(axis < 0 ? shape.length + axis : axis, 1));
     if (values.length !== product(maskShape)) {

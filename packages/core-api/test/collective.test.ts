@@ -6,6 +6,7 @@ import {
   type Collective,
   type ErrorCode,
   type ForwardOptions,
+  type ForwardPass,
   hostBackend,
   inProcessCollective,
   type Mask,
@@ -188,7 +189,17 @@ describe('ranks', () => {
     ['gets a mask of another shape', 'SHAPE_MISMATCH', (layer) => layer.forward(ok, { mask: maskOf([1, 1, 1]) })],
     ['gets a residual of another shape', 'SHAPE_MISMATCH', (layer) => layer.forward(ok, { residual: nan })],
     ['gets x for out', 'INVALID_TENSOR', (layer) => layer.forward(ok, { out: ok })],
+    ['gets an option that there is not', 'INVALID_OPTION', (layer) => layer.forward(ok, { foo: 1 } as never)],
+    ['gets an option of another type', 'INVALID_OPTION', (layer) => layer.forward(ok, { training: 3 as never })],
+    [
+      'gets options that throw',
+      'INVALID_OPTION',
+      (layer) => layer.forward(ok, new Proxy({}, { get: fails, ownKeys: fails })),
+    ],
   ];
+  function fails(): never {
+    throw new Error('no');
+  }
   const maskOf = (data: number[]): Mask => ({ data: Uint8Array.from(data), shape: [data.length] });
 
   it.each(failing)('all fail when one %s, and nothing has changed', async (_, code, call) => {
@@ -206,6 +217,40 @@ describe('ranks', () => {
     expect([await one.state(), await other.state()]).toEqual(before);
     const again = await Promise.all([one.backward(ok), other.backward(ok)]);
     expect(again[0].dx).toEqual(dx);
+  });
+
+  it('all fail when a layer or a pass of one is disposed', async () => {
+    const { ranks } = newRanks({}, 3);
+    const [a, b, c] = ranks.map(({ layer }) => layer) as [BatchNorm, BatchNorm, BatchNorm];
+    await Promise.all([a, b, c].map((layer) => layer.forward(ok)));
+    const passes = await Promise.all([a, b, c].map((layer) => layer.forwardPass(ok)));
+    await passes[0]!.dispose();
+    await Promise.all([
+      expectError('DISPOSED', () => passes[0]!.backward(ok)),
+      expectError('COLLECTIVE_FAILED', () => passes[1]!.backward(ok), /rank 0/),
+      expectError('COLLECTIVE_FAILED', () => passes[2]!.backward(ok), /rank 0/),
+    ]);
+    await c.dispose();
+    for (const call of [(layer: BatchNorm) => layer.forward(ok), (layer: BatchNorm) => layer.backward(ok)]) {
+      await Promise.all([
+        expectError('COLLECTIVE_FAILED', () => call(a), /rank 2/),
+        expectError('COLLECTIVE_FAILED', () => call(b), /rank 2/),
+        expectError('DISPOSED', () => call(c)),
+      ]);
+    }
+    await expectError('DISPOSED', () => c.forward(ok, { training: false }));
+  });
+
+  it('all fail when they differentiate different forwards', async () => {
+    const { ranks } = newRanks({}, 2);
+    const [one, other] = [ranks[0]!.layer, ranks[1]!.layer];
+    const passes: ForwardPass[][] = [];
+    for (let n = 0; n < 2; n++) passes.push(await Promise.all([one.forwardPass(ok), other.forwardPass(ok)]));
+    await Promise.all([
+      expectError('COLLECTIVE_FAILED', () => passes[0]![0]!.backward(ok), /ofForward/),
+      expectError('COLLECTIVE_FAILED', () => passes[1]![1]!.backward(ok), /ofForward/),
+    ]);
+    await Promise.all(passes[0]!.map((pass) => pass.backward(ok)));
   });
 
   it('all refuse a batch with NaN on one of them', async () => {
@@ -232,7 +277,9 @@ describe('ranks', () => {
         ),
       );
     await forward([single, none], 'SINGLE_VALUE');
-    await forward([none, none], 'EMPTY_BATCH');
+    const before = await ranks[0]!.layer.state();
+    await forward([none, none]);
+    expect(await ranks[0]!.layer.state()).toEqual(before);
     await forward([single, single]);
   });
 
@@ -273,6 +320,7 @@ describe('ranks', () => {
       /rank 1 with epsilon 0.001, expected epsilon 0.00001/,
     ],
     ['activation', (rank: number) => ({ activation: rank ? 'relu' : 'none' }) as const, {}, /rank 1 with relu 1/],
+    ['average', (rank: number) => ({ momentum: rank ? 'exact' : 'cumulative' }) as const, {}, /exact.*cumulative/],
     ['momentum', (rank: number) => ({ momentum: rank ? 0.5 : 0.9 }), {}, /momentum 0.5/],
     [
       'estimator',
@@ -345,6 +393,7 @@ describe('ranks', () => {
     ],
     ['rejects', () => Promise.reject(new Error('cable')), /'cable'/],
     ['gives nothing', async () => undefined, /undefined from allGather/],
+    ['gives arrays', async () => [[0], [0]], /array of 2/],
     ['gives values of too few ranks', async () => [new Float64Array(1)], /array of 1/],
     ['gives too few values', async () => [new Float64Array(1), new Float64Array(1)], /1 values of rank 0/],
   ])('whose collective %s fail with a code', async (_, allGather, message) => {

@@ -108,11 +108,13 @@ describe.each(layouts)('a mask, $name', (layout) => {
 
   it('is read at the call, and may change after it', async () => {
     const [{ layer }, { layer: other }] = [newLayer({ axis }), newLayer({ axis })];
-    const own = { shape: mask.shape, data: mask.data.slice() };
-    const pass = await layer.forwardPass(x, { mask: own });
+    const own = { shape: [...mask.shape], data: mask.data.slice() };
+    const calls = [layer.forwardPass(x, { mask: own }), layer.moments(x, { mask: own })] as const;
     own.data.fill(1);
+    (own.shape as number[]).fill(7);
     await other.forward(x, { mask });
-    expect((await pass.backward(dy)).dx).toEqual((await other.backward(dy)).dx);
+    expect((await (await calls[0]).backward(dy)).dx).toEqual((await other.backward(dy)).dx);
+    expect(await calls[1]).toEqual(await other.moments(x, { mask }));
   });
 
   it('goes with moments, which merge to those of everything', async () => {

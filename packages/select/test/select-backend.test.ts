@@ -839,7 +839,11 @@ describe('a selection is refused', () => {
     'with an axis that shape lacks': [one, { shape, axis: 2 }, /axis 2, expected an axis of the 2/],
     'with a negative axis that shape lacks': [one, { shape, axis: -3 }, /axis -3/],
     'with a fractional axis': [one, { shape, axis: 0.5 }, /axis 0.5, expected a whole number/],
-    'with an unknown dtype': [one, { shape, dtype: 'bfloat16' }, /'bfloat16', expected 'float16' or 'float32' or 'float64'/],
+    'with an unknown dtype': [
+      one,
+      { shape, dtype: 'bfloat16' },
+      /'bfloat16', expected 'float16' or 'float32' or 'float64'/,
+    ],
     'with an unknown operation': [one, { shape, operation: 'train' }, /'train', expected 'forward-training' or/],
     'with an unknown preference': [one, { shape, prefer: 'size' }, /'size', expected 'speed' or 'accuracy'/],
     'with a budget of 0': [one, { shape, budgetMs: 0 }, /budgetMs 0, expected .* greater than 0; `measure: false`/],

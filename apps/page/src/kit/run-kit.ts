@@ -1,6 +1,6 @@
 // The conformance kit in a worker, case by case. A lost device ends it.
 import { createBackend } from '@batchnorm/catalogue';
-import { dtypes, runConformance, suite } from '@batchnorm/conformance';
+import { runConformance, runsOf, suite } from '@batchnorm/conformance';
 import type { BackendName } from '../backends.js';
 import type { KitProgress } from '../messages.js';
 import { lostDevice } from './lost-device.js';
@@ -10,7 +10,7 @@ export async function runKit(
   { backend }: { readonly backend: BackendName },
   onProgress: (progress: KitProgress) => void,
 ): Promise<null> {
-  onProgress({ plan: dtypes.flatMap((dtype) => suite.map(({ group }) => ({ group, dtype }))) });
+  onProgress({ plan: runsOf(suite).map(({ one: { group }, dtype }) => ({ group, dtype })) });
   const controller = new AbortController();
   await runConformance(() => createBackend(backend), {
     signal: controller.signal,

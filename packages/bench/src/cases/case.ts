@@ -2,9 +2,20 @@
 // for it.
 import type { Dtype } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';
-import type { Operation } from '@batchnorm/select';
+import { operations } from '@batchnorm/select';
 
-export { type Operation, operations } from '@batchnorm/select';
+export { operations } from '@batchnorm/select';
+
+/**
+ * Those, and training steps of y = max(BN(x) + residual, 0): fused, and as three steps of their own. Only what has them
+ * takes part.
+ */
+export const everyOperation: readonly [...typeof operations, 'add-relu-step', 'add-relu-apart'] = [
+  ...operations,
+  'add-relu-step',
+  'add-relu-apart',
+];
+export type Operation = (typeof everyOperation)[number];
 
 /**
  * Where activations come from and go to. `host`: from host arrays, into host arrays. `device`: they stay on the device.

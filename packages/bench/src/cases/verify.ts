@@ -1,6 +1,6 @@
 // Correctness before speed: what an operation computed, against the float64 oracle of the conformance kit and its
 // bounds.
-import { boundsOf, compare, oracle, type Step } from '@batchnorm/conformance';
+import { type Bound, boundsOf, compare, oracle, type Step } from '@batchnorm/conformance';
 import {
   type Accumulation,
   allocate,
@@ -36,10 +36,12 @@ const quantitiesOf: Readonly<Record<Operation, readonly Quantity[]>> = {
   'forward-inference': ['y'],
   backward: ['dx', 'dgamma', 'dbeta'],
   'training-step': ['y', 'dx', 'dgamma', 'dbeta'],
+  'add-relu-step': ['y', 'dx', 'dgamma', 'dbeta', 'dresidual'],
+  'add-relu-apart': ['y', 'dx', 'dgamma', 'dbeta', 'dresidual'],
 };
 
 interface Solution {
-  readonly golden: Readonly<Record<Quantity, Float64Array>>;
+  readonly golden: Readonly<Record<Exclude<Quantity, 'dresidual'>, Float64Array> & { dresidual?: Float64Array }>;
   readonly step: Omit<Step, 'accumulation'>;
 }
 
@@ -62,22 +64,26 @@ export class Expected {
     const quantities = quantitiesOf[operation];
     const missing = quantities.find((quantity) => results[quantity] === undefined);
     if (missing) return { overBound: Number.POSITIVE_INFINITY, ulps: Number.POSITIVE_INFINITY, wrong: `no ${missing}` };
-    const { golden, step } = this.#solutionOf(operation === 'forward-inference' ? 'inference' : 'training');
+    const isAddRelu = operation === 'add-relu-step' || operation === 'add-relu-apart';
+    const mode = operation === 'forward-inference' ? 'inference' : 'training';
+    const { golden, step } = isAddRelu
+      ? behindAddRelu(this.#solutionOf(mode), this.#workload, byChannel(results.y!, extent, dtype))
+      : this.#solutionOf(mode);
     const bounds = boundsOf({ ...step, accumulation: accumulation ?? (dtype === 'float64' ? 'float64' : 'float32') });
     // The bound counts on chains of 1024 additions; M of them, one after the other, err by M/1024 times as much.
     const looser = accumulation === undefined ? Math.max(1, M / 1024) : 1;
     const checks = quantities.map((quantity) => {
-      const isActivation = quantity === 'y' || quantity === 'dx';
+      const isActivation = quantity === 'y' || quantity === 'dx' || quantity === 'dresidual';
       const received = results[quantity]!;
       const data = isActivation ? byChannel(received, extent, dtype) : Float64Array.from(received);
-      const { magnitude, tolerance } = bounds[quantity];
+      const { magnitude, tolerance } = quantity === 'dresidual' ? exact : bounds[quantity];
       const shape = [data.length];
       const found = compare(
         { shape, data },
         {
           shape,
           dtype: isActivation ? dtype : 'float64',
-          data: golden[quantity],
+          data: golden[quantity]!,
           magnitude,
           tolerance: (index) => looser * tolerance(index),
         },
@@ -108,6 +114,27 @@ function solve({ dtype, gamma, beta, ...workload }: Workload, statistics?: Stati
   return {
     golden: { y: oracle.forward(input), ...oracle.backward(input, dy) },
     step: { dtype, extent, x, dy, normalization, throughStatistics: statistics === undefined },
+  };
+}
+
+/** The bound of what is copied. */
+const exact: Bound = { tolerance: () => 0, magnitude: () => 1 };
+
+/**
+ * The solution of a step with the residual and ReLU, whose results are `y`, channel by channel: a gradient passes where
+ * that is above 0, because a z near 0 may be rounded to either side of it.
+ */
+function behindAddRelu({ golden, step }: Solution, workload: Workload, y: FloatArray): Solution {
+  const { gamma, beta } = workload;
+  const residual = byChannel(workload.residual(), workload.extent, workload.dtype);
+  const g = Float64Array.from(step.dy!, (value, k) => (y[k]! > 0 ? value : 0));
+  return {
+    golden: {
+      y: golden.y.map((value, k) => Math.max(value + residual[k]!, 0)),
+      ...oracle.backward({ extent: step.extent, x: step.x, gamma, beta, epsilon, statistics: undefined }, g),
+      dresidual: g,
+    },
+    step: { ...step, dy: g, residual },
   };
 }
 

@@ -12,6 +12,8 @@ export interface Workload extends Setting {
   /** float32 numbers, also in an array of float64. */
   readonly x: FloatArray;
   readonly dy: FloatArray;
+  /** Of x's shape; made when it is asked for. About half of BN(x) + residual is below 0. */
+  readonly residual: () => FloatArray;
   readonly gamma: Float64Array;
   readonly beta: Float64Array;
   /** The running statistics that inference normalises with. */
@@ -23,13 +25,14 @@ export function workloadOf({ shape, dtype }: Setting): Workload {
   const generator = mersenne(size);
   const uniform = (low: number, high: number) => low + (high - low) * uniformFloat64(generator);
   const extent = extentOf(shape, 1);
-  const activations = () => {
+  const activations = (low = -1, high = 3) => {
     const data = allocate(dtype, size);
-    for (let k = 0; k < size; k++) data[k] = Math.fround(uniform(-1, 3));
+    for (let k = 0; k < size; k++) data[k] = Math.fround(uniform(low, high));
     return data;
   };
   const vector = (low: number, high: number) =>
     Float64Array.from({ length: extent.channels }, () => Math.fround(uniform(low, high)));
+  let residual: FloatArray | undefined;
   return {
     shape,
     dtype,
@@ -38,6 +41,10 @@ export function workloadOf({ shape, dtype }: Setting): Workload {
     dy: activations(),
     gamma: vector(0.5, 2),
     beta: vector(0.5, 2),
+    residual: () => {
+      residual ??= activations(-3.25, 0.75);
+      return residual;
+    },
     running: { mean: vector(0.5, 1.5), variance: vector(1, 2) },
   };
 }
@@ -46,6 +53,7 @@ export function workloadOf({ shape, dtype }: Setting): Workload {
 export interface Results {
   readonly y?: ArrayLike<number>;
   readonly dx?: ArrayLike<number>;
+  readonly dresidual?: ArrayLike<number>;
   readonly dgamma?: ArrayLike<number>;
   readonly dbeta?: ArrayLike<number>;
 }

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Dtype } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';
 import { Option } from 'commander';
-import { type DataPath, nameOfContender, type Operation, operations, type Setting } from '../cases/case.js';
+import { type DataPath, everyOperation, nameOfContender, type Operation, type Setting } from '../cases/case.js';
 import { allShapes, quickShapes } from '../cases/shapes.js';
 import { counterpartOf } from '../contenders/counterparts.js';
 import { appendToHistory } from '../history/history-file.js';
@@ -145,7 +145,7 @@ function settingsOf({ shape, quick, dtype: dtypes }: Flags): Setting[] {
 function inOrder(rows: readonly Row[]): Row[] {
   return rows.toSorted(
     ({ record: a }, { record: b }) =>
-      operations.indexOf(a.operation) - operations.indexOf(b.operation) || a.seconds.median - b.seconds.median,
+      everyOperation.indexOf(a.operation) - everyOperation.indexOf(b.operation) || a.seconds.median - b.seconds.median,
   );
 }
 

@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path';
 import { dtypes } from '@batchnorm/conformance';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type DataPath, dataPaths, operations } from '../cases/case.js';
+import { type DataPath, dataPaths, everyOperation, operations } from '../cases/case.js';
 import { repository } from '../repository.js';
 
 /** 0 all well, 1 something is wrong or slower, 2 a bad question, 3 too noisy to tell, 130 interrupted. */
@@ -35,9 +35,9 @@ function listOf<T extends string>(choices: readonly T[]): (text: string, before?
 export const parseDataPaths: (text: string) => DataPath[] = listOf(dataPaths);
 
 export function operationsOption(): Option {
-  return new Option('--op <operations>', `of ${operations.join(', ')}`)
-    .argParser((text) => (text === 'all' ? [...operations] : listOf(operations)(text)))
-    .default([...operations], 'all');
+  return new Option('--op <operations>', `of ${everyOperation.join(', ')}; or all`)
+    .argParser((text) => (text === 'all' ? [...everyOperation] : listOf(everyOperation)(text)))
+    .default([...operations], operations.join(','));
 }
 
 export function dtypesOption(): Option {

@@ -8,6 +8,7 @@ import {
   type DeviceTensor,
   type ForwardTrainingOutput,
   type HostMemory,
+  type Kernels,
   type MaybePromise,
   type Operations,
   operationsOf,
@@ -16,6 +17,7 @@ import {
 } from '@batchnorm/core-api';
 import { epsilon, type Results, type Workload } from '../cases/workload.js';
 import { timed } from '../timing/clock.js';
+import { addReluCalls, type Halves } from './add-relu.js';
 import { type Contender, type Description, type Entrant, type TimedCall, Unavailable } from './contender.js';
 import { after, hostCalls } from './host-calls.js';
 import { watchInstantiation } from './instantiation.js';
@@ -67,13 +69,25 @@ async function enterKernels(
 ): Promise<Entrant> {
   assertCapable(backend, workload);
   const { extent, dtype } = workload;
+  let withRelu: Kernels | undefined;
   const [kernels, preparation] = await timed(() => backend.prepare({ extent, dtype }));
   const host = operationsOfKernels<HostMemory>(kernels);
   const device = kernels.device && (await onDevice(backend, operationsOfKernels(kernels.device), workload));
   return {
     description: describe(backend, { ...making, preparation }),
-    calls: [...onHost(host, workload), ...(device?.calls ?? [])],
+    calls: [
+      ...onHost(host, workload),
+      ...addReluCalls(workload, {
+        plain: halvesOf(host, workload),
+        fused: async () => {
+          withRelu ??= await backend.prepare({ extent, dtype, activation: 'relu' });
+          return halvesOf(operationsOfKernels<HostMemory>(withRelu), workload);
+        },
+      }),
+      ...(device?.calls ?? []),
+    ],
     dispose: async () => {
+      withRelu?.dispose();
       device?.dispose();
       kernels.dispose();
       await backend.dispose();
@@ -96,6 +110,22 @@ function onHost(operations: Operations<HostMemory>, workload: Workload): TimedCa
   const inference = new Latest();
   const infer = () => after(operations.forwardInference({ x, gamma, beta, epsilon, ...running, y }), inference.keep);
   return hostCalls({ forward, backward, infer, results: () => ({ y, dx, dgamma, dbeta }) });
+}
+
+/** A training step on host arrays. */
+function halvesOf(operations: Operations<HostMemory>, { x, gamma, beta }: Workload): Halves {
+  const latest = new Latest();
+  return {
+    forward: ({ residual, y }) =>
+      after(operations.forwardTraining({ x, residual, gamma, beta, epsilon, y, requireFinite: true }), latest.keep),
+    backward: ({ dy, dx, dresidual, dgamma, dbeta }) => {
+      const buffers = { dx, dresidual, dgamma, dbeta };
+      return after(
+        operations.backwardTraining({ saved: latest.saved, dy, ...buffers, parameterGradients: true }),
+        nothing,
+      );
+    },
+  };
 }
 
 interface OnDevice {

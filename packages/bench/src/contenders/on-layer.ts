@@ -1,8 +1,9 @@
 // A backend through the layer, as users call it: validation, queue and running statistics included.
 import type { BackendEntry } from '@batchnorm/catalogue';
-import type { BatchNorm, Tensor } from '@batchnorm/core-api';
+import type { BatchNorm, FloatArray, Nonlinearity, Tensor } from '@batchnorm/core-api';
 import { epsilon, type Workload } from '../cases/workload.js';
 import { timed } from '../timing/clock.js';
+import { addReluCalls, type Halves } from './add-relu.js';
 import type { Contender, TimedCall } from './contender.js';
 import { hostCalls } from './host-calls.js';
 import { assertCapable, describe } from './on-kernels.js';
@@ -22,23 +23,30 @@ export function onLayer(
       const [module, { BatchNorm }] = [await load(), await loadLayer()];
       const [backend, creation] = await timed(() => create(module));
       const { extent, dtype, gamma, beta, running } = workload;
-      const newLayer = () => {
-        const layer = new BatchNorm({ backend, numFeatures: extent.channels, epsilon, dtype });
+      const newLayer = (activation: Nonlinearity = 'none') => {
+        const layer = new BatchNorm({ backend, numFeatures: extent.channels, epsilon, dtype, activation });
         layer.gamma.set(gamma);
         layer.beta.set(beta);
         return layer;
       };
       try {
         assertCapable(backend, workload);
-        const [layer, inference] = [newLayer(), newLayer()];
+        const [layer, inference, withRelu] = [newLayer(), newLayer(), newLayer('relu')];
         inference.runningMean.set(running.mean);
         inference.runningVariance.set(running.variance);
         return {
           description: describe(backend, { creation, preparation: 0 }),
-          calls: callsOf(layer, inference, workload),
+          calls: [
+            ...callsOf(layer, inference, workload),
+            ...addReluCalls(workload, {
+              plain: halvesOf(layer, workload),
+              fused: () => halvesOf(withRelu, workload),
+            }),
+          ],
           dispose: async () => {
             await layer.dispose();
             await inference.dispose();
+            await withRelu.dispose();
             await backend.dispose();
           },
         };
@@ -65,4 +73,19 @@ function callsOf(layer: BatchNorm, inference: BatchNorm, workload: Workload): Ti
   const backward = async () => void (await layer.backward(dy, { out: { dx, dgamma, dbeta } }));
   const infer = async () => void (await inference.forward(x, { training: false, out: y }));
   return hostCalls({ forward, backward, infer, results: () => ({ y: y.data, dx: dx.data, dgamma, dbeta }) });
+}
+
+/** A training step on host arrays. */
+function halvesOf(layer: BatchNorm, { x, shape }: Workload): Halves {
+  const tensor = (data: FloatArray): Tensor => ({ data, shape });
+  const input = tensor(x);
+  return {
+    forward: async ({ residual, y }) => {
+      await layer.forward(input, { out: tensor(y), ...(residual && { residual: tensor(residual) }) });
+    },
+    backward: async ({ dy, dx, dresidual, dgamma, dbeta }) => {
+      const out = { dx: tensor(dx), dgamma, dbeta, ...(dresidual && { dresidual: tensor(dresidual) }) };
+      await layer.backward(tensor(dy), { out });
+    },
+  };
 }

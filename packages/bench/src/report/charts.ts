@@ -3,7 +3,7 @@
 import { groupBy, shapeText, timeText } from '@batchnorm/reporting';
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
-import { nameOfContender, type Operation, operations } from '../cases/case.js';
+import { everyOperation, nameOfContender, type Operation } from '../cases/case.js';
 import type { HistoryRecord } from '../history/record.js';
 import { median } from '../timing/statistics.js';
 import { type Colours, familyOf } from './colours.js';
@@ -229,7 +229,7 @@ export function history(records: readonly HistoryRecord[], colours: Colours): El
 }
 
 export function byOperation(records: readonly HistoryRecord[]): [Operation, HistoryRecord[]][] {
-  return operations
+  return everyOperation
     .map((operation): [Operation, HistoryRecord[]] => [
       operation,
       records.filter((record) => record.operation === operation),

@@ -6,9 +6,11 @@ import { capabilityRules } from './rules/capabilities.js';
 import { collectiveRules } from './rules/collective.js';
 import { deviceTensorRules } from './rules/device-tensors.js';
 import { failureRules } from './rules/failures.js';
+import { maskRules } from './rules/masks.js';
 import { memoryRules } from './rules/memory.js';
 import { orderRules } from './rules/order.js';
 import { parameterRules } from './rules/parameters.js';
+import { residualRules } from './rules/residuals.js';
 import { valueRules } from './rules/values.js';
 
 export const behaviourCases: readonly ConformanceCase[] = [
@@ -21,4 +23,6 @@ export const behaviourCases: readonly ConformanceCase[] = [
   ...memoryRules,
   ...deviceTensorRules,
   ...capabilityRules,
+  ...maskRules,
+  ...residualRules,
 ].flatMap(casesOf);

@@ -8,6 +8,7 @@ import {
   extentOf,
   type FloatArray,
   type Gradients,
+  type Mask,
   product,
   type Tensor,
 } from '@batchnorm/core-api';
@@ -27,6 +28,8 @@ export interface Batch {
 export interface Results {
   readonly y: FloatArray;
   readonly dx: FloatArray;
+  /** After a forward with a residual. */
+  readonly dresidual?: FloatArray;
   readonly dgamma: FloatArray;
   readonly dbeta: FloatArray;
 }
@@ -34,11 +37,16 @@ export interface Results {
 export interface StepOptions {
   readonly training?: boolean;
   readonly shape?: readonly number[];
+  readonly mask?: Mask | undefined;
+  /** Its elements, which are put where x is. */
+  readonly residual?: FloatArray | undefined;
 }
 
 export interface ForwardRequest {
   readonly training?: boolean;
   readonly out?: Activation;
+  readonly mask?: Mask | undefined;
+  readonly residual?: Activation | undefined;
 }
 
 export type BackwardRequest = Partial<Record<keyof Gradients, Activation | Vector | undefined>>;
@@ -47,9 +55,10 @@ export type BackwardRequest = Partial<Record<keyof Gradients, Activation | Vecto
 export function forward(
   layer: BatchNorm,
   x: Activation,
-  { training = true, out }: ForwardRequest,
+  { training = true, out, mask, residual }: ForwardRequest,
 ): Promise<Activation> {
-  return layer.forward(x as Tensor, { training, ...(out && { out: out as Tensor }) });
+  const given = { ...(out && { out: out as Tensor }), ...(residual && { residual: residual as Tensor }) };
+  return layer.forward(x as Tensor, { training, ...given, ...(mask && { mask }) });
 }
 
 /** A backward into the given buffers. */
@@ -160,7 +169,9 @@ export class Scene {
   /** A backward whose results are freed with the scene. */
   async backward(layer: BatchNorm, dy: Activation, out: BackwardRequest = {}): Promise<Gradients> {
     const gradients = await backward(layer, dy, out);
-    for (const result of [gradients.dx, gradients.dgamma, gradients.dbeta]) this.memory.own(result);
+    const { dx, dresidual, dgamma, dbeta } = gradients;
+    for (const result of [dx, dgamma, dbeta]) this.memory.own(result);
+    if (dresidual) this.memory.own(dresidual);
     return gradients;
   }
 
@@ -168,9 +179,11 @@ export class Scene {
   async y(
     layer: BatchNorm,
     values: FloatArray,
-    { training = true, shape = this.shape }: StepOptions = {},
+    { training = true, shape = this.shape, mask, residual }: StepOptions = {},
   ): Promise<FloatArray> {
-    return this.memory.read(await this.forward(layer, await this.put(values, shape), { training }));
+    const added = residual && (await this.put(residual, shape));
+    const x = await this.put(values, shape);
+    return this.memory.read(await this.forward(layer, x, { training, mask, residual: added }));
   }
 
   /** The gradients of the latest forward, on the host. */
@@ -188,9 +201,10 @@ export class Scene {
     return { y, ...(await this.gradients(layer, dy, options.shape)) };
   }
 
-  async read({ dx, dgamma, dbeta }: Gradients): Promise<Omit<Results, 'y'>> {
+  async read({ dx, dresidual, dgamma, dbeta }: Gradients): Promise<Omit<Results, 'y'>> {
     return {
       dx: await this.memory.read(dx),
+      ...(dresidual && { dresidual: await this.memory.read(dresidual) }),
       dgamma: await this.memory.read(dgamma),
       dbeta: await this.memory.read(dbeta),
     };
@@ -211,6 +225,6 @@ export class Scene {
 /** Checks that the results of two steps, or of parts of them, are the same to the bit. */
 export function same(what: string, received: Partial<Results>, expected: Partial<Results>): Check[] {
   return Object.entries(received).map(([name, values]) =>
-    identical(`${what}: ${name}`, values, expected[name as keyof Results]!),
+    identical(`${what}: ${name}`, values, expected[name as keyof Results] ?? []),
   );
 }

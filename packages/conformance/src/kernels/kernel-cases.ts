@@ -22,7 +22,7 @@ const shapes = [
 async function alone(scene: KernelScene, seed: number, training: boolean): Promise<Gradients & { y: Gradients['dx'] }> {
   const kernels = await scene.prepare();
   const x = await scene.put(scene.values(seed));
-  const { y, saved } = await scene.forward(kernels, x, scene.parameters(seed), training);
+  const { y, saved } = await scene.forward(kernels, x, await scene.parameters(seed), training);
   const gradients = await scene.backward(kernels, saved, scene.values(seed + 1), training);
   return { y: await scene.elements(y), ...gradients };
 }
@@ -34,9 +34,9 @@ const rules: readonly Rule[] = [
     run: async (scene, training) => {
       const want = await alone(scene, 1, training);
       const kernels = await scene.prepare();
-      const { gamma, beta, mean, variance, epsilon } = scene.parameters(1);
+      const { gamma, beta, mean, variance, ...others } = await scene.parameters(1);
       const x = await scene.put(scene.values(1));
-      const answer = scene.forward(kernels, x, { gamma, beta, mean, variance, epsilon }, training);
+      const answer = scene.forward(kernels, x, { gamma, beta, mean, variance, ...others }, training);
       for (const vector of [gamma, beta, mean, variance]) vector.fill(Number.NaN);
       const { y, saved } = await answer;
       return [
@@ -51,13 +51,13 @@ const rules: readonly Rule[] = [
     run: async (scene, training) => {
       const want = await alone(scene, 1, training);
       const kernels = await scene.prepare();
-      const { gamma, beta, mean, variance, epsilon } = scene.parameters(1);
+      const { gamma, beta, mean, variance, ...others } = await scene.parameters(1);
       const x = await scene.put(scene.values(1));
-      const { y, saved } = await scene.forward(kernels, x, { gamma, beta, mean, variance, epsilon }, training);
+      const { y, saved } = await scene.forward(kernels, x, { gamma, beta, mean, variance, ...others }, training);
       for (const vector of [gamma, beta, mean, variance]) vector.fill(7);
       if (ArrayBuffer.isView(y)) y.fill(7);
       else y.dispose();
-      await scene.forward(kernels, await scene.put(scene.values(3)), scene.parameters(3), !training);
+      await scene.forward(kernels, await scene.put(scene.values(3)), await scene.parameters(3), !training);
       return same('gradients', await scene.backward(kernels, saved, scene.values(2), training), want);
     },
   },
@@ -72,7 +72,7 @@ const rules: readonly Rule[] = [
       const saved = new Map<number, Forwarded['saved']>();
       const forward = async (seed: number) => {
         const x = await scene.put(scene.values(seed));
-        saved.set(seed, (await scene.forward(kernels, x, scene.parameters(seed), training)).saved);
+        saved.set(seed, (await scene.forward(kernels, x, await scene.parameters(seed), training)).saved);
       };
       const judge = async (what: string, seed: number) => {
         const dy = scene.values(seed + 1);
@@ -104,14 +104,15 @@ const rules: readonly Rule[] = [
         { outer: 1, channels, inner: inner * outer },
       ];
       for (const extent of others) await scene.prepare(extent);
+      await scene.prepare(scene.extent, scene.activation === 'relu' ? 'none' : 'relu');
       const x = await scene.put(scene.values(1));
-      const { y, saved } = await scene.forward(kernels, x, scene.parameters(1), training);
-      const ofTwin = await scene.forward(twin, await scene.put(scene.values(3)), scene.parameters(3), training);
+      const { y, saved } = await scene.forward(kernels, x, await scene.parameters(1), training);
+      const ofTwin = await scene.forward(twin, await scene.put(scene.values(3)), await scene.parameters(3), training);
       scene.free(ofTwin.saved);
       scene.free(twin);
       scene.free(await scene.prepare());
       const gradients = await scene.backward(kernels, saved, scene.values(2), training);
-      const again = await scene.forward(kernels, await scene.put(scene.values(1)), scene.parameters(1), training);
+      const again = await scene.forward(kernels, await scene.put(scene.values(1)), await scene.parameters(1), training);
       return [
         identical('y', await scene.elements(y), want.y),
         ...same('gradients', gradients, want),
@@ -127,19 +128,21 @@ const rules: readonly Rule[] = [
       if (!training) return [];
       const forward = async (seed: number) => {
         const x = await scene.put(scene.values(seed));
-        return scene.forward(await scene.prepare(), x, scene.parameters(seed), true);
+        return scene.forward(await scene.prepare(), x, await scene.parameters(seed), true);
       };
       const kernels = await scene.prepare();
       const [first, second] = [await scene.put(scene.values(1)), await scene.put(scene.values(3))];
-      const { saved, moments } = await scene.forward(kernels, first, scene.parameters(1), true);
+      const parameters = await scene.parameters(1);
+      const { mask } = parameters;
+      const { saved, moments } = await scene.forward(kernels, first, parameters, true);
       // On the host moments are valid until the next call of these kernels.
       const early = moments && 'read' in moments ? undefined : await copyOf(moments);
       scene.free(saved);
-      await scene.forward(kernels, second, scene.parameters(3), true);
+      await scene.forward(kernels, second, await scene.parameters(3), true);
       const received = early ?? (await copyOf(moments));
       const expected = await copyOf((await forward(1)).moments);
       return [
-        identical('count', [received.count], [scene.extent.outer * scene.extent.inner]),
+        identical('count', [received.count], [mask?.count ?? scene.extent.outer * scene.extent.inner]),
         identical('mean', received.mean, expected.mean),
         identical('m2', received.m2, expected.m2),
       ];
@@ -155,6 +158,13 @@ async function copyOf(moments: Forwarded['moments']): Promise<Moments> {
   if ('dispose' in moments) moments.dispose();
   return { count, mean: mean.slice(), m2: m2.slice() };
 }
+
+/** Every shape alone; the first ones also with a mask, a residual and ReLU. */
+const variants = (['none', 'relu'] as const).flatMap((activation) =>
+  shapes
+    .slice(0, activation === 'none' ? shapes.length : 4)
+    .flatMap((shape) => [true, false].map((training) => ({ shape, activation, training }))),
+);
 
 const memories: readonly MemoryKind[] = ['host', 'device'];
 
@@ -173,19 +183,15 @@ function caseOf({ name, why, run }: Rule, memory: MemoryKind): ConformanceCase {
       const refusal = await refusedByLimit(subject, shapes);
       if (refusal) return refusal;
       const checks: Check[] = [];
-      for (const shape of shapes) {
-        for (const training of [true, false]) {
-          const scene = new KernelScene(subject, memory, shape);
-          try {
-            for (const one of await run(scene, training)) {
-              checks.push({
-                ...repeated(one, subject),
-                what: `[${shape}] ${training ? 'training' : 'inference'}, ${one.what}`,
-              });
-            }
-          } finally {
-            scene.dispose();
+      for (const { shape, activation, training } of variants) {
+        const scene = new KernelScene(subject, memory, shape, activation);
+        const mode = `${training ? 'training' : 'inference'}${activation === 'relu' ? ' with all extras' : ''}`;
+        try {
+          for (const one of await run(scene, training)) {
+            checks.push({ ...repeated(one, subject), what: `[${shape}] ${mode}, ${one.what}` });
           }
+        } finally {
+          scene.dispose();
         }
       }
       return checks;

@@ -2,6 +2,7 @@
 import {
   type Backend,
   type BackwardOutput,
+  type CountedPositions,
   type DeviceTensor,
   type Dtype,
   type Extent,
@@ -11,6 +12,7 @@ import {
   type ForwardTrainingOutput,
   type Kernels,
   type Memory,
+  type Nonlinearity,
   type Operations,
   operationsOf,
   type Saved,
@@ -22,37 +24,48 @@ import type { MemoryKind, Subject } from '../conformance-case.js';
 import { type ActivationMemory, activationMemory } from '../memory/activation-memory.js';
 import { draw, parametersOf, randomOf } from '../programs/values.js';
 
-/** The input of a forward beside x, [C] each, in arrays that a rule may write to. */
+/** The input of a forward beside x: vectors, [C] each, in arrays that a rule may write to. */
 export interface Parameters {
   readonly gamma: Float64Array;
   readonly beta: Float64Array;
   readonly epsilon: number;
   readonly mean: Float64Array;
   readonly variance: Float64Array;
+  readonly mask: CountedPositions | undefined;
+  readonly residual: Residual | undefined;
+}
+
+/** Its elements, and the activation that a forward gets. */
+export interface Residual {
+  readonly values: FloatArray;
+  readonly put: Memory['activation'];
 }
 
 export type Forwarded = ForwardOutput<Memory> & Partial<ForwardTrainingOutput<Memory>>;
-export type Gradients = Readonly<Record<'dx' | 'dgamma' | 'dbeta', FloatArray>>;
+export type Gradients = Readonly<Record<'dx' | 'dgamma' | 'dbeta', FloatArray>> & { readonly dresidual?: FloatArray };
 
 export class KernelScene {
   readonly backend: Backend;
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly extent: Extent;
+  /** 'relu' in a scene whose forwards have a mask and a residual, too. */
+  readonly activation: Nonlinearity;
   readonly memory: ActivationMemory;
   readonly #alive = new Set<{ dispose(): void }>();
 
-  constructor({ backend, dtype }: Subject, kind: MemoryKind, shape: readonly number[]) {
+  constructor({ backend, dtype }: Subject, kind: MemoryKind, shape: readonly number[], activation: Nonlinearity) {
     this.backend = backend;
     this.dtype = dtype;
     this.shape = shape;
     this.extent = extentOf(shape, 1);
+    this.activation = activation;
     this.memory = activationMemory(kind, backend);
   }
 
-  /** Kernels for this extent, or another one; freed in the end. */
-  async prepare(extent: Extent = this.extent): Promise<Kernels> {
-    const kernels = await this.backend.prepare({ extent, dtype: this.dtype });
+  /** Kernels for this plan, or that of another extent or activation; freed in the end. */
+  async prepare(extent: Extent = this.extent, activation: Nonlinearity = this.activation): Promise<Kernels> {
+    const kernels = await this.backend.prepare({ extent, dtype: this.dtype, activation });
     this.#alive.add(kernels);
     return kernels;
   }
@@ -62,20 +75,27 @@ export class KernelScene {
     return draw({ seed, kind: 'usual' }, this.extent, this.dtype);
   }
 
-  parameters(seed: number): Parameters {
+  async parameters(seed: number): Promise<Parameters> {
     const random = randomOf(seed);
     const vector = () => parametersOf(random, this.extent.channels);
     const variance = Float64Array.from({ length: this.extent.channels }, () => random() + 0.1);
-    return { gamma: vector(), beta: vector(), epsilon: 1e-3, mean: vector(), variance };
+    const vectors = { gamma: vector(), beta: vector(), epsilon: 1e-3, mean: vector(), variance };
+    if (this.activation === 'none') return { ...vectors, mask: undefined, residual: undefined };
+    const { outer, inner } = this.extent;
+    // Some of all samples but the last, of which nothing counts.
+    const counts = (p: number) => p === 1 || (p > 0 && p < (outer - 1) * inner && random() < 0.5);
+    const positions = Uint8Array.from({ length: outer * inner }, (_, p) => Number(counts(p)));
+    const values = this.values(seed + 100);
+    return { ...vectors, mask: countedIn(positions), residual: { values, put: await this.put(values) } };
   }
 
   /** Calls the operation synchronously, so that a rule can change its input before the operation goes on. */
   forward(kernels: Kernels, x: Memory['activation'], parameters: Parameters, training: boolean): Promise<Forwarded> {
-    const { gamma, beta, epsilon, mean, variance } = parameters;
-    const input = { x, y: undefined, gamma, beta, epsilon };
+    const { gamma, beta, epsilon, mean, variance, mask, residual } = parameters;
+    const input = { x, residual: residual?.put, y: undefined, gamma, beta, epsilon };
     const operations = this.#operations(kernels);
     const answer = training
-      ? operations.forwardTraining({ ...input, requireFinite: false })
+      ? operations.forwardTraining({ ...input, mask, requireFinite: false })
       : operations.forwardInference({ ...input, mean, variance });
     return Promise.resolve<Forwarded>(answer).then((output) => {
       if (output.moments) this.own(output.moments);
@@ -110,9 +130,10 @@ export class KernelScene {
     return 'data' in activation ? activation.data : activation;
   }
 
-  async read({ dx, dgamma, dbeta }: BackwardOutput<Memory>): Promise<Gradients> {
+  async read({ dx, dresidual, dgamma, dbeta }: BackwardOutput<Memory>): Promise<Gradients> {
     return {
       dx: await this.elements(dx),
+      ...(dresidual && { dresidual: await this.elements(dresidual) }),
       dgamma: await this.memory.read(dgamma),
       dbeta: await this.memory.read(dbeta),
     };
@@ -149,6 +170,14 @@ export class KernelScene {
   }
 }
 
+/** A mask for kernels; undefined where every position counts. */
+export function countedIn(positions: Uint8Array): CountedPositions | undefined {
+  const count = positions.reduce((sum, value) => sum + value, 0);
+  return count === positions.length ? undefined : { positions, count };
+}
+
 /** Checks that gradients are the same to the bit. */
 export const same = (what: string, received: Gradients, expected: Gradients): Check[] =>
-  (['dx', 'dgamma', 'dbeta'] as const).map((name) => identical(`${what}: ${name}`, received[name], expected[name]));
+  (['dx', 'dresidual', 'dgamma', 'dbeta'] as const)
+    .filter((name) => received[name] ?? expected[name])
+    .map((name) => identical(`${what}: ${name}`, received[name] ?? [], expected[name] ?? []));

@@ -5,8 +5,9 @@ import { boundsOf } from '../bounds.js';
 import { channelOf } from '../channels.js';
 import { type Check, compare, identical, outcome } from '../compare.js';
 import { errorCode } from '../expect-refusal.js';
-import { backward, batchStatistics, forward } from '../oracle.js';
-import { type Gradients, type KernelScene, type Parameters, same } from './kernel-scene.js';
+import { shownBy } from '../gates.js';
+import { backward, batchStatistics, forward, preactivation } from '../oracle.js';
+import { countedIn, type Gradients, type KernelScene, type Parameters, same } from './kernel-scene.js';
 import type { Rule } from './rule.js';
 
 type Activation = Memory['activation'];
@@ -21,29 +22,37 @@ interface Batch {
   readonly parameters: Parameters;
 }
 
-const batchOf = (scene: KernelScene, seed: number): Batch => ({
+const batchOf = async (scene: KernelScene, seed: number): Promise<Batch> => ({
   x: scene.values(seed),
   dy: scene.values(seed + 1),
-  parameters: scene.parameters(seed),
+  parameters: await scene.parameters(seed),
 });
 
-/** Results that have been given, against the oracle, within the bounds of the whole batch. */
+/** Results that have been given, against the oracle, within the bounds of the whole batch. `y` has their gates. */
 function againstOracle(
-  { backend, dtype, extent, shape }: KernelScene,
-  { x, dy, parameters: { gamma, beta, epsilon, mean, variance } }: Batch,
+  { backend, dtype, extent, shape, activation }: KernelScene,
+  { x, dy, parameters: { gamma, beta, epsilon, mean, variance, ...given } }: Batch,
   training: boolean,
   results: Partial<Results>,
+  y: Results['y'],
   when: string,
 ): Check[] {
-  const statistics = training ? batchStatistics(x, extent) : { mean, variance };
-  const input = { extent, x, gamma, beta, epsilon, statistics, throughStatistics: training };
-  const golden = { y: forward(input), ...backward(input, dy) };
-  const bounds = boundsOf({
-    ...{ dtype, accumulation: accumulationOf(backend, dtype), extent, x, dy },
-    normalization: { ...statistics, epsilon, gamma, beta },
-    throughStatistics: training,
-  });
+  const mask = training ? given.mask : undefined;
+  const residual = given.residual?.values;
+  const statistics = training ? batchStatistics(x, extent, mask) : { mean, variance };
+  const normalization = { ...statistics, epsilon, gamma, beta };
+  const extras = { mask, residual, throughStatistics: training };
+  const step = { dtype, accumulation: accumulationOf(backend, dtype), extent, x, normalization, ...extras };
+  const input = { extent, x, gamma, beta, epsilon, statistics, activation, ...extras };
+  const { dresidual, ...gradients } = backward(
+    input,
+    dy,
+    shownBy(y, { z: preactivation(input), bound: boundsOf(step).y }),
+  );
+  const golden = { y: forward(input), ...gradients };
+  const bounds = boundsOf({ ...step, dy: dresidual });
   return (Object.keys(results) as (keyof Results)[]).map((name) => {
+    if (name === 'dresidual') return identical(`${when}: dresidual`, Float64Array.from(results[name]!), dresidual);
     const ofActivation = name === 'y' || name === 'dx';
     const of = ofActivation ? { shape, dtype } : { shape: [extent.channels], dtype: 'float64' as const };
     const received = { data: results[name]!, shape: of.shape };
@@ -56,22 +65,24 @@ async function normalizerOf(
   scene: KernelScene,
   stages: Stages<Memory>,
   x: Activation,
-  { epsilon, mean, variance }: Parameters,
+  { epsilon, mean, variance, mask }: Parameters,
   training: boolean,
 ): Promise<NormalizeInput<Memory>['by']> {
   if (!training) return { given: { mean, variance } };
-  return { batch: scene.own(await stages.moments({ x, epsilon })) };
+  return { batch: scene.own(await stages.moments({ x, epsilon, mask })) };
 }
 
-/** y and the saved forward of stages. */
+/** y and the saved forward of stages. A mask is of the moments of a batch: given statistics have none. */
 async function normalized(
   scene: KernelScene,
   stages: Stages<Memory>,
   x: Activation,
-  { gamma, beta, epsilon }: Parameters,
+  { gamma, beta, epsilon, ...given }: Parameters,
   by: NormalizeInput<Memory>['by'],
 ): Promise<{ y: Activation; saved: Saved }> {
-  return scene.ownForward(await stages.normalize({ x, y: undefined, gamma, beta, epsilon, by }));
+  const mask = by.batch && given.mask;
+  const residual = given.residual?.put;
+  return scene.ownForward(await stages.normalize({ x, residual, mask, y: undefined, gamma, beta, epsilon, by }));
 }
 
 /** The gradients of stages; without `throughStatistics` those are constants. */
@@ -140,7 +151,7 @@ export const stageRules: readonly Rule[] = [
     name: 'stages give what operations give',
     why: 'and either of them may be a forward, whose backward is the other',
     run: async (scene, training) => {
-      const batch = batchOf(scene, 1);
+      const batch = await batchOf(scene, 1);
       const { x, dy, parameters } = batch;
       const checks: Check[] = [];
       for (const first of ['stages', 'operations']) {
@@ -154,11 +165,12 @@ export const stageRules: readonly Rule[] = [
                 ...([scene, stages, input, parameters] as const),
                 await normalizerOf(scene, stages, input, parameters, training),
               );
-        const ofStages = { y: await scene.elements(y), ...(await gradientsOf(scene, stages, saved, dy, training)) };
+        const ofY = await scene.elements(y);
+        const ofStages = { y: ofY, ...(await gradientsOf(scene, stages, saved, dy, training)) };
         const ofOperations = await scene.backward(kernels, saved, dy, training);
         checks.push(
-          ...againstOracle(scene, batch, training, ofStages, `${first}, then stages`),
-          ...againstOracle(scene, batch, training, ofOperations, `${first}, then operations`),
+          ...againstOracle(scene, batch, training, ofStages, ofY, `${first}, then stages`),
+          ...againstOracle(scene, batch, training, ofOperations, ofY, `${first}, then operations`),
         );
       }
       return checks;
@@ -169,7 +181,7 @@ export const stageRules: readonly Rule[] = [
     why: 'batches that lie in several places are normalised as one, each by the moments of all, and so are gradients',
     run: async (scene, training) => {
       if (!training) return [];
-      const batch = batchOf(scene, 1);
+      const batch = await batchOf(scene, 1);
       const { x, dy, parameters } = batch;
       const { outer, channels, inner } = scene.extent;
       // Two of a size, which have the same kernels, and what is left.
@@ -184,18 +196,27 @@ export const stageRules: readonly Rule[] = [
       for (const size of sizes) {
         const end = begin + size * channels * inner;
         const put = (values: Gradients['dx']) => scene.put(values.subarray(begin, end), scene.shape.with(0, size));
-        parts.push({ stages: kernelsOf.get(size)!, x: await put(x), dy: await put(dy) });
+        const { mask, residual } = parameters;
+        const [from, to] = [begin / channels, end / channels];
+        const own = {
+          ...parameters,
+          mask: mask && countedIn(mask.positions.slice(from, to)),
+          residual: residual && { values: residual.values, put: await put(residual.values) },
+        };
+        parts.push({ stages: kernelsOf.get(size)!, x: await put(x), dy: await put(dy), own });
         begin = end;
       }
 
       const found = [];
-      for (const { stages, x } of parts) {
-        found.push(await read(scene.own(await stages.moments({ x, epsilon: parameters.epsilon }))));
+      for (const { stages, x, own } of parts) {
+        const { epsilon, mask } = own;
+        // A part of which nothing counts has no moments, and is normalised by those of the others.
+        if (mask?.count !== 0) found.push(await read(scene.own(await stages.moments({ x, epsilon, mask }))));
       }
       const moments = found.reduce(merge);
       const forwards = [];
-      for (const { stages, x } of parts) {
-        forwards.push(await normalized(scene, stages, x, parameters, { batch: moments }));
+      for (const { stages, x, own } of parts) {
+        forwards.push(await normalized(scene, stages, x, own, { batch: moments }));
       }
       const sums = [];
       for (const [n, { stages, dy }] of parts.entries()) {
@@ -210,8 +231,8 @@ export const stageRules: readonly Rule[] = [
         const gradients = await scene.read(
           await stages.inputGradient({ saved, dy, ...none, sums: sums[n] as GradientSums, total }),
         );
-        const { dx } = await stages.inputGradient({ saved, dy, ...none, sums: undefined, total });
-        scene.own(dx);
+        const { dx, dresidual } = await stages.inputGradient({ saved, dy, ...none, sums: undefined, total });
+        for (const result of [dx, dresidual]) if (result) scene.own(result);
         ofParts.push(gradients);
         checks.push(
           identical(`dgamma of part ${n}`, gradients.dgamma, own.dgamma),
@@ -227,11 +248,18 @@ export const stageRules: readonly Rule[] = [
           ofParts.map(({ dx }) => dx),
           dy,
         ),
+        ...(parameters.residual && {
+          dresidual: joined(
+            ofParts.map(({ dresidual = dy.slice(0, 0) }) => dresidual),
+            dy,
+          ),
+        }),
         ...total,
       };
+      const count = parameters.mask?.count ?? outer * inner;
       return [
-        outcome('count', moments.count === outer * inner, `: received ${moments.count}, expected ${outer * inner}`),
-        ...againstOracle(scene, batch, true, all, 'of all parts'),
+        outcome('count', moments.count === count, `: received ${moments.count}, expected ${count}`),
+        ...againstOracle(scene, batch, true, all, all.y, 'of all parts'),
         ...checks,
       ];
     },
@@ -240,7 +268,8 @@ export const stageRules: readonly Rule[] = [
     name: 'squares that only merging makes are right, or refused',
     why: 'of constant parts that differ by little: normalize alone can see that their variance is beyond its arithmetic',
     run: async (scene, training) => {
-      if (!training) return [];
+      // What is added to z has no part in this.
+      if (!training || scene.activation === 'relu') return [];
       const { outer, channels, inner } = scene.extent;
       const size = scene.dtype === 'float64' ? 1e-170 : 1e-30;
       const part = (value: number): Moments => ({
@@ -248,7 +277,7 @@ export const stageRules: readonly Rule[] = [
         mean: new Float64Array(channels).fill(value),
         m2: new Float64Array(channels),
       });
-      const parameters = { ...scene.parameters(1), epsilon: 0 };
+      const parameters = { ...(await scene.parameters(1)), epsilon: 0 };
       const x = await scene.put(scene.values(1).fill(size));
       const stages = scene.stages(await scene.prepare());
       try {
@@ -274,7 +303,7 @@ export const stageRules: readonly Rule[] = [
     name: 'what a stage found out does not change',
     why: 'with other stages, and on the device not even with the same; nor is it what they go by',
     run: async (scene, training) => {
-      const [first, second] = [batchOf(scene, 1), batchOf(scene, 3)];
+      const [first, second] = [await batchOf(scene, 1), await batchOf(scene, 3)];
       const wholeOf = async ({ x, dy, parameters }: Batch) => {
         const stages = scene.stages(await scene.prepare());
         const input = await scene.put(x);

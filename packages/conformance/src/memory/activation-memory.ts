@@ -1,7 +1,7 @@
 // Where a case keeps its activations: the same code judges host arrays and device tensors.
 import type { Backend, DeviceTensor, FloatArray, OnDevice, Tensor } from '@batchnorm/core-api';
 import type { MemoryKind } from '../conformance-case.js';
-import { GuardedBuffer } from './guarded-buffer.js';
+import { GuardedBuffer, spoil } from './guarded-buffer.js';
 
 export type Activation = Tensor | DeviceTensor;
 export type Vector = Float64Array | OnDevice<Float64Array>;
@@ -68,7 +68,7 @@ class DeviceActivations implements ActivationMemory {
     const source = { data: this.#buffer.copyOf(values), shape: [...shape] };
     const uploading = this.#backend.upload(source);
     // An upload copies at once: it must not see what becomes of its source.
-    source.data.fill(Number.NaN);
+    spoil(source.data);
     source.shape.fill(0);
     const tensor = await uploading;
     this.#held.add(tensor);
@@ -85,7 +85,7 @@ class DeviceActivations implements ActivationMemory {
     const elements = await there.read();
     const copy = elements.slice();
     // What was read is a copy, too: the tensor must not see this.
-    elements.fill(Number.NaN);
+    spoil(elements);
     return copy as T;
   }
 

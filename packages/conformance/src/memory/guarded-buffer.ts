@@ -1,11 +1,13 @@
 // Arrays that begin and end anywhere in a larger buffer, whose surroundings must stay as they are.
-import type { Dtype, FloatArray } from '@batchnorm/core-api';
+import { type Dtype, dtypeOf, type FloatArray } from '@batchnorm/core-api';
 
 /**
- * The byte of guard zones. Four or eight of them are NaN: who reads beyond an array gets NaN, and who writes there is
+ * The byte of guard zones. Two, four or eight of them are NaN: who reads beyond an array gets NaN, and who writes there is
  * found.
  */
 const guard = 0xff;
+/** Four of them, as a signed integer. */
+const guardWord = -1;
 /** How many bytes lie between arrays: more than a SIMD vector has. */
 const guardBytes = 64;
 const chunkBytes = 1 << 17;
@@ -22,6 +24,11 @@ interface Chunk {
   readonly regions: Region[];
 }
 
+/** Makes every element of an array NaN, whatever its dtype. */
+export function spoil({ buffer, byteOffset, byteLength }: FloatArray): void {
+  new Uint8Array(buffer, byteOffset, byteLength).fill(guard);
+}
+
 /**
  * Allocates arrays side by side, never at the beginning of their buffer, at changing alignments; now and then the
  * buffer ends with one.
@@ -32,14 +39,15 @@ export class GuardedBuffer {
 
   /** A copy of `values`, of the same dtype. */
   copyOf<T extends FloatArray>(values: T): T {
-    const copy = this.allocate(values.BYTES_PER_ELEMENT === 8 ? 'float64' : 'float32', values.length);
+    const copy = this.allocate(dtypeOf(values), values.length);
     copy.set(values);
     return copy as T;
   }
 
   /** `length` elements that are NaN. */
   allocate(dtype: Dtype, length: number): FloatArray {
-    const size = dtype === 'float64' ? 8 : 4;
+    const Elements = { float16: Uint16Array, float32: Float32Array, float64: Float64Array }[dtype];
+    const size = Elements.BYTES_PER_ELEMENT;
     const count = this.#allocated++;
     // An odd number of elements more than the guard zone, so that arrays are not aligned to SIMD vectors.
     const skip = ((count % 4) * 2 + 1) * size;
@@ -49,7 +57,6 @@ export class GuardedBuffer {
         : this.#chunkFor(length * size + 2 * guardBytes);
     const begin = Math.ceil((this.#end(regions) + guardBytes - 8 * size) / size) * size + skip;
     regions.push({ begin, end: begin + length * size });
-    const Elements = dtype === 'float64' ? Float64Array : Float32Array;
     return new Elements(bytes.buffer, begin, length);
   }
 
@@ -57,9 +64,14 @@ export class GuardedBuffer {
   get damage(): number {
     let damaged = 0;
     for (const { bytes, regions } of this.#chunks) {
+      const words = new Int32Array(bytes.buffer, 0, bytes.length >> 2);
       let from = 0;
       for (const { begin, end } of [...regions, { begin: bytes.length, end: bytes.length }]) {
-        for (let k = from; k < begin; k++) if (bytes[k] !== guard) damaged++;
+        for (let k = from; k < begin; ) {
+          // Between words there is none.
+          if (words[k / 4] === guardWord) k += 4;
+          else if (bytes[k++] !== guard) damaged++;
+        }
         from = end;
       }
     }

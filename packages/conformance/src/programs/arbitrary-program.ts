@@ -3,6 +3,7 @@
 import type { Dtype, LayerOptions } from '@batchnorm/core-api';
 import fc from 'fast-check';
 import type { MemoryKind } from '../conformance-case.js';
+import type { MaskKind } from '../masks.js';
 import type { Change, Draw, Failure, LayerSpec, Means, Program, Step, Target } from './program.js';
 
 export interface ProgramLimits {
@@ -40,6 +41,7 @@ function layerOf(dtype: fc.Arbitrary<Dtype>): fc.Arbitrary<LayerSpec> {
       center: usually(true),
       trackRunningStatistics: usually(true),
       runningVariance: fc.constantFrom('population' as const, 'sample' as const),
+      activation: fc.constantFrom('none' as const, 'none' as const, 'relu' as const),
     })
     .map(({ channels, shapes: { axis, sizes }, ...rest }) => {
       const options: LayerOptions = { numFeatures: channels, axis, ...rest };
@@ -74,12 +76,26 @@ const arbitraryDraw: fc.Arbitrary<Draw> = fc.record({
     { weight: 1, arbitrary: fc.constant('NaN in a channel' as const) },
   ),
 });
+const mask = fc.record({
+  seed,
+  kind: fc.constantFrom<MaskKind>('padded', 'scattered', 'scattered', 'samples', 'one', 'all', 'none'),
+});
+const rarely = <T>(value: fc.Arbitrary<T>) =>
+  fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
 const target: fc.Arbitrary<Target> = fc.constantFrom('new', 'given', 'used', 'input');
 const source = fc.constantFrom('new' as const, 'rewritten' as const);
 const changes = fc.constantFrom<Change>('all', 'one channel', 'to ones', 'to ones and zeros', 'to zeros');
 const means = fc.constantFrom<Means>('writing', 'assignment');
 const vectorTarget = fc.constantFrom('new' as const, 'given' as const);
-const failures: readonly Failure[] = ['wrong channels', 'dy of another shape', 'bad state', 'wrong dtype', 'no values'];
+const failures: readonly Failure[] = [
+  'wrong channels',
+  'dy of another shape',
+  'bad state',
+  'wrong dtype',
+  'no values',
+  'wrong mask',
+  'wrong residual',
+];
 
 function arbitraryStep(memory: fc.Arbitrary<MemoryKind>, awaited: fc.Arbitrary<boolean>): fc.Arbitrary<Step> {
   const common = { layer: fc.nat(2), awaited };
@@ -97,6 +113,10 @@ function arbitraryStep(memory: fc.Arbitrary<MemoryKind>, awaited: fc.Arbitrary<b
         training: fc.boolean(),
         track: usually(true),
         y: target,
+        mask: rarely(mask),
+        residual: rarely(
+          fc.oneof({ weight: 3, arbitrary: arbitraryDraw }, { weight: 1, arbitrary: fc.constant('x' as const) }),
+        ),
       }),
     },
     {
@@ -107,6 +127,7 @@ function arbitraryStep(memory: fc.Arbitrary<MemoryKind>, awaited: fc.Arbitrary<b
         dy: arbitraryDraw,
         from: source,
         dx: target,
+        dresidual: fc.constantFrom('new' as const, 'given' as const, 'used' as const),
         dgamma: vectorTarget,
         dbeta: vectorTarget,
       }),

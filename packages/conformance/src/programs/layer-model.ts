@@ -8,6 +8,7 @@ import {
   extentOf,
   type FloatArray,
   type LayerOptions,
+  type Mask,
   type Momentum,
   resolveLayerOptions,
   type Statistics,
@@ -16,7 +17,9 @@ import {
 import { accumulationOf } from '../arithmetic.js';
 import { type Bound, boundsOf, RunningErrors } from '../bounds.js';
 import type { MemoryKind } from '../conformance-case.js';
-import { backward, batchStatistics, forward, type OracleInput } from '../oracle.js';
+import { type Preactivation, shownBy } from '../gates.js';
+import { countedPositions } from '../masks.js';
+import { activated, backward, batchStatistics, type OracleInput, preactivation } from '../oracle.js';
 import type { Quantity } from '../tolerance.js';
 
 /** An exact result, and its bound. */
@@ -30,7 +33,7 @@ export interface Forwarded extends OracleInput {
   readonly throughStatistics: boolean;
   readonly memory: MemoryKind;
   readonly shape: readonly number[];
-  /** The errors of the running statistics when it used them. */
+  /** The errors of the running statistics, as they were then. */
   readonly running: RunningErrors;
 }
 
@@ -39,7 +42,14 @@ export interface ForwardMode {
   readonly training: boolean;
   readonly track: boolean;
   readonly memory: MemoryKind;
+  readonly mask?: Mask | undefined;
+  readonly residual?: FloatArray | undefined;
 }
+
+/** Those of a backward; dresidual to the bit, after a forward with a residual. */
+export type ExpectedGradients = Readonly<Record<'dx' | 'dgamma' | 'dbeta', Expectation>> & {
+  readonly dresidual?: Expectation;
+};
 
 export class LayerModel {
   readonly options: ReturnType<typeof resolveLayerOptions>;
@@ -53,6 +63,8 @@ export class LayerModel {
   /** The forward that the layer's own backward differentiates. */
   latest: Forwarded | undefined;
   #errors: RunningErrors;
+  /** z of forwards and its bounds, which y and gradients behind 'relu' need. */
+  readonly #z = new WeakMap<Forwarded, Preactivation>();
   /** Whether a batch on the device was not finite, and was left out: the next `settle` fails for it. */
   #hasBadBatch = false;
 
@@ -75,51 +87,61 @@ export class LayerModel {
   }
 
   /** y, or the code with which the layer refuses; the forward is the latest. */
-  forward(x: FloatArray, shape: readonly number[], training: boolean, memory: MemoryKind): Expectation | ErrorCode {
-    const forwarded = this.pass(x, shape, { training, track: true, memory });
+  forward(x: FloatArray, shape: readonly number[], mode: ForwardMode): Expectation | ErrorCode {
+    const forwarded = this.pass(x, shape, mode);
     if (typeof forwarded === 'string') return forwarded;
     this.latest = forwarded;
     return this.y(forwarded);
   }
 
   /** A forward, for its backward, or the code with which the layer refuses. */
-  pass(x: FloatArray, shape: readonly number[], { training, track, memory }: ForwardMode): Forwarded | ErrorCode {
-    const { axis, epsilon, trackRunningStatistics: tracks, runningVariance } = this.options;
+  pass(x: FloatArray, shape: readonly number[], mode: ForwardMode): Forwarded | ErrorCode {
+    const { training, track, memory, residual } = mode;
+    const { axis, epsilon, trackRunningStatistics: tracks, runningVariance, activation } = this.options;
     const extent = extentOf(shape, axis);
-    const M = valuesPerChannel(extent);
     const usesBatch = training || !tracks;
+    const mask = usesBatch && mode.mask ? countedPositions(mode.mask, shape, axis) : undefined;
+    if (mask?.count === 0) return 'EMPTY_BATCH';
+    const M = mask?.count ?? valuesPerChannel(extent);
     if (usesBatch && runningVariance === 'sample' && M === 1) return 'SINGLE_VALUE';
     const code = usesBatch ? undefined : this.settle();
     if (code !== undefined) return code;
     if (!usesBatch && this.running.variance.some((value) => value + epsilon === 0)) return 'INVALID_STATE';
-    const batch = batchStatistics(x, extent);
-    const finite = [...batch.mean, ...batch.variance].every(Number.isFinite);
+    const { mean, variance } = this.running;
+    const statistics = usesBatch
+      ? batchStatistics(x, extent, mask)
+      : { mean: mean.slice(), variance: variance.slice() };
     if (training && tracks && track) {
+      const finite = [statistics.mean, statistics.variance].every((values) => values.every(Number.isFinite));
       if (memory === 'host' && !finite) return 'NON_FINITE_STATISTICS';
-      if (finite) this.#track(batch, M);
+      if (finite) this.#track(statistics, M);
       else this.#hasBadBatch = true;
     }
-    const { mean, variance } = this.running;
     return {
       ...{ extent, x, ...this.#parameters(), epsilon },
-      statistics: usesBatch ? batch : { mean: mean.slice(), variance: variance.slice() },
+      statistics,
       throughStatistics: usesBatch,
-      ...{ memory, shape, running: this.#errors },
+      ...{ mask, residual, activation },
+      ...{ memory, shape, running: this.#errors.copy() },
     };
   }
 
   y(forwarded: Forwarded): Expectation {
-    return { values: forward(forwarded), ...this.#bounds(forwarded, undefined).y };
+    const { z, bound } = this.#zOf(forwarded);
+    return { values: activated(z, forwarded.activation), ...bound };
   }
 
-  /** The gradients of a pass, or of the latest forward, of which there must have been one. */
-  backward(
-    dy: FloatArray,
-    forwarded: Forwarded = this.latest!,
-  ): Readonly<Record<'dx' | 'dgamma' | 'dbeta', Expectation>> {
-    const { dx, dgamma, dbeta } = backward(forwarded, dy);
-    const bounds = this.#bounds(forwarded, dy);
+  /**
+   * The gradients of a pass, or of the latest forward, of which there must have been one. `y` is what the backend gave:
+   * behind 'relu' it shows which elements passed, where rounding decides it.
+   */
+  backward(dy: FloatArray, y?: FloatArray, forwarded: Forwarded = this.latest!): ExpectedGradients {
+    const isRelu = forwarded.activation === 'relu' && y !== undefined;
+    const gates = isRelu ? shownBy(y, this.#zOf(forwarded)) : undefined;
+    const { dx, dresidual, dgamma, dbeta } = backward(forwarded, dy, gates);
+    const bounds = this.#bounds(forwarded, dresidual);
     return {
+      ...(forwarded.residual && { dresidual: { values: dresidual, ...exactly } }),
       dx: { values: dx, ...bounds.dx },
       dgamma: { values: this.options.scale ? dgamma : [], ...bounds.dgamma },
       dbeta: { values: this.options.center ? dbeta : [], ...bounds.dbeta },
@@ -131,8 +153,8 @@ export class LayerModel {
     const { mean, variance } = this.running;
     const kept = (values: Float64Array) => (this.options.trackRunningStatistics ? values.slice() : []);
     return {
-      runningMean: { values: kept(mean), ...snapshot(this.#errors.mean, mean.length) },
-      runningVariance: { values: kept(variance), ...snapshot(this.#errors.variance, mean.length) },
+      runningMean: { values: kept(mean), ...this.#errors.mean },
+      runningVariance: { values: kept(variance), ...this.#errors.variance },
     };
   }
 
@@ -173,19 +195,28 @@ export class LayerModel {
     this.#errors.track(batch, { accumulation: this.#accumulation, valuesPerChannel: M, kept, runningVariance });
   }
 
+  #zOf(forwarded: Forwarded): Preactivation {
+    const known = this.#z.get(forwarded);
+    if (known) return known;
+    const made = { z: preactivation(forwarded), bound: this.#bounds(forwarded, undefined).y };
+    this.#z.set(forwarded, made);
+    return made;
+  }
+
   #bounds(
-    { extent, x, gamma, beta, epsilon, statistics, throughStatistics, running }: Forwarded,
-    dy: FloatArray | undefined,
+    { extent, x, gamma, beta, epsilon, statistics, throughStatistics, running, mask, residual }: Forwarded,
+    g: Float64Array | undefined,
   ): Readonly<Record<Quantity, Bound>> {
     return boundsOf({
       dtype: this.options.dtype,
       accumulation: this.#accumulation,
       extent,
       x,
-      dy,
+      dy: g,
       normalization: { ...statistics, epsilon, gamma, beta },
       throughStatistics,
       running,
+      ...{ mask, residual },
     });
   }
 
@@ -203,10 +234,5 @@ export class LayerModel {
   }
 }
 
-/** A bound as it is now, for a result that is looked at later. */
-function snapshot({ tolerance, magnitude }: Bound, channels: number): Bound {
-  const [tolerances, magnitudes] = [tolerance, magnitude].map((of) =>
-    Float64Array.from({ length: channels }, (_, c) => of(c)),
-  );
-  return { tolerance: (c) => tolerances![c]!, magnitude: (c) => magnitudes![c]! };
-}
+/** The bound of what is not computed, but passed on. */
+const exactly: Bound = { tolerance: () => 0, magnitude: () => 1 };

@@ -2,6 +2,7 @@
 // printed and pasted into a test.
 import type { LayerOptions, Momentum } from '@batchnorm/core-api';
 import type { MemoryKind } from '../conformance-case.js';
+import type { MaskKind } from '../masks.js';
 
 export interface Program {
   readonly layers: readonly LayerSpec[];
@@ -45,6 +46,10 @@ export type Step = { readonly layer: number; readonly awaited: boolean } & (
       readonly training: boolean;
       readonly track: boolean;
       readonly y: Target;
+      /** Default: every position counts. */
+      readonly mask?: { readonly seed: number; readonly kind: MaskKind } | undefined;
+      /** What is added: an activation of its own, or x itself. Default: nothing. */
+      readonly residual?: Draw | 'x' | undefined;
     }
   | {
       readonly does: 'backward';
@@ -53,6 +58,8 @@ export type Step = { readonly layer: number; readonly awaited: boolean } & (
       readonly dy: Draw;
       readonly from: Source;
       readonly dx: Target;
+      /** Where there is one. Default: 'new'. */
+      readonly dresidual?: Exclude<Target, 'input'>;
       readonly dgamma: 'new' | 'given';
       readonly dbeta: 'new' | 'given';
     }
@@ -71,4 +78,11 @@ export type Change = 'all' | 'one channel' | 'to ones' | 'to ones and zeros' | '
 export type Means = 'writing' | 'assignment';
 
 /** Calls that must be refused, and change nothing. */
-export type Failure = 'wrong channels' | 'wrong dtype' | 'no values' | 'dy of another shape' | 'bad state';
+export type Failure =
+  | 'wrong channels'
+  | 'wrong dtype'
+  | 'no values'
+  | 'dy of another shape'
+  | 'bad state'
+  | 'wrong mask'
+  | 'wrong residual';

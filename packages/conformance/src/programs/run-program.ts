@@ -18,6 +18,7 @@ import {
 import { compare, sameBits } from '../compare.js';
 import type { MemoryKind } from '../conformance-case.js';
 import { codeOf, errorCode } from '../expect-refusal.js';
+import { maskOf } from '../masks.js';
 import { type Activation, type ActivationMemory, activationMemory, type Vector } from '../memory/activation-memory.js';
 import { type Expectation, type Forwarded, LayerModel } from './layer-model.js';
 import type { LayerSpec, Program, Source, Step, Target } from './program.js';
@@ -30,7 +31,7 @@ type StepThat<Does extends Step['does']> = Extract<Step, { readonly does: Does }
  * would await it.
  */
 interface Call {
-  readonly judged: Promise<void>;
+  readonly judged: Promise<unknown>;
 }
 
 /**
@@ -80,7 +81,7 @@ class Subject {
   /** The x of the forward that the next backward differentiates. */
   latestX: Activation | undefined;
   passes: Pass[] = [];
-  readonly #pending: Promise<void>[] = [];
+  readonly #pending: Promise<unknown>[] = [];
 
   constructor(spec: LayerSpec, backend: Backend) {
     this.spec = spec;
@@ -139,6 +140,8 @@ class ProgramRun implements ProgramFindings {
   /** Results that may become `out` of a later call, by memory, dtype and shape. */
   readonly #used = new Map<string, Activation[]>();
   readonly #inputs: Activation[] = [];
+  /** What each forward gave: behind 'relu' it shows what passed. */
+  readonly #ys = new WeakMap<Forwarded, Promise<FloatArray | undefined>>();
   #given = 0;
 
   constructor(backend: Backend, layers: readonly LayerSpec[]) {
@@ -216,13 +219,19 @@ class ProgramRun implements ProgramFindings {
     const memory = this.#memories[step.memory];
     const shape = spec.shapes[step.shape % spec.shapes.length]!;
     const values = draw(step.x, extentOf(shape, model.options.axis), dtype);
-    const forwarded = model.pass(values, shape, step);
+    const { axis } = model.options;
+    const drawn = step.residual === 'x' ? values : step.residual && draw(step.residual, extentOf(shape, axis), dtype);
+    const mask = step.mask && maskOf(step.mask.kind, randomOf(step.mask.seed), shape, axis);
+    const { training, track } = step;
+    const forwarded = model.pass(values, shape, { training, track, memory: step.memory, mask, residual: drawn });
     const isRefused = typeof forwarded === 'string';
     const expected = isRefused ? forwarded : model.y(forwarded);
     const isLatest = step.as === 'latest' && !isRefused;
     const x = await this.#input(step.from, memory, values, shape, isLatest ? subject : undefined);
-    // Training never writes over x.
-    const target = step.training && step.y === 'input' ? 'given' : step.y;
+    const residual = step.residual === 'x' ? x : drawn && (await memory.put(drawn, shape));
+    if (residual && drawn && residual !== x) this.#keep(`residual of ${what}`, memory, residual, drawn);
+    // Training never writes over x, and nothing over a residual.
+    const target = step.y === 'input' && (step.training || residual === x) ? 'given' : step.y;
     const out = await this.#target(target, memory, x, dtype, shape);
     const inPlace = out === x && !isRefused;
     if (!inPlace) {
@@ -234,19 +243,22 @@ class ProgramRun implements ProgramFindings {
       subject.latestX = inPlace ? undefined : x;
     }
     // Typed for either kind of memory; both are the same kind here.
-    const { training, track } = step;
-    const options = { training, track, ...(out && { out: out as Tensor }) };
+    const given = { ...(out && { out: out as Tensor }), ...(residual && { residual: residual as Tensor }) };
+    const options = { training, track, ...given, ...(mask && { mask }) };
     const answer = step.as === 'latest' ? layer.forward(x as Tensor, options) : layer.forwardPass(x as Tensor, options);
     const judge = async () => {
       const result = await this.#answer<Tensor | ForwardPass>(what, answer, expected);
-      if (result === undefined || typeof expected === 'string' || isRefused) return;
+      if (result === undefined || typeof expected === 'string' || isRefused) return undefined;
       const y = 'backward' in result ? result.y : result;
       if ('backward' in result) passes.push({ handle: result, forwarded: inPlace ? undefined : forwarded, x });
       if (out !== undefined && y !== out) this.#wrong(what, 'y is not the out that was given');
-      await this.#judge(`y of ${what}`, memory, y, expected, dtype, shape);
+      const elements = await this.#judge(`y of ${what}`, memory, y, expected, dtype, shape);
       this.#reusable(memory, y, dtype);
+      return elements;
     };
-    return { judged: this.#judged(what, judge) };
+    const judged = this.#judged(what, judge);
+    if (!isRefused) this.#ys.set(forwarded, judged);
+    return { judged };
   }
 
   async #backward(what: string, subject: Subject, step: StepThat<'backward'>): Promise<Call> {
@@ -261,24 +273,33 @@ class ProgramRun implements ProgramFindings {
     const dx = await this.#target(step.dx, memory, dy, dtype, shape);
     const dgamma = step.dgamma === 'given' ? memory.vector(model.gamma.length) : undefined;
     const dbeta = step.dbeta === 'given' ? memory.vector(model.beta.length) : undefined;
-    const out = { ...(dx && { dx }), ...(dgamma && { dgamma }), ...(dbeta && { dbeta }) } as Partial<Gradients>;
-    const expected = forwarded ? model.backward(values, forwarded) : 'FORWARD_REQUIRED';
-    if (dx !== dy || typeof expected === 'string') {
+    const dresidual = forwarded?.residual && (await this.#target(step.dresidual ?? 'new', memory, dy, dtype, shape));
+    const given = Object.entries({ dx, dresidual, dgamma, dbeta }).filter(([, result]) => result !== undefined);
+    const out = Object.fromEntries(given) as Partial<Gradients>;
+    if (dx !== dy || !forwarded) {
       this.#keep(`dy of ${what}`, memory, dy, values);
       this.#inputs.push(dy);
     }
     const answer = (pass?.handle ?? layer).backward(dy as Tensor, { out });
     const judge = async () => {
-      const gradients = await this.#answer(what, answer, expected);
-      if (gradients === undefined || typeof expected === 'string') return;
-      for (const name of ['dx', 'dgamma', 'dbeta'] as const) {
-        const result = gradients[name];
+      const gradients = await this.#answer(what, answer, forwarded ? undefined : 'FORWARD_REQUIRED');
+      if (gradients === undefined || !forwarded) return;
+      const expected = model.backward(values, await this.#ys.get(forwarded), forwarded);
+      if (gradients.dresidual && !expected.dresidual) this.#wrong(what, 'received a dresidual, expected none');
+      for (const name of ['dx', 'dresidual', 'dgamma', 'dbeta'] as const) {
+        const [result, wanted] = [gradients[name], expected[name]];
+        if (!wanted) continue;
+        if (result === undefined) {
+          this.#wrong(what, `received no ${name}, expected one`);
+          continue;
+        }
         if (out[name] !== undefined && result !== out[name]) this.#wrong(what, `${name} is not the out that was given`);
-        const ofVector = ['float64', [expected[name].values.length]] as const;
-        const [ofDtype, ofShape] = name === 'dx' ? ([dtype, shape] as const) : ofVector;
-        await this.#judge(`${name} of ${what}`, memory, result, expected[name], ofDtype, ofShape);
+        const isVector = name === 'dgamma' || name === 'dbeta';
+        const ofVector = ['float64', [wanted.values.length]] as const;
+        const [ofDtype, ofShape] = isVector ? ofVector : ([dtype, shape] as const);
+        await this.#judge(`${name} of ${what}`, memory, result, wanted, ofDtype, ofShape);
       }
-      this.#reusable(memory, gradients.dx, dtype);
+      for (const result of [gradients.dx, gradients.dresidual]) if (result) this.#reusable(memory, result, dtype);
     };
     return { judged: this.#judged(what, judge) };
   }
@@ -428,6 +449,14 @@ class ProgramRun implements ProgramFindings {
           const other = dtype === 'float32' ? new Float64Array(product(shape)) : new Float32Array(product(shape));
           return ['DTYPE_MISMATCH', layer.forward({ data: other, shape })];
         }
+        case 'wrong mask': {
+          const mask = { data: new Uint8Array(product(shape)).fill(1), shape };
+          return ['SHAPE_MISMATCH', layer.forward((await put(shape)) as Tensor, { mask })];
+        }
+        case 'wrong residual': {
+          const residual = (await put(resized(axis, (size) => size + 1))) as Tensor;
+          return ['SHAPE_MISMATCH', layer.forward((await put(shape)) as Tensor, { residual })];
+        }
         case 'no values': {
           const empty = shape.map((size, d) => (d === (axis + shape.length) % shape.length ? size : 0));
           const data = dtype === 'float64' ? new Float64Array(0) : new Float32Array(0);
@@ -461,11 +490,12 @@ class ProgramRun implements ProgramFindings {
     expected: Expectation,
     dtype: Dtype,
     shape: readonly number[],
-  ): Promise<void> {
+  ): Promise<FloatArray> {
     const data = await memory.read(result);
     const received = 'shape' in result ? result.shape : [data.length];
     this.#compare(what, { data, shape: received }, expected, dtype, shape);
     this.#keep(what, memory, result, data);
+    return data;
   }
 
   #compare(what: string, received: Tensor, expected: Expectation, dtype: Dtype, shape: readonly number[]): void {
@@ -502,11 +532,12 @@ class ProgramRun implements ProgramFindings {
     return used;
   }
 
-  async #judged(what: string, judge: () => Promise<unknown>): Promise<void> {
+  async #judged<T>(what: string, judge: () => Promise<T>): Promise<T | undefined> {
     try {
-      await judge();
+      return await judge();
     } catch (error) {
       this.#failed(what, error, 'no error');
+      return undefined;
     }
   }
 

@@ -1,5 +1,5 @@
 // Numbers for random programs, by seed.
-import type { Dtype, Extent, FloatArray } from '@batchnorm/core-api';
+import { type Dtype, type Extent, elementsFrom, type FloatArray } from '@batchnorm/core-api';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
@@ -21,12 +21,14 @@ export function draw({ seed, kind }: Draw, extent: Extent, dtype: Dtype): FloatA
   const random = uniform(source);
   const { channels } = extent;
   const sick = Math.floor(random() * channels);
-  const of = Array.from({ length: channels }, () => distribution(kind, random));
+  const [means, deviations] = [new Float64Array(channels), new Float64Array(channels)];
+  for (let c = 0; c < channels; c++) [means[c], deviations[c]] = distribution(kind, random);
   const length = extent.outer * channels * extent.inner;
   const values = dtype === 'float64' ? new Float64Array(length) : new Float32Array(length);
   let k = 0;
   for (let o = 0; o < extent.outer; o++) {
-    for (const { mean, deviation } of of) {
+    for (let c = 0; c < channels; c++) {
+      const [mean, deviation] = [means[c]!, deviations[c]!];
       for (let i = 0; i < extent.inner; i++, k++) values[k] = mean + deviation * bell(source);
     }
   }
@@ -36,7 +38,7 @@ export function draw({ seed, kind }: Draw, extent: Extent, dtype: Dtype): FloatA
   }
   if (kind === 'one value') values.fill(0).fill(1, Math.floor(length / 2), Math.floor(length / 2) + 1);
   if (kind === 'NaN in a channel') values[sick * extent.inner] = Number.NaN;
-  return values;
+  return dtype === 'float16' ? elementsFrom(dtype, values) : values;
 }
 
 /** Triangular, with mean 0 and deviation 1: the sum of two 32-bit integers, which is cheap. */
@@ -44,12 +46,12 @@ function bell(source: RandomGenerator): number {
   return Math.sqrt(6) * 2 ** -32 * (source.next() + source.next());
 }
 
-/** Of one channel. */
-function distribution(kind: Draw['kind'], random: Random): { readonly mean: number; readonly deviation: number } {
-  const size = 10 ** (4 * random() - 2);
-  if (kind === 'far from zero') return { mean: 100 * (random() - 0.5) * size, deviation: size };
-  if (kind === 'mixed') return { mean: random() - 0.5, deviation: random() < 0.3 ? 0 : size };
-  return { mean: 2 * (random() - 0.5), deviation: 0.5 + random() };
+/** Mean and deviation of one channel. */
+function distribution(kind: Draw['kind'], random: Random): [mean: number, deviation: number] {
+  const exponent = 4 * random() - 2;
+  if (kind === 'far from zero') return [100 * (random() - 0.5) * 10 ** exponent, 10 ** exponent];
+  if (kind === 'mixed') return [random() - 0.5, random() < 0.3 ? 0 : 10 ** exponent];
+  return [2 * (random() - 0.5), 0.5 + random()];
 }
 
 /** [C] numbers for gamma or beta, of either sign and now and then 0. */

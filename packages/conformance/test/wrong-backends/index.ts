@@ -2,6 +2,8 @@
 import { combinations } from './combinations.js';
 import { device } from './device.js';
 import { errors } from './errors.js';
+import { extras } from './extras.js';
+import { float16 } from './float16.js';
 import { memory } from './memory.js';
 import { order } from './order.js';
 import { parameters } from './parameters.js';
@@ -26,6 +28,8 @@ export const kinds: Readonly<Record<string, readonly WrongBackend[]>> = {
   errors,
   combinations,
   stages,
+  'masks, residuals and ReLU': extras,
+  float16,
 };
 
 export const wrongBackends: readonly WrongBackend[] = Object.values(kinds).flat();

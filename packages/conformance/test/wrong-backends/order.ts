@@ -19,7 +19,8 @@ const extent = { outer: 6, channels: 4, inner: 1 };
 
 const nonFinite = { data: x.data.slice().fill(Number.NaN, 0, 1), shape };
 
-const keyOf = ({ extent: { outer, channels, inner } }: Plan) => `${outer} ${channels} ${inner}`;
+const keyOf = ({ extent: { outer, channels, inner }, activation = 'none' }: Plan) =>
+  `${outer} ${channels} ${inner} ${activation}`;
 
 /** Kernels whose `n`-th training forward, from 1, and all after it, add something to y. */
 const wrongFrom = (n: number) => (right: Parameters<WrongBackend['spoil']>[0]) =>

@@ -8,6 +8,7 @@ import {
   type BatchNormOptions,
   type DeviceTensor,
   type Dtype,
+  dtypeOf,
   type FloatArray,
   product,
   type Tensor,
@@ -30,7 +31,7 @@ export function scatter<A extends FloatArray>(data: A, seed = 1): A {
 /** The same elements in the middle of a larger buffer, all else of which is 7, and all of that buffer. */
 export function embedded(source: Tensor, offset = 5, after = 9): { tensor: Tensor; around: FloatArray } {
   const { length } = source.data;
-  const around = allocate(source.data.BYTES_PER_ELEMENT === 8 ? 'float64' : 'float32', offset + length + after).fill(7);
+  const around = allocate(dtypeOf(source.data), offset + length + after).fill(7);
   const data = around.subarray(offset, offset + length);
   data.set(source.data);
   return { tensor: { data, shape: source.shape }, around };

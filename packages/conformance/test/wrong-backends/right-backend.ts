@@ -3,11 +3,13 @@
 import {
   allocate,
   assertBackwardInRange,
+  assertDtype,
   assertMomentsInRange,
   assertScaleInRange,
   type Backend,
   type BackwardOutput,
   BatchNormError,
+  type CountedPositions,
   checkedTensor,
   type DeviceMemory,
   type DeviceTensor,
@@ -126,11 +128,15 @@ export function contentsOf<T>(stored: OnDevice<T>): T {
 /** What `saved` is, whatever the memory. */
 export interface RightSaved extends Saved {
   x: FloatArray;
+  residual: FloatArray | undefined;
+  /** Which positions had a part in the statistics; undefined: all. */
+  mask: CountedPositions | undefined;
   /** How many values of a channel were normalised together; NaN where statistics were given. */
   readonly M: number;
   readonly mean: Float64Array;
   readonly invStd: Float64Array;
   readonly gamma: Float64Array;
+  readonly beta: Float64Array;
 }
 
 const nothing = new Float32Array(0);
@@ -190,6 +196,7 @@ export function createRightBackend({ limit = 2 ** 28, views = false }: RightOpti
     async upload(given) {
       assertUsable();
       const { data, shape } = checkedTensor(given);
+      assertDtype(backend, dtypeOf(data));
       assertFits(data.length);
       const stored = new Tensor(backend, shape, data.slice(), alive);
       await nextTurn();
@@ -218,9 +225,25 @@ function guarded(stages: HostStages, assertUsable: () => void): HostStages {
   };
 }
 
-function hostStages({ extent, dtype }: Plan): HostStages {
+function hostStages({ extent, dtype, activation }: Plan): HostStages {
   const { outer, channels, inner } = extent;
-  const count = outer * inner;
+
+  /** Whether element k is at a position that counts. */
+  const counts = (k: number, mask: CountedPositions | undefined) =>
+    mask === undefined || mask.positions[Math.floor(k / (channels * inner)) * inner + (k % inner)] === 1;
+
+  /** gamma · xHat + beta + residual */
+  function zOf({ x, residual, mean, invStd, gamma, beta }: RightSaved, k: number, c: number): number {
+    const z = gamma[c]! * ((x[k]! - mean[c]!) * invStd[c]!) + beta[c]!;
+    return residual ? z + residual[k]! : z;
+  }
+
+  /** Of element k: `value`, or 0 behind 'relu' where z, rounded as y is, is not positive. */
+  function behind(saved: RightSaved, k: number, c: number, value: number): number {
+    if (activation !== 'relu') return value;
+    const z = zOf(saved, k, c);
+    return (dtype === 'float32' ? Math.fround(z) : z) <= 0 ? 0 : value;
+  }
 
   /** Σ term(k, c) of each channel c: blocks of at most 256 values are added up one by one. */
   function sums(term: (k: number, c: number) => number): Float64Array {
@@ -258,44 +281,55 @@ function hostStages({ extent, dtype }: Plan): HostStages {
   }
 
   return {
-    moments({ x, epsilon }) {
-      const pivot = Float64Array.from({ length: channels }, (_, c) => x[c * inner]!);
-      const offset = sums((k, c) => x[k]! - pivot[c]!).map((sum) => sum / count);
+    moments({ x, epsilon, mask }) {
+      const count = mask?.count ?? outer * inner;
+      const first = mask ? mask.positions.indexOf(1) : 0;
+      const start = Math.floor(first / inner) * channels * inner + (first % inner);
+      const pivot = Float64Array.from({ length: channels }, (_, c) => x[start + c * inner]!);
+      const offset = sums((k, c) => (counts(k, mask) ? x[k]! - pivot[c]! : 0)).map((sum) => sum / count);
       const mean = offset.map((value, c) => pivot[c]! + value);
-      const moments = { count, mean, m2: sums((k, c) => (x[k]! - pivot[c]! - offset[c]!) ** 2) };
-      assertMomentsInRange(moments, x, extent, epsilon);
+      const square = (k: number, c: number) => (x[k]! - pivot[c]! - offset[c]!) ** 2;
+      const moments = { count, mean, m2: sums((k, c) => (counts(k, mask) ? square(k, c) : 0)) };
+      assertMomentsInRange(moments, x, extent, epsilon, mask);
       return moments;
     },
 
-    normalize({ x, gamma, beta, epsilon, y = allocate(dtype, x.length), by: { batch, given } }) {
-      if (batch) assertMomentsInRange(batch, x, extent, epsilon);
+    normalize({ x, residual, mask, gamma, beta, epsilon, y = allocate(dtype, x.length), by: { batch, given } }) {
+      if (batch) assertMomentsInRange(batch, x, extent, epsilon, mask);
       const { mean } = batch ?? given;
       const variance = batch ? batch.m2.map((square) => square / batch.count) : given.variance;
       const invStd = variance.map((value) => (value + epsilon === 0 ? 0 : 1 / Math.sqrt(value + epsilon)));
       const scale = invStd.map((value, c) => gamma[c]! * value);
       assertScaleInRange({ invStd, scale }, gamma);
-      fill(y, (k, c) => gamma[c]! * ((x[k]! - mean[c]!) * invStd[c]!) + beta[c]!);
       const saved: RightSaved = {
         x,
+        residual,
+        mask,
         M: batch ? batch.count : Number.NaN,
         mean: mean.slice(),
         invStd,
         gamma: gamma.slice(),
+        beta: beta.slice(),
         dispose() {
           this.x = nothing;
+          this.residual = undefined;
         },
       };
+      fill(y, (k, c) => behind(saved, k, c, zOf(saved, k, c)));
       return { y, saved };
     },
 
     gradientSums({ saved, dy }) {
-      const { x, mean, invStd } = saved as RightSaved;
-      return { dgamma: sums((k, c) => dy[k]! * ((x[k]! - mean[c]!) * invStd[c]!)), dbeta: sums((k) => dy[k]!) };
+      const own = saved as RightSaved;
+      const { x, mean, invStd } = own;
+      const g = (k: number, c: number) => behind(own, k, c, dy[k]!);
+      return { dgamma: sums((k, c) => g(k, c) * ((x[k]! - mean[c]!) * invStd[c]!)), dbeta: sums(g) };
     },
 
     inputGradient({ saved, dy, dx = allocate(dtype, dy.length), sums: own, total, ...out }) {
-      const { x, M, mean, invStd, gamma } = saved as RightSaved;
+      const { x, residual, mask, M, mean, invStd, gamma } = saved as RightSaved;
       const { dgamma = new Float64Array(channels), dbeta = new Float64Array(channels) } = out;
+      const dresidual = residual && (out.dresidual ?? allocate(dtype, dy.length));
       if (own) {
         assertBackwardInRange({ x, invStd, M }, extent, dy, own, total);
         dgamma.set(own.dgamma);
@@ -303,10 +337,12 @@ function hostStages({ extent, dtype }: Plan): HostStages {
       }
       fill(dx, (k, c) => {
         const xHat = (x[k]! - mean[c]!) * invStd[c]!;
-        const rest = total ? total.dbeta[c]! / M + (xHat * total.dgamma[c]!) / M : 0;
-        return gamma[c]! * invStd[c]! * (dy[k]! - rest);
+        const rest = total && counts(k, mask) ? total.dbeta[c]! / M + (xHat * total.dgamma[c]!) / M : 0;
+        const g = behind(saved as RightSaved, k, c, dy[k]!);
+        if (dresidual) dresidual[k] = g;
+        return gamma[c]! * invStd[c]! * (g - rest);
       });
-      return { dx, dgamma, dbeta };
+      return { dx, ...(dresidual && { dresidual }), dgamma, dbeta };
     },
   };
 }
@@ -323,30 +359,33 @@ export function deviceStages(host: HostStages, { tensor, value, answer }: Device
   const maybe = <T>(given: OnDevice<T> | undefined) => given && contentsOf(given);
   const merged = <T extends object>(given: T | OnDevice<T>): T => ('read' in given ? contentsOf(given) : given);
   return {
-    moments: ({ x, epsilon }) => answer(() => value(host.moments({ x: contentsOf(x), epsilon }), copyOfMoments)),
+    moments: ({ x, ...others }) => answer(() => value(host.moments({ ...others, x: contentsOf(x) }), copyOfMoments)),
 
-    normalize: ({ x, y, by: { batch, given }, ...vectors }) =>
+    normalize: ({ x, residual, y, by: { batch, given }, ...others }) =>
       answer(() => {
         const by = batch ? { batch: merged(batch) } : { given };
-        const output = host.normalize({ ...vectors, x: contentsOf(x), y: maybe(y), by });
+        const output = host.normalize({ ...others, x: contentsOf(x), residual: maybe(residual), y: maybe(y), by });
         return { y: y ?? tensor(x.shape, output.y), saved: output.saved };
       }),
 
     gradientSums: ({ saved, dy }) => answer(() => value(host.gradientSums({ saved, dy: contentsOf(dy) }), copyOfSums)),
 
-    inputGradient: ({ saved, dy, dx, dgamma, dbeta, sums, total }) =>
+    inputGradient: ({ saved, dy, dx, dresidual, dgamma, dbeta, sums, total }) =>
       answer(() => {
         const results = host.inputGradient({
           saved,
           dy: contentsOf(dy),
           dx: maybe(dx),
+          dresidual: maybe(dresidual),
           dgamma: maybe(dgamma),
           dbeta: maybe(dbeta),
           sums: maybe(sums),
           total: total && merged(total),
         });
+        const { dresidual: skip } = results;
         return {
           dx: dx ?? tensor(dy.shape, results.dx),
+          ...(skip && { dresidual: dresidual ?? tensor(dy.shape, skip) }),
           dgamma: dgamma ?? vector(results.dgamma),
           dbeta: dbeta ?? vector(results.dbeta),
         };

@@ -359,7 +359,7 @@ export const sizes: readonly WrongBackend[] = [
   },
   {
     name: 'a square',
-    caughtBy: 'host arrays, every call awaited',
+    caughtBy: 'host arrays, overlapping calls',
     why: 'as many rows as channels: the first row of y is read as a column',
     spoil: elementsWrong(
       ({ outer, channels, inner }) => outer === channels && inner === 1 && channels > 1,

@@ -60,7 +60,8 @@ function generator(): () => number {
   };
 }
 
-const keyOf = ({ extent: { outer, channels, inner }, dtype }: Plan) => [outer, channels, inner, dtype].join();
+const keyOf = ({ extent: { outer, channels, inner }, dtype, activation = 'none' }: Plan) =>
+  [outer, channels, inner, dtype, activation].join();
 
 /** Kernels or stages on the device as an instance whose methods need `this`. */
 class PrivateStages<M extends Memory> implements Stages<M> {
@@ -311,9 +312,10 @@ export const unusualBackends: readonly UnusualBackend[] = [
           return input.y ? output : { ...output, y: place(output.y, dtype) };
         },
         backward(input, next) {
-          const { dx, dgamma, dbeta } = next(input);
+          const { dx, dresidual, dgamma, dbeta } = next(input);
           return {
             dx: input.dx ?? place(dx, dtype),
+            dresidual: input.dresidual ?? (dresidual && place(dresidual, dtype)),
             dgamma: input.dgamma ?? place(dgamma, 'float64'),
             dbeta: input.dbeta ?? place(dbeta, 'float64'),
           };

@@ -10,6 +10,7 @@ import {
   type ForwardOutput,
   type ForwardTrainingInput,
   type ForwardTrainingOutput,
+  type GradientBuffers,
   type HostMemory,
   type Kernels,
   type MaybePromise,
@@ -164,10 +165,17 @@ export function everyTensor(right: RightBackend, change: (tensor: StoredTensor) 
       return input.y ? output : { ...output, y: change(output.y as StoredTensor) };
     };
   const backward =
-    <I extends { dx: DeviceTensor | undefined }, O extends { dx: DeviceTensor }>(next: (input: I) => MaybePromise<O>) =>
+    <I extends GradientBuffers<DeviceMemory>, O extends BackwardOutput<DeviceMemory>>(
+      next: (input: I) => MaybePromise<O>,
+    ) =>
     async (input: I): Promise<O> => {
       const output = await next(input);
-      return input.dx ? output : { ...output, dx: change(output.dx as StoredTensor) };
+      const { dx, dresidual } = output;
+      return {
+        ...output,
+        dx: input.dx ? dx : change(dx as StoredTensor),
+        dresidual: input.dresidual || !dresidual ? dresidual : change(dresidual as StoredTensor),
+      };
     };
   const changed = ({ fused, ...stages }: Stages<DeviceMemory>): Stages<DeviceMemory> => ({
     ...stages,

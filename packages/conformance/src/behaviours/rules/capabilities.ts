@@ -85,7 +85,7 @@ export const capabilityRules: readonly Rule[] = [
     why: 'a layer of them is DTYPE_MISMATCH',
     exempt,
     run: async ({ backend, channels: numFeatures }) => {
-      const all: readonly Dtype[] = ['float32', 'float64'];
+      const all: readonly Dtype[] = ['float16', 'float32', 'float64'];
       const { dtypes } = backend.capabilities;
       const lacking = all.filter((dtype) => !dtypes.includes(dtype));
       const layerOf = (dtype: Dtype, of: Backend) => () => new BatchNorm({ backend: of, dtype, numFeatures });

@@ -2,8 +2,10 @@
 import { BatchNorm, type DeviceTensor, type Tensor } from '@batchnorm/core-api';
 import { type Check, outcome, sameBits } from '../../compare.js';
 import type { Cell, Subject } from '../../conformance-case.js';
+import { maskOf } from '../../masks.js';
 import type { Activation } from '../../memory/activation-memory.js';
 import { type MemoryUse, memoryInUse } from '../../memory/memory-use.js';
+import { randomSeededBy } from '../../problem.js';
 import type { Rule } from '../rule.js';
 import { backward, forward, type Scene } from '../scene.js';
 
@@ -27,7 +29,7 @@ const exempt = (cell: Omit<Cell, 'rule'>, _subject?: Subject): string | undefine
 export const memoryRules: readonly Rule[] = [
   {
     name: '1,000 steps leave nothing behind',
-    why: 'with out or without, in training and in inference',
+    why: 'with out or without, in training and in inference, with masks, residuals and ReLU',
     slow: true,
     exempt,
     run: async (scene) => {
@@ -60,9 +62,23 @@ export const memoryRules: readonly Rule[] = [
           await backward(layer, putDy, { dx: own() });
         }
       };
+      const withAll = scene.layer({ activation: 'relu' });
+      const mask = maskOf('scattered', randomSeededBy('memory'), scene.shape);
+      const dresidual = await scene.junk();
+      /** ReLU has something to remember until the backward, and a mask comes and goes. */
+      const stepWithAll = async (training: boolean) => {
+        await forward(withAll, putX, { training, out: y, residual: putDy, ...(training && { mask }) });
+        release(await backward(withAll, putDy, { dx, dresidual }), scene);
+        const gradients = await backward(withAll, putDy, {});
+        for (const result of [gradients.dx, gradients.dresidual] as object[]) {
+          if ('dispose' in result) (result as DeviceTensor).dispose();
+        }
+        release(gradients, scene);
+      };
       return [
         await leavesNothing(scene, 'steps', async () => {
           for (const layer of layers) for (const training of [true, false]) await step(layer, training);
+          for (const training of [true, false]) await stepWithAll(training);
         }),
         ...(await answersAlike(scene, true)),
         ...(await answersAlike(scene, false)),

@@ -184,7 +184,7 @@ export const parameterRules: readonly Rule[] = [
         checks.push(...same(`epsilon ${epsilons[n]}`, await scene.gradients(layer, dy), want[n]!));
       }
       // Layers would agree with each other, too, if the backend used one epsilon for all.
-      if (size === 'small') for (const epsilon of epsilons) checks.push(...(await againstOracle(scene, epsilon)));
+      if (size === 'small') for (const epsilon of epsilons) checks.push(...(await againstOracle(scene, { epsilon })));
       return checks;
     },
   },
