@@ -2,7 +2,7 @@
 // their errors are propagated along with them, from batch to batch.
 import { type Accumulation, type Dtype, type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import { errorsOfStatistics, type StatisticsErrors, unitRoundoff } from './arithmetic.js';
-import { mapElements } from './channels.js';
+import { channelsOf } from './channels.js';
 import { lazily, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
 import { type Quantity, tolerance } from './tolerance.js';
 
@@ -142,10 +142,16 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
   });
   const magnitude = magnitudes(x, dy, extent, normalization, throughStatistics);
   const byChannel = (quantity: keyof typeof magnitude) =>
-    Float64Array.from(circumstances, (each) => tolerance(quantity, each));
+    new Float64Array(extent.channels).map((_, c) => tolerance(quantity, circumstances[c]!));
   const ofElements = (quantity: 'y' | 'dx'): Bound => {
     const tolerances = byChannel(quantity);
-    return { tolerance: lazily(() => mapElements(extent, (_, c) => tolerances[c]!)), magnitude: magnitude[quantity] };
+    const ofEach = () => {
+      const channel = channelsOf(extent);
+      const each = new Float64Array(channel.length);
+      for (let k = 0; k < each.length; k++) each[k] = tolerances[channel[k]!]!;
+      return each;
+    };
+    return { tolerance: lazily(ofEach), magnitude: magnitude[quantity] };
   };
   const ofChannels = (quantity: 'dgamma' | 'dbeta'): Bound => {
     const tolerances = byChannel(quantity);

@@ -2,34 +2,39 @@
 // lie in memory, whichever channel they are of: one loop for all channels, not one for each.
 import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
 
-/** A number for element `index`, which is of channel `c`. */
-export type OfElement = (index: number, c: number) => number;
-
 /** The channel of element `index`. */
 export function channelOf(index: number, { channels, inner }: Extent): number {
   return Math.floor(index / inner) % channels;
 }
 
-/** A number for every element: `value` of its index and its channel. */
-export function mapElements({ outer, channels, inner }: Extent, value: OfElement): Float64Array {
-  const values = new Float64Array(outer * channels * inner);
+let latest: { readonly extent: Extent; readonly channels: Int32Array } | undefined;
+
+/**
+ * The channel of every element. Loops over elements ask for that of each: a function that is called for each takes many
+ * times as long, and there may be a million. That of the latest extent is kept.
+ */
+export function channelsOf(extent: Extent): Int32Array {
+  const { outer, channels, inner } = extent;
+  const isLatest =
+    latest?.extent.outer === outer && latest.extent.channels === channels && latest.extent.inner === inner;
+  if (latest && isLatest) return latest.channels;
+  const ofElements = new Int32Array(outer * channels * inner);
   for (let o = 0, k = 0; o < outer; o++) {
-    for (let c = 0; c < channels; c++) {
-      for (let i = 0; i < inner; i++, k++) values[k] = value(k, c);
-    }
+    for (let c = 0; c < channels; c++, k += inner) ofElements.fill(c, k, k + inner);
   }
-  return values;
+  latest = { extent: { outer, channels, inner }, channels: ofElements };
+  return ofElements;
 }
 
-/** The mean of `term` over the values of each channel, [C], summed with Neumaier's compensation. */
-export function meansOf(extent: Extent, term: OfElement): Float64Array {
+/** The mean of the values of each channel, [C], summed with Neumaier's compensation. */
+export function meansOf(values: Float64Array, extent: Extent): Float64Array {
   const { outer, channels, inner } = extent;
   const [sums, losses] = [new Float64Array(channels), new Float64Array(channels)];
   for (let o = 0, k = 0; o < outer; o++) {
     for (let c = 0; c < channels; c++) {
       let [sum, lost] = [sums[c]!, losses[c]!];
       for (let i = 0; i < inner; i++, k++) {
-        const value = term(k, c);
+        const value = values[k]!;
         const next = sum + value;
         lost += Math.abs(sum) >= Math.abs(value) ? sum - next + value : value - next + sum;
         sum = next;

@@ -1,7 +1,7 @@
 // What relative errors are relative to: for each result, the sizes of the terms that it is computed from. A sum that
 // cancels can't be more accurate than its terms.
 import { type Extent, valuesPerChannel } from '@batchnorm/core-api';
-import { float64Of, mapElements, meansOf, type OfElement } from './channels.js';
+import { channelsOf, float64Of, meansOf } from './channels.js';
 
 /** The statistics that normalise one channel, and the parameters of the layer. */
 export interface Normalization {
@@ -40,16 +40,47 @@ export function magnitudes(
     const square = variance + epsilon;
     return square === 0 ? 0 : 1 / Math.sqrt(square);
   });
-  const spread: OfElement = (k, c) => 1 + Math.abs(x[k]! - mean[c]!) * invStd[c]!;
-  const size = (k: number) => (dy === undefined ? 0 : Math.abs(dy[k]!));
-  const dyMean = once(() => meansOf(extent, size));
-  const dyXHatMean = once(() => meansOf(extent, (k, c) => size(k) * spread(k, c)));
+  const channel = channelsOf(extent);
+  const spread = once(() => {
+    const spreads = new Float64Array(x.length);
+    for (let k = 0; k < x.length; k++) {
+      const c = channel[k]!;
+      spreads[k] = 1 + Math.abs(x[k]! - mean[c]!) * invStd[c]!;
+    }
+    return spreads;
+  });
+  const size = once(() => {
+    const sizes = new Float64Array(x.length);
+    if (dy !== undefined) for (let k = 0; k < x.length; k++) sizes[k] = Math.abs(dy[k]!);
+    return sizes;
+  });
+  const dyMean = once(() => meansOf(size(), extent));
+  const dyXHatMean = once(() => {
+    const [sizes, spreads] = [size(), spread()];
+    const products = new Float64Array(x.length);
+    for (let k = 0; k < x.length; k++) products[k] = sizes[k]! * spreads[k]!;
+    return meansOf(products, extent);
+  });
   return {
-    y: lazily(() => mapElements(extent, (k, c) => Math.abs(gamma[c]!) * spread(k, c) + Math.abs(beta[c]!))),
+    y: lazily(() => {
+      const spreads = spread();
+      const y = new Float64Array(x.length);
+      for (let k = 0; k < x.length; k++) {
+        const c = channel[k]!;
+        y[k] = Math.abs(gamma[c]!) * spreads[k]! + Math.abs(beta[c]!);
+      }
+      return y;
+    }),
     dx: lazily(() => {
       const [ofDy, ofDyXHat] = throughStatistics ? [dyMean(), dyXHatMean()] : [];
-      const through: OfElement = (k, c) => (ofDy && ofDyXHat ? ofDy[c]! + spread(k, c) * ofDyXHat[c]! : 0);
-      return mapElements(extent, (k, c) => Math.abs(gamma[c]!) * invStd[c]! * (size(k) + through(k, c)));
+      const [sizes, spreads] = [size(), spread()];
+      const dx = new Float64Array(x.length);
+      for (let k = 0; k < x.length; k++) {
+        const c = channel[k]!;
+        const through = ofDy && ofDyXHat ? ofDy[c]! + spreads[k]! * ofDyXHat[c]! : 0;
+        dx[k] = Math.abs(gamma[c]!) * invStd[c]! * (sizes[k]! + through);
+      }
+      return dx;
     }),
     dgamma: lazily(() => dyXHatMean().map((value) => M * value)),
     dbeta: lazily(() => dyMean().map((value) => M * value)),

@@ -2,7 +2,7 @@
 // to be read, shares nothing with any backend, and is checked against NumPy and PyTorch. Generated cases get their
 // results here.
 import { type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
-import { float64Of, mapElements, meansOf, type OfElement } from './channels.js';
+import { channelsOf, float64Of, meansOf } from './channels.js';
 
 export interface OracleInput {
   readonly extent: Extent;
@@ -24,20 +24,27 @@ export interface OracleGradients {
 
 /** Batch mean and population variance, [C] each. */
 export function batchStatistics(values: ArrayLike<number>, extent: Extent): Statistics {
-  const x = float64Of(values);
+  const [x, channel] = [float64Of(values), channelsOf(extent)];
+  const terms = new Float64Array(x.length);
   // A second mean, of deviations from the first, corrects the rounding of the first.
-  const rough = meansOf(extent, (k) => x[k]!);
-  const correction = meansOf(extent, (k, c) => x[k]! - rough[c]!);
+  const rough = meansOf(x, extent);
+  for (let k = 0; k < x.length; k++) terms[k] = x[k]! - rough[channel[k]!]!;
+  const correction = meansOf(terms, extent);
   const mean = rough.map((value, c) => value + correction[c]!);
-  return { mean, variance: meansOf(extent, (k, c) => (x[k]! - mean[c]!) ** 2) };
+  for (let k = 0; k < x.length; k++) terms[k] = (x[k]! - mean[channel[k]!]!) ** 2;
+  return { mean, variance: meansOf(terms, extent) };
 }
 
 /** y = gamma · xHat + beta, where xHat is 0 in a channel whose variance and epsilon are both 0. */
 export function forward(input: OracleInput): Float64Array {
-  const { extent } = input;
   const [gamma, beta] = [float64Of(input.gamma), float64Of(input.beta)];
-  const xHat = xHatOf(input);
-  return mapElements(extent, (k, c) => gamma[c]! * xHat(k, c) + beta[c]!);
+  const [xHat, channel] = [xHatOf(input), channelsOf(input.extent)];
+  const y = new Float64Array(xHat.length);
+  for (let k = 0; k < y.length; k++) {
+    const c = channel[k]!;
+    y[k] = gamma[c]! * xHat[k]! + beta[c]!;
+  }
+  return y;
 }
 
 /** dbeta = Σ dy, dgamma = Σ dy · xHat, and dx with or without what passes through the batch statistics. */
@@ -46,24 +53,34 @@ export function backward(input: OracleInput, upstream: ArrayLike<number>): Oracl
   const { throughStatistics = input.statistics === undefined } = input;
   const M = valuesPerChannel(extent);
   const [gamma, dy] = [float64Of(input.gamma), float64Of(upstream)];
-  const xHat = xHatOf({ ...input, statistics });
-  const dyMean = meansOf(extent, (k) => dy[k]!);
-  const dyXHatMean = meansOf(extent, (k, c) => dy[k]! * xHat(k, c));
-  const through: OfElement = (k, c) => (throughStatistics ? dyMean[c]! + xHat(k, c) * dyXHatMean[c]! : 0);
-  return {
-    dx: mapElements(extent, (k, c) => {
-      const deviation = Math.sqrt(statistics.variance[c]! + epsilon);
-      return deviation === 0 ? 0 : (gamma[c]! / deviation) * (dy[k]! - through(k, c));
-    }),
-    dgamma: dyXHatMean.map((mean) => M * mean),
-    dbeta: dyMean.map((mean) => M * mean),
-  };
+  const [xHat, channel] = [xHatOf({ ...input, statistics }), channelsOf(extent)];
+  const dyXHat = new Float64Array(dy.length);
+  for (let k = 0; k < dy.length; k++) dyXHat[k] = dy[k]! * xHat[k]!;
+  const [dyMean, dyXHatMean] = [meansOf(dy, extent), meansOf(dyXHat, extent)];
+  const deviation = deviationsOf(statistics, epsilon);
+  const dx = new Float64Array(dy.length);
+  for (let k = 0; k < dx.length; k++) {
+    const c = channel[k]!;
+    const through = throughStatistics ? dyMean[c]! + xHat[k]! * dyXHatMean[c]! : 0;
+    dx[k] = deviation[c] === 0 ? 0 : (gamma[c]! / deviation[c]!) * (dy[k]! - through);
+  }
+  return { dx, dgamma: dyXHatMean.map((mean) => M * mean), dbeta: dyMean.map((mean) => M * mean) };
 }
 
-/** The xHat of element k, which is of channel c. */
-function xHatOf({ x: values, extent, epsilon, statistics = batchStatistics(values, extent) }: OracleInput): OfElement {
-  const x = float64Of(values);
-  const { mean, variance } = statistics;
-  const deviation = Float64Array.from(variance, (value) => Math.sqrt(value + epsilon));
-  return (k, c) => (deviation[c] === 0 ? 0 : (x[k]! - mean[c]!) / deviation[c]!);
+/** The xHat of every element. */
+function xHatOf(input: OracleInput): Float64Array {
+  const { extent, epsilon, statistics = batchStatistics(input.x, extent) } = input;
+  const [x, mean, channel] = [float64Of(input.x), float64Of(statistics.mean), channelsOf(extent)];
+  const deviation = deviationsOf(statistics, epsilon);
+  const xHat = new Float64Array(x.length);
+  for (let k = 0; k < x.length; k++) {
+    const c = channel[k]!;
+    xHat[k] = deviation[c] === 0 ? 0 : (x[k]! - mean[c]!) / deviation[c]!;
+  }
+  return xHat;
+}
+
+/** √(variance + epsilon), [C] */
+function deviationsOf({ variance }: Statistics, epsilon: number): Float64Array {
+  return float64Of(variance).map((value) => Math.sqrt(value + epsilon));
 }
