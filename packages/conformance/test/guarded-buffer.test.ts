@@ -1,9 +1,10 @@
 // Arrays with surroundings: what is written beside them is found, to the byte.
+import type { FloatArray } from '@batchnorm/core-api';
 import { expect, it } from 'vitest';
 import { GuardedBuffer } from '../src/memory/guarded-buffer.js';
 
 /** Several arrays of either dtype, small ones side by side and one that is larger than a chunk. */
-function filled(): { buffer: GuardedBuffer; arrays: (Float32Array | Float64Array)[] } {
+function filled(): { buffer: GuardedBuffer; arrays: FloatArray[] } {
   const buffer = new GuardedBuffer();
   const lengths = [1, 2, 3, 5, 7, 40_000, 9, 11, 13, 6];
   const arrays = lengths.map((length, n) => buffer.allocate(n % 2 === 0 ? 'float32' : 'float64', length).fill(n));
