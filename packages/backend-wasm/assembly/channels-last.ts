@@ -21,30 +21,33 @@
 import { streams } from '../src/abi/accumulation';
 import * as elementWise from './element-wise';
 import { behind, behindPair, bitsOfPair, gateBytes, lanesOf } from './gate';
-import { addTo, multiplyAdd, only, pairAt, singleAt, sumOfSquares, tree, treeOfFour, upperPair } from './vectors';
+import {
+  addTo, computed, multiplyAdd, only, pairAt, singleAt, stored, storeTwo, sumOfSquares, tree, treeOfFour, upperPair,
+  vectorAt,
+} from './vectors';
 
 /**
  * sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. Float32 in eight streams of `streamRows`
  * rows.
  */
-export function moments<T>(
+export function moments<S, T>(
   x: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, inFloat64: bool,
   pivot: usize, sum: usize, squares: usize,
 ): void {
   const fours = sizeof<T>() == 4 && !inFloat64 ? (to - from) & ~3 : 0;
   const eights = count & ~7;
   if (fours > 0) {
-    treesOf(x, x, 0, count, row, from, from + fours, streamRows, false, pivot, sum, squares);
-    momentsInDouble<T>(x + eights * row, count - eights, row, from, from + fours, pivot, sum, squares);
+    treesOf<S>(x, x, 0, count, row, from, from + fours, streamRows, false, pivot, sum, squares);
+    momentsInDouble<S, T>(x + eights * row, count - eights, row, from, from + fours, pivot, sum, squares);
   }
-  momentsInDouble<T>(x, count, row, from + fours, to, pivot, sum, squares);
+  momentsInDouble<S, T>(x, count, row, from + fours, to, pivot, sum, squares);
 }
 
 /**
  * Sums of whole eights of rows: from streams of `size` rows as often as eight of these fit, then from eight
  * neighbouring rows.
  */
-function treesOf(
+function treesOf<S>(
   x: usize, dy: usize, gate: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, ofGradient: bool,
   pivot: usize, sum: usize, products: usize,
 ): void {
@@ -53,35 +56,35 @@ function treesOf(
     for (const end = done + size; done < end; done++) {
       const skip = done * row, apart = size * row;
       if (gate != 0) {
-        const toFirst = done * gateBytes(row), gatesApart = size * gateBytes(row);
-        gatedSumsOfEight(x + skip, dy + skip, apart, gate + toFirst, gatesApart, from, to, pivot, sum, products);
-      } else if (ofGradient) gradientSumsOfEight(x + skip, dy + skip, apart, from, to, pivot, sum, products);
-      else momentsOfEight(x + skip, apart, from, to, pivot, sum, products);
+        const toFirst = done * gateBytes(computed<S>(row)), gatesApart = size * gateBytes(computed<S>(row));
+        gatedSumsOfEight<S>(x + skip, dy + skip, apart, gate + toFirst, gatesApart, from, to, pivot, sum, products);
+      } else if (ofGradient) gradientSumsOfEight<S>(x + skip, dy + skip, apart, from, to, pivot, sum, products);
+      else momentsOfEight<S>(x + skip, apart, from, to, pivot, sum, products);
     }
     done += (streams - 1) * size;
   }
 }
 
 /** Of eight rows `apart` bytes from each other. */
-function momentsOfEight(x: usize, apart: usize, from: i32, to: i32, pivot: usize, sum: usize, squares: usize): void {
+function momentsOfEight<S>(x: usize, apart: usize, from: i32, to: i32, pivot: usize, sum: usize, squares: usize): void {
   for (let o = <usize>from << 2, end = <usize>to << 2; o < end; o += 16) {
     const p = v128.load(pivot + o);
-    let at = x + o;
-    const d0 = f32x4.sub(v128.load(at), p);
+    let at = x + stored<S>(o);
+    const d0 = f32x4.sub(vectorAt<S>(at), p);
     at += apart;
-    const d1 = f32x4.sub(v128.load(at), p);
+    const d1 = f32x4.sub(vectorAt<S>(at), p);
     at += apart;
-    const d2 = f32x4.sub(v128.load(at), p);
+    const d2 = f32x4.sub(vectorAt<S>(at), p);
     at += apart;
-    const d3 = f32x4.sub(v128.load(at), p);
+    const d3 = f32x4.sub(vectorAt<S>(at), p);
     at += apart;
-    const d4 = f32x4.sub(v128.load(at), p);
+    const d4 = f32x4.sub(vectorAt<S>(at), p);
     at += apart;
-    const d5 = f32x4.sub(v128.load(at), p);
+    const d5 = f32x4.sub(vectorAt<S>(at), p);
     at += apart;
-    const d6 = f32x4.sub(v128.load(at), p);
+    const d6 = f32x4.sub(vectorAt<S>(at), p);
     at += apart;
-    const d7 = f32x4.sub(v128.load(at), p);
+    const d7 = f32x4.sub(vectorAt<S>(at), p);
     const s = tree(d0, d1, d2, d3, d4, d5, d6, d7);
     const q = treeOfFour(sumOfSquares(d0, d1), sumOfSquares(d2, d3), sumOfSquares(d4, d5), sumOfSquares(d6, d7));
     const toSum = sum + 2 * o;
@@ -93,31 +96,31 @@ function momentsOfEight(x: usize, apart: usize, from: i32, to: i32, pivot: usize
   }
 }
 
-function momentsInDouble<T>(
+function momentsInDouble<S, T>(
   x: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, sum: usize, squares: usize,
 ): void {
-  sumsInDouble<T>(x, x, 0, count, row, from, to, pivot, sum, squares, false, false);
+  sumsInDouble<S, T>(x, x, 0, count, row, from, to, pivot, sum, squares, false, false);
 }
 
-function gradientSumsInDouble<T>(
+function gradientSumsInDouble<S, T>(
   x: usize, dy: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, sum: usize, products: usize,
 ): void {
-  if (gate != 0) sumsInDouble<T>(x, dy, gate, count, row, from, to, pivot, sum, products, true, true);
-  else sumsInDouble<T>(x, dy, 0, count, row, from, to, pivot, sum, products, true, false);
+  if (gate != 0) sumsInDouble<S, T>(x, dy, gate, count, row, from, to, pivot, sum, products, true, true);
+  else sumsInDouble<S, T>(x, dy, 0, count, row, from, to, pivot, sum, products, true, false);
 }
 
 /**
  * sum += Σ g, products += Σ g · d, of d = x − pivot and g = dy behind the gate; of moments g is d, too. `from` is the
  * first of a vector.
  */
-/* @inline */ function sumsInDouble<T>(
+/* @inline */ function sumsInDouble<S, T>(
   x: usize, dy: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, sum: usize, products: usize, ofGradient: bool, isGated: bool,
 ): void {
   const bytes = count * row;
   const toDy = dy - x;
-  const gateRow = gateBytes(row);
+  const gateRow = gateBytes(computed<S>(row));
   const low = bitsOfPair(0), high = sizeof<T>() == 4 ? bitsOfPair(2) : low;
   let c = from;
   for (; c + 4 <= to; c += 4) {
@@ -128,15 +131,15 @@ function gradientSumsInDouble<T>(
     const h0 = pairAt<T>(pivot + offset), h1 = pairAt<T>(pivot + offset, 2);
     let s0 = v128.load(toSum), s1 = v128.load(toSum, 16);
     let p0 = v128.load(toProducts), p1 = v128.load(toProducts, 16);
-    for (let at = x + offset, last = at + bytes; at < last; at += row) {
+    for (let at = x + stored<S>(offset), last = at + bytes; at < last; at += row) {
       const there = at + toDy;
-      const d0 = f64x2.sub(pairAt<T>(at), h0);
-      let g0 = ofGradient ? pairAt<T>(there) : d0;
+      const d0 = f64x2.sub(pairAt<S>(at), h0);
+      let g0 = ofGradient ? pairAt<S>(there) : d0;
       if (isGated) g0 = behindPair(g0, lowGate, low);
       s0 = f64x2.add(s0, g0);
       p0 = f64x2.add(p0, f64x2.mul(g0, d0));
-      const d1 = f64x2.sub(pairAt<T>(at, 2), h1);
-      let g1 = ofGradient ? pairAt<T>(there, 2) : d1;
+      const d1 = f64x2.sub(pairAt<S>(at, 2), h1);
+      let g1 = ofGradient ? pairAt<S>(there, 2) : d1;
       if (isGated) g1 = behindPair(g1, sizeof<T>() == 4 ? lowGate : lowGate + 1, high);
       s1 = f64x2.add(s1, g1);
       p1 = f64x2.add(p1, f64x2.mul(g1, d1));
@@ -155,10 +158,10 @@ function gradientSumsInDouble<T>(
     let p = v128.load(toProducts);
     const bits = bitsOfPair(c & (lanesOf<T>() - 1));
     let pairGate = gate + (offset >> 4);
-    for (let at = x + offset, last = at + bytes; at < last; at += row) {
+    for (let at = x + stored<S>(offset), last = at + bytes; at < last; at += row) {
       const there = at + toDy;
-      const d = f64x2.sub(isPair ? pairAt<T>(at) : singleAt<T>(at), h);
-      let g = ofGradient ? (isPair ? pairAt<T>(there) : singleAt<T>(there)) : d;
+      const d = f64x2.sub(isPair ? pairAt<S>(at) : singleAt<S>(at), h);
+      let g = ofGradient ? (isPair ? pairAt<S>(there) : singleAt<S>(there)) : d;
       if (isGated) g = behindPair(g, pairGate, bits);
       s = f64x2.add(s, g);
       p = f64x2.add(p, f64x2.mul(g, d));
@@ -173,38 +176,38 @@ function gradientSumsInDouble<T>(
  * sum += Σ g, products += Σ g · (x − pivot), of g = dy behind the gate; `pivot` is a table of T. Float32 in eight streams
  * of `streamRows` rows. `from` is the first of a vector.
  */
-export function gradientSums<T>(
+export function gradientSums<S, T>(
   x: usize, dy: usize, gate: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, inFloat64: bool,
   pivot: usize, sum: usize, products: usize,
 ): void {
   const fours = sizeof<T>() == 4 && !inFloat64 ? (to - from) & ~3 : 0;
   const eights = count & ~7;
   if (fours > 0) {
-    treesOf(x, dy, gate, count, row, from, from + fours, streamRows, true, pivot, sum, products);
-    const skip = eights * row, rest = gate != 0 ? gate + eights * gateBytes(row) : 0;
-    gradientSumsInDouble<T>(
+    treesOf<S>(x, dy, gate, count, row, from, from + fours, streamRows, true, pivot, sum, products);
+    const skip = eights * row, rest = gate != 0 ? gate + eights * gateBytes(computed<S>(row)) : 0;
+    gradientSumsInDouble<S, T>(
       x + skip, dy + skip, rest, count - eights, row, from, from + fours, pivot, sum, products,
     );
   }
-  gradientSumsInDouble<T>(x, dy, gate, count, row, from + fours, to, pivot, sum, products);
+  gradientSumsInDouble<S, T>(x, dy, gate, count, row, from + fours, to, pivot, sum, products);
 }
 
 // Of eight rows `apart` bytes from each other, whose gates are `gatesApart`.
 
-function gradientSumsOfEight(
+function gradientSumsOfEight<S>(
   x: usize, dy: usize, apart: usize, from: i32, to: i32, pivot: usize, sum: usize, products: usize,
 ): void {
-  sumsOfEight(x, dy, apart, 0, 0, from, to, pivot, sum, products, false);
+  sumsOfEight<S>(x, dy, apart, 0, 0, from, to, pivot, sum, products, false);
 }
 
-function gatedSumsOfEight(
+function gatedSumsOfEight<S>(
   x: usize, dy: usize, apart: usize, gate: usize, gatesApart: usize, from: i32, to: i32,
   pivot: usize, sum: usize, products: usize,
 ): void {
-  sumsOfEight(x, dy, apart, gate, gatesApart, from, to, pivot, sum, products, true);
+  sumsOfEight<S>(x, dy, apart, gate, gatesApart, from, to, pivot, sum, products, true);
 }
 
-/* @inline */ function sumsOfEight(
+/* @inline */ function sumsOfEight<S>(
   x: usize, dy: usize, apart: usize, gate: usize, gatesApart: usize, from: i32, to: i32,
   pivot: usize, sum: usize, products: usize, isGated: bool,
 ): void {
@@ -214,14 +217,14 @@ function gatedSumsOfEight(
     let g = f32x4.splat(0), p = g;
     let open = gate + (o >> 4);
     // Twice four rows: eight at once do not fit the registers.
-    for (let at = x + o, last = at + 8 * apart; at < last; ) {
-      const g0 = dyOf(at + toDy, open, isGated), p0 = f32x4.mul(g0, f32x4.sub(v128.load(at), h));
+    for (let at = x + stored<S>(o), last = at + 8 * apart; at < last; ) {
+      const g0 = dyOf<S>(at + toDy, open, isGated), p0 = f32x4.mul(g0, f32x4.sub(vectorAt<S>(at), h));
       at += apart; open += gatesApart;
-      const g1 = dyOf(at + toDy, open, isGated), p1 = f32x4.mul(g1, f32x4.sub(v128.load(at), h));
+      const g1 = dyOf<S>(at + toDy, open, isGated), p1 = f32x4.mul(g1, f32x4.sub(vectorAt<S>(at), h));
       at += apart; open += gatesApart;
-      const g2 = dyOf(at + toDy, open, isGated), p2 = f32x4.mul(g2, f32x4.sub(v128.load(at), h));
+      const g2 = dyOf<S>(at + toDy, open, isGated), p2 = f32x4.mul(g2, f32x4.sub(vectorAt<S>(at), h));
       at += apart; open += gatesApart;
-      const g3 = dyOf(at + toDy, open, isGated), p3 = f32x4.mul(g3, f32x4.sub(v128.load(at), h));
+      const g3 = dyOf<S>(at + toDy, open, isGated), p3 = f32x4.mul(g3, f32x4.sub(vectorAt<S>(at), h));
       at += apart; open += gatesApart;
       g = f32x4.add(g, f32x4.add(f32x4.add(g0, g1), f32x4.add(g2, g3)));
       p = f32x4.add(p, f32x4.add(f32x4.add(p0, p1), f32x4.add(p2, p3)));
@@ -235,39 +238,43 @@ function gatedSumsOfEight(
   }
 }
 
-/* @inline */ function dyOf(dy: usize, gate: usize, isGated: bool): v128 {
-  return isGated ? behind<f32>(v128.load(dy), gate) : v128.load(dy);
+/* @inline */ function dyOf<S>(dy: usize, gate: usize, isGated: bool): v128 {
+  return isGated ? behind<f32>(vectorAt<S>(dy), gate) : vectorAt<S>(dy);
 }
 
 /**
  * y = (x − pivot) · scale + shift + side, behind the gate, which it writes; or, of a gradient, the same of g, which is x
  * behind the gate and goes to `side`. Tables of T. `isLarge`: for activations that no cache holds.
  */
-export function affine<T>(
+export function affine<S, T>(
   x: usize, y: usize, side: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, shift: usize, ofGradient: bool, isLarge: bool,
 ): void {
   const toY = y - x;
-  const quarter = sizeof<T>() == 4 && !isLarge && from + 16 <= to ? oddQuarter(count) : 0;
+  const quarter = sizeof<T>() == 4 && from + 16 <= to ? rowsApart<S>(count, isLarge) : 0;
   const vectorsEnd = from + ((to - from) & -16);
-  const done = quarter << 2;
+  const done = quarter * rowsAtOnce<S>();
   if (side == 0 && gate == 0) {
     if (quarter > 0) {
-      plainQuarters(x, toY, quarter, row, from, vectorsEnd, pivot, scale, shift);
-      plainRows<T>(x, toY, done, row, vectorsEnd, to, pivot, scale, shift);
+      plainQuarters<S>(x, toY, quarter, row, from, vectorsEnd, pivot, scale, shift);
+      plainRows<S, T>(x, toY, done, row, vectorsEnd, to, pivot, scale, shift);
     }
-    plainRows<T>(x + done * row, toY, count - done, row, from, to, pivot, scale, shift);
+    plainRows<S, T>(x + done * row, toY, count - done, row, from, to, pivot, scale, shift);
     return;
   }
   const toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
-  if (quarter > 0) {
+  // Of float16 all rows one after the other.
+  const apart = sizeof<S>() == 4 ? done : 0;
+  if (apart > 0) {
     endedQuarters(
       x, toY, toSide, gate, quarter, row, from, vectorsEnd, pivot, scale, shift, hasSide, hasGate, ofGradient,
     );
-    endedRows<T>(x, toY, toSide, gate, done, row, vectorsEnd, to, pivot, scale, shift, hasSide, hasGate, ofGradient);
+    endedRows<S, T>(
+      x, toY, toSide, gate, apart, row, vectorsEnd, to, pivot, scale, shift, hasSide, hasGate, ofGradient,
+    );
   }
-  endedRows<T>(
-    x + done * row, toY, toSide, gate + done * gateBytes(row), count - done, row, from, to,
+  endedRows<S, T>(
+    x + apart * row, toY, toSide, gate + apart * gateBytes(row), count - apart, row, from, to,
     pivot, scale, shift, hasSide, hasGate, ofGradient,
   );
 }
@@ -290,13 +297,22 @@ function endedQuarters(
   }
 }
 
-/** Rows of a quarter. Odd: quarters a power of two bytes apart would compete for the same sets of the cache. */
-/* @inline */ function oddQuarter(count: i32): i32 {
-  return count < 4 ? 0 : ((count >> 2) - 1) | 1;
+/** Rows that are worked on at once: one from each quarter. Of float16 one, whose coefficients take less than to convert it. */
+/* @inline */ function rowsAtOnce<S>(): i32 {
+  return sizeof<S>() == 2 ? 1 : 4;
 }
 
-/** Sixteen channels at once, in four rows, `quarter` apart. */
-function plainQuarters(
+/**
+ * How far apart they are: the rows of a quarter. Odd: quarters a power of two bytes apart would compete for the same sets
+ * of the cache. 0: no quarters.
+ */
+/* @inline */ function rowsApart<S>(count: i32, isLarge: bool): i32 {
+  if (sizeof<S>() == 2) return count;
+  return isLarge || count < 4 ? 0 : ((count >> 2) - 1) | 1;
+}
+
+/** Sixteen channels at once, in rows `quarter` apart. */
+function plainQuarters<S>(
   x: usize, toY: usize, quarter: i32, row: usize, from: i32, to: i32, pivot: usize, scale: usize, shift: usize,
 ): void {
   const apart = quarter * row;
@@ -306,60 +322,63 @@ function plainQuarters(
       const h0 = v128.load(h), h1 = v128.load(h, 16), h2 = v128.load(h, 32), h3 = v128.load(h, 48);
       const a0 = v128.load(a), a1 = v128.load(a, 16), a2 = v128.load(a, 32), a3 = v128.load(a, 48);
       const b0 = v128.load(b), b1 = v128.load(b, 16), b2 = v128.load(b, 32), b3 = v128.load(b, 48);
-      let at = x + o;
-      affineFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      let at = x + stored<S>(o);
+      affineFour<S>(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      if (rowsAtOnce<S>() == 1) continue;
       at += apart;
-      affineFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      affineFour<S>(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
       at += apart;
-      affineFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      affineFour<S>(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
       at += apart;
-      affineFour(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
+      affineFour<S>(at, at + toY, h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3);
     }
   }
 }
 
-/* @inline */ function affineFour(
+/* @inline */ function affineFour<S>(
   x: usize, y: usize,
   h0: v128, h1: v128, h2: v128, h3: v128, a0: v128, a1: v128, a2: v128, a3: v128,
   b0: v128, b1: v128, b2: v128, b3: v128,
 ): void {
-  v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x), h0), a0, b0));
-  v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x, 16), h1), a1, b1), 16);
-  v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x, 32), h2), a2, b2), 32);
-  v128.store(y, multiplyAdd<f32>(f32x4.sub(v128.load(x, 48), h3), a3, b3), 48);
+  const y0 = multiplyAdd<f32>(f32x4.sub(vectorAt<S>(x), h0), a0, b0);
+  const y1 = multiplyAdd<f32>(f32x4.sub(vectorAt<S>(x, 1), h1), a1, b1);
+  storeTwo<S>(y, y0, y1);
+  const y2 = multiplyAdd<f32>(f32x4.sub(vectorAt<S>(x, 2), h2), a2, b2);
+  const y3 = multiplyAdd<f32>(f32x4.sub(vectorAt<S>(x, 3), h3), a3, b3);
+  storeTwo<S>(y, y2, y3, 2);
 }
 
-function plainRows<T>(
+function plainRows<S, T>(
   x: usize, toY: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, scale: usize, shift: usize,
 ): void {
-  affineRows<T>(x, toY, 0, 0, count, row, from, to, pivot, scale, shift, false, false, false);
+  affineRows<S, T>(x, toY, 0, 0, count, row, from, to, pivot, scale, shift, false, false, false);
 }
 
-function endedRows<T>(
+function endedRows<S, T>(
   x: usize, toY: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
 ): void {
-  affineRows<T>(
+  affineRows<S, T>(
     x, toY, toSide, gate, count, row, from, to, pivot, scale, shift, hasSide, hasGate, ofGradient,
   );
 }
 
-/* @inline */ function affineRows<T>(
+/* @inline */ function affineRows<S, T>(
   x: usize, toY: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
 ): void {
   const last = <usize>to * sizeof<T>();
-  const gateRow = hasGate ? gateBytes(row) : 0;
+  const gateRow = hasGate ? gateBytes(computed<S>(row)) : 0;
   for (const end = x + count * row; x < end; x += row, gate += gateRow) {
     let o = <usize>from * sizeof<T>();
     for (; o + 16 <= last; o += 16) {
       const h = v128.load(pivot + o), a = v128.load(scale + o), b = v128.load(shift + o);
-      elementWise.affine<T>(x + o, toY, toSide, gate + (o >> 4), h, a, b, hasSide, hasGate, ofGradient);
+      elementWise.affine<S, T>(x + stored<S>(o), toY, toSide, gate + (o >> 4), h, a, b, hasSide, hasGate, ofGradient);
     }
     for (; o < last; o += sizeof<T>()) {
       const h = only<T>(pivot + o), a = only<T>(scale + o), b = only<T>(shift + o);
       const lane = <i32>(o & 15) / sizeof<T>();
-      elementWise.affineOnly<T>(x + o, toY, toSide, gate + (o >> 4), lane, h, a, b, hasSide, hasGate, ofGradient, true);
+      elementWise.affineOnly<S, T>(x + stored<S>(o), toY, toSide, gate + (o >> 4), lane, h, a, b, hasSide, hasGate, ofGradient, true);
     }
   }
 }
@@ -368,33 +387,34 @@ function endedRows<T>(
  * dx = scale · (g − ((x − pivot) · slope + offset)), of g = dy behind the gate, which goes to `side`; tables of T.
  * `isLarge`: as above.
  */
-export function inputGradient<T>(
+export function inputGradient<S, T>(
   x: usize, dy: usize, dx: usize, side: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize, isLarge: bool,
 ): void {
   const toDy = dy - x, toDx = dx - x;
-  const quarter = sizeof<T>() == 4 && !isLarge && from + 8 <= to ? oddQuarter(count) : 0;
+  const quarter = sizeof<T>() == 4 && from + 8 <= to ? rowsApart<S>(count, isLarge) : 0;
   const vectorsEnd = from + ((to - from) & -8);
-  const done = quarter << 2;
+  const done = quarter * rowsAtOnce<S>();
   if (side == 0 && gate == 0) {
     if (quarter > 0) {
-      plainGradientQuarters(x, toDy, toDx, quarter, row, from, vectorsEnd, pivot, scale, slope, offset);
-      plainGradientRows<T>(x, toDy, toDx, done, row, vectorsEnd, to, pivot, scale, slope, offset);
+      plainGradientQuarters<S>(x, toDy, toDx, quarter, row, from, vectorsEnd, pivot, scale, slope, offset);
+      plainGradientRows<S, T>(x, toDy, toDx, done, row, vectorsEnd, to, pivot, scale, slope, offset);
     }
-    plainGradientRows<T>(x + done * row, toDy, toDx, count - done, row, from, to, pivot, scale, slope, offset);
+    plainGradientRows<S, T>(x + done * row, toDy, toDx, count - done, row, from, to, pivot, scale, slope, offset);
     return;
   }
   const toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
-  if (quarter > 0) {
+  const apart = sizeof<S>() == 4 ? done : 0;
+  if (apart > 0) {
     endedGradientQuarters(
       x, toDy, toDx, toSide, gate, quarter, row, from, vectorsEnd, pivot, scale, slope, offset, hasSide, hasGate,
     );
-    endedGradientRows<T>(
-      x, toDy, toDx, toSide, gate, done, row, vectorsEnd, to, pivot, scale, slope, offset, hasSide, hasGate,
+    endedGradientRows<S, T>(
+      x, toDy, toDx, toSide, gate, apart, row, vectorsEnd, to, pivot, scale, slope, offset, hasSide, hasGate,
     );
   }
-  endedGradientRows<T>(
-    x + done * row, toDy, toDx, toSide, gate + done * gateBytes(row), count - done, row, from, to,
+  endedGradientRows<S, T>(
+    x + apart * row, toDy, toDx, toSide, gate + apart * gateBytes(row), count - apart, row, from, to,
     pivot, scale, slope, offset, hasSide, hasGate,
   );
 }
@@ -420,8 +440,8 @@ function endedGradientQuarters(
   }
 }
 
-/** Eight channels at once, in four rows, `quarter` apart. */
-function plainGradientQuarters(
+/** Eight channels at once, in rows `quarter` apart. */
+function plainGradientQuarters<S>(
   x: usize, toDy: usize, toDx: usize, quarter: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize,
 ): void {
@@ -431,61 +451,61 @@ function plainGradientQuarters(
       const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
       const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16);
       const k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
-      let at = x + o;
-      gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+      let at = x + stored<S>(o);
+      gradientPair<S>(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+      if (rowsAtOnce<S>() == 1) continue;
       at += apart;
-      gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+      gradientPair<S>(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
       at += apart;
-      gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+      gradientPair<S>(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
       at += apart;
-      gradientPair(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
+      gradientPair<S>(at, at + toDy, at + toDx, h0, h1, a0, a1, k0, k1, b0, b1);
     }
   }
 }
 
-/* @inline */ function gradientPair(
+/* @inline */ function gradientPair<S>(
   x: usize, dy: usize, dx: usize, h0: v128, h1: v128, a0: v128, a1: v128, k0: v128, k1: v128, b0: v128, b1: v128,
 ): void {
-  const t0 = multiplyAdd<f32>(f32x4.sub(v128.load(x), h0), k0, b0);
-  const t1 = multiplyAdd<f32>(f32x4.sub(v128.load(x, 16), h1), k1, b1);
-  const g0 = f32x4.mul(a0, f32x4.sub(v128.load(dy), t0));
-  const g1 = f32x4.mul(a1, f32x4.sub(v128.load(dy, 16), t1));
-  v128.store(dx, g0);
-  v128.store(dx, g1, 16);
+  const t0 = multiplyAdd<f32>(f32x4.sub(vectorAt<S>(x), h0), k0, b0);
+  const t1 = multiplyAdd<f32>(f32x4.sub(vectorAt<S>(x, 1), h1), k1, b1);
+  const g0 = f32x4.mul(a0, f32x4.sub(vectorAt<S>(dy), t0));
+  const g1 = f32x4.mul(a1, f32x4.sub(vectorAt<S>(dy, 1), t1));
+  storeTwo<S>(dx, g0, g1);
 }
 
-function plainGradientRows<T>(
+function plainGradientRows<S, T>(
   x: usize, toDy: usize, toDx: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize,
 ): void {
-  gradientRows<T>(x, toDy, toDx, 0, 0, count, row, from, to, pivot, scale, slope, offset, false, false);
+  gradientRows<S, T>(x, toDy, toDx, 0, 0, count, row, from, to, pivot, scale, slope, offset, false, false);
 }
 
-function endedGradientRows<T>(
+function endedGradientRows<S, T>(
   x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize, hasSide: bool, hasGate: bool,
 ): void {
-  gradientRows<T>(
+  gradientRows<S, T>(
     x, toDy, toDx, toSide, gate, count, row, from, to, pivot, scale, slope, offset, hasSide, hasGate,
   );
 }
 
-/* @inline */ function gradientRows<T>(
+/* @inline */ function gradientRows<S, T>(
   x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize, hasSide: bool, hasGate: bool,
 ): void {
   const last = <usize>to * sizeof<T>();
-  const gateRow = hasGate ? gateBytes(row) : 0;
+  const gateRow = hasGate ? gateBytes(computed<S>(row)) : 0;
   for (const end = x + count * row; x < end; x += row, gate += gateRow) {
     let o = <usize>from * sizeof<T>();
     for (; o + 16 <= last; o += 16) {
       const h = v128.load(pivot + o), a = v128.load(scale + o), k = v128.load(slope + o), b = v128.load(offset + o);
-      elementWise.gradient<T>(x + o, toDy, toDx, toSide, gate + (o >> 4), h, a, k, b, hasSide, hasGate);
+      elementWise.gradient<S, T>(x + stored<S>(o), toDy, toDx, toSide, gate + (o >> 4), h, a, k, b, hasSide, hasGate);
     }
     for (; o < last; o += sizeof<T>()) {
       const h = only<T>(pivot + o), a = only<T>(scale + o), k = only<T>(slope + o), b = only<T>(offset + o);
       const lane = <i32>(o & 15) / sizeof<T>();
-      elementWise.gradientOnly<T>(x + o, toDy, toDx, toSide, gate + (o >> 4), lane, h, a, k, b, hasSide, hasGate, true);
+      elementWise.gradientOnly<S, T>(x + stored<S>(o), toDy, toDx, toSide, gate + (o >> 4), lane, h, a, k, b, hasSide, hasGate, true);
     }
   }
 }

@@ -2,27 +2,27 @@
 // y has in it, or where g, the dy behind the gate, goes (gate.ts). Of one element, `lane` is that of its vector.
 // biome-ignore-all format: one line for one vector
 import { behind, hasPassed, relu, reluOnly, setOff } from './gate';
-import { multiplyAdd, only, storeOnly } from './vectors';
+import { multiplyAdd, only, storeOnly, storeVector, vectorAt } from './vectors';
 
 /**
  * y = (x − h) · a + b + side, behind a gate where there is one; or, of a gradient, the same of g, which is x behind the
  * gate, and goes to `side`.
  */
-/* @inline */ export function affine<T>(
+/* @inline */ export function affine<S, T>(
   x: usize, toY: usize, toSide: usize, gate: usize, h: v128, a: v128, b: v128,
   hasSide: bool, hasGate: bool, ofGradient: bool,
 ): void {
-  let v = v128.load(x);
+  let v = vectorAt<S>(x);
   if (ofGradient) {
     if (hasGate) v = behind<T>(v, gate);
-    if (hasSide) v128.store(x + toSide, v);
+    if (hasSide) storeVector<S>(x + toSide, v);
   }
   let z = multiplyAdd<T>(v128.sub<T>(v, h), a, b);
   if (!ofGradient) {
-    if (hasSide) z = v128.add<T>(z, v128.load(x + toSide));
-    if (hasGate) z = relu<T>(z, gate);
+    if (hasSide) z = v128.add<T>(z, vectorAt<S>(x + toSide));
+    if (hasGate) z = relu<S, T>(z, gate);
   }
-  v128.store(x + toY, z);
+  storeVector<S>(x + toY, z);
 }
 
 /** The same of two neighbouring vectors: so questions are asked half as often. */
@@ -59,34 +59,34 @@ import { multiplyAdd, only, storeOnly } from './vectors';
 }
 
 /** The same of one element. `isFused`: rounded as vectors are. */
-/* @inline */ export function affineOnly<T>(
+/* @inline */ export function affineOnly<S, T>(
   x: usize, toY: usize, toSide: usize, gate: usize, lane: i32, h: v128, a: v128, b: v128,
   hasSide: bool, hasGate: bool, ofGradient: bool, isFused: bool,
 ): void {
-  let v = only<T>(x);
+  let v = only<S>(x);
   if (ofGradient) {
     if (hasGate && !hasPassed(gate, lane)) v = f64x2.splat(0);
-    if (hasSide) storeOnly<T>(x + toSide, v);
+    if (hasSide) storeOnly<S>(x + toSide, v);
   }
   const d = v128.sub<T>(v, h);
   let z = isFused ? multiplyAdd<T>(d, a, b) : v128.add<T>(v128.mul<T>(d, a), b);
   if (!ofGradient) {
-    if (hasSide) z = v128.add<T>(z, only<T>(x + toSide));
-    if (hasGate) z = reluOnly<T>(z, gate, lane);
+    if (hasSide) z = v128.add<T>(z, only<S>(x + toSide));
+    if (hasGate) z = reluOnly<S, T>(z, gate, lane);
   }
-  storeOnly<T>(x + toY, z);
+  storeOnly<S>(x + toY, z);
 }
 
 /** dx = a · (g − ((x − h) · k + b)) */
-/* @inline */ export function gradient<T>(
+/* @inline */ export function gradient<S, T>(
   x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, h: v128, a: v128, k: v128, b: v128,
   hasSide: bool, hasGate: bool,
 ): void {
-  const through = multiplyAdd<T>(v128.sub<T>(v128.load(x), h), k, b);
-  let g = v128.load(x + toDy);
+  const through = multiplyAdd<T>(v128.sub<T>(vectorAt<S>(x), h), k, b);
+  let g = vectorAt<S>(x + toDy);
   if (hasGate) g = behind<T>(g, gate);
-  if (hasSide) v128.store(x + toSide, g);
-  v128.store(x + toDx, v128.mul<T>(a, v128.sub<T>(g, through)));
+  if (hasSide) storeVector<S>(x + toSide, g);
+  storeVector<S>(x + toDx, v128.mul<T>(a, v128.sub<T>(g, through)));
 }
 
 /** The same of two neighbouring vectors. */
@@ -110,14 +110,14 @@ import { multiplyAdd, only, storeOnly } from './vectors';
 }
 
 /** The same of one element. */
-/* @inline */ export function gradientOnly<T>(
+/* @inline */ export function gradientOnly<S, T>(
   x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, lane: i32, h: v128, a: v128, k: v128, b: v128,
   hasSide: bool, hasGate: bool, isFused: bool,
 ): void {
-  const d = v128.sub<T>(only<T>(x), h);
+  const d = v128.sub<T>(only<S>(x), h);
   const through = isFused ? multiplyAdd<T>(d, k, b) : v128.add<T>(v128.mul<T>(d, k), b);
-  let g = only<T>(x + toDy);
+  let g = only<S>(x + toDy);
   if (hasGate && !hasPassed(gate, lane)) g = f64x2.splat(0);
-  if (hasSide) storeOnly<T>(x + toSide, g);
-  storeOnly<T>(x + toDx, v128.mul<T>(a, v128.sub<T>(g, through)));
+  if (hasSide) storeOnly<S>(x + toSide, g);
+  storeOnly<S>(x + toDx, v128.mul<T>(a, v128.sub<T>(g, through)));
 }

@@ -1,15 +1,15 @@
 // The gate of ReLU: which values a forward let pass, as its backward needs to know. A run of neighbours, which is a row
 // where channels come last and else what a channel has at one outer index, has a byte for each vector in it, and a
-// vector a bit for each lane. So a backward reads neither residual nor z, and decides as y was decided, wide channels
+// vector of T a bit for each lane. So a backward reads neither residual nor z, and decides as y was decided, wide channels
 // (wide.ts) included.
 import { Job } from './job';
 
-/** Bytes of the gate of `bytes` neighbouring bytes of an activation, which begin with a vector. */
+/** Bytes of the gate of neighbours that are `bytes` as numbers of T, and begin with a vector. */
 /* @inline */ export function gateBytes(bytes: usize): usize {
   return (bytes + 15) >> 4;
 }
 
-/** The gate of run `run`, each of which has so many `bytes`; 0 where there is none. */
+/** The gate of run `run`, each of which is so many `bytes` as numbers of T; 0 where there is none. */
 /* @inline */ export function gateOf(job: Job, run: usize, bytes: usize): usize {
   return job.gate == 0 ? 0 : job.gate + run * gateBytes(bytes);
 }
@@ -19,9 +19,15 @@ import { Job } from './job';
   return 16 / sizeof<T>();
 }
 
-/** 0 where z ≤ 0, else z; `gate` keeps which. NaN passes. */
-/* @inline */ export function relu<T>(z: v128, gate: usize): v128 {
-  const isOff = v128.le<T>(z, f64x2.splat(0));
+/** The numbers z that S has as 0, or that are less. As float16, 2^−25 is as near to 0 as to the next, and 0 is even. */
+/* @inline */ function isOffAs<S, T>(z: v128): v128 {
+  if (sizeof<S>() == 2) return f32x4.le(z, f32x4.splat(2.9802322387695312e-8));
+  return v128.le<T>(z, f64x2.splat(0));
+}
+
+/** 0 where S has z as 0 or less, else z; `gate` keeps which. NaN passes. */
+/* @inline */ export function relu<S, T>(z: v128, gate: usize): v128 {
+  const isOff = isOffAs<S, T>(z);
   store<u8>(gate, ~(sizeof<T>() == 4 ? i32x4.bitmask(isOff) : i64x2.bitmask(isOff)));
   return v128.andnot(z, isOff);
 }
@@ -34,8 +40,8 @@ import { Job } from './job';
 }
 
 /** The same of the first lane of z, which is lane `lane` of the vector that `gate` is of. */
-/* @inline */ export function reluOnly<T>(z: v128, gate: usize, lane: i32): v128 {
-  const isOff = v128.le<T>(z, f64x2.splat(0));
+/* @inline */ export function reluOnly<S, T>(z: v128, gate: usize, lane: i32): v128 {
+  const isOff = isOffAs<S, T>(z);
   setPassed(gate, lane, (i32x4.extract_lane(isOff, 0) & 1) == 0);
   return v128.andnot(z, isOff);
 }

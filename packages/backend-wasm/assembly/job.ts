@@ -5,7 +5,7 @@ import * as table from '../src/abi/table';
 
 @unmanaged
 export class Job {
-  /* @inline */ get isDouble(): i32 { return load<i32>(changetype<usize>(this), field.isDouble); }
+  /* @inline */ get elementBytes(): i32 { return load<i32>(changetype<usize>(this), field.elementBytes); }
   /* @inline */ get outer(): i32 { return load<i32>(changetype<usize>(this), field.outer); }
   /* @inline */ get channels(): i32 { return load<i32>(changetype<usize>(this), field.channels); }
   /* @inline */ get inner(): i32 { return load<i32>(changetype<usize>(this), field.inner); }
@@ -30,6 +30,9 @@ export class Job {
   /** Which channels are too wide for the gradient in T, an i32 each. */
   /* @inline */ get wideGradient(): usize { return load<usize>(changetype<usize>(this), field.wideGradient); }
 
+  /** Whether T is float64. */
+  /* @inline */ get isDouble(): bool { return this.elementBytes == 8; }
+
   // What a forward keeps for its backward.
 
   /* @inline */ get gamma(): usize { return this.float64Table(this.saved, table.gamma); }
@@ -49,7 +52,7 @@ export class Job {
 
   // What a call adds up, by section.
 
-  /* @inline */ get tablesPerSection(): i32 { return table.sumTables << this.isDouble; }
+  /* @inline */ get tablesPerSection(): i32 { return table.sumTables << i32(this.isDouble); }
   /** Σ (x − pivot), or Σ dy */
   /* @inline */ sum(section: i32): usize { return this.sumTable(section, table.sum); }
   /** Σ (x − pivot)², or Σ dy · (x − pivot) */

@@ -10,6 +10,7 @@ import { gateOf, lanesOf } from './gate';
 import { Job } from './job';
 import { counts, endOfAlike } from './mask';
 import { closeBlock } from './per-channel';
+import { computed } from './vectors';
 import * as wide from './wide';
 
 /** A channel of fewer values than this is added up in float64 from the first addition. */
@@ -27,19 +28,19 @@ const largePass: usize = 24 << 20;
 }
 
 /** Whether a pass over so many activations goes through main memory. */
-/* @inline */ function isLarge<T>(job: Job, activations: usize): bool {
-  return activations * offsetAt<T>(job, job.outer, 0) >= largePass;
+/* @inline */ function isLarge<S>(job: Job, activations: usize): bool {
+  return activations * offsetAt<S>(job, job.outer, 0) >= largePass;
 }
 
 /** Bytes from the begin of an activation to its element (o, c, 0). */
-/* @inline */ function offsetAt<T>(job: Job, o: i32, c: i32): usize {
-  return (<usize>o * job.channels + c) * job.inner * sizeof<T>();
+/* @inline */ function offsetAt<S>(job: Job, o: i32, c: i32): usize {
+  return (<usize>o * job.channels + c) * job.inner * sizeof<S>();
 }
 
 /** The gate of row `o`, or of the run of channel `c` at outer index `o`. */
-/* @inline */ function gateAt<T>(job: Job, o: i32, c: i32): usize {
-  if (isChannelsLast(job)) return gateOf(job, <usize>o, offsetAt<T>(job, 1, 0));
-  return gateOf(job, <usize>o * job.channels + c, <usize>job.inner * sizeof<T>());
+/* @inline */ function gateAt<S>(job: Job, o: i32, c: i32): usize {
+  if (isChannelsLast(job)) return gateOf(job, <usize>o, computed<S>(offsetAt<S>(job, 1, 0)));
+  return gateOf(job, <usize>o * job.channels + c, computed<S>(<usize>job.inner * sizeof<S>()));
 }
 
 /** `address` and `skip` bytes more, but 0 if that is 0. */
@@ -54,41 +55,41 @@ const largePass: usize = 24 << 20;
 }
 
 /** Adds up Σ (x − pivot) and Σ (x − pivot)² of what counts. */
-export function moments<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  addUp<T>(job, from, to, first, last, false);
+export function moments<S, T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  addUp<S, T>(job, from, to, first, last, false);
 }
 
 /** Adds up Σ g and Σ g · (x − pivot). */
-export function gradientSums<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  addUp<T>(job, from, to, first, last, true);
+export function gradientSums<S, T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  addUp<S, T>(job, from, to, first, last, true);
 }
 
-function addUp<T>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
-  if (isChannelsLast(job)) addUpChannelsLast<T>(job, from, to, first, last, ofGradient);
+function addUp<S, T>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
+  if (isChannelsLast(job)) addUpChannelsLast<S, T>(job, from, to, first, last, ofGradient);
   else {
     const inner = job.inner;
     const runsOfBlock = (valuesOfBlock + inner - 1) / inner;
     for (let o = first; o < last; o++) {
-      if (ofGradient || job.mask == 0) addUpChannelsFirst<T>(job, from, to, o, 0, inner, ofGradient);
-      else momentsOfParts<T>(job, from, to, o);
+      if (ofGradient || job.mask == 0) addUpChannelsFirst<S, T>(job, from, to, o, 0, inner, ofGradient);
+      else momentsOfParts<S, T>(job, from, to, o);
       const isEnd = (o + 1) % runsOfBlock == 0 || o + 1 == job.outer;
       if (sizeof<T>() == 8 && isEnd) closeBlock(job, o / job.section, from, to);
     }
   }
 }
 
-function momentsOfParts<T>(job: Job, from: i32, to: i32, o: i32): void {
+function momentsOfParts<S, T>(job: Job, from: i32, to: i32, o: i32): void {
   const inner = job.inner, position = o * inner;
   for (let i = 0, end = 0; i < inner; i = end) {
     end = endOfAlike(job, position + i, position + min(inner, (i / runOfBlock + 1) * runOfBlock)) - position;
-    if (counts(job, position + i)) addUpChannelsFirst<T>(job, from, to, o, i, end, false);
+    if (counts(job, position + i)) addUpChannelsFirst<S, T>(job, from, to, o, i, end, false);
     if (sizeof<T>() == 8 && end % runOfBlock == 0 && end < inner) closeBlock(job, o / job.section, from, to);
   }
 }
 
-function addUpChannelsLast<T>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
+function addUpChannelsLast<S, T>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
   const pivot = job.pivot<T>();
-  const row = <i32>offsetAt<T>(job, 1, 0);
+  const row = <i32>offsetAt<S>(job, 1, 0);
   const inFloat64 = (ofGradient ? <f64>job.outer : job.M) < <f64>manyValues;
   for (let r = first; r < last; ) {
     const section = r / job.section;
@@ -100,16 +101,16 @@ function addUpChannelsLast<T>(job: Job, from: i32, to: i32, first: i32, last: i3
     const products = sizeof<T>() == 8 ? job.blockProducts(section) : job.products(section);
     const size = job.streamRows;
     if (ofGradient) {
-      const skip = offsetAt<T>(job, r, 0), gate = gateAt<T>(job, r, 0);
-      channelsLast.gradientSums<T>(
+      const skip = offsetAt<S>(job, r, 0), gate = gateAt<S>(job, r, 0);
+      channelsLast.gradientSums<S, T>(
         job.x + skip, job.dy + skip, gate, stop - r, row, from, to, size, inFloat64, pivot, sum, products,
       );
     } else {
       for (let p = r, next = r; p < stop; p = next) {
         next = endOfRows(job, p, stop);
         if (!counts(job, p)) continue;
-        const x = job.x + offsetAt<T>(job, p, 0);
-        channelsLast.moments<T>(x, next - p, row, from, to, size, inFloat64, pivot, sum, products);
+        const x = job.x + offsetAt<S>(job, p, 0);
+        channelsLast.moments<S, T>(x, next - p, row, from, to, size, inFloat64, pivot, sum, products);
       }
     }
     r = stop;
@@ -130,7 +131,7 @@ function endOfRows(job: Job, p: i32, stop: i32): i32 {
 }
 
 /** The elements [begin, end) of the runs at outer index `o`. */
-function addUpChannelsFirst<T>(
+function addUpChannelsFirst<S, T>(
   job: Job, from: i32, to: i32, o: i32, begin: i32, end: i32, ofGradient: bool,
 ): void {
   const inFloat64 = (ofGradient ? <f64>job.outer * <f64>job.inner : job.M) < <f64>manyValues;
@@ -139,14 +140,14 @@ function addUpChannelsFirst<T>(
     const p = load<T>(job.pivot<T>() + <usize>c * sizeof<T>());
     const sum = (sizeof<T>() == 8 ? job.blockSum(section) : job.sum(section)) + (<usize>c << 3);
     const products = (sizeof<T>() == 8 ? job.blockProducts(section) : job.products(section)) + (<usize>c << 3);
-    let skip = offsetAt<T>(job, o, c) + <usize>begin * sizeof<T>();
-    let gate = ofGradient ? gateAt<T>(job, o, c) : 0;
+    let skip = offsetAt<S>(job, o, c) + <usize>begin * sizeof<S>();
+    let gate = ofGradient ? gateAt<S>(job, o, c) : 0;
     for (let i = begin; i < end; ) {
       const count = sizeof<T>() == 8 ? min(end - i, runOfBlock) : end - i;
       const x = job.x + skip;
-      if (ofGradient) channelsFirst.gradientSums<T>(x, job.dy + skip, gate, count, inFloat64, p, sum, products);
-      else channelsFirst.moments<T>(x, count, inFloat64, p, sum, products);
-      skip += <usize>count * sizeof<T>();
+      if (ofGradient) channelsFirst.gradientSums<S, T>(x, job.dy + skip, gate, count, inFloat64, p, sum, products);
+      else channelsFirst.moments<S, T>(x, count, inFloat64, p, sum, products);
+      skip += <usize>count * sizeof<S>();
       gate = skipped(gate, <usize>(count / lanesOf<T>()));
       i += count;
     }
@@ -154,32 +155,32 @@ function addUpChannelsFirst<T>(
 }
 
 /** y = (x − pivot) · scale + shift + residual, behind the gate */
-export function normalize<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  affine<T>(job, from, to, first, last, false);
+export function normalize<S, T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  affine<S, T>(job, from, to, first, last, false);
 }
 
 /** dx = scale · g */
-export function scaledGradient<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  affine<T>(job, from, to, first, last, true);
+export function scaledGradient<S, T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  affine<S, T>(job, from, to, first, last, true);
 }
 
-function affine<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
-  if (isChannelsLast(job)) affineRows<T>(job, from, to, first, last, ofGradient);
-  else for (let o = first; o < last; o++) affineRuns<T>(job, from, to, o, 0, job.inner, ofGradient);
+function affine<S, T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
+  if (isChannelsLast(job)) affineRows<S, T>(job, from, to, first, last, ofGradient);
+  else for (let o = first; o < last; o++) affineRuns<S, T>(job, from, to, o, 0, job.inner, ofGradient);
 }
 
-function affineRows<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
+function affineRows<S, T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
   const input = ofGradient ? job.dy : job.x, side = ofGradient ? job.dresidual : job.residual;
   const pivot = ofGradient ? job.zeros<T>() : job.pivot<T>(), shift = ofGradient ? job.zeros<T>() : job.shift<T>();
   const scale = job.scale<T>(), flags = job.wide;
-  const skip = offsetAt<T>(job, first, 0), gate = gateAt<T>(job, first, 0);
-  const row = <i32>offsetAt<T>(job, 1, 0);
-  const large = isLarge<T>(job, side == 0 ? 2 : 3);
+  const skip = offsetAt<S>(job, first, 0), gate = gateAt<S>(job, first, 0);
+  const row = <i32>offsetAt<S>(job, 1, 0);
+  const large = isLarge<S>(job, side == 0 ? 2 : 3);
   for (let c = from, end = c; c < to; c = end) {
     end = endOfGated<T>(job, c, wide.endOfAlike(flags, c, to));
     if (wide.isSet(flags, c)) wide.affine(job, c, end, first, last, 0, 1, ofGradient);
     else {
-      channelsLast.affine<T>(
+      channelsLast.affine<S, T>(
         input + skip, job.out + skip, skipped(side, skip), gate, last - first, row, c, end,
         pivot, scale, shift, ofGradient, large,
       );
@@ -188,7 +189,7 @@ function affineRows<T extends number>(job: Job, from: i32, to: i32, first: i32, 
 }
 
 /** The elements [begin, end) of the runs at outer index `o`. */
-function affineRuns<T extends number>(
+function affineRuns<S, T extends number>(
   job: Job, from: i32, to: i32, o: i32, begin: i32, end: i32, ofGradient: bool,
 ): void {
   const input = ofGradient ? job.dy : job.x, side = ofGradient ? job.dresidual : job.residual;
@@ -196,8 +197,8 @@ function affineRuns<T extends number>(
   const scale = job.scale<T>(), flags = job.wide;
   const isPlain = side == 0 && job.gate == 0;
   const count = end - begin, lane = begin % lanesOf<T>();
-  let skip = offsetAt<T>(job, o, from) + <usize>begin * sizeof<T>();
-  for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<T>()) {
+  let skip = offsetAt<S>(job, o, from) + <usize>begin * sizeof<S>();
+  for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<S>()) {
     if (wide.isSet(flags, c)) {
       wide.affine(job, c, c + 1, o, o + 1, begin, end, ofGradient);
       continue;
@@ -205,47 +206,47 @@ function affineRuns<T extends number>(
     const n = <usize>c * sizeof<T>();
     const h = load<T>(pivot + n), a = load<T>(scale + n), b = load<T>(shift + n);
     const x = input + skip, y = job.out + skip;
-    if (isPlain) channelsFirst.normalize<T>(x, y, count, h, a, b);
+    if (isPlain) channelsFirst.normalize<S, T>(x, y, count, h, a, b);
     else {
-      const gate = skipped(gateAt<T>(job, o, c), <usize>(begin / lanesOf<T>()));
-      channelsFirst.affine<T>(x, y, skipped(side, skip), gate, lane, count, h, a, b, ofGradient);
+      const gate = skipped(gateAt<S>(job, o, c), <usize>(begin / lanesOf<T>()));
+      channelsFirst.affine<S, T>(x, y, skipped(side, skip), gate, lane, count, h, a, b, ofGradient);
     }
   }
 }
 
 /** dx = scale · (g − ((x − pivot) · slope + offset)) of what counts, else dx = scale · g */
-export function inputGradient<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  if (!isChannelsLast(job)) for (let o = first; o < last; o++) gradientOfParts<T>(job, from, to, o);
-  else if (job.mask == 0) gradientRows<T>(job, from, to, first, last);
+export function inputGradient<S, T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  if (!isChannelsLast(job)) for (let o = first; o < last; o++) gradientOfParts<S, T>(job, from, to, o);
+  else if (job.mask == 0) gradientRows<S, T>(job, from, to, first, last);
   else {
     for (let r = first, end = r; r < last; r = end) {
       end = endOfAlike(job, r, last);
-      if (counts(job, r)) gradientRows<T>(job, from, to, r, end);
-      else affineRows<T>(job, from, to, r, end, true);
+      if (counts(job, r)) gradientRows<S, T>(job, from, to, r, end);
+      else affineRows<S, T>(job, from, to, r, end, true);
     }
   }
 }
 
-function gradientOfParts<T extends number>(job: Job, from: i32, to: i32, o: i32): void {
+function gradientOfParts<S, T extends number>(job: Job, from: i32, to: i32, o: i32): void {
   const inner = job.inner, position = o * inner;
   for (let i = 0, end = 0; i < inner; i = end) {
     end = endOfGated<T>(job, i, endOfAlike(job, position + i, position + inner) - position);
-    if (counts(job, position + i)) gradientRuns<T>(job, from, to, o, i, end);
-    else affineRuns<T>(job, from, to, o, i, end, true);
+    if (counts(job, position + i)) gradientRuns<S, T>(job, from, to, o, i, end);
+    else affineRuns<S, T>(job, from, to, o, i, end, true);
   }
 }
 
-function gradientRows<T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+function gradientRows<S, T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   const pivot = job.pivot<T>(), scale = job.scale<T>(), slope = job.slope<T>(), offset = job.offset<T>();
   const flags = job.wideGradient, side = job.dresidual;
-  const skip = offsetAt<T>(job, first, 0), gate = gateAt<T>(job, first, 0);
-  const row = <i32>offsetAt<T>(job, 1, 0);
-  const large = isLarge<T>(job, side == 0 ? 3 : 4);
+  const skip = offsetAt<S>(job, first, 0), gate = gateAt<S>(job, first, 0);
+  const row = <i32>offsetAt<S>(job, 1, 0);
+  const large = isLarge<S>(job, side == 0 ? 3 : 4);
   for (let c = from, end = c; c < to; c = end) {
     end = endOfGated<T>(job, c, wide.endOfAlike(flags, c, to));
     if (wide.isSet(flags, c)) wide.inputGradient(job, c, end, first, last, 0, 1);
     else {
-      channelsLast.inputGradient<T>(
+      channelsLast.inputGradient<S, T>(
         job.x + skip, job.dy + skip, job.out + skip, skipped(side, skip), gate, last - first, row, c, end,
         pivot, scale, slope, offset, large,
       );
@@ -254,13 +255,13 @@ function gradientRows<T extends number>(job: Job, from: i32, to: i32, first: i32
 }
 
 /** The elements [begin, end) of the runs at outer index `o`. */
-function gradientRuns<T extends number>(job: Job, from: i32, to: i32, o: i32, begin: i32, end: i32): void {
+function gradientRuns<S, T extends number>(job: Job, from: i32, to: i32, o: i32, begin: i32, end: i32): void {
   const pivot = job.pivot<T>(), scale = job.scale<T>(), slope = job.slope<T>(), offset = job.offset<T>();
   const flags = job.wideGradient, side = job.dresidual;
   const isPlain = side == 0 && job.gate == 0;
   const count = end - begin, lane = begin % lanesOf<T>();
-  let skip = offsetAt<T>(job, o, from) + <usize>begin * sizeof<T>();
-  for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<T>()) {
+  let skip = offsetAt<S>(job, o, from) + <usize>begin * sizeof<S>();
+  for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<S>()) {
     if (wide.isSet(flags, c)) {
       wide.inputGradient(job, c, c + 1, o, o + 1, begin, end);
       continue;
@@ -268,10 +269,10 @@ function gradientRuns<T extends number>(job: Job, from: i32, to: i32, o: i32, be
     const n = <usize>c * sizeof<T>();
     const h = load<T>(pivot + n), a = load<T>(scale + n), k = load<T>(slope + n), b = load<T>(offset + n);
     const x = job.x + skip, dy = job.dy + skip, dx = job.out + skip;
-    if (isPlain) channelsFirst.inputGradient<T>(x, dy, dx, count, h, a, k, b);
+    if (isPlain) channelsFirst.inputGradient<S, T>(x, dy, dx, count, h, a, k, b);
     else {
-      const gate = skipped(gateAt<T>(job, o, c), <usize>(begin / lanesOf<T>()));
-      channelsFirst.gradient<T>(x, dy, dx, skipped(side, skip), gate, lane, count, h, a, k, b);
+      const gate = skipped(gateAt<S>(job, o, c), <usize>(begin / lanesOf<T>()));
+      channelsFirst.gradient<S, T>(x, dy, dx, skipped(side, skip), gate, lane, count, h, a, k, b);
     }
   }
 }

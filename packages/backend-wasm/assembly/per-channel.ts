@@ -4,7 +4,7 @@ import { samples } from '../src/abi/accumulation';
 import * as channelsLast from './channels-last';
 import { Job } from './job';
 import { sampleOf } from './mask';
-import { addTo, pairAt, rounded, storePair } from './vectors';
+import { addTo, numberAt, pairAt, rounded, storePair } from './vectors';
 import { flagsAt, isFactor, isModerate, isSummed, setFlags } from './wide';
 
 /* @inline */ function at(table: usize, c: i32): usize {
@@ -30,26 +30,26 @@ export function clearSection(job: Job, section: i32): void {
  * and take all samples from their corners. Added up around the first sample, so that the pivot of a constant channel is
  * that constant to the bit.
  */
-export function choosePivots<T>(job: Job, from: i32, to: i32): void {
+export function choosePivots<S, T>(job: Job, from: i32, to: i32): void {
   const inner = job.inner;
   const M = <i32>job.M;
   const count = min(samples, M);
   const step = max(1, M / (count + 1));
   const isMasked = job.mask != 0;
   const pivot = job.pivot<T>();
-  const apart = <usize>inner * sizeof<T>();
-  let value = valueAt<T>(job, isMasked ? sampleOf(job, 0) : 0, from);
-  for (let c = from; c < to; c++, value += apart) store<T>(pivot + <usize>c * sizeof<T>(), load<T>(value));
+  const apart = <usize>inner * sizeof<S>();
+  let value = valueAt<S>(job, isMasked ? sampleOf(job, 0) : 0, from);
+  for (let c = from; c < to; c++, value += apart) store<T>(pivot + <usize>c * sizeof<T>(), numberAt<S, T>(value));
   clearSums(job, from, to);
   if (inner == 1 && !isMasked) {
-    const row = <i32>(job.channels * sizeof<T>());
-    channelsLast.moments<T>(job.x, count, step * row, from, to, 1, true, pivot, job.sum(0), job.products(0));
+    const row = <i32>(job.channels * sizeof<S>());
+    channelsLast.moments<S, T>(job.x, count, step * row, from, to, 1, true, pivot, job.sum(0), job.products(0));
   } else {
     for (let k = 0; k < count; k++) {
-      value = valueAt<T>(job, isMasked ? sampleOf(job, k) : k * step, from);
+      value = valueAt<S>(job, isMasked ? sampleOf(job, k) : k * step, from);
       for (let c = from; c < to; c++, value += apart) {
         const s = at(job.sum(0), c);
-        store<f64>(s, load<f64>(s) + (<f64>load<T>(value) - <f64>load<T>(pivot + <usize>c * sizeof<T>())));
+        store<f64>(s, load<f64>(s) + (<f64>numberAt<S, T>(value) - <f64>load<T>(pivot + <usize>c * sizeof<T>())));
       }
     }
   }
@@ -62,8 +62,8 @@ export function choosePivots<T>(job: Job, from: i32, to: i32): void {
 }
 
 /** The address of the value of channel `c` at position `p`. */
-/* @inline */ function valueAt<T>(job: Job, p: i32, c: i32): usize {
-  return job.x + ((<usize>(p / job.inner) * job.channels + c) * job.inner + (p % job.inner)) * sizeof<T>();
+/* @inline */ function valueAt<S>(job: Job, p: i32, c: i32): usize {
+  return job.x + ((<usize>(p / job.inner) * job.channels + c) * job.inner + (p % job.inner)) * sizeof<S>();
 }
 
 /** Adds the sums of a block to those of its section, and clears them. */

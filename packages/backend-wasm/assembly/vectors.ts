@@ -1,28 +1,79 @@
-// Loads, stores and sums of vectors. T is the dtype of activations, f32 or f64; sums are pairs of float64, whatever T
-// is.
+// Loads, stores and sums of vectors. T is the dtype that passes compute in and that their tables have, f32 or f64; S that
+// which activations are stored in: T, or u16 for the bits of float16, which is computed in f32. Sums are pairs of float64,
+// whatever T is.
+import { floatAt, floatsOf, halfsOf, storeFourHalfs, storeHalf, twoFloatsAt } from './float16';
+
+/** What `bytes` of a table are in an activation. */
+/* @inline */ export function stored<S>(bytes: usize): usize {
+  return sizeof<S>() == 2 ? bytes >> 1 : bytes;
+}
+
+/** What `bytes` of an activation are in a table. */
+/* @inline */ export function computed<S>(bytes: usize): usize {
+  return sizeof<S>() == 2 ? bytes << 1 : bytes;
+}
+
+/** Bytes that the elements of a vector of T are stored in. */
+/* @inline */ export function vectorBytes<S>(): usize {
+  return stored<S>(16);
+}
+
+/** The vector of T that is stored `skip` vectors after `at`. */
+/* @inline */ export function vectorAt<S>(at: usize, skip: usize = 0): v128 {
+  if (sizeof<S>() == 2) return floatsOf(v128.load16x4_s(at + skip * 8));
+  return v128.load(at + skip * 16);
+}
+
+/** Stores two vectors of T as neighbours, the first `skip` vectors after `at`. */
+/* @inline */ export function storeTwo<S>(at: usize, first: v128, second: v128, skip: usize = 0): void {
+  if (sizeof<S>() == 2) v128.store(at + skip * 8, halfsOf(first, second));
+  else {
+    v128.store(at + skip * 16, first);
+    v128.store(at + skip * 16, second, 16);
+  }
+}
+
+/* @inline */ export function storeVector<S>(at: usize, vector: v128): void {
+  if (sizeof<S>() == 2) storeFourHalfs(at, vector);
+  else v128.store(at, vector);
+}
+
+/** The element at `at` as a number. */
+/* @inline */ export function numberAt<S, T>(at: usize): T {
+  if (sizeof<S>() == 2) return <T>f32x4.extract_lane(only<S>(at), 0);
+  return load<T>(at);
+}
+
+/* @inline */ export function storeNumber<S, T>(at: usize, value: T): void {
+  if (sizeof<S>() == 2) storeOnly<S>(at, f32x4.splat(<f32>value));
+  else store<T>(at, value);
+}
 
 /** The two elements `skip` elements after `at`, in float64. */
-/* @inline */ export function pairAt<T>(at: usize, skip: usize = 0): v128 {
-  return sizeof<T>() == 4 ? f64x2.promote_low_f32x4(v128.load64_zero(at + skip * 4)) : v128.load(at + skip * 8);
+/* @inline */ export function pairAt<S>(at: usize, skip: usize = 0): v128 {
+  if (sizeof<S>() == 2) return f64x2.promote_low_f32x4(twoFloatsAt(at + skip * 2));
+  return sizeof<S>() == 4 ? f64x2.promote_low_f32x4(v128.load64_zero(at + skip * 4)) : v128.load(at + skip * 8);
 }
 
 /** The element at `at` and 0, in float64. */
-/* @inline */ export function singleAt<T>(at: usize): v128 {
-  return sizeof<T>() == 4 ? f64x2.promote_low_f32x4(v128.load32_zero(at)) : v128.load64_zero(at);
+/* @inline */ export function singleAt<S>(at: usize): v128 {
+  return sizeof<S>() == 8 ? v128.load64_zero(at) : f64x2.promote_low_f32x4(only<S>(at));
 }
 
 /** The element at `at` in the first lane of a vector of T. */
-/* @inline */ export function only<T>(at: usize): v128 {
-  return sizeof<T>() == 4 ? v128.load32_zero(at) : v128.load64_zero(at);
+/* @inline */ export function only<S>(at: usize): v128 {
+  if (sizeof<S>() == 2) return floatAt(at);
+  return sizeof<S>() == 4 ? v128.load32_zero(at) : v128.load64_zero(at);
 }
 
 /** Stores the first lane of a vector of T. */
-/* @inline */ export function storeOnly<T>(at: usize, vector: v128): void {
-  if (sizeof<T>() == 4) v128.store32_lane(at, vector, 0);
+/* @inline */ export function storeOnly<S>(at: usize, vector: v128): void {
+  if (sizeof<S>() == 2) storeHalf(at, vector);
+  else if (sizeof<S>() == 4) v128.store32_lane(at, vector, 0);
   else v128.store64_lane(at, vector, 0);
 }
 
-/** Stores a float64 pair as two elements, each rounded once. */
+/** Stores a float64 pair in a table of T, each rounded once. */
 /* @inline */ export function storePair<T>(at: usize, pair: v128): void {
   if (sizeof<T>() == 4) v128.store64_lane(at, f32x4.demote_f64x2_zero(pair), 0);
   else v128.store(at, pair);

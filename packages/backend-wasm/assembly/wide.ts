@@ -5,7 +5,7 @@ import { leastProductFloat32, leastProductFloat64 } from '../src/abi/accumulatio
 import { behind, gateOf, hasPassed, setPassed } from './gate';
 import { Job } from './job';
 import { counts, sampleOf } from './mask';
-import { only } from './vectors';
+import { numberAt, only, storeNumber, storeOnly, vectorAt, vectorBytes } from './vectors';
 
 // Questions about pairs of float64, answered by masks.
 
@@ -59,23 +59,25 @@ export function endOfAlike(flags: usize, c: i32, to: i32): i32 {
   return load<f64>(entry(table, c));
 }
 
-// Bytes of an element, and to the element (o, c, i).
-
+/** Bytes of a number of T. */
 /* @inline */ function sizeOf(job: Job): usize {
-  return 4 << job.isDouble;
+  return 4 << i32(job.isDouble);
 }
 
+/** Bytes from the begin of an activation to its element (o, c, i). */
 /* @inline */ function skipTo(job: Job, o: i32, c: i32, i: i32): usize {
-  return ((<usize>o * job.channels + c) * job.inner + i) * sizeOf(job);
+  return ((<usize>o * job.channels + c) * job.inner + i) * job.elementBytes;
 }
 
 function elementAt(job: Job, at: usize): f64 {
-  return job.isDouble ? load<f64>(at) : <f64>load<f32>(at);
+  if (job.isDouble) return load<f64>(at);
+  return job.elementBytes == 4 ? <f64>load<f32>(at) : <f64>numberAt<u16, f32>(at);
 }
 
 function setElement(job: Job, at: usize, value: f64): void {
   if (job.isDouble) store<f64>(at, value);
-  else store<f32>(at, <f32>value);
+  else if (job.elementBytes == 4) store<f32>(at, <f32>value);
+  else storeNumber<u16, f32>(at, <f32>value);
 }
 
 /** The byte of the gate that the element (o, c, i) has a bit in, as lane `laneOf(job, c, i)`; 0 where there is no gate. */
@@ -153,8 +155,8 @@ function sumAround(job: Job, c: i32): bool {
 /**
  * dgamma += Σ g · xHat of the channels that T could not add up, and dbeta += Σ g of those whose sum in T is not finite.
  */
-export function wideGradients<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
-  gatherBits<T>(job, from, to, first, last);
+export function wideGradients<S, T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+  gatherBits<S, T>(job, from, to, first, last);
   for (let c = from; c < to; c++) {
     if (!isSet(job.wideGradient, c)) continue;
     // Channels whose g is all 0 are flagged, too, and are frequent: units that ReLU turned off. They need no sums,
@@ -178,38 +180,40 @@ export function wideGradients<T>(job: Job, from: i32, to: i32, first: i32, last:
 }
 
 /** The bits of all g of a channel, combined by OR, into the table that slopes come into later. */
-function gatherBits<T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
+function gatherBits<S, T>(job: Job, from: i32, to: i32, first: i32, last: i32): void {
   const begin = bitsOf(job, from),
     end = bitsOf(job, to);
+  const bytes = vectorBytes<S>();
   memory.fill(begin, 0, end - begin);
   for (let o = first; o < last; o++) {
     let k = job.dy + skipTo(job, o, from, 0);
     if (job.inner == 1) {
       let gate = gateTo(job, o, from, 0);
       let at = begin;
-      for (; at + 16 <= end; at += 16, k += 16, gate++) v128.store(at, v128.or(v128.load(at), gBits<T>(job, k, gate)));
-      for (let lane = 0; at < end; at += sizeof<T>(), k += sizeof<T>(), lane++) {
+      for (; at + 16 <= end; at += 16, k += bytes, gate++) {
+        v128.store(at, v128.or(v128.load(at), gBits<S, T>(job, k, gate)));
+      }
+      for (let lane = 0; at < end; at += sizeof<T>(), k += sizeof<S>(), lane++) {
         if (job.gate != 0 && !hasPassed(gate, lane)) continue;
-        if (sizeof<T>() == 4) store<i32>(at, load<i32>(at) | load<i32>(k));
-        else store<i64>(at, load<i64>(at) | load<i64>(k));
+        storeOnly<T>(at, v128.or(only<T>(at), only<S>(k)));
       }
       continue;
     }
     for (let c = from, at = begin; c < to; c++, at += sizeof<T>()) {
       let gate = gateTo(job, o, c, 0);
-      const next = k + <usize>job.inner * sizeof<T>();
+      const next = k + <usize>job.inner * sizeof<S>();
       let bits = v128.splat<i32>(0);
-      for (; k + 16 <= next; k += 16, gate++) bits = v128.or(bits, gBits<T>(job, k, gate));
-      for (let lane = 0; k < next; k += sizeof<T>(), lane++) {
-        if (job.gate == 0 || hasPassed(gate, lane)) bits = v128.or(bits, only<T>(k));
+      for (; k + bytes <= next; k += bytes, gate++) bits = v128.or(bits, gBits<S, T>(job, k, gate));
+      for (let lane = 0; k < next; k += sizeof<S>(), lane++) {
+        if (job.gate == 0 || hasPassed(gate, lane)) bits = v128.or(bits, only<S>(k));
       }
       store<i32>(at, load<i32>(at) | i32(v128.any_true(bits)));
     }
   }
 }
 
-/* @inline */ function gBits<T>(job: Job, dy: usize, gate: usize): v128 {
-  return job.gate == 0 ? v128.load(dy) : behind<T>(v128.load(dy), gate);
+/* @inline */ function gBits<S, T>(job: Job, dy: usize, gate: usize): v128 {
+  return job.gate == 0 ? vectorAt<S>(dy) : behind<T>(vectorAt<S>(dy), gate);
 }
 
 /* @inline */ function bitsOf(job: Job, c: i32): usize {

@@ -82,17 +82,17 @@ class WasmBackend implements Backend {
 
   constructor(host: Instance, device: Instance, maxBytes: number, threads: number, fallbackReason: string | null) {
     this.capabilities = {
-      dtypes: ['float32', 'float64'],
+      dtypes: ['float16', 'float32', 'float64'],
       deviceTensors: true,
       deterministic: true,
-      // x and y of float32; of float64, or where there are more tensors, memory says when it is full.
-      limits: { elements: Math.floor(maxBytes / 8) },
+      // x and y of float16; of others, or where there are more tensors, memory says when it is full.
+      limits: { elements: Math.floor(maxBytes / 4) },
     };
     this.execution = {
       engine: hasRelaxedSimd() ? 'WebAssembly relaxed SIMD' : 'WebAssembly SIMD',
       device: 'cpu',
       threads,
-      accumulation: { float32: 'blocked-float32', float64: 'float64' },
+      accumulation: { float16: 'blocked-float32', float32: 'blocked-float32', float64: 'float64' },
       fallbackReason,
     };
     this.#instances = { backend: this, host, device, assertUsable: () => this.#assertUsable() };

@@ -39,7 +39,7 @@ export class Job {
     this.address = this.#allocation.at;
     this.#wideGradient = this.address + bytes - pitch * 4;
     memory.int32.fill(0, this.address / 4, (this.address + bytes) / 4);
-    this.#set(field.isDouble, Number(isDouble));
+    this.#set(field.elementBytes, tiling.elementBytes);
     this.#set(field.outer, tiling.outer);
     this.#set(field.channels, tiling.channels);
     this.#set(field.inner, tiling.inner);

@@ -68,7 +68,7 @@ export class LinearMemory {
 
   /** All of memory as elements of `dtype`. Growing makes new views and, unless memory is shared, empties older ones. */
   elements(dtype: Dtype): FloatArray {
-    return dtype === 'float64' ? this.#views.float64 : this.#views.float32;
+    return this.#views[dtype];
   }
 
   /** Errors: `LIMIT_EXCEEDED`, and everything is as it was. */
@@ -169,6 +169,8 @@ export class LinearMemory {
 
 /** All of a memory. */
 interface Views {
+  /** Bits. */
+  readonly float16: Uint16Array;
   readonly float32: Float32Array;
   readonly float64: Float64Array;
   readonly int32: Int32Array;
@@ -177,6 +179,7 @@ interface Views {
 
 function viewsOf(buffer: ArrayBuffer): Views {
   return {
+    float16: new Uint16Array(buffer),
     float32: new Float32Array(buffer),
     float64: new Float64Array(buffer),
     int32: new Int32Array(buffer),

@@ -5,6 +5,9 @@ import { streams } from './abi/accumulation.js';
 import { bytesPerElement } from './linear-memory.js';
 
 export interface Tiling {
+  /** Of an activation. */
+  readonly elementBytes: number;
+  /** Whether kernels compute in float64, else in float32. */
   readonly isDouble: boolean;
   /** The extent as kernels see it. */
   readonly outer: number;
@@ -29,7 +32,10 @@ export interface Tiling {
 const fewestParallelElements = 65536;
 /** Sections of a channels-last activation, at most, and rows of each, at least, where threads work on them. */
 const [mostSections, fewestSectionRows] = [8, 256];
-/** Bytes of a stream, at most; bytes of a row, at least, for there to be streams. */
+/**
+ * Bytes of a stream, at most, and of a row, at least, for there to be streams; as float32 where that is computed in, so that
+ * float16 is added up as the same numbers in float32 are.
+ */
 const [streamBytes, streamedRowBytes] = [64 << 10, 1 << 10];
 /** Bytes of a channels-first panel: so few that the second pass over it finds them in cache. */
 const panelBytes = 512 << 10;
@@ -45,8 +51,10 @@ export function tilingOf({ extent, dtype, activation }: Plan): Tiling {
   const isChannelsLast = inner === 1 && channels > 1;
   const isParallel = elements >= fewestParallelElements;
   const elementBytes = bytesPerElement[dtype];
+  const isDouble = dtype === 'float64';
+  const numberBytes = isDouble ? 8 : 4;
 
-  const rowBytes = (elements / outer) * elementBytes;
+  const rowBytes = (elements / outer) * numberBytes;
   // Odd: streams a power of two bytes apart would compete for the same sets of the cache.
   const streamRows = rowBytes < streamedRowBytes ? 1 : Math.max(1, Math.floor(streamBytes / rowBytes) - 1) | 1;
   const rowAlignment = isChannelsLast ? streams * streamRows : 1;
@@ -55,7 +63,8 @@ export function tilingOf({ extent, dtype, activation }: Plan): Tiling {
   const channelBytes = (elements / channels) * elementBytes;
   const runs = isChannelsLast ? outer : outer * channels;
   return {
-    isDouble: dtype === 'float64',
+    elementBytes,
+    isDouble,
     outer,
     channels,
     inner,
@@ -66,7 +75,7 @@ export function tilingOf({ extent, dtype, activation }: Plan): Tiling {
     sections: Math.ceil(outer / section),
     streamRows,
     rowAlignment,
-    gateBytes: activation === 'relu' ? bytesOfGates(runs, elementBytes * (elements / runs)) : 0,
+    gateBytes: activation === 'relu' ? bytesOfGates(runs, numberBytes * (elements / runs)) : 0,
     isParallel,
   };
 }

@@ -2,8 +2,8 @@
 // thread reads it there (assembly/job.ts). Both compilers read this file. All fields are int32, but for epsilon and M,
 // which are float64.
 
-/** 1 where activations are float64, else 0. */
-export const isDouble = 0;
+/** Bytes of an element of an activation: 2 of float16, 4 of float32, 8 of float64. */
+export const elementBytes = 0;
 export const outer = 4;
 export const channels = 8;
 export const inner = 12;
