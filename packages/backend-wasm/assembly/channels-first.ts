@@ -180,8 +180,8 @@ export function affine<S, T extends number>(
   const bytes = vectorBytes<S>();
   const toY = y - x, toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
   const end = x + <usize>count * sizeof<S>();
-  if (sizeof<S>() == 4) for (; x + 32 <= end; x += 32, gate += 2) {
-    elementWise.affineOfTwo<T>(x, toY, toSide, gate, h, h, a, a, b, b, hasSide, hasGate, ofGradient);
+  if (sizeof<T>() == 4) for (; x + 2 * bytes <= end; x += 2 * bytes, gate += 2) {
+    elementWise.affineOfTwo<S, T>(x, toY, toSide, gate, h, h, a, a, b, b, hasSide, hasGate, ofGradient);
   }
   for (; x + bytes <= end; x += bytes, gate++) {
     elementWise.affine<S, T>(x, toY, toSide, gate, h, a, b, hasSide, hasGate, ofGradient);
@@ -200,8 +200,8 @@ export function gradient<S, T extends number>(
   const bytes = vectorBytes<S>();
   const toDy = dy - x, toDx = dx - x, toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
   const end = x + <usize>count * sizeof<S>();
-  if (sizeof<S>() == 4) for (; x + 32 <= end; x += 32, gate += 2) {
-    elementWise.gradientOfTwo<T>(x, toDy, toDx, toSide, gate, h, h, a, a, k, k, b, b, hasSide, hasGate);
+  if (sizeof<T>() == 4) for (; x + 2 * bytes <= end; x += 2 * bytes, gate += 2) {
+    elementWise.gradientOfTwo<S, T>(x, toDy, toDx, toSide, gate, h, h, a, a, k, k, b, b, hasSide, hasGate);
   }
   for (; x + bytes <= end; x += bytes, gate++) {
     elementWise.gradient<S, T>(x, toDy, toDx, toSide, gate, h, a, k, b, hasSide, hasGate);

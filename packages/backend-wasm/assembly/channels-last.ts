@@ -263,47 +263,43 @@ export function affine<S, T>(
     return;
   }
   const toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
-  // Of float16 all rows one after the other.
-  const apart = sizeof<S>() == 4 ? done : 0;
-  if (apart > 0) {
-    endedQuarters(
+  if (quarter > 0) {
+    endedQuarters<S>(
       x, toY, toSide, gate, quarter, row, from, vectorsEnd, pivot, scale, shift, hasSide, hasGate, ofGradient,
     );
-    endedRows<S, T>(
-      x, toY, toSide, gate, apart, row, vectorsEnd, to, pivot, scale, shift, hasSide, hasGate, ofGradient,
-    );
+    endedRows<S, T>(x, toY, toSide, gate, done, row, vectorsEnd, to, pivot, scale, shift, hasSide, hasGate, ofGradient);
   }
   endedRows<S, T>(
-    x + apart * row, toY, toSide, gate + apart * gateBytes(row), count - apart, row, from, to,
+    x + done * row, toY, toSide, gate + done * gateBytes(computed<S>(row)), count - done, row, from, to,
     pivot, scale, shift, hasSide, hasGate, ofGradient,
   );
 }
 
-/** Eight channels at once, in four rows, `quarter` apart. */
-function endedQuarters(
+/** Eight channels at once, in rows `quarter` apart. */
+function endedQuarters<S>(
   x: usize, toY: usize, toSide: usize, gate: usize, quarter: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
 ): void {
-  const gateRow = gateBytes(row), apart = quarter * row, gatesApart = quarter * gateRow;
+  const gateRow = gateBytes(computed<S>(row)), apart = quarter * row, gatesApart = quarter * gateRow;
   for (const end = x + apart; x < end; x += row, gate += gateRow) {
     for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 32) {
       const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), b0 = v128.load(shift + o);
       const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16), b1 = v128.load(shift + o, 16);
       let open = gate + (o >> 4);
-      for (let at = x + o, stop = at + 4 * apart; at < stop; at += apart, open += gatesApart) {
-        elementWise.affineOfTwo<f32>(at, toY, toSide, open, h0, h1, a0, a1, b0, b1, hasSide, hasGate, ofGradient);
+      for (let at = x + stored<S>(o), stop = at + rowsAtOnce<S>() * apart; at < stop; at += apart, open += gatesApart) {
+        elementWise.affineOfTwo<S, f32>(at, toY, toSide, open, h0, h1, a0, a1, b0, b1, hasSide, hasGate, ofGradient);
       }
     }
   }
 }
 
-/** Rows that are worked on at once: one from each quarter. Of float16 one, whose coefficients take less than to convert it. */
+/** Rows that are worked on at once, one of each quarter. Of float16 one: to convert it takes longer than to load coefficients. */
 /* @inline */ function rowsAtOnce<S>(): i32 {
   return sizeof<S>() == 2 ? 1 : 4;
 }
 
 /**
- * How far apart they are: the rows of a quarter. Odd: quarters a power of two bytes apart would compete for the same sets
+ * How far apart they are, the rows of a quarter. Odd: quarters a power of two bytes apart would compete for the same sets
  * of the cache. 0: no quarters.
  */
 /* @inline */ function rowsApart<S>(count: i32, isLarge: bool): i32 {
@@ -404,35 +400,34 @@ export function inputGradient<S, T>(
     return;
   }
   const toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
-  const apart = sizeof<S>() == 4 ? done : 0;
-  if (apart > 0) {
-    endedGradientQuarters(
+  if (quarter > 0) {
+    endedGradientQuarters<S>(
       x, toDy, toDx, toSide, gate, quarter, row, from, vectorsEnd, pivot, scale, slope, offset, hasSide, hasGate,
     );
     endedGradientRows<S, T>(
-      x, toDy, toDx, toSide, gate, apart, row, vectorsEnd, to, pivot, scale, slope, offset, hasSide, hasGate,
+      x, toDy, toDx, toSide, gate, done, row, vectorsEnd, to, pivot, scale, slope, offset, hasSide, hasGate,
     );
   }
   endedGradientRows<S, T>(
-    x + apart * row, toDy, toDx, toSide, gate + apart * gateBytes(row), count - apart, row, from, to,
+    x + done * row, toDy, toDx, toSide, gate + done * gateBytes(computed<S>(row)), count - done, row, from, to,
     pivot, scale, slope, offset, hasSide, hasGate,
   );
 }
 
 /** As `endedQuarters`. */
-function endedGradientQuarters(
+function endedGradientQuarters<S>(
   x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize, quarter: i32, row: usize, from: i32, to: i32,
   pivot: usize, scale: usize, slope: usize, offset: usize, hasSide: bool, hasGate: bool,
 ): void {
-  const gateRow = gateBytes(row), apart = quarter * row, gatesApart = quarter * gateRow;
+  const gateRow = gateBytes(computed<S>(row)), apart = quarter * row, gatesApart = quarter * gateRow;
   for (const end = x + apart; x < end; x += row, gate += gateRow) {
     for (let o = <usize>from << 2, last = <usize>to << 2; o < last; o += 32) {
       const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
       const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16);
       const k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
       let open = gate + (o >> 4);
-      for (let at = x + o, stop = at + 4 * apart; at < stop; at += apart, open += gatesApart) {
-        elementWise.gradientOfTwo<f32>(
+      for (let at = x + stored<S>(o), stop = at + rowsAtOnce<S>() * apart; at < stop; at += apart, open += gatesApart) {
+        elementWise.gradientOfTwo<S, f32>(
           at, toDy, toDx, toSide, open, h0, h1, a0, a1, k0, k1, b0, b1, hasSide, hasGate,
         );
       }

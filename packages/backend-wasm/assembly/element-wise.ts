@@ -1,8 +1,8 @@
 // What passes that write do to one vector, or to the last values of a row or run: y, and dx. `side` is the residual that
 // y has in it, or where g, the dy behind the gate, goes (gate.ts). Of one element, `lane` is that of its vector.
 // biome-ignore-all format: one line for one vector
-import { behind, hasPassed, relu, reluOnly, setOff } from './gate';
-import { multiplyAdd, only, storeOnly, storeVector, vectorAt } from './vectors';
+import { areOff, behind, hasPassed, relu, reluOnly, setOff } from './gate';
+import { multiplyAdd, only, storeOnly, storeTwo, storeVector, vectorAt } from './vectors';
 
 /**
  * y = (x − h) · a + b + side, behind a gate where there is one; or, of a gradient, the same of g, which is x behind the
@@ -26,36 +26,34 @@ import { multiplyAdd, only, storeOnly, storeVector, vectorAt } from './vectors';
 }
 
 /** The same of two neighbouring vectors: so questions are asked half as often. */
-/* @inline */ export function affineOfTwo<T>(
+/* @inline */ export function affineOfTwo<S, T>(
   x: usize, toY: usize, toSide: usize, gate: usize, h0: v128, h1: v128, a0: v128, a1: v128, b0: v128, b1: v128,
   hasSide: bool, hasGate: bool, ofGradient: bool,
 ): void {
-  let v0 = v128.load(x), v1 = v128.load(x, 16);
+  let v0 = vectorAt<S>(x), v1 = vectorAt<S>(x, 1);
   if (ofGradient) {
     if (hasGate) {
       v0 = behind<T>(v0, gate);
       v1 = behind<T>(v1, gate + 1);
     }
     if (hasSide) {
-      v128.store(x + toSide, v0);
-      v128.store(x + toSide, v1, 16);
+      storeTwo<S>(x + toSide, v0, v1);
     }
   }
   let z0 = multiplyAdd<T>(v128.sub<T>(v0, h0), a0, b0), z1 = multiplyAdd<T>(v128.sub<T>(v1, h1), a1, b1);
   if (!ofGradient) {
     if (hasSide) {
-      z0 = v128.add<T>(z0, v128.load(x + toSide));
-      z1 = v128.add<T>(z1, v128.load(x + toSide, 16));
+      z0 = v128.add<T>(z0, vectorAt<S>(x + toSide));
+      z1 = v128.add<T>(z1, vectorAt<S>(x + toSide, 1));
     }
     if (hasGate) {
-      const off0 = v128.le<T>(z0, f64x2.splat(0)), off1 = v128.le<T>(z1, f64x2.splat(0));
+      const off0 = areOff<S, T>(z0), off1 = areOff<S, T>(z1);
       setOff<T>(off0, off1, gate);
       z0 = v128.andnot(z0, off0);
       z1 = v128.andnot(z1, off1);
     }
   }
-  v128.store(x + toY, z0);
-  v128.store(x + toY, z1, 16);
+  storeTwo<S>(x + toY, z0, z1);
 }
 
 /** The same of one element. `isFused`: rounded as vectors are. */
@@ -90,23 +88,21 @@ import { multiplyAdd, only, storeOnly, storeVector, vectorAt } from './vectors';
 }
 
 /** The same of two neighbouring vectors. */
-/* @inline */ export function gradientOfTwo<T>(
+/* @inline */ export function gradientOfTwo<S, T>(
   x: usize, toDy: usize, toDx: usize, toSide: usize, gate: usize,
   h0: v128, h1: v128, a0: v128, a1: v128, k0: v128, k1: v128, b0: v128, b1: v128, hasSide: bool, hasGate: bool,
 ): void {
-  const t0 = multiplyAdd<T>(v128.sub<T>(v128.load(x), h0), k0, b0);
-  const t1 = multiplyAdd<T>(v128.sub<T>(v128.load(x, 16), h1), k1, b1);
-  let g0 = v128.load(x + toDy), g1 = v128.load(x + toDy, 16);
+  const t0 = multiplyAdd<T>(v128.sub<T>(vectorAt<S>(x), h0), k0, b0);
+  const t1 = multiplyAdd<T>(v128.sub<T>(vectorAt<S>(x, 1), h1), k1, b1);
+  let g0 = vectorAt<S>(x + toDy), g1 = vectorAt<S>(x + toDy, 1);
   if (hasGate) {
     g0 = behind<T>(g0, gate);
     g1 = behind<T>(g1, gate + 1);
   }
   if (hasSide) {
-    v128.store(x + toSide, g0);
-    v128.store(x + toSide, g1, 16);
+    storeTwo<S>(x + toSide, g0, g1);
   }
-  v128.store(x + toDx, v128.mul<T>(a0, v128.sub<T>(g0, t0)));
-  v128.store(x + toDx, v128.mul<T>(a1, v128.sub<T>(g1, t1)), 16);
+  storeTwo<S>(x + toDx, v128.mul<T>(a0, v128.sub<T>(g0, t0)), v128.mul<T>(a1, v128.sub<T>(g1, t1)));
 }
 
 /** The same of one element. */

@@ -20,14 +20,14 @@ import { Job } from './job';
 }
 
 /** The numbers z that S has as 0, or that are less. As float16, 2^−25 is as near to 0 as to the next, and 0 is even. */
-/* @inline */ function isOffAs<S, T>(z: v128): v128 {
+/* @inline */ export function areOff<S, T>(z: v128): v128 {
   if (sizeof<S>() == 2) return f32x4.le(z, f32x4.splat(2.9802322387695312e-8));
   return v128.le<T>(z, f64x2.splat(0));
 }
 
 /** 0 where S has z as 0 or less, else z; `gate` keeps which. NaN passes. */
 /* @inline */ export function relu<S, T>(z: v128, gate: usize): v128 {
-  const isOff = isOffAs<S, T>(z);
+  const isOff = areOff<S, T>(z);
   store<u8>(gate, ~(sizeof<T>() == 4 ? i32x4.bitmask(isOff) : i64x2.bitmask(isOff)));
   return v128.andnot(z, isOff);
 }
@@ -41,7 +41,7 @@ import { Job } from './job';
 
 /** The same of the first lane of z, which is lane `lane` of the vector that `gate` is of. */
 /* @inline */ export function reluOnly<S, T>(z: v128, gate: usize, lane: i32): v128 {
-  const isOff = isOffAs<S, T>(z);
+  const isOff = areOff<S, T>(z);
   setPassed(gate, lane, (i32x4.extract_lane(isOff, 0) & 1) == 0);
   return v128.andnot(z, isOff);
 }
