@@ -54,7 +54,7 @@ const masks: Readonly<Record<string, (extent: Extent) => CountedPositions>> = {
   // Sequences that are padded where they begin.
   'runs of it count': ({ outer, inner }) => {
     const length = inner > 1 ? inner : Math.ceil(outer / 2);
-    return maskOf(outer * inner, (p) => p % length >= (Math.floor(p / length) * 737 + 400) % length);
+    return maskOf(outer * inner, (p) => p % length >= (Math.floor(p / length) * 850 + 400) % length);
   },
   'some of it count': ({ outer, inner }) => {
     const generator = mersenne(5);
