@@ -3,7 +3,7 @@ import { hostBackend } from '@batchnorm/core-api';
 
 export const createToyBackend = () => hostBackend({ name: 'toy', passesFor });
 
-function passesFor({ extent: { outer, channels, inner }, activation = 'none' }) {
+function passesFor({ extent: { outer, channels, inner }, dtype, activation = 'none' }) {
   const indexOf = (j, c) => (Math.floor(j / inner) * channels + c) * inner + (j % inner);
   // Half by half: a sum of n values then errs by log2 n roundings, not by n.
   const sum = (value, begin, end) => {
@@ -17,7 +17,8 @@ function passesFor({ extent: { outer, channels, inner }, activation = 'none' }) 
   const counts = (mask, k) => !mask || mask.positions[positionOf(k)] === 1;
   const z = ({ x, residual, mean, scale, beta }, k, c) =>
     (x[k] - mean[c]) * scale[c] + beta[c] + (residual ? residual[k] : 0);
-  const isOff = (forward, k, c) => activation === 'relu' && z(forward, k, c) <= 0;
+  const stored = dtype === 'float32' ? Math.fround : (value) => value;
+  const isOff = (forward, k, c) => activation === 'relu' && stored(z(forward, k, c)) <= 0;
   const gradientOfZ = (forward, dy) => (k, c) => (isOff(forward, k, c) ? 0 : dy[k]);
   return {
     moments(x, mask, mean, m2) {

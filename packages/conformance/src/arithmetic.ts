@@ -70,12 +70,16 @@ export function termsOf(accumulation: Accumulation): Computed {
 export function errorOfSum(accumulation: Accumulation, valuesPerChannel: number): number {
   const [u, w] = [unitRoundoff.float32, unitRoundoff.float64];
   const S = longestChain(valuesPerChannel);
-  return {
-    float64: S * w,
-    'blocked-float32': 3 * u + valuesPerChannel * w,
-    'compensated-float32': 2 * u,
-    float32: S * u,
-  }[accumulation];
+  switch (accumulation) {
+    case 'float64':
+      return S * w;
+    case 'blocked-float32':
+      return 3 * u + valuesPerChannel * w;
+    case 'compensated-float32':
+      return 2 * u;
+    case 'float32':
+      return S * u;
+  }
 }
 
 /** Absolute errors of a channel's mean and variance. */

@@ -2,7 +2,7 @@
 // their errors are propagated along with them, from batch to batch.
 import { type Accumulation, type Dtype, type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import { errorsOfStatistics, type StatisticsErrors, unitRoundoff } from './arithmetic.js';
-import { mapElements } from './channels.js';
+import { channelsOf, countsOf } from './channels.js';
 import { type Extras, lazily, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
 import { type Quantity, tolerance } from './tolerance.js';
 
@@ -155,18 +155,29 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
   });
   const magnitude = magnitudes(x, dy, extent, normalization, throughStatistics, { mask, residual });
   const byChannel = (quantity: keyof typeof magnitude) =>
-    Float64Array.from(circumstances, (each) => tolerance(quantity, each));
+    new Float64Array(extent.channels).map((_, c) => tolerance(quantity, circumstances[c]!));
   const ofElements = (quantity: 'y' | 'dx'): Bound => {
     const tolerances = byChannel(quantity);
-    return { tolerance: lazily(() => mapElements(extent, (_, c) => tolerances[c]!)), magnitude: magnitude[quantity] };
+    const ofEach = () => {
+      const channel = channelsOf(extent);
+      const each = new Float64Array(channel.length);
+      for (let k = 0; k < each.length; k++) each[k] = tolerances[channel[k]!]!;
+      return each;
+    };
+    return { tolerance: lazily(ofEach), magnitude: magnitude[quantity] };
   };
   const ofGradient = (): Bound => {
     if (mask === undefined) return ofElements('dx');
     const counted = byChannel('dx');
     // To a position that does not count no gradient passes through the statistics: there these are constants.
-    const others = Float64Array.from(circumstances, (each) => tolerance('dx', { ...each, throughStatistics: false }));
-    const tolerances = lazily(() => mapElements(extent, (_, c, p) => (mask.positions[p] === 0 ? others : counted)[c]!));
-    return { tolerance: tolerances, magnitude: magnitude.dx };
+    const others = counted.map((_, c) => tolerance('dx', { ...circumstances[c]!, throughStatistics: false }));
+    const ofEach = () => {
+      const [channel, counts] = [channelsOf(extent), countsOf(extent, mask)];
+      const each = new Float64Array(channel.length);
+      for (let k = 0; k < each.length; k++) each[k] = (counts[k] === 1 ? counted : others)[channel[k]!]!;
+      return each;
+    };
+    return { tolerance: lazily(ofEach), magnitude: magnitude.dx };
   };
   const ofChannels = (quantity: 'dgamma' | 'dbeta'): Bound => {
     const tolerances = byChannel(quantity);

@@ -2,39 +2,52 @@
 // lie in memory, whichever channel they are of: one loop for all channels, not one for each.
 import { type CountedPositions, type Extent, valuesPerChannel } from '@batchnorm/core-api';
 
-/** A number for element `index`, which is of channel `c` and at `position`, as masks count them. */
-export type OfElement = (index: number, c: number, position: number) => number;
-
 /** The channel of element `index`. */
 export function channelOf(index: number, { channels, inner }: Extent): number {
   return Math.floor(index / inner) % channels;
 }
 
-/** A number for every element: `value` of its index and its channel. */
-export function mapElements({ outer, channels, inner }: Extent, value: OfElement): Float64Array {
-  const values = new Float64Array(outer * channels * inner);
+let latest: { readonly extent: Extent; readonly channels: Int32Array } | undefined;
+
+/**
+ * The channel of every element. Loops over elements ask for that of each: a function that is called for each takes many
+ * times as long, and there may be a million. That of the latest extent is kept.
+ */
+export function channelsOf(extent: Extent): Int32Array {
+  const { outer, channels, inner } = extent;
+  const isLatest =
+    latest?.extent.outer === outer && latest.extent.channels === channels && latest.extent.inner === inner;
+  if (latest && isLatest) return latest.channels;
+  const ofElements = new Int32Array(outer * channels * inner);
   for (let o = 0, k = 0; o < outer; o++) {
-    for (let c = 0; c < channels; c++) {
-      for (let i = 0; i < inner; i++, k++) values[k] = value(k, c, o * inner + i);
-    }
+    for (let c = 0; c < channels; c++, k += inner) ofElements.fill(c, k, k + inner);
   }
-  return values;
+  latest = { extent: { outer, channels, inner }, channels: ofElements };
+  return ofElements;
+}
+
+/** 1 for every element whose position counts, else 0. */
+export function countsOf({ outer, channels, inner }: Extent, { positions }: CountedPositions): Uint8Array {
+  const ofElements = new Uint8Array(outer * channels * inner);
+  for (let o = 0, k = 0; o < outer; o++) {
+    const run = positions.subarray(o * inner, (o + 1) * inner);
+    for (let c = 0; c < channels; c++, k += inner) ofElements.set(run, k);
+  }
+  return ofElements;
 }
 
 /**
- * The mean of `term` over the values of each channel, [C], or over those of them that count, summed with Neumaier's
- * compensation.
+ * The mean of the values of each channel, [C], or of those of them that count, summed with Neumaier's compensation.
  */
-export function meansOf(extent: Extent, term: OfElement, mask?: CountedPositions | undefined): Float64Array {
+export function meansOf(values: Float64Array, extent: Extent, mask?: CountedPositions | undefined): Float64Array {
   const { outer, channels, inner } = extent;
   const [sums, losses] = [new Float64Array(channels), new Float64Array(channels)];
   for (let o = 0, k = 0; o < outer; o++) {
     for (let c = 0; c < channels; c++) {
       let [sum, lost] = [sums[c]!, losses[c]!];
       for (let i = 0; i < inner; i++, k++) {
-        const position = o * inner + i;
-        if (mask !== undefined && mask.positions[position] === 0) continue;
-        const value = term(k, c, position);
+        if (mask !== undefined && mask.positions[o * inner + i] === 0) continue;
+        const value = values[k]!;
         const next = sum + value;
         lost += Math.abs(sum) >= Math.abs(value) ? sum - next + value : value - next + sum;
         sum = next;

@@ -1,7 +1,7 @@
 // What relative errors are relative to: for each result, the sizes of the terms that it is computed from. A sum that
 // cancels can't be more accurate than its terms.
 import { type CountedPositions, type Extent, valuesPerChannel } from '@batchnorm/core-api';
-import { float64Of, mapElements, meansOf, type OfElement } from './channels.js';
+import { channelsOf, countsOf, float64Of, meansOf } from './channels.js';
 
 /** The statistics that normalise one channel, and the parameters of the layer. */
 export interface Normalization {
@@ -52,18 +52,50 @@ export function magnitudes(
     const square = variance + epsilon;
     return square === 0 ? 0 : 1 / Math.sqrt(square);
   });
-  const spread: OfElement = (k, c) => 1 + Math.abs(x[k]! - mean[c]!) * invStd[c]!;
-  const size = (k: number) => (g === undefined ? 0 : Math.abs(g[k]!));
-  const gMean = once(() => meansOf(extent, size));
-  const gXHatMean = once(() => meansOf(extent, (k, c, p) => size(k) * spread(k, c, p)));
-  const ofZ: OfElement = (k, c, p) => Math.abs(gamma[c]!) * spread(k, c, p) + Math.abs(beta[c]!);
+  const channel = channelsOf(extent);
+  const spread = once(() => {
+    const spreads = new Float64Array(x.length);
+    for (let k = 0; k < x.length; k++) {
+      const c = channel[k]!;
+      spreads[k] = 1 + Math.abs(x[k]! - mean[c]!) * invStd[c]!;
+    }
+    return spreads;
+  });
+  const size = once(() => {
+    const sizes = new Float64Array(x.length);
+    if (g !== undefined) for (let k = 0; k < x.length; k++) sizes[k] = Math.abs(g[k]!);
+    return sizes;
+  });
+  const gMean = once(() => meansOf(size(), extent));
+  const gXHatMean = once(() => {
+    const [sizes, spreads] = [size(), spread()];
+    const products = new Float64Array(x.length);
+    for (let k = 0; k < x.length; k++) products[k] = sizes[k]! * spreads[k]!;
+    return meansOf(products, extent);
+  });
   return {
-    y: lazily(() => mapElements(extent, added ? (k, c, p) => ofZ(k, c, p) + Math.abs(added[k]!) : ofZ)),
+    y: lazily(() => {
+      const spreads = spread();
+      const y = new Float64Array(x.length);
+      for (let k = 0; k < x.length; k++) {
+        const c = channel[k]!;
+        y[k] = Math.abs(gamma[c]!) * spreads[k]! + Math.abs(beta[c]!);
+      }
+      if (added) for (let k = 0; k < x.length; k++) y[k]! += Math.abs(added[k]!);
+      return y;
+    }),
     dx: lazily(() => {
       const [ofG, ofGXHat] = throughStatistics ? [gMean(), gXHatMean()] : [];
-      const through: OfElement = (k, c, p) =>
-        ofG && ofGXHat && mask?.positions[p] !== 0 ? share * (ofG[c]! + spread(k, c, p) * ofGXHat[c]!) : 0;
-      return mapElements(extent, (k, c, p) => Math.abs(gamma[c]!) * invStd[c]! * (size(k) + through(k, c, p)));
+      const counts = mask && countsOf(extent, mask);
+      const [sizes, spreads] = [size(), spread()];
+      const dx = new Float64Array(x.length);
+      for (let k = 0; k < x.length; k++) {
+        const c = channel[k]!;
+        const isThrough = ofG && ofGXHat && counts?.[k] !== 0;
+        const through = isThrough ? share * (ofG[c]! + spreads[k]! * ofGXHat[c]!) : 0;
+        dx[k] = Math.abs(gamma[c]!) * invStd[c]! * (sizes[k]! + through);
+      }
+      return dx;
     }),
     dgamma: lazily(() => gXHatMean().map((value) => all * value)),
     dbeta: lazily(() => gMean().map((value) => all * value)),

@@ -8,7 +8,7 @@ import {
   type Statistics,
   valuesPerChannel,
 } from '@batchnorm/core-api';
-import { float64Of, mapElements, meansOf, type OfElement } from './channels.js';
+import { channelsOf, countsOf, float64Of, meansOf } from './channels.js';
 
 export interface OracleInput {
   readonly extent: Extent;
@@ -42,22 +42,29 @@ export function batchStatistics(
   extent: Extent,
   mask?: CountedPositions | undefined,
 ): Statistics {
-  const x = float64Of(values);
+  const [x, channel] = [float64Of(values), channelsOf(extent)];
+  const terms = new Float64Array(x.length);
   // A second mean, of deviations from the first, corrects the rounding of the first.
-  const rough = meansOf(extent, (k) => x[k]!, mask);
-  const correction = meansOf(extent, (k, c) => x[k]! - rough[c]!, mask);
+  const rough = meansOf(x, extent, mask);
+  for (let k = 0; k < x.length; k++) terms[k] = x[k]! - rough[channel[k]!]!;
+  const correction = meansOf(terms, extent, mask);
   const mean = rough.map((value, c) => value + correction[c]!);
-  return { mean, variance: meansOf(extent, (k, c) => (x[k]! - mean[c]!) ** 2, mask) };
+  for (let k = 0; k < x.length; k++) terms[k] = (x[k]! - mean[channel[k]!]!) ** 2;
+  return { mean, variance: meansOf(terms, extent, mask) };
 }
 
 /** z = gamma · xHat + beta + residual, where xHat is 0 in a channel whose variance and epsilon are both 0. */
 export function preactivation(input: OracleInput): Float64Array {
-  const { extent } = input;
   const [gamma, beta] = [float64Of(input.gamma), float64Of(input.beta)];
+  const [xHat, channel] = [xHatOf(input), channelsOf(input.extent)];
+  const z = new Float64Array(xHat.length);
+  for (let k = 0; k < z.length; k++) {
+    const c = channel[k]!;
+    z[k] = gamma[c]! * xHat[k]! + beta[c]!;
+  }
   const residual = input.residual && float64Of(input.residual);
-  const xHat = xHatOf(input);
-  const normalized: OfElement = (k, c, p) => gamma[c]! * xHat(k, c, p) + beta[c]!;
-  return mapElements(extent, residual ? (k, c, p) => normalized(k, c, p) + residual[k]! : normalized);
+  if (residual) for (let k = 0; k < z.length; k++) z[k]! += residual[k]!;
+  return z;
 }
 
 /** y: z, and behind 'relu' 0 where z ≤ 0. */
@@ -87,27 +94,40 @@ export function backward(input: OracleInput, dy: ArrayLike<number>, z?: ArrayLik
   const share = mask === undefined ? 1 : all / mask.count;
   const [gamma, upstream] = [float64Of(input.gamma), float64Of(dy)];
   const g = input.activation === 'relu' ? unlessOff(upstream, z ?? preactivation({ ...input, statistics })) : upstream;
-  const xHat = xHatOf({ ...input, statistics });
-  const gMean = meansOf(extent, (k) => g[k]!);
-  const gXHatMean = meansOf(extent, (k, c, p) => g[k]! * xHat(k, c, p));
-  const through: OfElement = (k, c, p) =>
-    throughStatistics && mask?.positions[p] !== 0 ? share * (gMean[c]! + xHat(k, c, p) * gXHatMean[c]!) : 0;
+  const [xHat, channel] = [xHatOf({ ...input, statistics }), channelsOf(extent)];
+  const gXHat = new Float64Array(g.length);
+  for (let k = 0; k < g.length; k++) gXHat[k] = g[k]! * xHat[k]!;
+  const [gMean, gXHatMean] = [meansOf(g, extent), meansOf(gXHat, extent)];
+  const counts = mask && countsOf(extent, mask);
+  const deviation = deviationsOf(statistics, epsilon);
+  const dx = new Float64Array(g.length);
+  for (let k = 0; k < dx.length; k++) {
+    const c = channel[k]!;
+    const isThrough = throughStatistics && counts?.[k] !== 0;
+    const through = isThrough ? share * (gMean[c]! + xHat[k]! * gXHatMean[c]!) : 0;
+    dx[k] = deviation[c] === 0 ? 0 : (gamma[c]! / deviation[c]!) * (g[k]! - through);
+  }
   return {
-    dx: mapElements(extent, (k, c, p) => {
-      const deviation = Math.sqrt(statistics.variance[c]! + epsilon);
-      return deviation === 0 ? 0 : (gamma[c]! / deviation) * (g[k]! - through(k, c, p));
-    }),
-    dresidual: g,
+    ...{ dx, dresidual: g },
     dgamma: gXHatMean.map((mean) => all * mean),
     dbeta: gMean.map((mean) => all * mean),
   };
 }
 
-/** The xHat of element k, which is of channel c. */
-function xHatOf(input: OracleInput): OfElement {
+/** The xHat of every element. */
+function xHatOf(input: OracleInput): Float64Array {
   const { extent, epsilon, mask, statistics = batchStatistics(input.x, extent, mask) } = input;
-  const x = float64Of(input.x);
-  const { mean, variance } = statistics;
-  const deviation = Float64Array.from(variance, (value) => Math.sqrt(value + epsilon));
-  return (k, c) => (deviation[c] === 0 ? 0 : (x[k]! - mean[c]!) / deviation[c]!);
+  const [x, mean, channel] = [float64Of(input.x), float64Of(statistics.mean), channelsOf(extent)];
+  const deviation = deviationsOf(statistics, epsilon);
+  const xHat = new Float64Array(x.length);
+  for (let k = 0; k < x.length; k++) {
+    const c = channel[k]!;
+    xHat[k] = deviation[c] === 0 ? 0 : (x[k]! - mean[c]!) / deviation[c]!;
+  }
+  return xHat;
+}
+
+/** √(variance + epsilon), [C] */
+function deviationsOf({ variance }: Statistics, epsilon: number): Float64Array {
+  return float64Of(variance).map((value) => Math.sqrt(value + epsilon));
 }

@@ -44,7 +44,7 @@ async function caughtBy(change: LayerMutant['change']): Promise<string | undefin
   for (const one of suite) {
     const { status, source, name, messages } = await runCase(
       one,
-      { backend: create(), dtype: 'float64', create },
+      { backend: create(), dtype: one.dtype ?? 'float64', create },
       { quick: true },
     );
     if (status === 'failed') return `${source}, ${name}: ${messages[0]}`;

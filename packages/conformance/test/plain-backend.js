@@ -101,7 +101,7 @@ export function createPlainBackend(core) {
 
       normalize({ x, residual, mask, gamma, beta, epsilon, y, by: { batch, given } }) {
         assertUsable();
-        if (batch) core.assertMomentsInRange(batch, x, extent, epsilon, mask);
+        if (batch) core.assertMergedMomentsInRange(batch, x, extent, epsilon, mask);
         const { mean } = batch ?? given;
         const variance = given?.variance ?? batch.m2.map((square) => square / batch.count);
         const out = y ?? core.allocate(dtype, x.length);

@@ -98,7 +98,8 @@ export function assertBackwardInRange(
 ): void {
   for (let c = 0; c < dgamma.length; c++) {
     const areFinite = Number.isFinite(dgamma[c]) && Number.isFinite(dbeta[c]);
-    if (!areFinite && isFiniteChannel(x, extent, c) && isFiniteChannel(dy, extent, c)) {
+    // Statistics that are NaN have been looked at, and spread.
+    if (!areFinite && !Number.isNaN(invStd[c]) && isFiniteChannel(x, extent, c) && isFiniteChannel(dy, extent, c)) {
       refuse(
         'NON_FINITE_STATISTICS',
         `a finite dy whose sums of channel ${c} are ${dgamma[c]} and ${dbeta[c]}`,

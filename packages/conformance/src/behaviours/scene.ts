@@ -5,7 +5,6 @@ import {
   BatchNorm,
   type BatchNormOptions,
   type Dtype,
-  extentOf,
   type FloatArray,
   type Gradients,
   type Mask,
@@ -15,7 +14,7 @@ import {
 import { type Check, identical, outcome } from '../compare.js';
 import type { MemoryKind, Subject } from '../conformance-case.js';
 import { type Activation, type ActivationMemory, activationMemory, type Vector } from '../memory/activation-memory.js';
-import { draw } from '../programs/values.js';
+import { drawOnce } from './drawn.js';
 import type { Shapes } from './extents.js';
 
 /** The elements of x, and of dy. */
@@ -75,7 +74,7 @@ class DrawnBatch implements Batch {
   #dy: FloatArray | undefined;
 
   constructor(n: number, shape: readonly number[], dtype: Dtype) {
-    this.#draw = (seed) => draw({ seed, kind: 'usual' }, extentOf(shape, 1), dtype);
+    this.#draw = (seed) => drawOnce(seed, shape, dtype);
     this.#n = n;
   }
 

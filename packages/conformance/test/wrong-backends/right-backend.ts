@@ -4,6 +4,7 @@ import {
   allocate,
   assertBackwardInRange,
   assertDtype,
+  assertMergedMomentsInRange,
   assertMomentsInRange,
   assertScaleInRange,
   type Backend,
@@ -295,7 +296,7 @@ function hostStages({ extent, dtype, activation }: Plan): HostStages {
     },
 
     normalize({ x, residual, mask, gamma, beta, epsilon, y = allocate(dtype, x.length), by: { batch, given } }) {
-      if (batch) assertMomentsInRange(batch, x, extent, epsilon, mask);
+      if (batch) assertMergedMomentsInRange(batch, x, extent, epsilon, mask);
       const { mean } = batch ?? given;
       const variance = batch ? batch.m2.map((square) => square / batch.count) : given.variance;
       const invStd = variance.map((value) => (value + epsilon === 0 ? 0 : 1 / Math.sqrt(value + epsilon)));

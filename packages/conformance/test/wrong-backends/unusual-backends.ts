@@ -1,6 +1,7 @@
 // Right backends that do things in unusual ways, all of which the contract allows: the kit must pass them.
 import {
   allocate,
+  assertDtype,
   type Backend,
   BatchNormError,
   type DeviceMemory,
@@ -555,6 +556,7 @@ export const unusualBackends: readonly UnusualBackend[] = [
           if (given.data.length !== given.shape.reduce((a, b) => a * b, 1)) {
             throw new BatchNormError('INVALID_TENSOR', 'received data that do not fill their shape');
           }
+          assertDtype(right, dtypeOf(given.data));
           return tensor(given.shape, given.data.slice());
         },
       });

@@ -1,12 +1,14 @@
 // Several layers of a backend that normalise as one: moments and sums of other batches come between its stages.
 import {
   type BatchNorm,
+  extentOf,
   type FloatArray,
   type Gradients,
   inProcessCollective,
   type LayerOptions,
 } from '@batchnorm/core-api';
-import { type Check, compare, identical } from '../../compare.js';
+import { channelOf } from '../../channels.js';
+import { type Check, compare, identical, outcome } from '../../compare.js';
 import { type Expectation, LayerModel } from '../../programs/layer-model.js';
 import { notLarge, type Rule } from '../rule.js';
 import type { Results, Scene } from '../scene.js';
@@ -17,6 +19,12 @@ export const collectiveRules: readonly Rule[] = [
     why: 'uneven parts of a batch: results within their bounds, and the same running statistics on every rank, to the bit',
     exempt: notLarge('what ranks exchange does not grow with their batches'),
     run: ranksAreOneLayer,
+  },
+  {
+    name: 'what is not finite on one rank',
+    why: 'spreads to its channel on the others, whose own numbers are finite, and to no other channel',
+    exempt: notLarge('what ranks exchange does not grow with their batches'),
+    run: async (scene) => [...(await spreads(scene, 'x')), ...(await spreads(scene, 'dy'))],
   },
 ];
 
@@ -82,6 +90,30 @@ async function jointStep(scene: Scene, layers: readonly BatchNorm[], x: FloatArr
     dgamma: sumOf(read.map(({ dgamma }) => dgamma)),
     dbeta: sumOf(read.map(({ dbeta }) => dbeta)),
   };
+}
+
+/** NaN in the last element, which is of the last rank and the last channel. */
+async function spreads(scene: Scene, where: 'x' | 'dy'): Promise<Check[]> {
+  const { shape, channels } = scene;
+  const extent = extentOf(shape, 1);
+  const layers = inProcessCollective(3).map((collective) =>
+    scene.layer({ trackRunningStatistics: false, emptyBatch: 'pass', collective }),
+  );
+  const { x, dy } = scene.batch(1);
+  const spoiled = { x: x.slice(), dy: dy.slice() };
+  spoiled[where][x.length - 1] = Number.NaN;
+  const want = await jointStep(scene, layers, x, dy);
+  const got = await jointStep(scene, layers, where === 'x' ? spoiled.x : x, where === 'dy' ? spoiled.dy : dy);
+  const isSick = (k: number) => channelOf(k, extent) === channels - 1;
+  const parts = where === 'x' ? (['y', 'dx'] as const) : (['dx'] as const);
+  return parts.flatMap((name) => {
+    const finite = got[name].findIndex((value, k) => isSick(k) && Number.isFinite(value));
+    const others = (values: FloatArray) => values.filter((_, k) => !isSick(k));
+    return [
+      outcome(`NaN in ${where}: ${name} of its channel`, finite < 0, `[${finite}]: received ${got[name][finite]}`),
+      identical(`NaN in ${where}: ${name} of other channels`, others(got[name]), others(want[name])),
+    ];
+  });
 }
 
 function joined(parts: readonly FloatArray[]): FloatArray {

@@ -222,8 +222,8 @@ async function leavesNothing(scene: Scene, what: string, work: () => Promise<unk
   let before = await usedBy(scene);
   for (const window of windows) {
     await several(window * share);
-    const now = await usedBy(scene);
-    for (const measure of measures) {
+    const now = await usedBy(scene, isGrown('objects'));
+    for (const measure of measures.filter(isGrown)) {
       const perStep = (now[measure] - before[measure]) / (window * share);
       // Not Math.min, which would keep NaN.
       if (!(perStep >= grown.get(measure)!)) grown.set(measure, perStep);
@@ -237,8 +237,11 @@ async function leavesNothing(scene: Scene, what: string, work: () => Promise<unk
 
 const units = { objects: 'objects', external: 'bytes outside of the heap', heap: 'bytes of the heap' };
 
-/** The memory of this program, and of the backend's device where it says how much that is. */
-async function usedBy({ backend }: Scene): Promise<MemoryUse> {
-  const { objects, external, heap } = (await memoryInUse()) ?? { objects: 0, external: 0, heap: 0 };
+/**
+ * The memory of this program, and of the backend's device where it says how much that is. Objects are counted where
+ * `countsObjects` says so: once they have not grown nobody asks again.
+ */
+async function usedBy({ backend }: Scene, countsObjects = true): Promise<MemoryUse> {
+  const { objects, external, heap } = (await memoryInUse(countsObjects)) ?? { objects: 0, external: 0, heap: 0 };
   return { objects, external: external + (backend.allocatedBytes?.() ?? 0), heap };
 }
