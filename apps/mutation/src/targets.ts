@@ -11,14 +11,22 @@ const layer = [
   'activation',
   'batch-norm',
   'call-queue',
+  'calibrate',
+  'calibration',
   'calls',
+  'collective',
   'computation',
+  'counted-positions',
   'empty-batch',
   'extent',
+  'float16',
   'forward-pass',
   'forward-record',
+  'group',
+  'in-process-collective',
   'kernel-cache',
   'lent-input',
+  'mask',
   'moments',
   'operations',
   'option-checks',
@@ -34,13 +42,13 @@ const layer = [
 ];
 
 export const targets: Readonly<Record<string, Target>> = {
-  // loops.float64.ts is made from loops.float32.ts, and judged by other cases: those of its dtype.
+  // Loops of float16 and float64 are made from those of float32, and judged by other cases: those of their dtypes.
   'backend-js': {
-    files: ['packages/backend-js/src/{backend,blocks,passes,loops.float32,loops.float64}.ts'],
+    files: ['packages/backend-js/src/{backend,blocks,passes,loops.*,gated.*}.ts'],
     judge: 'apps/mutation/judges/kit-on-js.config.ts',
   },
   'host-kernels': {
-    files: ['packages/core-api/src/{host-backend,host-kernels,in-range,saved-forward}.ts'],
+    files: ['packages/core-api/src/{host-backend,host-kernels,in-range,saved-forward,small-products}.ts'],
     judge: 'apps/mutation/judges/kit-on-js.config.ts',
   },
   'plain-backend': {
