@@ -18,6 +18,7 @@ import { Computation, type ForwardResult } from './computation.js';
 import { refuse } from './errors.js';
 import { ForwardPass } from './forward-pass.js';
 import type { ForwardRecord } from './forward-record.js';
+import type { SharedOperation } from './group.js';
 import { checkedMoments, copyOf, type Moments, statisticsOf } from './moments.js';
 import type { BatchNormOptions, Momentum, ResolvedOptions } from './options.js';
 import { assertMomentum, resolveOptions } from './resolve-options.js';
@@ -140,7 +141,8 @@ export class BatchNorm {
    *
    * Errors: `INVALID_OPTION`, `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `EMPTY_BATCH`, `LIMIT_EXCEEDED`,
    * `SINGLE_VALUE`, `NON_FINITE_STATISTICS` (training with running statistics, and where arithmetic does not reach),
-   * `INVALID_STATE` (inference with a running variance that can't be), `FOREIGN_TENSOR`, `DISPOSED`.
+   * `INVALID_STATE` (inference with a running variance that can't be), `FOREIGN_TENSOR`, `COLLECTIVE_FAILED` (another
+   * rank of a collective), `DISPOSED`.
    */
   forward(x: Tensor, options?: ForwardOptions<Tensor>): Promise<Tensor>;
   forward(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<DeviceTensor>;
@@ -159,7 +161,7 @@ export class BatchNorm {
    *
    * Errors: `FORWARD_REQUIRED` (also where x was disposed or transferred), `INPUT_CHANGED`, `INVALID_OPTION`,
    * `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NON_FINITE_STATISTICS` (sums of finite numbers beyond the
-   * backend's arithmetic), `FOREIGN_TENSOR`, `DISPOSED`.
+   * backend's arithmetic), `FOREIGN_TENSOR`, `COLLECTIVE_FAILED`, `DISPOSED`.
    */
   backward(dy: Tensor, options?: BackwardOptions<Tensor>): Promise<Gradients<Tensor>>;
   backward(dy: DeviceTensor, options?: BackwardOptions<DeviceTensor>): Promise<Gradients<DeviceTensor>>;
@@ -181,9 +183,9 @@ export class BatchNorm {
   }
 
   /**
-   * The moments of x, or of the positions of it that count: a batch like that of `forward`, of which one value per channel is enough; those of no values for
-   * an empty batch, where `emptyBatch` lets it pass. The layer stays as it is. They can be merged (`mergeMoments`), and
-   * loaded (`loadMoments`).
+   * The moments of x, or of those positions of it that count: a batch like that of `forward`, of which one value per
+   * channel is enough; those of no values for an empty batch, where `emptyBatch` lets it pass. The layer stays as it is.
+   * They can be merged (`mergeMoments`), and loaded (`loadMoments`). A collective has no part in them.
    *
    * Errors: `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `EMPTY_BATCH`, `LIMIT_EXCEEDED`,
    * `NON_FINITE_STATISTICS` (values or moments that are not finite), `FOREIGN_TENSOR`, `DISPOSED`.
@@ -327,7 +329,7 @@ export class BatchNorm {
    * A call whose arguments are read now, and which then has its turn. Where it is refused before it has begun, other
    * ranks hear of that, unless they do not expect this one.
    */
-  #request<T>(operation: 'forward' | 'backward', isAlone: () => boolean, read: () => () => Promise<T>): Promise<T> {
+  #request<T>(operation: SharedOperation, isAlone: () => boolean, read: () => () => Promise<T>): Promise<T> {
     let call: () => Promise<T>;
     try {
       call = read();

@@ -8,7 +8,7 @@ import { emptyLike, emptyOperations } from './empty-batch.js';
 import { refuse } from './errors.js';
 import { valuesPerChannel } from './extent.js';
 import { ForwardRecord } from './forward-record.js';
-import { type Agreement, codeOf, Group, type Peers, type Round } from './group.js';
+import { codeOf, Group, type Peers, type Round, type SharedOperation } from './group.js';
 import { KernelCache, type OperationsByMemory } from './kernel-cache.js';
 import { countWrite, LentInput } from './lent-input.js';
 import { countedPositions, type Mask } from './mask.js';
@@ -74,7 +74,7 @@ export class Computation {
     this.#parameters = parameters;
     this.#running = running;
     this.#kernels = new KernelCache((extent) => backend.prepare({ extent, dtype, activation }));
-    this.#group = collective && new Group(collective, C);
+    this.#group = collective && new Group(collective, options);
     this.#unwanted = { dgamma: scale ? undefined : zeros(C), dbeta: center ? undefined : zeros(C) };
   }
 
@@ -89,7 +89,7 @@ export class Computation {
     const usesBatchStatistics = training || !this.#options.trackRunningStatistics;
     if (this.#group === undefined || !usesBatchStatistics) return this.#forward(request, usesBatchStatistics);
     const call = { training: +training, track: +track, momentum: codeOf(momentum) };
-    return this.#group.call(this.#agreement('forward', call), async (round) => {
+    return this.#group.call('forward', call, async (round) => {
       const result = await this.#forward(request, usesBatchStatistics, round);
       this.#forwardsTogether++;
       if (result.record) result.record.together = this.#forwardsTogether;
@@ -98,24 +98,9 @@ export class Computation {
   }
 
   /** A call that is refused before it begins: where other ranks may wait for this one, they hear of it. */
-  fail(operation: 'forward' | 'backward', error: unknown): Promise<never> {
+  fail(operation: SharedOperation, error: unknown): Promise<never> {
     const refused = () => Promise.reject(error);
-    return this.#group ? this.#group.call(this.#agreement(operation, {}), refused) : refused();
-  }
-
-  /** What every rank must have alike in a call. */
-  #agreement(operation: 'forward' | 'backward', call: Agreement): Agreement {
-    const { epsilon, scale, center, activation, trackRunningStatistics, varianceEstimator } = this.#options;
-    return {
-      forward: +(operation === 'forward'),
-      ...{ training: 0, track: 0, momentum: 0, ofForward: 0, ...call },
-      epsilon,
-      scale: +scale,
-      center: +center,
-      relu: +(activation === 'relu'),
-      trackRunningStatistics: +trackRunningStatistics,
-      sampleVariance: +(varianceEstimator === 'sample'),
-    };
+    return this.#group ? this.#group.call(operation, {}, refused) : refused();
   }
 
   async #forward(request: ForwardRequest, usesBatchStatistics: boolean, round?: Round): Promise<ForwardResult> {
@@ -320,8 +305,8 @@ export class Computation {
    */
   backward(record: ForwardRecord | undefined, dy: Activation, out: Partial<Gradients>): Promise<Gradients<never>> {
     if (this.#group === undefined || record?.usesBatchStatistics === false) return this.#backward(record, dy, out);
-    const agreement = this.#agreement('backward', { ofForward: record?.together ?? 0 });
-    return this.#group.call(agreement, (round) => this.#backward(record, dy, out, round));
+    const call = { ofForward: record?.together ?? 0 };
+    return this.#group.call('backward', call, (round) => this.#backward(record, dy, out, round));
   }
 
   async #backward(

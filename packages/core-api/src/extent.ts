@@ -39,6 +39,15 @@ export function product(shape: readonly number[]): number {
   return count;
 }
 
+/** Whether `holds` for the index of every element of channel c. */
+export function everyIndex({ outer, channels, inner }: Extent, c: number, holds: (index: number) => boolean): boolean {
+  for (let o = 0; o < outer; o++) {
+    const begin = (o * channels + c) * inner;
+    for (let k = begin; k < begin + inner; k++) if (!holds(k)) return false;
+  }
+  return true;
+}
+
 /**
  * Whether `holds` for every run of neighbours in `values` that belong to channel c, and count where there is a mask. Runs
  * of float16 are given as numbers.

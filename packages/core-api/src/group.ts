@@ -4,7 +4,7 @@ import type { Collective } from './collective.js';
 import { describe } from './describe.js';
 import { BatchNormError, refuse } from './errors.js';
 import { type Moments, mergeInto, noMoments } from './moments.js';
-import type { Momentum } from './options.js';
+import type { Momentum, ResolvedOptions } from './options.js';
 import { typedArrayName } from './tensor-checks.js';
 
 /** What stands between the stages of an operation that several ranks do together. */
@@ -15,8 +15,34 @@ export interface Peers {
   addSums(local: GradientSums): Promise<GradientSums>;
 }
 
+/** What several ranks do together. */
+export type SharedOperation = 'forward' | 'backward';
+
 /** What must be the same on every rank, by names for messages. */
-export type Agreement = Readonly<Record<string, number>>;
+type Agreement = Readonly<Record<string, number>>;
+
+/** What differs from call to call, and must be the same on every rank in one. */
+export interface SharedCall {
+  readonly training?: number;
+  readonly track?: number;
+  /** See `codeOf`. */
+  readonly momentum?: number;
+  /** Of a backward: the how many-th forward of all ranks it is of. */
+  readonly ofForward?: number;
+}
+
+/** The options that results depend on. */
+function agreedOptions(options: ResolvedOptions): Agreement {
+  const { epsilon, scale, center, activation, trackRunningStatistics, varianceEstimator } = options;
+  return {
+    epsilon,
+    scale: +scale,
+    center: +center,
+    relu: +(activation === 'relu'),
+    trackRunningStatistics: +trackRunningStatistics,
+    sampleVariance: +(varianceEstimator === 'sample'),
+  };
+}
 
 /** A momentum as ranks tell it each other. */
 export function codeOf(momentum: Momentum): number {
@@ -36,21 +62,25 @@ const layers = new WeakMap<Collective, number>();
 export class Group {
   readonly #collective: Collective;
   readonly #channels: number;
-  readonly #layer: number;
+  readonly #agreed: Agreement;
 
-  constructor(collective: Collective, channels: number) {
+  constructor(collective: Collective, options: ResolvedOptions) {
     this.#collective = collective;
-    this.#channels = channels;
-    this.#layer = layers.get(collective) ?? 0;
-    layers.set(collective, this.#layer + 1);
+    this.#channels = options.numFeatures;
+    const layer = layers.get(collective) ?? 0;
+    layers.set(collective, layer + 1);
+    this.#agreed = { layer, ...agreedOptions(options) };
   }
 
   /**
    * What `work` gives in a call that every rank makes. Where it fails on one rank before that has heard of all others,
    * it fails on all: there with its own error, elsewhere with `COLLECTIVE_FAILED`.
    */
-  async call<T>(agreement: Agreement, work: (round: Round) => Promise<T>): Promise<T> {
-    const round = new Round({ layer: this.#layer, ...agreement }, this.#channels, (values) => this.#allGather(values));
+  async call<T>(operation: SharedOperation, call: SharedCall, work: (round: Round) => Promise<T>): Promise<T> {
+    // The same fields in every call: messages of different calls are as long, and tell what differs.
+    const { training = 0, track = 0, momentum = 0, ofForward = 0 } = call;
+    const header = { forward: +(operation === 'forward'), training, track, momentum, ofForward, ...this.#agreed };
+    const round = new Round(header, this.#channels, (values) => this.#allGather(values));
     try {
       return await work(round);
     } catch (error) {

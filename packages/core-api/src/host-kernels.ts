@@ -78,8 +78,8 @@ export class HostKernels implements Kernels {
     const forward = saved as SavedForward;
     this.#passes.gradientSums(forward, dy, dgamma, dbeta);
     // Products of float32 numbers are never too small for float64.
-    const { extent, dtype } = this.#plan;
-    if (dtype === 'float64') correctSmallProducts(this.#passes, forward, extent, dy, this.#sums);
+    const { dtype } = this.#plan;
+    if (dtype === 'float64') correctSmallProducts(this.#passes, forward, this.#plan, dy, this.#sums);
     return this.#sums;
   }
 

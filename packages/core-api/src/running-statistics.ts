@@ -26,7 +26,6 @@ export class RunningStatistics {
   readonly #variance: Float64Array;
   /** The averages with the batch that is being tracked, until they are known to be finite. */
   readonly #next: Statistics;
-  /** Σ (x − mean)² of a batch that is being merged. */
   /** Delta degrees of freedom: a sum of squared deviations is divided by the number of values less this. */
   readonly #ddof: 0 | 1;
   #batchesTracked = 0;

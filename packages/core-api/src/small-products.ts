@@ -1,6 +1,6 @@
 // Sums of gradients whose products dy · (x − mean) are too small for float64: added up again, of a larger dy.
-import type { GradientSums } from './backend.js';
-import { type Extent, everyRun, valuesPerChannel } from './extent.js';
+import type { GradientSums, Plan } from './backend.js';
+import { everyIndex, valuesPerChannel } from './extent.js';
 import type { Forward, HostPasses } from './host-passes.js';
 import type { FloatArray } from './tensor.js';
 
@@ -16,14 +16,15 @@ const factor = 2 ** 1000;
 export function correctSmallProducts(
   passes: Pick<HostPasses, 'gradientSums'>,
   forward: Forward,
-  extent: Extent,
+  { extent, activation }: Plan,
   dy: FloatArray,
   { dgamma, dbeta }: GradientSums,
 ): void {
   const M = valuesPerChannel(extent);
   const isSmall = (c: number) =>
     Math.abs(dgamma[c]!) + Math.abs(dbeta[c]!) < M * leastProduct * forward.invStd[c]! &&
-    !everyRun(dy, extent, c, (run) => run.every((value: number) => value === 0));
+    // What ReLU left nothing of is no small number.
+    !everyIndex(extent, c, (k) => dy[k] === 0 || (activation === 'relu' && zOf(forward, k, c) <= 0));
   let c = 0;
   while (c < dgamma.length && !isSmall(c)) c++;
   if (c === dgamma.length) return;
@@ -32,4 +33,9 @@ export function correctSmallProducts(
   for (; c < dgamma.length; c++) {
     if (isSmall(c) && Number.isFinite(larger.dgamma[c])) dgamma[c] = larger.dgamma[c]! / factor;
   }
+}
+
+/** (x − mean) · scale + beta + residual */
+function zOf({ x, residual, mean, scale, beta }: Forward, k: number, c: number): number {
+  return (x[k]! - mean[c]!) * scale[c]! + beta[c]! + (residual ? residual[k]! : 0);
 }

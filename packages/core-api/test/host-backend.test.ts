@@ -100,3 +100,25 @@ it('adds up no gradients that nobody asks for: with constant statistics, dx is a
     expect(asked.filter((pass) => pass === 'gradientSums')).toHaveLength(sums);
   }
 });
+
+it('adds up small products of float64 again, but not those of a channel that ReLU left nothing of', async () => {
+  const float64 = (...data: number[]) => ({ data: Float64Array.from(data), shape: [data.length, 1] });
+  for (const [beta, sums] of [
+    [-7, 1],
+    [7, 2],
+  ] as const) {
+    const asked: string[] = [];
+    const passes = onesPasses(asked);
+    const gradientSums: HostPasses['gradientSums'] = (_forward, _dy, dgamma, dbeta) => {
+      asked.push('gradientSums');
+      dgamma.fill(0);
+      dbeta.fill(0);
+    };
+    const backend = hostBackend({ name: 'mine', passesFor: () => ({ ...passes, gradientSums }) });
+    const layer = new BatchNorm({ backend, numFeatures: 1, dtype: 'float64', activation: 'relu' });
+    layer.beta.fill(beta);
+    await layer.forward(float64(1, 2, 0));
+    await layer.backward(float64(1e-320, -1e-320, 1e-320));
+    expect(asked.filter((pass) => pass === 'gradientSums')).toHaveLength(sums);
+  }
+});
