@@ -19,6 +19,7 @@ import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import { describe, expect, it } from 'vitest';
 import { backends } from './backends.js';
+import { read, unfused } from './stages.js';
 
 const unset = { dx: undefined, dresidual: undefined, dgamma: undefined, dbeta: undefined, parameterGradients: true };
 
@@ -66,20 +67,6 @@ const ways: readonly Way[] = [1, 2].flatMap((threads) =>
     ),
   ),
 );
-
-/** Stages without a fused form. */
-function unfused(stages: Stages<Memory>): Stages<Memory> {
-  return {
-    moments: (input) => stages.moments(input),
-    normalize: (input) => stages.normalize(input),
-    gradientSums: (input) => stages.gradientSums(input),
-    inputGradient: (input) => stages.inputGradient(input),
-  };
-}
-
-async function read<T>(value: T | OnDevice<T>): Promise<T> {
-  return value !== null && typeof value === 'object' && 'read' in value ? await value.read() : (value as T);
-}
 
 /** All of a step, on the host. Activations are float16 bits, those of a float32 step rounded to them. */
 async function step(problem: Problem, { dtype, threads, onDevice, isFused, inPlace }: Way) {

@@ -9,7 +9,6 @@ import {
   type FloatArray,
   type Memory,
   type Nonlinearity,
-  type OnDevice,
   operationsOf,
   type Stages,
 } from '@batchnorm/core-api';
@@ -19,6 +18,7 @@ import { describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
 import { backends } from './backends.js';
 import { expectCode } from './expect-code.js';
+import { read, unfused } from './stages.js';
 
 const unset = { dx: undefined, dresidual: undefined, dgamma: undefined, dbeta: undefined, parameterGradients: true };
 const dtypes: Dtype[] = ['float32', 'float64'];
@@ -83,20 +83,6 @@ function problemOf(extent: Extent, dtype: Dtype, some: Partial<Problem> & { read
 /** Whether element `k` counts. */
 function countsAt({ extent: { channels, inner }, mask }: Problem, k: number): boolean {
   return mask === undefined || mask.positions[Math.floor(k / (channels * inner)) * inner + (k % inner)] === 1;
-}
-
-/** Stages without a fused form. */
-function unfused(stages: Stages<Memory>): Stages<Memory> {
-  return {
-    moments: (input) => stages.moments(input),
-    normalize: (input) => stages.normalize(input),
-    gradientSums: (input) => stages.gradientSums(input),
-    inputGradient: (input) => stages.inputGradient(input),
-  };
-}
-
-async function read<T>(value: T | OnDevice<T>): Promise<T> {
-  return value !== null && typeof value === 'object' && 'read' in value ? await value.read() : (value as T);
 }
 
 interface Way {

@@ -19,6 +19,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { backends } from './backends.js';
 import { expectCode } from './expect-code.js';
+import { read, unfused } from './stages.js';
 
 const extents: Extent[] = [
   { outer: 33, channels: 7, inner: 1 },
@@ -29,26 +30,12 @@ const extents: Extent[] = [
 const dtypes: Dtype[] = ['float32', 'float64'];
 const unset = { dx: undefined, dgamma: undefined, dbeta: undefined };
 
-/** Stages without a fused form. */
-function unfused(stages: Stages<Memory>): Stages<Memory> {
-  return {
-    moments: (input) => stages.moments(input),
-    normalize: (input) => stages.normalize(input),
-    gradientSums: (input) => stages.gradientSums(input),
-    inputGradient: (input) => stages.inputGradient(input),
-  };
-}
-
 /** The stages for one memory, and how values come there and back. */
 async function placed(backend: Backend, extent: Extent, dtype: Dtype, onDevice: boolean) {
   const kernels = await backend.prepare({ extent, dtype });
   const stages = (onDevice ? kernels.device : kernels) as Stages<Memory>;
   const place = async (data: FloatArray) => (onDevice ? backend.upload({ data, shape: [data.length] }) : data.slice());
   return { kernels, stages, place };
-}
-
-async function read<T>(value: T | OnDevice<T>): Promise<T> {
-  return value !== null && typeof value === 'object' && 'read' in value ? await value.read() : (value as T);
 }
 
 /** Of an activation, a vector, or moments. */
