@@ -61,6 +61,9 @@ function split(all: Tensor): Tensor[] {
 const joined = (parts: readonly Tensor[]) => parts.flatMap(({ data }) => [...data]);
 const [x, residual, dy] = [1, 2, 3].map((seed) => filled([total, C], seed, float64)) as [Tensor, Tensor, Tensor];
 
+/** A batch that any rank can have. */
+const ok: Tensor = { data: x.data.slice(0, 2 * C), shape: [2, C] };
+
 function expectClose(values: Iterable<number>, expected: ArrayLike<number>, digits = 12): void {
   expect([...values]).toEqual(Array.from(expected, (value) => expect.closeTo(value, digits)));
 }
@@ -119,6 +122,35 @@ describe.each(['host', 'device'] as const)('ranks on the %s', (memory) => {
       await layer.dispose();
       expect([...backend.alive].filter((object) => !('stored' in object))).toEqual([]);
     }
+  });
+
+  it('leave nothing on the device but their results', async () => {
+    const { ranks } = newRanks({}, 2);
+    const forward = (rank: Rank) => rank.layer.forward(place(rank, ok));
+    await Promise.all(ranks.map(forward));
+    const before = ranks[0]!.backend.alive.size;
+    await Promise.all(ranks.map(forward));
+    const inputsAndResults = memory === 'device' ? 2 : 0;
+    expect(ranks[0]!.backend.alive.size).toBe(before + inputsAndResults);
+    await Promise.all(ranks.map((rank) => rank.layer.backward(place(rank, ok))));
+    // dy, dx, dgamma and dbeta.
+    expect(ranks[0]!.backend.alive.size).toBe(before + 3 * inputsAndResults);
+  });
+
+  it('do not ask kernels for the moments of nothing', async () => {
+    const { ranks } = newRanks({}, 2);
+    const [one, other] = ranks as [Rank, Rank];
+    const { prepare } = one.backend;
+    one.backend.prepare = (plan) => {
+      const kernels = prepare.call(one.backend, plan);
+      const moments = () => {
+        throw new Error('asked');
+      };
+      Object.assign(kernels.device!, { moments });
+      return Object.assign(kernels, { moments });
+    };
+    const nothing: Mask = { data: new Uint8Array(2), shape: [2] };
+    await Promise.all([one.layer.forward(place(one, ok), { mask: nothing }), other.layer.forward(place(other, ok))]);
   });
 
   it('count the positions of their masks, none of them even', async () => {
@@ -182,7 +214,6 @@ describe('ranks', () => {
   });
 
   const nan: Tensor = { data: x.data.slice(0, C).fill(Number.NaN), shape: [1, C] };
-  const ok: Tensor = { data: x.data.slice(0, 2 * C), shape: [2, C] };
   const failing: [string, ErrorCode, (layer: BatchNorm) => Promise<unknown>][] = [
     ['gets a tensor of another shape', 'SHAPE_MISMATCH', (layer) => layer.forward(filled([2, 2], 1, float64))],
     ['gets another dtype', 'DTYPE_MISMATCH', (layer) => layer.forward(filled([2, C]))],
@@ -257,10 +288,12 @@ describe('ranks', () => {
     const { ranks } = newRanks({}, 2);
     const [one, other] = [ranks[0]!.layer, ranks[1]!.layer];
     const before = await one.state();
+    const out = filled([2, C], 9, float64);
     await Promise.all([
       expectError('NON_FINITE_STATISTICS', () => one.forward(nan), /channel 0/),
-      expectError('NON_FINITE_STATISTICS', () => other.forward(ok), /channel 0/),
+      expectError('NON_FINITE_STATISTICS', () => other.forward(ok, { out }), /channel 0/),
     ]);
+    expect(out).toEqual(filled([2, C], 9, float64));
     expect([await one.state(), await other.state()]).toEqual([before, before]);
     const [a, b] = await Promise.all([one.forward(nan, { track: false }), other.forward(ok, { track: false })]);
     expect([...a.data, ...b.data].every(Number.isNaN)).toBe(true);
@@ -306,6 +339,12 @@ describe('ranks', () => {
       expectError('COLLECTIVE_FAILED', () => one.forward(ok), /rank 1/),
       expect(other.forward(ok)).rejects.toThrow('no memory'),
     ]);
+    const there = ranks[0]!.backend.upload(ok);
+    await Promise.all([
+      expectError('COLLECTIVE_FAILED', () => one.forward(there), /rank 1/),
+      expect(other.forward(ok)).rejects.toThrow('no memory'),
+    ]);
+    expect([...ranks[0]!.backend.alive].filter((object) => 'stored' in object)).toEqual([there]);
     expect([await one.state(), await other.state()]).toEqual([before, before]);
     expect([...ranks[0]!.backend.alive].filter((object) => 'saved' in object || 'mean' in object)).toEqual([]);
     failed = true;
@@ -330,7 +369,12 @@ describe('ranks', () => {
     ],
     ['scale', (rank: number) => ({ scale: rank === 0 }), {}, /scale 0/],
     ['tracking', (rank: number) => ({ trackRunningStatistics: rank === 0 }), {}, /trackRunningStatistics 0/],
-    ['channels', (rank: number) => ({ numFeatures: rank ? 2 : C }), {}, /received/],
+    [
+      'channels',
+      (rank: number) => ({ numFeatures: rank ? 2 : C }),
+      {},
+      /^received \d+ values of rank 1, expected \d+, as of rank 0$/,
+    ],
     ['track', () => ({}), { track: false }, /rank 1 with track 0/],
   ] as const)('all fail when they differ in %s', async (_, options, call, message) => {
     const { ranks } = newRanks(options as never, 2);

@@ -122,6 +122,30 @@ describe('numbers at the ends of float64', () => {
     if (m2 === 0) expect((await normalize(size, size)).y).toEqual(Float64Array.of(7, 7));
   });
 
+  it('are looked for where a mask says that they count', async () => {
+    const layer = host({ trackRunningStatistics: false });
+    const x = column(Number.NaN, 1e200, -1e200);
+    const mask = (...data: number[]) => ({ data: Uint8Array.from(data), shape: [3] });
+    await expectError('NON_FINITE_STATISTICS', () => layer.forward(x, { mask: mask(0, 1, 1) }), /finite values/);
+    expect((await layer.forward(x, { mask: mask(1, 1, 0) })).data).toEqual(new Float64Array(3).fill(Number.NaN));
+  });
+
+  it.each([
+    ['NaN', Number.NaN],
+    ['infinite', Number.POSITIVE_INFINITY],
+  ])('are not asked where merged moments are %s because of others: that spreads', async (_, mean) => {
+    const kernels = await backend.prepare({ extent: { outer: 2, channels: 1, inner: 1 }, dtype: 'float64' });
+    const batch = { count: 4, mean: Float64Array.of(mean), m2: Float64Array.of(Number.NaN) };
+    const vectors = { gamma: Float64Array.of(1), beta: Float64Array.of(7), epsilon: 0, y: undefined };
+    const { y, saved } = await kernels.normalize({ ...vectors, x: Float64Array.of(1, 2), by: { batch } });
+    expect(y).toEqual(Float64Array.of(Number.NaN, Number.NaN));
+    const dy = Float64Array.of(1, 2);
+    const sums = await kernels.gradientSums({ saved, dy });
+    const none = { dx: undefined, dgamma: undefined, dbeta: undefined };
+    const { dbeta } = await kernels.inputGradient({ saved, dy, ...none, sums, total: sums });
+    expect(dbeta).toEqual(Float64Array.of(3));
+  });
+
   it('that no average holds leave the running statistics as they were', async () => {
     const layer = host({ momentum: 'exact', epsilon: 1e300 });
     await layer.forward(column(1e153, 1e153));

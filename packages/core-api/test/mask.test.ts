@@ -4,8 +4,11 @@ import {
   BatchNorm,
   type BatchNormOptions,
   type ErrorCode,
+  type HostMemory,
   type Mask,
+  type MomentsInput,
   mergeMoments,
+  type NormalizeInput,
   type Tensor,
 } from '../src/index.js';
 import { dot, slope } from './finite-differences.js';
@@ -94,6 +97,29 @@ describe.each(layouts)('a mask, $name', (layout) => {
     expect(await layer.forward(x, { mask: all })).toEqual(await other.forward(x));
     expect(await layer.backward(dy)).toEqual(await other.backward(dy));
     expect(await layer.state()).toEqual(await other.state());
+  });
+
+  it("by which all count, or none where statistics are given, is not the kernels' to look at", async () => {
+    const { layer, backend } = newLayer({ axis });
+    const masks: unknown[] = [];
+    const { prepare } = backend;
+    backend.prepare = (plan) => {
+      const kernels = prepare.call(backend, plan);
+      const [moments, normalize] = [kernels.moments.bind(kernels), kernels.normalize.bind(kernels)];
+      return Object.assign(kernels, {
+        moments: (input: MomentsInput<HostMemory>) => {
+          masks.push(input.mask);
+          return moments(input);
+        },
+        normalize: (input: NormalizeInput<HostMemory>) => {
+          masks.push(input.mask);
+          return normalize(input);
+        },
+      });
+    };
+    await layer.forward(x, { mask: { shape: mask.shape, data: new Uint8Array(10).fill(1) } });
+    await layer.forward(x, { training: false, mask: { shape: mask.shape, data: new Uint8Array(10) } });
+    expect(masks).toEqual([undefined, undefined, undefined]);
   });
 
   it('is the same on the device', async () => {

@@ -38,6 +38,15 @@ describe('a residual', () => {
     expect(own).toEqual(dy);
   });
 
+  it('has a gradient that, written over a lent x on the device, has changed it', async () => {
+    const { layer, backend } = newLayer();
+    const lent = backend.upload(x);
+    const pass = await layer.forwardPass(lent);
+    await layer.forward(backend.upload(x), { residual: backend.upload(residual) });
+    await layer.backward(backend.upload(dy), { out: { dresidual: lent } });
+    await expectError('INPUT_CHANGED', () => pass.backward(backend.upload(dy)), /received a result/);
+  });
+
   it('has no gradient where there was none', async () => {
     const { layer } = newLayer();
     await layer.forward(x);
