@@ -128,6 +128,8 @@ describe('numbers at the ends of float64', () => {
     const mask = (...data: number[]) => ({ data: Uint8Array.from(data), shape: [3] });
     await expectError('NON_FINITE_STATISTICS', () => layer.forward(x, { mask: mask(0, 1, 1) }), /finite values/);
     expect((await layer.forward(x, { mask: mask(1, 1, 0) })).data).toEqual(new Float64Array(3).fill(Number.NaN));
+    const last = column(1e200, -1e200, Number.NaN);
+    await expectError('NON_FINITE_STATISTICS', () => layer.forward(last, { mask: mask(1, 1, 0) }), /finite values/);
   });
 
   it.each([
