@@ -66,7 +66,10 @@ export function compare(
     const distance = Math.abs(got - want);
     const rounding = absolute + relative * Math.abs(want);
     const size = magnitude(i);
-    const ratio = distance / (tolerance(i) * size + rounding);
+    const bound = tolerance(i) * size + rounding;
+    if (Number.isNaN(bound))
+      return failure(`[${i}]: received ${got}, expected ${want} within a bound that is a number`);
+    const ratio = distance / bound;
     if (distance > rounding) largestError = Math.max(largestError, (distance - rounding) / size);
     if (ratio <= worst) continue;
     worst = ratio;
