@@ -15,6 +15,8 @@ export const streams: Readonly<Record<Operation, number>> = {
   'add-relu-apart': 7,
 };
 
+const bytesPerElement = { float16: 2, float32: 4, float64: 8 } as const;
+
 export function bytesMoved({ operation, shape, dtype }: Pick<Case, 'operation' | 'shape' | 'dtype'>): number {
-  return streams[operation] * product(shape) * (dtype === 'float64' ? 8 : 4);
+  return streams[operation] * product(shape) * bytesPerElement[dtype];
 }

@@ -7,6 +7,7 @@ import {
   type Dtype,
   type Extent,
   type FloatArray,
+  numbersOf,
   type Statistics,
   valuesPerChannel,
 } from '@batchnorm/core-api';
@@ -67,7 +68,7 @@ export class Expected {
     const isAddRelu = operation === 'add-relu-step' || operation === 'add-relu-apart';
     const mode = operation === 'forward-inference' ? 'inference' : 'training';
     const { golden, step } = isAddRelu
-      ? behindAddRelu(this.#solutionOf(mode), this.#workload, byChannel(results.y!, extent, dtype))
+      ? behindAddRelu(this.#solutionOf(mode), this.#workload, numbersOf(byChannel(results.y!, extent, dtype)))
       : this.#solutionOf(mode);
     const bounds = boundsOf({ ...step, accumulation: accumulation ?? (dtype === 'float64' ? 'float64' : 'float32') });
     // The bound counts on chains of 1024 additions; M of them, one after the other, err by M/1024 times as much.
@@ -107,8 +108,8 @@ export class Expected {
 
 function solve({ dtype, gamma, beta, ...workload }: Workload, statistics?: Statistics): Solution {
   const extent = { outer: 1, channels: workload.extent.channels, inner: valuesPerChannel(workload.extent) };
-  const x = byChannel(workload.x, workload.extent, dtype);
-  const dy = byChannel(workload.dy, workload.extent, dtype);
+  const x = numbersOf(byChannel(workload.x, workload.extent, dtype));
+  const dy = numbersOf(byChannel(workload.dy, workload.extent, dtype));
   const input = { extent, x, gamma, beta, epsilon, statistics };
   const normalization = { gamma, beta, epsilon, ...(statistics ?? oracle.batchStatistics(x, extent)) };
   return {
@@ -126,7 +127,7 @@ const exact: Bound = { tolerance: () => 0, magnitude: () => 1 };
  */
 function behindAddRelu({ golden, step }: Solution, workload: Workload, y: FloatArray): Solution {
   const { gamma, beta } = workload;
-  const residual = byChannel(workload.residual(), workload.extent, workload.dtype);
+  const residual = numbersOf(byChannel(workload.residual(), workload.extent, workload.dtype));
   const g = Float64Array.from(step.dy!, (value, k) => (y[k]! > 0 ? value : 0));
   return {
     golden: {

@@ -1,5 +1,5 @@
 // The numbers of a setting: one seeded batch, the same in every process that asks for it.
-import { allocate, type Extent, extentOf, type FloatArray, product, type Statistics } from '@batchnorm/core-api';
+import { type Extent, elementsFrom, extentOf, type FloatArray, product, type Statistics } from '@batchnorm/core-api';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import type { Setting } from './case.js';
@@ -9,7 +9,7 @@ export const epsilon = 1e-5;
 export interface Workload extends Setting {
   /** Channels on axis 1. */
   readonly extent: Extent;
-  /** float32 numbers, also in an array of float64. */
+  /** float32 numbers, also in an array of float64; as float16 has them in one of its bits. */
   readonly x: FloatArray;
   readonly dy: FloatArray;
   /** Of x's shape; made when it is asked for. About half of BN(x) + residual is below 0. */
@@ -26,9 +26,9 @@ export function workloadOf({ shape, dtype }: Setting): Workload {
   const uniform = (low: number, high: number) => low + (high - low) * uniformFloat64(generator);
   const extent = extentOf(shape, 1);
   const activations = (low = -1, high = 3) => {
-    const data = allocate(dtype, size);
-    for (let k = 0; k < size; k++) data[k] = Math.fround(uniform(low, high));
-    return data;
+    const numbers = new Float32Array(size);
+    for (let k = 0; k < size; k++) numbers[k] = uniform(low, high);
+    return elementsFrom(dtype, numbers);
   };
   const vector = (low: number, high: number) =>
     Float64Array.from({ length: extent.channels }, () => Math.fround(uniform(low, high)));

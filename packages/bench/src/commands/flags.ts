@@ -41,9 +41,8 @@ export function operationsOption(): Option {
 }
 
 export function dtypesOption(): Option {
-  return new Option('--dtype <dtypes>', `of ${dtypes.join(', ')}`)
-    .argParser(listOf(dtypes))
-    .default(['float32'], 'float32');
+  const all = ['float16', ...dtypes] as const;
+  return new Option('--dtype <dtypes>', `of ${all.join(', ')}`).argParser(listOf(all)).default(['float32'], 'float32');
 }
 
 export function historyOption(description: string): Option {

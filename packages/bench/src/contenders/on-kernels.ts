@@ -6,6 +6,7 @@ import {
   BatchNormError,
   type DeviceMemory,
   type DeviceTensor,
+  elementsFrom,
   type ForwardTrainingOutput,
   type HostMemory,
   type Kernels,
@@ -143,7 +144,7 @@ async function onDevice(backend: Backend, operations: Operations<DeviceMemory>, 
   const x = await backend.upload({ data: workload.x, shape });
   const dy = await backend.upload({ data: workload.dy, shape });
   const one = await backend.upload({
-    data: dtype === 'float64' ? Float64Array.of(1) : Float32Array.of(1),
+    data: elementsFrom(dtype, [1]),
     shape: [1, 1],
   });
   /** Waits for the device. Not needed where host and device share memory: there a call that has returned is done. */

@@ -62,7 +62,7 @@ interface Tf {
 
 /** Each call makes its results anew: tfjs has no buffers to write into. Its wasm backend copies arrays in and out. */
 async function enterTfjs(backend: 'cpu' | 'wasm', { extent, dtype, ...workload }: Workload): Promise<Entrant> {
-  if (dtype !== 'float32') throw new Unavailable('tfjs has no float64');
+  if (dtype !== 'float32') throw new Unavailable(`tfjs has no ${dtype}`);
   if (extent.inner !== 1) throw new Unavailable("tfjs's batchNorm takes channels-last");
   const tf = load<Tf>('@tensorflow/tfjs');
   if (backend === 'wasm') load('@tensorflow/tfjs-backend-wasm');
@@ -167,6 +167,7 @@ interface OrtSession {
  * makes its own.
  */
 async function enterOnnxRuntime(name: 'onnxruntime-node' | 'onnxruntime-web', workload: Workload): Promise<Entrant> {
+  if (workload.dtype === 'float16') throw new Unavailable('float16 is timed of our backends alone');
   const ort = load<Ort>(name);
   const isWeb = name === 'onnxruntime-web';
   if (isWeb) ort.env.wasm.numThreads = 1;

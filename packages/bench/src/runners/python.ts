@@ -83,6 +83,7 @@ export class PythonRunner implements Runner {
   async prepare({ contender, operations, shape, dtype }: Request): Promise<Preparation> {
     const library = this.#hello.libraries[contender === 'numpy' ? 'numpy' : 'torch'];
     if (library.version === undefined) return { unavailable: library.missing ?? 'not installed' };
+    if (dtype === 'float16') return { unavailable: 'float16 is timed of our backends alone' };
     const setting = { shape, dtype };
     try {
       const { expected } = await this.#workloadOf(setting);
