@@ -46,9 +46,16 @@ export async function threadedInstance(memory: LinearMemory, threads: number): P
 /** The best module that this engine runs, of those that scripts/make-modules.mjs wrote as text. */
 async function instantiate<T>(kind: 'single' | 'threaded', { memory }: LinearMemory) {
   const base64 = modules[hasRelaxedSimd() ? (`${kind}Relaxed` as const) : kind];
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const bytes = bytesOf(atob(base64));
   const { module, instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
   return { module, exports: instance.exports as unknown as T };
+}
+
+/** Not `Uint8Array.from`, which goes through the characters of a string with an iterator: 4 ms instead of 0.1. */
+function bytesOf(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(text.length);
+  for (let k = 0; k < bytes.length; k++) bytes[k] = text.charCodeAt(k);
+  return bytes;
 }
 
 export function unavailable(reason: string): BatchNormError {
