@@ -114,9 +114,13 @@ await describeModes(modesHere, (mode, create) => {
           requireFinite: false,
         };
         const all = operationsOf(stagesOf(behindRelu));
-        const { saved: savedOfAll } = await all.forwardTraining(masked);
-        const { saved: savedOfResidual } = await operations.forwardTraining({ ...input, x, residual: x });
-        const { saved, moments } = await operations.forwardTraining({ ...input, x });
+        // Held to the end: what nobody holds is freed when the garbage collector finds it.
+        const outputs = {
+          ofAll: await all.forwardTraining(masked),
+          ofResidual: await operations.forwardTraining({ ...input, x, residual: x }),
+          plain: await operations.forwardTraining({ ...input, x }),
+        };
+        const { saved, moments } = outputs.plain;
         const sums = await stages.gradientSums({ saved, dy: x });
         const by = { batch: moments };
         const given = { given: { mean: input.mean, variance: input.variance } };
@@ -132,9 +136,10 @@ await describeModes(modesHere, (mode, create) => {
           gradientSums: async () => ({ sums: await stages.gradientSums({ saved, dy: x }) }),
           inputGradient: () => stages.inputGradient({ ...buffers, saved, dy: x, sums, total: sums }),
           'forwardTraining with all features': () => all.forwardTraining(masked),
-          'backwardTraining with all features': () => all.backwardTraining({ ...buffers, saved: savedOfAll, dy: x }),
+          'backwardTraining with all features': () =>
+            all.backwardTraining({ ...buffers, saved: outputs.ofAll.saved, dy: x }),
           'backwardTraining with a residual': () =>
-            operations.backwardTraining({ ...buffers, saved: savedOfResidual, dy: x }),
+            operations.backwardTraining({ ...buffers, saved: outputs.ofResidual.saved, dy: x }),
           'inputGradient of a total': () => stages.inputGradient({ ...buffers, saved, dy: x, sums, total }),
         };
         for (const [name, call] of Object.entries(calls)) {
@@ -143,6 +148,7 @@ await describeModes(modesHere, (mode, create) => {
           expect(failures, name).toBeGreaterThan(0);
           expect(backend.allocatedBytes!(), name).toBe(before);
         }
+        for (const { y } of Object.values(outputs)) expect(y).toBeDefined();
         await backend.dispose();
       });
     }
