@@ -215,8 +215,14 @@ export class Scene {
     return outcome('beside the arrays', damage === 0, `: received ${damage} bytes that were written, expected 0`);
   }
 
+  /** Frees all layers, after a part of a rule that has many of them: some platforms have room for few at a time. */
+  async disposeLayers(): Promise<void> {
+    for (const layer of this.#layers.splice(0)) await layer.dispose().catch(() => undefined);
+    this.#identity = undefined;
+  }
+
   async dispose(): Promise<void> {
-    for (const layer of this.#layers) await layer.dispose().catch(() => undefined);
+    await this.disposeLayers();
     this.memory.dispose();
   }
 }

@@ -43,6 +43,7 @@ export const maskRules: readonly Rule[] = [
           ...(await momentsAgree(scene, mask, x)),
         ];
         for (const one of found) checks.push({ ...one, what: `${kind}, ${one.what}` });
+        await scene.disposeLayers();
       }
       return checks;
     },
@@ -63,7 +64,10 @@ export const maskRules: readonly Rule[] = [
       const isLarge = size === 'elements' || size === 'rows or channels';
       const values = isLarge ? [Number.NaN] : [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e30];
       const checks: Check[] = [];
-      for (const value of values) checks.push(...(await doesNotShow(scene, value)));
+      for (const value of values) {
+        checks.push(...(await doesNotShow(scene, value)));
+        await scene.disposeLayers();
+      }
       return checks;
     },
   },

@@ -34,6 +34,7 @@ export const residualRules: readonly Rule[] = [
           ['ReLU alone', { activation: 'relu' }],
           ['a residual alone', { residual: scene.batch(2).x }],
         ] as const) {
+          await scene.disposeLayers();
           for (const one of await againstOracle(scene, trial)) checks.push({ ...one, what: `${what}, ${one.what}` });
         }
       }
@@ -61,6 +62,7 @@ export const residualRules: readonly Rule[] = [
       if (size === 'small' || size === 'blocks') {
         for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
           checks.push(...(await inTheResidual(scene, value)), ...(await whereNothingPasses(scene, value)));
+          await scene.disposeLayers();
         }
       }
       return checks;
@@ -309,6 +311,7 @@ async function inTheResidual(scene: Scene, value: number): Promise<Check[]> {
         identical(`${what}: running mean`, ill.runningMean, well.runningMean),
       );
       if (activation === 'relu') checks.push(isRectified(`${what}: y`, got.y));
+      await scene.disposeLayers();
     }
   }
   return checks;
