@@ -145,7 +145,7 @@ describe('a flag that nobody can mean exits with 2:', () => {
     ['--backend', 'wasm,'],
     ['--backend', 'js'], // beside that of refusal()
     ['--backend', 'wasm-1,wasm-1'],
-    ['--dtype', 'float16'],
+    ['--dtype', 'bfloat16'],
     ['--dtype', ''],
     ['--dtype', 'float32', 'float32'],
     ['--dtype'],
@@ -163,8 +163,8 @@ describe('a flag that nobody can mean exits with 2:', () => {
   });
 
   it('and says what was expected', async () => {
-    expect(await refusal('--dtype', 'float16')).toEqual([
-      "error: option '--dtype <dtype...>' argument 'float16' is invalid. Expected float32, float64.",
+    expect(await refusal('--dtype', 'bfloat16')).toEqual([
+      "error: option '--dtype <dtype...>' argument 'bfloat16' is invalid. Expected float32, float64, float16.",
     ]);
     expect(await refusal('--dtype', 'float32,float32')).toEqual([
       "error: option '--dtype <dtype...>' argument 'float32,float32' is invalid. Expected each name once.",

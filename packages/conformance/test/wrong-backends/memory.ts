@@ -146,7 +146,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'saved forwards are let go by backward alone',
-    caughtBy: 'inference without backward leaves nothing behind [host, rows, small]',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
     why: 'a forward without a backward leaves what it kept behind',
     spoil: (right) =>
       onHost(right, () => {
@@ -188,7 +188,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'kernels are never let go',
-    caughtBy: 'kernels that are not used for long leave nothing behind [host, rows, small]',
+    caughtBy: 'kernels and layers leave nothing behind [host, rows, small]',
     why: 'the backend holds the scratch memory of all kernels, disposed or not',
     spoil(right) {
       const all: unknown[] = [];
@@ -201,7 +201,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'plain objects of disposed kernels',
-    caughtBy: 'kernels that are not used for long leave nothing behind [host, rows, small]',
+    caughtBy: 'kernels and layers leave nothing behind [host, rows, small]',
     why: 'the backend keeps a list of the plans that were prepared, with the sizes of each channel',
     spoil(right) {
       const plans: unknown[] = [];
@@ -219,7 +219,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'evicted kernels',
-    caughtBy: 'kernels that are not used for long leave nothing behind [host, rows, small]',
+    caughtBy: 'kernels and layers leave nothing behind [host, rows, small]',
     why: 'memory of kernels goes when their layer is disposed, not when their extent is evicted',
     spoil(right) {
       const byChannels = new Map<number, unknown[]>();
@@ -279,7 +279,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'failures leave something',
-    caughtBy: 'calls that fail leave nothing behind [host, rows, small]',
+    caughtBy: '1,000 steps leave nothing behind [host, rows, small]',
     why: 'a training forward that fails leaves the y that it had begun behind',
     spoil(right) {
       const begun = new Set<unknown>();
@@ -301,7 +301,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'tensors on the device are never let go',
-    caughtBy: 'tensors that are disposed leave nothing behind [device, rows, small]',
+    caughtBy: '1,000 steps leave nothing behind [device, rows, small]',
     why: 'dispose() of an uploaded tensor does not free its memory',
     spoil(right) {
       const { upload } = right;
@@ -428,7 +428,7 @@ export const memory: readonly WrongBackend[] = [
   },
   {
     name: 'staging of uploads',
-    caughtBy: 'tensors that are disposed leave nothing behind [device, rows, small]',
+    caughtBy: '1,000 steps leave nothing behind [device, rows, small]',
     why: 'every upload leaves a plain array behind',
     spoil(right) {
       const { upload } = right;

@@ -9,9 +9,12 @@ import { randomSeededBy } from '../../problem.js';
 import type { Rule } from '../rule.js';
 import { backward, forward, type Scene } from '../scene.js';
 
-/** How many steps precede the first measurement, and how many each window has. 1,000 steps are the least in all. */
+/**
+ * How many steps precede the first measurement, and how many each window has. 1,000 steps are the least in all. Each has
+ * more than the one before: what one work piles up and another clears away grows, too.
+ */
 const first = 400;
-const windows = [600, 600, 1200, 2400];
+const windows = [600, 800, 1200, 2400];
 /**
  * How much memory a step may add and still count as none. Objects are counted exactly; memory outside of the heap grows
  * by a page or two for other reasons, in bytes; the heap, which holds compiled code and strings, by more.
@@ -29,155 +32,158 @@ const exempt = (cell: Omit<Cell, 'rule'>, _subject?: Subject): string | undefine
 export const memoryRules: readonly Rule[] = [
   {
     name: '1,000 steps leave nothing behind',
-    why: 'with out or without, in training and in inference, with masks, residuals and ReLU',
+    why: 'with out or without, in training and in inference, with masks, residuals and ReLU; nor do calls that fail',
     slow: true,
     exempt,
     run: async (scene) => {
-      const layers = [scene.layer(), scene.layer({ trackRunningStatistics: false })];
-      const { x, dy } = scene.batch(1);
-      const [putX, putDy, y, dx] = [await scene.put(x), await scene.put(dy), await scene.junk(), await scene.junk()];
-      const onHost = scene.memory.kind === 'host';
-      const vectors = onHost && {
-        dgamma: scene.memory.vector(scene.channels),
-        dbeta: scene.memory.vector(scene.channels),
-      };
-      const step = async (layer: BatchNorm, training: boolean) => {
-        await forward(layer, putX, { training, out: y });
-        // As in a network, another layer comes between the two.
-        await forward(layers.find((other) => other !== layer)!, putX, { training, out: y });
-        release(await backward(layer, putDy, { dx, ...vectors }), scene);
-        const fresh = await forward(layer, putX, { training });
-        const gradients = await backward(layer, putDy, {});
-        for (const result of [fresh, gradients.dx]) if ('dispose' in result) (result as DeviceTensor).dispose();
-        release(gradients, scene);
-        const more = await backward(layer, dx, { dx });
-        if ('read' in y) await Promise.all([y.read(), (more.dgamma as unknown as DeviceTensor).read()]);
-        if ('view' in y) y.view!();
-        release(more, scene);
-        await forward(layer, y, { training: false, out: y });
-        // Buffers of the caller's that are new each time, and dropped.
-        if (onHost) {
-          const own = () => ({ data: (y as Tensor).data.slice(), shape: scene.shape });
-          await forward(layer, putX, { training, out: own() });
-          await backward(layer, putDy, { dx: own() });
-        }
-      };
-      const withAll = scene.layer({ activation: 'relu' });
-      const mask = maskOf('scattered', randomSeededBy('memory'), scene.shape);
-      const dresidual = await scene.junk();
-      /** ReLU has something to remember until the backward, and a mask comes and goes. */
-      const stepWithAll = async (training: boolean) => {
-        await forward(withAll, putX, { training, out: y, residual: putDy, ...(training && { mask }) });
-        release(await backward(withAll, putDy, { dx, dresidual }), scene);
-        const gradients = await backward(withAll, putDy, {});
-        for (const result of [gradients.dx, gradients.dresidual] as object[]) {
-          if ('dispose' in result) (result as DeviceTensor).dispose();
-        }
-        release(gradients, scene);
-      };
+      const works = [
+        await stepsOfNetworks(scene),
+        await batchesThatAreNotFinite(scene),
+        ...(scene.memory.kind === 'device' ? uploads(scene) : []),
+        // Last, so that no backward clears away what it has piled up.
+        await inferenceAlone(scene),
+      ];
       return [
-        await leavesNothing(scene, 'steps', async () => {
-          for (const layer of layers) for (const training of [true, false]) await step(layer, training);
-          for (const training of [true, false]) await stepWithAll(training);
-        }),
+        ...(await leaveNothing(scene, works)),
         ...(await answersAlike(scene, true)),
         ...(await answersAlike(scene, false)),
       ];
     },
   },
   {
-    name: 'inference without backward leaves nothing behind',
-    why: 'a server never asks for gradients',
+    name: 'kernels and layers leave nothing behind',
+    why: 'kernels that are not used for long are let go, and with a layer what it kept',
     slow: true,
     exempt,
-    run: async (scene) => {
-      const layer = scene.layer();
-      const { x } = scene.batch(1);
-      const [putX, y] = [await scene.put(x), await scene.junk()];
-      return [
-        await leavesNothing(scene, 'inference, and training without backward', async () => {
-          await forward(layer, putX, { training: false, out: y });
-          await forward(layer, putX, { out: y });
-        }),
-      ];
-    },
-  },
-  {
-    name: 'tensors that are disposed leave nothing behind',
-    why: 'a batch is uploaded for each step, and one that is refused is none',
-    slow: true,
-    exempt: (cell, subject) => (cell.memory === 'host' ? 'it is about device tensors' : exempt(cell, subject)),
-    run: async (scene) => {
-      const { backend, shape } = scene;
-      const data = scene.batch(1).x;
-      const upload = async () => (await backend.upload({ data, shape })).dispose();
-      const tooShort = { data: data.subarray(1), shape };
-      return [
-        await leavesNothing(scene, 'upload', upload),
-        await leavesNothing(scene, 'an upload that is refused', async () => {
-          await Promise.resolve(tooShort)
-            .then((one) => backend.upload(one))
-            .catch(() => undefined);
-        }),
-      ];
-    },
-  },
-  {
-    name: 'calls that fail leave nothing behind',
-    why: 'neither what they had begun, nor what they had read',
-    slow: true,
-    exempt,
-    run: async (scene) => {
-      const layer = scene.layer();
-      const bad = scene.batch(1).x.slice();
-      bad[0] = Number.NaN;
-      const [putBad, y] = [await scene.put(bad), await scene.junk()];
-      const fail = async () => {
-        await forward(layer, putBad, { out: y });
-        await layer.settle();
-      };
-      return [await leavesNothing(scene, 'a batch that is not finite', () => fail().catch(() => undefined))];
-    },
-  },
-  {
-    name: 'kernels that are not used for long leave nothing behind',
-    why: 'a layer lets them go when it has seen more batch sizes than it keeps kernels for',
-    slow: true,
-    exempt,
-    run: async (scene) => {
-      const layer = scene.layer();
-      const [rows, channels, ...runs] = scene.shape as [number, number, ...number[]];
-      const sizes = Array.from({ length: 10 }, (_, n) => [rows + n, channels, ...runs.map((inner) => inner + (n % 4))]);
-      const batches: Activation[] = [];
-      for (const shape of sizes) batches.push(await scene.put(scene.batch(1, shape).x, shape));
-      const epoch = async () => {
-        for (const x of batches) {
-          const y = await forward(layer, x, { training: false });
-          if ('dispose' in y) y.dispose();
-        }
-      };
-      return [await leavesNothing(scene, 'ten batch sizes', epoch, 0.1)];
-    },
-  },
-  {
-    name: 'a layer that is disposed leaves nothing behind',
-    why: 'neither kernels nor what its forwards kept',
-    slow: true,
-    exempt,
-    run: async (scene) => {
-      const { backend, dtype, channels: numFeatures } = scene;
-      const { x, dy } = scene.batch(1);
-      const [putX, putDy, y, dx] = [await scene.put(x), await scene.put(dy), await scene.junk(), await scene.junk()];
-      const life = async () => {
-        const layer = new BatchNorm({ backend, dtype, numFeatures });
-        await forward(layer, putX, { out: y });
-        release(await backward(layer, putDy, { dx }), scene);
-        await layer.dispose();
-      };
-      return [await leavesNothing(scene, 'a layer and its step', life, 0.1)];
-    },
+    run: async (scene) => leaveNothing(scene, [await manyBatchSizes(scene), await livesOfLayers(scene)], 0.1),
   },
 ];
+
+/** What is done again and again. */
+interface Work {
+  readonly what: string;
+  readonly run: () => Promise<unknown>;
+}
+
+/** Steps as in networks, and as they are not: in every order, with and without buffers, backward twice. */
+async function stepsOfNetworks(scene: Scene): Promise<Work> {
+  const layers = [scene.layer(), scene.layer({ trackRunningStatistics: false })];
+  const { x, dy } = scene.batch(1);
+  const [putX, putDy, y, dx] = [await scene.put(x), await scene.put(dy), await scene.junk(), await scene.junk()];
+  const onHost = scene.memory.kind === 'host';
+  const vectors = onHost && {
+    dgamma: scene.memory.vector(scene.channels),
+    dbeta: scene.memory.vector(scene.channels),
+  };
+  const step = async (layer: BatchNorm, training: boolean) => {
+    await forward(layer, putX, { training, out: y });
+    // As in a network, another layer comes between the two.
+    await forward(layers.find((other) => other !== layer)!, putX, { training, out: y });
+    release(await backward(layer, putDy, { dx, ...vectors }), scene);
+    const fresh = await forward(layer, putX, { training });
+    const gradients = await backward(layer, putDy, {});
+    dispose(fresh, gradients.dx);
+    release(gradients, scene);
+    const more = await backward(layer, dx, { dx });
+    if ('read' in y) await Promise.all([y.read(), (more.dgamma as unknown as DeviceTensor).read()]);
+    if ('view' in y) y.view!();
+    release(more, scene);
+    await forward(layer, y, { training: false, out: y });
+    // Buffers of the caller's that are new each time, and dropped.
+    if (onHost) {
+      const own = () => ({ data: (y as Tensor).data.slice(), shape: scene.shape });
+      await forward(layer, putX, { training, out: own() });
+      await backward(layer, putDy, { dx: own() });
+    }
+  };
+  const withAll = scene.layer({ activation: 'relu' });
+  const mask = maskOf('scattered', randomSeededBy('memory'), scene.shape);
+  const dresidual = await scene.junk();
+  /** ReLU has something to remember until the backward, and a mask comes and goes. */
+  const stepWithAll = async (training: boolean) => {
+    await forward(withAll, putX, { training, out: y, residual: putDy, ...(training && { mask }) });
+    release(await backward(withAll, putDy, { dx, dresidual }), scene);
+    const gradients = await backward(withAll, putDy, {});
+    dispose(gradients.dx, gradients.dresidual);
+    release(gradients, scene);
+  };
+  const run = async () => {
+    for (const layer of layers) for (const training of [true, false]) await step(layer, training);
+    for (const training of [true, false]) await stepWithAll(training);
+  };
+  return { what: 'steps', run };
+}
+
+/** A server never asks for gradients. */
+async function inferenceAlone(scene: Scene): Promise<Work> {
+  const layer = scene.layer();
+  const [x, y] = [await scene.put(scene.batch(1).x), await scene.junk()];
+  const run = async () => {
+    await forward(layer, x, { training: false, out: y });
+    await forward(layer, x, { out: y });
+  };
+  return { what: 'inference, and training without backward', run };
+}
+
+/** Neither what calls that fail had begun stays, nor what they had read. */
+async function batchesThatAreNotFinite(scene: Scene): Promise<Work> {
+  const layer = scene.layer();
+  const bad = scene.batch(1).x.slice();
+  bad[0] = Number.NaN;
+  const [x, y] = [await scene.put(bad), await scene.junk()];
+  const fail = async () => {
+    await forward(layer, x, { out: y });
+    await layer.settle();
+  };
+  return { what: 'a batch that is not finite', run: () => fail().catch(() => undefined) };
+}
+
+/** A batch is uploaded for each step, and one that is refused is none. */
+function uploads(scene: Scene): Work[] {
+  const { backend, shape } = scene;
+  const data = scene.batch(1).x;
+  const tooShort = { data: data.subarray(1), shape };
+  const refused = () =>
+    Promise.resolve(tooShort)
+      .then((one) => backend.upload(one))
+      .catch(() => undefined);
+  return [
+    { what: 'upload', run: async () => (await backend.upload({ data, shape })).dispose() },
+    { what: 'an upload that is refused', run: refused },
+  ];
+}
+
+/** A layer lets kernels go when it has seen more batch sizes than it keeps them for. */
+async function manyBatchSizes(scene: Scene): Promise<Work> {
+  const layer = scene.layer();
+  const [rows, channels, ...runs] = scene.shape as [number, number, ...number[]];
+  const sizes = Array.from({ length: 10 }, (_, n) => [rows + n, channels, ...runs.map((inner) => inner + (n % 4))]);
+  const batches: Activation[] = [];
+  for (const shape of sizes) batches.push(await scene.put(scene.batch(1, shape).x, shape));
+  const epoch = async () => {
+    for (const x of batches) dispose(await forward(layer, x, { training: false }));
+  };
+  return { what: 'ten batch sizes', run: epoch };
+}
+
+/** Neither its kernels outlive a layer, nor what its forwards kept. */
+async function livesOfLayers(scene: Scene): Promise<Work> {
+  const { backend, dtype, channels: numFeatures } = scene;
+  const { x, dy } = scene.batch(1);
+  const [putX, putDy, y, dx] = [await scene.put(x), await scene.put(dy), await scene.junk(), await scene.junk()];
+  const life = async () => {
+    const layer = new BatchNorm({ backend, dtype, numFeatures });
+    await forward(layer, putX, { out: y });
+    release(await backward(layer, putDy, { dx }), scene);
+    await layer.dispose();
+  };
+  return { what: 'a layer and its step', run: life };
+}
+
+/** Disposes results that lie on the device. */
+function dispose(...results: readonly unknown[]): void {
+  for (const result of results) if (Object(result).dispose) (result as DeviceTensor).dispose();
+}
 
 /** Many calls give the same result as the first. On host arrays alone, which are quick to compare. */
 async function answersAlike(scene: Scene, training: boolean): Promise<Check[]> {
@@ -206,12 +212,25 @@ function release({ dgamma, dbeta }: { readonly dgamma: unknown; readonly dbeta: 
 }
 
 /**
- * Repeats `work` and measures memory after each window of steps. It passes when each measure has not grown in at least
- * one window.
+ * That none of `works` leaves anything behind. They are measured all together, because counting objects takes longer
+ * than they do, and one by one only to find which it is.
  */
-async function leavesNothing(scene: Scene, what: string, work: () => Promise<unknown>, share = 1): Promise<Check> {
+async function leaveNothing(scene: Scene, works: readonly Work[], share = 1): Promise<Check[]> {
+  const all = await leavesNothing(scene, works, share);
+  if (all.passed) return [all];
+  const each: Check[] = [];
+  for (const work of works) each.push(await leavesNothing(scene, [work], share));
+  return each.every(({ passed }) => passed) ? [all] : each;
+}
+
+/**
+ * Does each work many times, one work after the other, and measures memory after each window of steps. It passes when
+ * each measure has not grown in at least one window.
+ */
+async function leavesNothing(scene: Scene, works: readonly Work[], share: number): Promise<Check> {
+  const what = works.map((work) => work.what).join('; ');
   const several = async (times: number) => {
-    for (let n = 0; n < times; n++) await work();
+    for (const { run } of works) for (let n = 0; n < times; n++) await run();
   };
   const measures = Object.keys(nothing) as (keyof MemoryUse)[];
   const grown = new Map(measures.map((measure) => [measure, Number.POSITIVE_INFINITY]));
