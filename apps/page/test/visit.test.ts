@@ -15,10 +15,13 @@ const kitSize = runsOf(suite).length;
 const path = chromiumPath();
 const cpuBackends = backendNames.filter((name) => !gpuBackends.includes(name));
 
-/** Where a processor stands in for the GPU, each that needs one takes a minute: those that are required, as in CI, and one. */
-const visited = backendNames.filter(
-  (name) => cpuBackends.includes(name) || name === 'gpujs-webgl2' || isRequired(`${name}@chromium`),
-);
+/**
+ * Where a processor stands in for the GPU it compiles shaders for minutes, several for each shape. So of those that need
+ * one the kit runs here on one alone, which compiles the fastest; on the others it runs in the tests of their package.
+ */
+const visited = backendNames.filter((name) => cpuBackends.includes(name) || name === 'gpujs-webgpu');
+const timedAlone = gpuBackends.filter((name) => !visited.includes(name));
+const operations = ['forward-training', 'forward-inference', 'backward', 'training-step'];
 
 describe('the page, measuring', () => {
   if (path === undefined) {
@@ -31,16 +34,12 @@ describe('the page, measuring', () => {
   describe('the whole visit, as it is by default', () => {
     let visitor: Visitor;
     beforeAll(async () => {
-      visitor = await visit(
-        here.browser,
-        here.site.address + (visited.length < backendNames.length ? `?backends=${visited}` : ''),
-      );
+      visitor = await visit(here.browser, `${here.site.address}?backends=${visited}`);
       await visitor.measure();
     }, 900_000);
     afterAll(() => visitor?.page.close());
 
-    it.for(backendNames)('finds %s, checks every case of the kit, and times every shape', async (name, { skip }) => {
-      if (!visited.includes(name)) skip(`takes a minute: it is visited where REQUIRE_BACKENDS has ${name}@chromium`);
+    it.for(visited)('finds %s, checks every case of the kit, and times every shape', async (name, { skip }) => {
       const { page } = visitor;
       const row = rowOf(page, name);
       if ((await row.getAttribute('data-available')) !== 'yes' && !isRequired(`${name}@chromium`)) {
@@ -54,13 +53,7 @@ describe('the page, measuring', () => {
       await expectConforming(kit);
       expect(await kit.locator('.accuracy').textContent()).toMatch(/^at most 0\.\d{4} × bound, float32 \S+ ulp/);
 
-      for (const operation of ['forward-training', 'forward-inference', 'backward', 'training-step']) {
-        await page.getByRole('radio', { name: operation }).check({ force: true });
-        const times = page
-          .locator('.timings tr')
-          .filter({ has: page.locator('th[scope=row]', { hasText: new RegExp(`^${name}$`) }) });
-        expect(await times.count(), operation).toBe(3);
-      }
+      for (const operation of operations) expect(await timesOf(visitor, name, operation), operation).toBe(3);
     });
 
     it('recommends the fastest, with three lines of code, for each operation and shape that is chosen', async () => {
@@ -101,6 +94,20 @@ describe('the page, measuring', () => {
       expect(summary).not.toContain('FAIL');
       expect(summary).not.toMatch(/https?:|\]\(|<a /);
     });
+  });
+
+  it.for(timedAlone)('times %s without the kit, too', async (name, { skip }) => {
+    const visitor = await visit(here.browser, `${here.site.address}?backends=${name}&kit=off&shapes=64x16&rounds=2`);
+    await visitor.measure();
+    const row = rowOf(visitor.page, name);
+    if ((await row.getAttribute('data-available')) !== 'yes' && !isRequired(`${name}@chromium`)) {
+      skip((await row.textContent()) ?? '');
+    }
+    expect(await row.getAttribute('data-available')).toBe('yes');
+    expect(await row.locator('.trouble').allTextContents()).toEqual([]);
+    for (const operation of operations) expect(await timesOf(visitor, name, operation), operation).toBe(1);
+    expect(visitor.problems).toEqual([]);
+    await visitor.page.close();
   });
 
   it('works without a GPU and without isolation, and says why what is not there is not', async () => {
@@ -181,6 +188,15 @@ describe('the page, measuring', () => {
     await page.close();
   });
 });
+
+/** How many times of a backend the table shows for an operation. */
+async function timesOf({ page }: Visitor, name: string, operation: string): Promise<number> {
+  await page.getByRole('radio', { name: operation }).check({ force: true });
+  const times = page
+    .locator('.timings tr')
+    .filter({ has: page.locator('th[scope=row]', { hasText: new RegExp(`^${name}$`) }) });
+  return times.count();
+}
 
 /** A cell for each case, none of them failed; and above them how many passed, were refused and skipped. */
 async function expectConforming(kit: Locator): Promise<void> {

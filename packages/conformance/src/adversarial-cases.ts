@@ -359,6 +359,9 @@ export const adversarialProblems: readonly Problem[] = [
 /** A problem of fewer elements takes no time to solve. */
 const smallProblem = 1024;
 
+/** What a quick run leaves out, because GPUs compile kernels for each shape: larger sizes of a family, long histories. */
+const isSlow = ({ shape, steps = 1 }: Problem) => product(shape) >= 256 || steps > 10;
+
 export const adversarialCases: readonly ConformanceCase[] = adversarialProblems.map((problem) => {
   // A small problem is solved again for each backend and dtype: its solution would be many objects, and to count those
   // that are alive, as rules about memory do, takes longer.
@@ -370,6 +373,7 @@ export const adversarialCases: readonly ConformanceCase[] = adversarialProblems.
     source: 'adversarial',
     name: problem.name,
     why: problem.why,
+    slow: isSlow(problem),
     run: ({ backend, dtype }) => run(problem, problem.wide && dtype === 'float64' ? wide() : narrow(), backend, dtype),
   };
 });

@@ -59,8 +59,8 @@ export interface ConformanceOptions {
   /** Default: all. One that the backend lacks must be refused with `DTYPE_MISMATCH`. */
   readonly dtypes?: readonly Dtype[];
   /**
-   * Skips what takes most of the time: behaviours of all but small activations, what stays in memory, and most random
-   * programs. Default false.
+   * Skips what takes most of the time: all but small activations, what stays in memory, and most random programs.
+   * Default false.
    */
   readonly quick?: boolean;
   readonly onProgress?: (result: CaseResult, done: number, total: number) => void;

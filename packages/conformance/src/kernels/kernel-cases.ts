@@ -166,6 +166,9 @@ const variants = (['none', 'relu'] as const).flatMap((activation) =>
     .flatMap((shape) => [true, false].map((training) => ({ shape, activation, training }))),
 );
 
+/** A quick run tries the two smallest, one of rows and one of runs. */
+const quickVariants = variants.filter(({ shape }) => shapes.indexOf(shape) < 2);
+
 const memories: readonly MemoryKind[] = ['host', 'device'];
 
 export const kernelCases: readonly ConformanceCase[] = rules.flatMap((rule) =>
@@ -183,7 +186,7 @@ function caseOf({ name, why, run }: Rule, memory: MemoryKind): ConformanceCase {
       const refusal = await refusedByLimit(subject, shapes);
       if (refusal) return refusal;
       const checks: Check[] = [];
-      for (const { shape, activation, training } of variants) {
+      for (const { shape, activation, training } of subject.quick ? quickVariants : variants) {
         const scene = new KernelScene(subject, memory, shape, activation);
         const mode = `${training ? 'training' : 'inference'}${activation === 'relu' ? ' with all extras' : ''}`;
         try {
