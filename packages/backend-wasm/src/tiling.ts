@@ -37,8 +37,11 @@ const [mostSections, fewestSectionRows] = [8, 256];
  * float16 is added up as the same numbers in float32 are.
  */
 const [streamBytes, streamedRowBytes] = [64 << 10, 1 << 10];
-/** Bytes of a channels-first panel: so few that the second pass over it finds them in cache. */
-const panelBytes = 512 << 10;
+/**
+ * Bytes of a channels-first panel: so few that the second pass over it finds them in cache, or most of them; and bytes of
+ * it that lie side by side, at least: main memory gives short stretches, far from each other, at half its speed.
+ */
+const [panelBytes, stretchBytes] = [2 << 20, 96 << 10];
 const vectorBytes = 16;
 /** Entries of float32 in a cache line. */
 const lineEntries = 16;
@@ -70,7 +73,7 @@ export function tilingOf({ extent, dtype, activation }: Plan): Tiling {
     inner,
     isChannelsLast,
     pitch: pitchOf(extent),
-    panel: isChannelsLast ? channels : roundUp(panelBytes / channelBytes - 1, 2),
+    panel: isChannelsLast ? channels : channelsPerPanel(channels, channelBytes, inner * elementBytes),
     section,
     sections: Math.ceil(outer / section),
     streamRows,
@@ -78,6 +81,11 @@ export function tilingOf({ extent, dtype, activation }: Plan): Tiling {
     gateBytes: activation === 'relu' ? bytesOfGates(runs, numberBytes * (elements / runs)) : 0,
     isParallel,
   };
+}
+
+/** Of a channels-first activation with so many bytes of a channel, in runs of so many. */
+function channelsPerPanel(channels: number, channelBytes: number, runBytes: number): number {
+  return Math.min(channels, roundUp(Math.max(panelBytes / channelBytes - 1, stretchBytes / runBytes), 2));
 }
 
 /** A byte for each vector of `runs` runs; and as many as the last vector's bits may be read with. */

@@ -31,6 +31,8 @@ const extents: Extent[] = [
   // Rows of more than 1 kB, which are added up in streams far apart.
   { outer: 1300, channels: 300, inner: 1 },
   { outer: 5, channels: 70, inner: 400 },
+  // Runs of more than 2 MB: two panels on one thread.
+  { outer: 20, channels: 120, inner: 300 },
   { outer: 100_000, channels: 3, inner: 1 },
 ];
 
