@@ -84,6 +84,7 @@ class WasmBackend implements Backend {
     this.capabilities = {
       dtypes: ['float16', 'float32', 'float64'],
       deviceTensors: true,
+      synchronous: true,
       deterministic: true,
       // x and y of float16; of others, or where there are more tensors, memory says when it is full.
       limits: { elements: Math.floor(maxBytes / 4) },
@@ -120,6 +121,11 @@ class WasmBackend implements Backend {
     return [...memories].reduce((bytes, memory) => bytes + memory.allocatedBytes, 0);
   }
 
+  synchronously<T>(work: () => T): T {
+    const { pool } = this.#instances.device;
+    return pool ? pool.synchronously(work) : work();
+  }
+
   async dispose(): Promise<void> {
     this.#disposed = true;
     await this.#instances.device.pool?.dispose();
@@ -129,6 +135,7 @@ class WasmBackend implements Backend {
     if (this.#disposed) {
       throw new BatchNormError('DISPOSED', "received a call after dispose() of backend 'wasm', expected none");
     }
+    this.#instances.device.pool?.assertUsable();
   }
 }
 

@@ -3,6 +3,9 @@ import { BatchNormError, type MaybePromise } from '@batchnorm/core-api';
 import type { PoolExports } from './abi/exports.js';
 import { startThread, type WorkerThread } from './worker-thread.js';
 
+/** How many milliseconds a synchronous call waits for a thread that has taken a task, which takes it one or two. */
+const longestWait = 5000;
+
 /**
  * A worker that dies costs nothing but its help: the calling thread does its task again, which is why no task may write
  * over its own input.
@@ -14,7 +17,9 @@ export class WorkerPool {
   readonly #ended = new Set<number>();
   /** The call that the calling thread waits for, if any. */
   #current: Promise<void> | undefined;
-  #disposed = false;
+  /** Why no call may use the threads any more. */
+  #refusal: BatchNormError | undefined;
+  #isSynchronous = false;
 
   private constructor(exports: PoolExports, threads: readonly WorkerThread[]) {
     this.#exports = exports;
@@ -45,30 +50,61 @@ export class WorkerPool {
     return 2 * (this.#threads.length + 1);
   }
 
+  /** Errors: `DISPOSED`; `DEVICE_LOST` after a call that a thread did not answer. */
+  assertUsable(): void {
+    if (this.#refusal) throw this.#refusal;
+  }
+
   /**
    * Performs `code` over [0, limit) in tasks of `grain`, on all threads; all of it, once it has begun. Errors:
-   * `DISPOSED`, and nothing has begun.
+   * `DISPOSED`, `DEVICE_LOST`, and nothing has begun.
    */
   parallelFor(job: number, code: number, grain: number, limit: number): MaybePromise<void> {
-    if (this.#disposed) {
-      throw new BatchNormError(
-        'DISPOSED',
-        "received dispose() of backend 'wasm' during a call, expected it after the call",
-      );
-    }
+    this.assertUsable();
     // The threads are still busy with another call: this thread does all of it, with the same bits.
     if (this.#current !== undefined) this.#exports.perform(job, code, 0, limit);
     else if (this.#exports.dispatch(job, code, grain, limit) === 0) {
+      if (this.#isSynchronous) return this.#waitAwake();
       this.#current = this.#wait();
       return this.#current;
     }
   }
 
+  /**
+   * Calls `work`, in which this thread stays awake until all tasks of a call are done. It does not hear of a thread that
+   * has ended then, so that it stops waiting after a while. Errors: `DEVICE_LOST`, and from then on of every call, because
+   * the thread may still write.
+   */
+  synchronously<T>(work: () => T): T {
+    const before = this.#isSynchronous;
+    this.#isSynchronous = true;
+    try {
+      return work();
+    } finally {
+      this.#isSynchronous = before;
+    }
+  }
+
   /** Ends the threads, after the call that has begun. */
   async dispose(): Promise<void> {
-    this.#disposed = true;
+    this.#refusal ??= new BatchNormError(
+      'DISPOSED',
+      "received dispose() of backend 'wasm' during a call, expected it after the call",
+    );
     await this.#current;
     await Promise.all(this.#threads.map((thread) => thread.terminate()));
+  }
+
+  #waitAwake(): void {
+    const end = performance.now() + longestWait;
+    while (this.#exports.isDone() === 0) {
+      if (performance.now() < end) continue;
+      this.#refusal = new BatchNormError(
+        'DEVICE_LOST',
+        `received no answer from a thread within ${longestWait} ms, expected one: it has died, or does not get a processor`,
+      );
+      throw this.#refusal;
+    }
   }
 
   /** Lets the event loop run until all tasks are done: it is there that one hears of a thread that has ended. */

@@ -15,6 +15,7 @@ import {
   operationsOf,
 } from '@batchnorm/core-api';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { PoolExports } from '../src/abi/exports.js';
 import { createWasmBackend } from '../src/index.js';
 import { LinearMemory, MemoryBudget } from '../src/linear-memory.js';
 import { modules } from '../src/modules.js';
@@ -186,14 +187,78 @@ function bound(kernels: Kernels) {
   return { device: operationsOf(kernels.device!), dispose: () => kernels.dispose() };
 }
 
+/** A pool of one worker beside this thread, whose kernels the test has made. */
+async function poolOf(kernels: Partial<PoolExports>): Promise<WorkerPool> {
+  const bytes = Uint8Array.from(atob(modules.threaded), (character) => character.charCodeAt(0));
+  const memory = new LinearMemory(new MemoryBudget(1 << 20), true);
+  const all = { perform: () => 0, dispatch: () => 0, isDone: () => 1, redo: () => undefined, ...kernels };
+  return WorkerPool.start(all, await WebAssembly.compile(bytes), memory.memory, 1);
+}
+
+describe('a call at once', () => {
+  it('gives the bits of an awaited one, on any number of threads', async () => {
+    const extent = { outer: 700, channels: 200, inner: 1 };
+    const shape = [extent.outer, extent.channels];
+    const { x, dy } = seededBatch(extent, { dtype: 'float32', mean: 3 });
+    const reference = await createWasmBackend({ threads: 1 });
+    const awaited = new BatchNorm({ backend: reference, numFeatures: extent.channels });
+    const y = await awaited.forward({ data: x, shape });
+    const { dx } = await awaited.backward({ data: dy, shape });
+    for (const threads of [1, 2, 3, 4]) {
+      const backend = await createWasmBackend({ threads });
+      const [there, upstream] = [x, dy].map((data) => backend.upload({ data, shape }) as DeviceTensor);
+      const layer = new BatchNorm({ backend, numFeatures: extent.channels });
+      for (let again = 0; again < 20; again++) {
+        const received = layer.sync.forward(there!);
+        const gradients = layer.sync.backward(upstream!);
+        expect(Buffer.compare(bytesOf(received.view!()), bytesOf(y.data))).toBe(0);
+        expect(Buffer.compare(bytesOf(gradients.dx.view!()), bytesOf(dx.data))).toBe(0);
+        for (const result of [received, gradients.dx, gradients.dgamma, gradients.dbeta]) result.dispose();
+      }
+      await backend.dispose();
+    }
+    await reference.dispose();
+  });
+
+  it('stays awake for a thread that is late', async () => {
+    let asked = 0;
+    const pool = await poolOf({ isDone: () => Number(++asked >= 5) });
+    expect(pool.synchronously(() => pool.parallelFor(0, 0, 1, 2))).toBeUndefined();
+    expect(asked).toBe(5);
+    expect(pool.parallelFor(0, 0, 1, 2)).toBeInstanceOf(Promise);
+    await pool.dispose();
+  });
+
+  it('is DEVICE_LOST when a thread does not answer, and so is every later call, until a new backend', async () => {
+    const pool = await poolOf({ isDone: () => 0 });
+    let now = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => (now += 1000));
+    const call = () => pool.synchronously(() => pool.parallelFor(0, 0, 1, 2));
+    await expectCode('DEVICE_LOST', call, /received no answer from a thread .+, expected one/);
+    expect(now).toBeLessThan(10_000);
+    await expectCode('DEVICE_LOST', () => pool.parallelFor(0, 0, 1, 2));
+    await expectCode('DEVICE_LOST', () => pool.assertUsable());
+    await pool.dispose();
+  });
+
+  it('that has failed leaves awaited calls asynchronous', async () => {
+    const pool = await poolOf({ isDone: () => 1 });
+    const fail = () => {
+      throw new Error('within');
+    };
+    expect(() => pool.synchronously(fail)).toThrow('within');
+    const running = pool.parallelFor(0, 0, 1, 2);
+    expect(running).toBeInstanceOf(Promise);
+    await running;
+    await pool.dispose();
+  });
+});
+
 describe('dispose() during a call', () => {
   it('waits for tasks that have begun, and no others begin', async () => {
-    const bytes = Uint8Array.from(atob(modules.threaded), (character) => character.charCodeAt(0));
-    const memory = new LinearMemory(new MemoryBudget(1 << 20), true);
     let asked = 0;
     const dispatch = vi.fn(() => 0);
-    const kernels = { perform: () => 0, dispatch, isDone: () => Number(++asked === 5), redo: () => undefined };
-    const pool = await WorkerPool.start(kernels, await WebAssembly.compile(bytes), memory.memory, 1);
+    const pool = await poolOf({ dispatch, isDone: () => Number(++asked === 5) });
     const begun = pool.parallelFor(0, 0, 1, 2);
     const end = pool.dispose();
     await begun;

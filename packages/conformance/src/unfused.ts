@@ -37,8 +37,9 @@ class UnfusedBackend implements Backend {
     return this.#backend.name;
   }
 
+  /** Its tensors are wrapped in promises. */
   get capabilities() {
-    return this.#backend.capabilities;
+    return { ...this.#backend.capabilities, synchronous: false };
   }
 
   get execution() {

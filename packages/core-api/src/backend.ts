@@ -26,6 +26,11 @@ export interface Backend {
    * and saved forwards take them now. Absent where there is no such memory, or it is not counted.
    */
   allocatedBytes?(): number;
+  /**
+   * Calls `work`, in which calls of this backend wait where they would have returned a promise: needed only where
+   * `capabilities.synchronous` holds and they may. Errors: `DEVICE_LOST` where what they wait for does not come.
+   */
+  synchronously?<T>(work: () => T): T;
   /** Frees everything. Again is allowed and does nothing; any other call then fails with `DISPOSED`. */
   dispose(): MaybePromise<void>;
 }
@@ -36,6 +41,11 @@ export interface Capabilities {
   readonly dtypes: readonly Dtype[];
   /** `upload` works and kernels have their `device` form. `false`: `upload` fails with `UNSUPPORTED`. */
   readonly deviceTensors: boolean;
+  /**
+   * No call returns a promise, or none within `synchronously`; reading from the device and disposing the backend may.
+   * Absent or `false`: a layer's `sync` is refused with `UNSUPPORTED`.
+   */
+  readonly synchronous?: boolean;
   /** The same call gives the same bits. `false`: repeated calls agree within the tolerance only. */
   readonly deterministic: boolean;
   readonly limits: {

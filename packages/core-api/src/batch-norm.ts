@@ -16,17 +16,37 @@ import {
 } from './calls.js';
 import { Computation, type ForwardResult } from './computation.js';
 import { refuse } from './errors.js';
-import { ForwardPass } from './forward-pass.js';
+import { ForwardPass, SyncForwardPass } from './forward-pass.js';
 import type { ForwardRecord } from './forward-record.js';
 import type { SharedOperation } from './group.js';
-import { checkedMoments, copyOf, type Moments, statisticsOf } from './moments.js';
+import type { MaybePromise } from './maybe-promise.js';
+import { checkedMoments, copyOf, type Moments, type Statistics, statisticsOf } from './moments.js';
 import type { BatchNormOptions, Momentum, ResolvedOptions } from './options.js';
 import { assertMomentum, resolveOptions } from './resolve-options.js';
 import { assertTracking, RunningStatistics } from './running-statistics.js';
 import { assignVector, type BatchNormState, type Numbers, readState, type StateVectors, writeState } from './state.js';
+import { arrived, begin, finish, type Steps } from './steps.js';
+import { SyncCalls } from './sync-calls.js';
 import type { Float16Tensor, Tensor } from './tensor.js';
 import { assertEnoughValues } from './tensor-checks.js';
 import { zeros } from './vector.js';
+
+/** A call of one of the layer's operations. */
+interface LayerCall<T> {
+  readonly operation: SharedOperation;
+  /** Whether other ranks have no part in it. */
+  isAlone(): boolean;
+  /** Reads the arguments: what is to be done at its turn. */
+  read(): () => Steps<T>;
+}
+
+/** A forward that a pass holds. */
+interface HeldForward {
+  readonly y: never;
+  backward(dy: Activation, options: BackwardOptions<never> | undefined): LayerCall<Gradients<never>>;
+  statistics(): Steps<Statistics>;
+  release(): void;
+}
 
 /**
  * Batch normalisation (Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167):
@@ -48,6 +68,7 @@ export class BatchNorm {
   #latest: ForwardRecord | undefined;
   /** The records of passes that are alive. */
   readonly #passes = new Set<ForwardRecord>();
+  #sync: SyncCalls | undefined;
   #disposed = false;
 
   /** Errors: `INVALID_OPTION`, `DTYPE_MISMATCH`, `LIMIT_EXCEEDED` for more channels than memory can hold. */
@@ -148,11 +169,7 @@ export class BatchNorm {
   forward(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<DeviceTensor>;
   forward<X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): Promise<X>;
   async forward(x: Activation, options: ForwardOptions<Activation> = {}): Promise<Activation> {
-    return this.#forward(x, options, false, async (request) => {
-      const { y, record } = await this.#computation.forward(request);
-      this.#setLatest(record);
-      return y;
-    });
+    return this.#request(this.#forwardCall(x, options));
   }
 
   /**
@@ -167,7 +184,7 @@ export class BatchNorm {
   backward(dy: DeviceTensor, options?: BackwardOptions<DeviceTensor>): Promise<Gradients<DeviceTensor>>;
   backward<X extends Float16Tensor>(dy: X, options?: BackwardOptions<X>): Promise<Gradients<X>>;
   async backward(dy: Activation, options: BackwardOptions<never> = {}): Promise<Gradients<never>> {
-    return this.#backward(() => this.#latest, dy, options);
+    return this.#request(this.#backwardCall(() => this.#latest, dy, options));
   }
 
   /**
@@ -179,7 +196,27 @@ export class BatchNorm {
   forwardPass(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<ForwardPass<DeviceTensor>>;
   forwardPass<X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): Promise<ForwardPass<X>>;
   async forwardPass(x: Activation, options: ForwardOptions<Activation> = {}): Promise<ForwardPass<never>> {
-    return this.#forward(x, options, true, async (request) => this.#pass(await this.#computation.forward(request)));
+    return this.#request(this.#passCall(x, options, (held) => this.#pass(held)));
+  }
+
+  /**
+   * `forward`, `backward` and `forwardPass` that return at once, for callers that can't await: a framework's gradient
+   * function, a render. They compute on the calling thread, and block it; a layer's asynchronous calls must have ended.
+   *
+   * Errors: `UNSUPPORTED` where the backend is not `capabilities.synchronous`, and with a collective.
+   */
+  get sync(): SyncCalls {
+    const { backend, collective } = this.#options;
+    if (backend.capabilities.synchronous !== true) {
+      refuse('UNSUPPORTED', `layer.sync on backend '${backend.name}'`, 'one whose `capabilities.synchronous` holds');
+    }
+    if (collective) refuse('UNSUPPORTED', 'layer.sync with a collective', 'none: other ranks have to be waited for');
+    this.#sync ??= new SyncCalls({
+      forward: (x, options = {}) => this.#now(this.#forwardCall(x, options)),
+      backward: (dy, options = {}) => this.#now(this.#backwardCall(() => this.#latest, dy, options)),
+      forwardPass: (x, options = {}) => this.#now(this.#passCall(x, options, (held) => this.#syncPass(held))),
+    });
+    return this.#sync;
   }
 
   /**
@@ -192,7 +229,7 @@ export class BatchNorm {
    */
   async moments(x: AnyActivation, options: MomentsOptions = {}): Promise<Moments> {
     const mask = maskOf(options);
-    return this.#call(() => this.#computation.moments(x as Activation, mask));
+    return this.#call(() => begin(this.#computation.moments(x as Activation, mask)));
   }
 
   /**
@@ -204,7 +241,7 @@ export class BatchNorm {
    * others are averaged in. `DISPOSED`.
    */
   settle(): Promise<void> {
-    return this.#call(() => this.#running.settle());
+    return this.#call(() => begin(this.#running.settle()));
   }
 
   /**
@@ -226,7 +263,7 @@ export class BatchNorm {
    */
   state(): Promise<BatchNormState> {
     return this.#call(async () => {
-      await this.#running.settle();
+      await begin(this.#running.settle());
       const { batchesTracked, valuesTracked } = this.#running;
       const tracked = { batchesTracked, valuesTracked: this.#momentum === 'exact' ? valuesTracked : undefined };
       return writeState(this.options.numFeatures, this.#stateVectors(), tracked);
@@ -274,7 +311,7 @@ export class BatchNorm {
       if (this.#disposed) return;
       this.#disposed = true;
       try {
-        await this.#running.settle();
+        await begin(this.#running.settle());
       } finally {
         this.#setLatest(undefined);
         for (const record of this.#passes) record.release();
@@ -284,7 +321,7 @@ export class BatchNorm {
     });
   }
 
-  #call<T>(call: () => Promise<T>): Promise<T> {
+  #call<T>(call: () => MaybePromise<T>): Promise<T> {
     return this.#queue.run(() => {
       this.#assertAlive();
       return call();
@@ -295,81 +332,129 @@ export class BatchNorm {
     if (this.#disposed) refuse('DISPOSED', 'a call after dispose()', 'none');
   }
 
-  #forward<T>(
-    x: Activation,
-    options: ForwardOptions<Activation>,
-    keepStatistics: boolean,
-    forward: (request: ForwardRequest) => Promise<T>,
-  ): Promise<T> {
-    const isAlone = () => this.#options.trackRunningStatistics && isInference(options);
-    return this.#request('forward', isAlone, () => {
-      const request = forwardRequest(x, options, this.#momentum, keepStatistics);
-      return () => forward(request);
-    });
-  }
-
-  /** Of the record that there is at its turn; `assertUsable` fails where nobody may ask for that any more. */
-  #backward(
-    record: () => ForwardRecord | undefined,
-    dy: Activation,
-    options: BackwardOptions<never>,
-    assertUsable: () => void = () => undefined,
-  ): Promise<Gradients<never>> {
-    const isAlone = () => record()?.usesBatchStatistics === false;
-    return this.#request('backward', isAlone, () => {
-      const out = backwardOutputs(options);
-      return () => {
-        assertUsable();
-        return this.#computation.backward(record(), dy, out);
-      };
-    });
-  }
-
   /**
-   * A call whose arguments are read now, and which then has its turn. Where it is refused before it has begun, other
-   * ranks hear of that, unless they do not expect this one.
+   * Reads the arguments of a call now, and gives it its turn. Where it is refused before it has begun, other ranks hear
+   * of that, unless they do not expect this one.
    */
-  #request<T>(operation: SharedOperation, isAlone: () => boolean, read: () => () => Promise<T>): Promise<T> {
-    let call: () => Promise<T>;
+  #request<T>({ operation, isAlone, read }: LayerCall<T>): Promise<T> {
+    let work: () => Steps<T>;
     try {
-      call = read();
+      work = read();
     } catch (error) {
       if (this.#options.collective === undefined) return Promise.reject(error);
-      call = () => {
+      work = () => {
         throw error;
       };
     }
     return this.#queue.run(() => {
       try {
         this.#assertAlive();
-        return call();
+        return begin(work());
       } catch (error) {
         return isAlone() ? Promise.reject(error) : this.#computation.fail(operation, error);
       }
     });
   }
 
-  #pass({ y, record, statistics }: ForwardResult): ForwardPass<never> {
+  /** The same at once, of one rank. */
+  #now<T>({ read }: Pick<LayerCall<T>, 'read'>): T {
+    const work = read();
+    const { backend } = this.#options;
+    return this.#queue.runNow(() => {
+      this.#assertAlive();
+      return backend.synchronously ? backend.synchronously(() => finish(work())) : finish(work());
+    });
+  }
+
+  #forwardCall(x: Activation, options: ForwardOptions<Activation>): LayerCall<Activation> {
+    return this.#ofForward(x, options, false, ({ y, record }) => {
+      this.#setLatest(record);
+      return y;
+    });
+  }
+
+  #passCall<P>(x: Activation, options: ForwardOptions<Activation>, newPass: (held: HeldForward) => P): LayerCall<P> {
+    return this.#ofForward(x, options, true, (result) => newPass(this.#hold(result)));
+  }
+
+  #ofForward<T>(
+    x: Activation,
+    options: ForwardOptions<Activation>,
+    keepStatistics: boolean,
+    end: (result: ForwardResult) => T,
+  ): LayerCall<T> {
+    return {
+      operation: 'forward',
+      isAlone: () => this.#options.trackRunningStatistics && isInference(options),
+      read: () => {
+        const request = forwardRequest(x, options, this.#momentum, keepStatistics);
+        return () => this.#forward(request, end);
+      },
+    };
+  }
+
+  *#forward<T>(request: ForwardRequest, end: (result: ForwardResult) => T): Steps<T> {
+    return end(yield* this.#computation.forward(request));
+  }
+
+  /** Of the record that there is at its turn; `assertUsable` fails where nobody may ask for that any more. */
+  #backwardCall(
+    record: () => ForwardRecord | undefined,
+    dy: Activation,
+    options: BackwardOptions<never>,
+    assertUsable: () => void = () => undefined,
+  ): LayerCall<Gradients<never>> {
+    return {
+      operation: 'backward',
+      isAlone: () => record()?.usesBatchStatistics === false,
+      read: () => {
+        const out = backwardOutputs(options);
+        return () => {
+          assertUsable();
+          return this.#computation.backward(record(), dy, out);
+        };
+      },
+    };
+  }
+
+  /** What a pass refers to instead of the layer's latest forward. */
+  #hold({ y, record, statistics }: ForwardResult): HeldForward {
     if (record) this.#passes.add(record);
     let isReleased = false;
     const assertAlive = () => {
       if (isReleased) refuse('DISPOSED', 'a call of a pass after its dispose()', 'none');
     };
-    const release = () => {
-      if (isReleased) return;
-      isReleased = true;
-      record?.release();
-      if (record) this.#passes.delete(record);
-      if (statistics && 'read' in statistics) statistics.dispose();
+    return {
+      y: y as never,
+      backward: (dy, options = {}) => this.#backwardCall(() => record, dy, options, assertAlive),
+      *statistics() {
+        assertAlive();
+        return 'read' in statistics! ? statisticsOf(yield* arrived(statistics.read())) : copyOf(statistics!);
+      },
+      release: () => {
+        if (isReleased) return;
+        isReleased = true;
+        record?.release();
+        if (record) this.#passes.delete(record);
+        if (statistics && 'read' in statistics) statistics.dispose();
+      },
     };
-    return new ForwardPass<never>(y as never, {
-      backward: (dy, options = {}) => this.#backward(() => record, dy, options, assertAlive),
-      statistics: () =>
-        this.#call(async () => {
-          assertAlive();
-          return 'read' in statistics! ? statisticsOf(await statistics.read()) : copyOf(statistics!);
-        }),
-      release: () => this.#queue.run(async () => release()),
+  }
+
+  #pass({ y, backward, statistics, release }: HeldForward): ForwardPass<never> {
+    return new ForwardPass(y, {
+      backward: (dy, options) => this.#request(backward(dy, options)),
+      statistics: () => this.#call(() => begin(statistics())),
+      release: () => this.#queue.run(release),
+    });
+  }
+
+  #syncPass({ y, backward, statistics, release }: HeldForward): SyncForwardPass<never> {
+    return new SyncForwardPass(y, {
+      backward: (dy, options) => this.#now(backward(dy, options)),
+      statistics: () => this.#now({ read: () => statistics }),
+      releaseNow: () => this.#queue.runNow(release),
+      release: () => this.#queue.run(release),
     });
   }
 

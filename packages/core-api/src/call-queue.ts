@@ -1,14 +1,38 @@
 // Calls of one layer take effect in call order, also if nobody awaits the one before.
+import { refuse } from './errors.js';
+import type { MaybePromise } from './maybe-promise.js';
+
 export class CallQueue {
   #last: Promise<unknown> = Promise.resolve();
+  /** How many calls have not ended. */
+  #pending = 0;
 
   /** Runs `call` when every call before it has settled, whether fulfilled or rejected. */
-  run<T>(call: () => Promise<T>): Promise<T> {
+  run<T>(call: () => MaybePromise<T>): Promise<T> {
+    this.#pending++;
     const result = this.#last.then(call);
-    // Not `catch`: its promise would hold the call's value, and a pass that nobody else has, until the next call.
-    this.#last = result.then(nothing, nothing);
+    // Not `finally`: its promise would hold the call's value, and a pass that nobody else has, until the next call.
+    const end = () => {
+      this.#pending--;
+    };
+    this.#last = result.then(end, end);
     return result;
   }
-}
 
-function nothing(): void {}
+  /** Runs `call` now. Errors: `CALL_PENDING` while another call has not ended. */
+  runNow<T>(call: () => T): T {
+    if (this.#pending > 0) {
+      refuse(
+        'CALL_PENDING',
+        'a call of layer.sync before an earlier call has ended',
+        'that every asynchronous call was awaited, and none comes out of another',
+      );
+    }
+    this.#pending++;
+    try {
+      return call();
+    } finally {
+      this.#pending--;
+    }
+  }
+}

@@ -1,7 +1,7 @@
 // One forward or backward of a layer, or the moments of a batch: inputs are checked, kernels compute, and running
 // statistics take in the batch of a forward.
 import { type Activation, activationOf, elementsOf, isDeviceTensor } from './activation.js';
-import type { ForwardInput, Memory } from './backend.js';
+import type { ForwardInput, ForwardOutput, Memory } from './backend.js';
 import type { ForwardRequest, Gradients } from './calls.js';
 import type { CountedPositions } from './counted-positions.js';
 import { emptyLike, emptyOperations } from './empty-batch.js';
@@ -26,6 +26,7 @@ import type { ResolvedOptions } from './options.js';
 import { assertSeparate, sameMemory } from './overlap.js';
 import type { RunningStatistics } from './running-statistics.js';
 import { sharedByTwo } from './shared-value.js';
+import { arrived, begin, type Steps } from './steps.js';
 import type { OnDevice } from './tensor.js';
 import { assertEnoughValues, assertVector, checkedInput, checkedLike } from './tensor-checks.js';
 import { zeros } from './vector.js';
@@ -43,6 +44,9 @@ export interface ForwardResult {
   /** What normalised x, if that was to be kept: a copy on the host, or the receiver's to dispose. */
   readonly statistics: Statistics | OnDevice<Moments> | undefined;
 }
+
+/** What kernels made of an x, and what normalised it, if that was to be kept. */
+interface Normalized extends Pick<ForwardResult, 'statistics'>, ForwardOutput<Memory> {}
 
 /** What kernels get of a request. */
 type Given = Pick<ForwardInput<Memory>, 'x' | 'residual' | 'y'>;
@@ -84,17 +88,18 @@ export class Computation {
   }
 
   /** Errors: those of `BatchNorm.forward`; then nothing has changed. */
-  forward(request: ForwardRequest): Promise<ForwardResult> {
+  forward(request: ForwardRequest): Steps<ForwardResult> {
     const { training, track, momentum } = request;
     const usesBatchStatistics = training || !this.#options.trackRunningStatistics;
     if (this.#group === undefined || !usesBatchStatistics) return this.#forward(request, usesBatchStatistics);
     const call = { training: +training, track: +track, momentum: codeOf(momentum) };
-    return this.#group.call('forward', call, async (round) => {
-      const result = await this.#forward(request, usesBatchStatistics, round);
+    const together = this.#group.call('forward', call, async (round) => {
+      const result = await begin(this.#forward(request, usesBatchStatistics, round));
       this.#forwardsTogether++;
       if (result.record) result.record.together = this.#forwardsTogether;
       return result;
     });
+    return arrived(together);
   }
 
   /** A call that is refused before it begins: where other ranks may wait for this one, they hear of it. */
@@ -103,7 +108,7 @@ export class Computation {
     return this.#group ? this.#group.call(operation, {}, refused) : refused();
   }
 
-  async #forward(request: ForwardRequest, usesBatchStatistics: boolean, round?: Round): Promise<ForwardResult> {
+  *#forward(request: ForwardRequest, usesBatchStatistics: boolean, round?: Round): Steps<ForwardResult> {
     const { training, out } = request;
     const { x, extent } = checkedInput(request.x, this.#options);
     const isEmpty = valuesPerChannel(extent) === 0;
@@ -114,22 +119,19 @@ export class Computation {
     const output = out && checkedLike(out, 'out', x, this.#options);
     const inPlace = output !== undefined && this.#isInPlace(output, x, training);
     if (output !== undefined && residual !== undefined) assertSeparate({ out: output }, { residual });
-    if (isEmpty) return this.#passEmpty(request, x, usesBatchStatistics, round);
+    if (isEmpty) return yield* this.#passEmpty(request, x, usesBatchStatistics, round);
 
-    // Only promises are awaited: awaiting a value that is there takes as long as a small batch.
-    const lending = this.#lend('x', x);
-    const lent = lending instanceof LentInput ? lending : await lending;
+    const lent = yield* this.#lend('x', x);
     // A nonlinearity's gradient depends on the residual.
     const isNeeded = residual !== undefined && this.#options.activation !== 'none';
-    const lentResidual = isNeeded ? await this.#lend('residual', residual) : undefined;
-    const lease = this.#kernels.lease(extent);
-    const { operations: available, release } = 'operations' in lease ? lease : await lease;
+    const lentResidual = isNeeded ? yield* this.#lend('residual', residual) : undefined;
+    const { operations: available, release } = yield* this.#kernels.lease(extent);
     try {
       const operations = operationsOn(x, available);
       const input = { x: elementsOf(x), residual: residual && elementsOf(residual), y: output && elementsOf(output) };
       const { y, saved, statistics } = usesBatchStatistics
-        ? await this.#normalizeByBatch(operations, request, input, mask, round)
-        : await this.#normalizeByRunning(operations, request, input);
+        ? yield* this.#normalizeByBatch(operations, request, input, mask, round)
+        : yield* this.#normalizeByRunning(operations, request, input);
       if (output !== undefined) countWrite(output);
       const record = new ForwardRecord(lent, residual, lentResidual, operations, saved, usesBatchStatistics, release);
       if (inPlace) record.release();
@@ -164,29 +166,29 @@ export class Computation {
     assertEnoughValues({ outer: count, channels: this.#options.numFeatures, inner: 1 }, this.#options);
   }
 
-  #lend(name: 'x' | 'residual', input: Activation): LentInput | Promise<LentInput> {
-    return this.#options.checks ? LentInput.copied(name, input) : LentInput.sampled(name, input);
+  *#lend(name: 'x' | 'residual', input: Activation): Steps<LentInput> {
+    return this.#options.checks ? yield* LentInput.copied(name, input) : LentInput.sampled(name, input);
   }
 
   /** With the statistics of the batch, which are averaged into the running ones if the request asks for that. */
-  async #normalizeByBatch(
+  *#normalizeByBatch(
     operations: StagedOperations<Memory>,
     request: ForwardRequest,
     { x, residual, y: out }: Given,
     mask: CountedPositions | undefined,
     round: Round | undefined,
-  ) {
+  ): Steps<Normalized> {
     const { momentum, keepStatistics } = request;
     const { epsilon } = this.#options;
     const { gamma, beta } = this.#parameters;
     const tracks = this.#tracks(request);
     // Batches are averaged in call order: those that wait on the device come before one on the host.
     const most = ArrayBuffer.isView(x) ? 1 : maxDeferredBatches;
-    if (tracks && this.#running.deferred >= most) await this.#running.trackDeferred();
+    if (tracks && this.#running.deferred >= most) yield* this.#running.trackDeferred();
     const input = { x, residual, mask, y: out, gamma, beta, epsilon, requireFinite: tracks };
-    const { y, saved, moments } = await operations.forwardTraining(input, round && this.#peers(round));
+    const { y, saved, moments } = yield* arrived(operations.forwardTraining(input, round && this.#peers(round)));
     try {
-      if (round) await round.confirm();
+      if (round) yield* arrived(round.confirm());
       if ('read' in moments) {
         const [tracked, kept] = keepStatistics ? sharedByTwo(moments) : [moments, undefined];
         if (tracks) this.#running.trackOnDevice(tracked, momentum);
@@ -219,58 +221,58 @@ export class Computation {
     };
   }
 
-  async #normalizeByRunning(
+  *#normalizeByRunning(
     operations: StagedOperations<Memory>,
     { keepStatistics }: ForwardRequest,
     { x, residual, y: out }: Given,
-  ) {
+  ): Steps<Normalized> {
     const { epsilon } = this.#options;
     const { gamma, beta } = this.#parameters;
-    await this.#running.settle();
+    yield* this.#running.settle();
     const { mean, variance } = this.#running.forInference(epsilon);
     const input = { x, residual, y: out, gamma, beta, epsilon, mean, variance };
-    const { y, saved } = await operations.forwardInference(input);
+    const { y, saved } = yield* arrived(operations.forwardInference(input));
     return { y, saved, statistics: keepStatistics ? copyOf({ mean, variance }) : undefined };
   }
 
-  async #passEmpty(
+  *#passEmpty(
     request: ForwardRequest,
     x: Activation,
     usesBatchStatistics: boolean,
     round: Round | undefined,
-  ): Promise<ForwardResult> {
+  ): Steps<ForwardResult> {
     const { out, residual, training, keepStatistics } = request;
     const nothing = () => undefined;
     const lent = LentInput.sampled('x', x);
     const operations = emptyOperations(this.#options, residual !== undefined);
     const saved = { dispose: nothing };
     const record = new ForwardRecord(lent, residual, undefined, operations, saved, usesBatchStatistics, nothing);
-    const y = out ?? (await emptyLike(x, this.#options));
-    const others = round && (await this.#joinEmpty(round, request));
-    const statistics = keepStatistics ? (others ?? (await this.#emptyStatistics(training))) : undefined;
+    const y = out ?? (yield* emptyLike(x, this.#options));
+    const others = round && (yield* this.#joinEmpty(round, request));
+    const statistics = keepStatistics ? (others ?? (yield* this.#emptyStatistics(training))) : undefined;
     return { y, record, statistics };
   }
 
   /** The statistics of a batch of which all values are on other ranks. */
-  async #joinEmpty(round: Round, request: ForwardRequest): Promise<Statistics> {
-    const moments = await round.mergeMoments(noMoments(this.#options.numFeatures));
+  *#joinEmpty(round: Round, request: ForwardRequest): Steps<Statistics> {
+    const moments = yield* arrived(round.mergeMoments(noMoments(this.#options.numFeatures)));
     const isEmpty = moments.count === 0;
     if (!isEmpty) this.#assertEnoughValues(moments.count);
     const tracks = this.#tracks(request) && !isEmpty;
     if (tracks) assertFiniteMoments(moments);
-    await round.confirm();
+    yield* arrived(round.confirm());
     if (tracks) {
-      await this.#running.trackDeferred();
+      yield* this.#running.trackDeferred();
       this.#running.track(moments, request.momentum);
     }
     return statisticsOf(moments);
   }
 
   /** The running statistics in inference; NaN elsewhere, because no values have no mean. */
-  async #emptyStatistics(training: boolean): Promise<Statistics> {
+  *#emptyStatistics(training: boolean): Steps<Statistics> {
     const { numFeatures, trackRunningStatistics, epsilon } = this.#options;
     if (!training && trackRunningStatistics) {
-      await this.#running.settle();
+      yield* this.#running.settle();
       return copyOf(this.#running.forInference(epsilon));
     }
     const none = () => zeros(numFeatures).fill(Number.NaN);
@@ -278,19 +280,18 @@ export class Computation {
   }
 
   /** Errors: those of `BatchNorm.moments`. */
-  async moments(value: Activation, givenMask: Mask | undefined): Promise<Moments> {
+  *moments(value: Activation, givenMask: Mask | undefined): Steps<Moments> {
     const { x, extent } = checkedInput(value, this.#options);
     const { numFeatures, epsilon } = this.#options;
     const mask = this.#countedPositions(givenMask, x);
     if (valuesPerChannel(extent) === 0) return noMoments(numFeatures);
     if (mask?.count === 0) this.#assertEnoughValues(0);
-    const lease = this.#kernels.lease(extent);
-    const { operations, release } = 'operations' in lease ? lease : await lease;
+    const { operations, release } = yield* this.#kernels.lease(extent);
     try {
-      const moments = await operationsOn(x, operations).moments({ x: elementsOf(x), epsilon, mask });
+      const moments = yield* arrived(operationsOn(x, operations).moments({ x: elementsOf(x), epsilon, mask }));
       if (!('read' in moments)) return copiedMoments(moments);
       try {
-        return copiedMoments(await moments.read());
+        return copiedMoments(yield* arrived(moments.read()));
       } finally {
         moments.dispose();
       }
@@ -303,25 +304,25 @@ export class Computation {
    * Of the latest forward, or of a pass. Without one, which is refused, the other ranks may wait for this one. Errors:
    * those of `BatchNorm.backward`; then nothing has changed.
    */
-  backward(record: ForwardRecord | undefined, dy: Activation, out: Partial<Gradients>): Promise<Gradients<never>> {
+  backward(record: ForwardRecord | undefined, dy: Activation, out: Partial<Gradients>): Steps<Gradients<never>> {
     if (this.#group === undefined || record?.usesBatchStatistics === false) return this.#backward(record, dy, out);
     const call = { ofForward: record?.together ?? 0 };
-    return this.#group.call('backward', call, (round) => this.#backward(record, dy, out, round));
+    const backward = async (round: Round) => begin(this.#backward(record, dy, out, round));
+    return arrived(this.#group.call('backward', call, backward));
   }
 
-  async #backward(
+  *#backward(
     record: ForwardRecord | undefined,
     dy: Activation,
     out: Partial<Gradients>,
     round?: Round,
-  ): Promise<Gradients<never>> {
+  ): Steps<Gradients<never>> {
     if (record === undefined) refuse('FORWARD_REQUIRED', 'backward()', 'a forward() before it, not in place');
     const { lentResidual, residual, operations, saved, usesBatchStatistics } = record;
     const x = record.x.activation;
     const { scale, center, numFeatures: C } = this.#options;
-    const checked = record.x.assertUnchanged();
-    if (checked !== undefined) await checked;
-    if (lentResidual !== undefined) await lentResidual.assertUnchanged();
+    yield* record.x.assertUnchanged();
+    if (lentResidual !== undefined) yield* lentResidual.assertUnchanged();
     const upstream = checkedLike(dy, 'dy', x, this.#options);
     const downstream = out.dx && checkedLike(out.dx, 'out.dx', x, this.#options);
     if (out.dresidual !== undefined && residual === undefined) {
@@ -348,8 +349,8 @@ export class Computation {
       parameterGradients: scale || center,
     };
     const { dx, dresidual, dgamma, dbeta } = usesBatchStatistics
-      ? await operations.backwardTraining(gradients, round)
-      : await operations.backwardInference(gradients);
+      ? yield* arrived(operations.backwardTraining(gradients, round))
+      : yield* arrived(operations.backwardInference(gradients));
     if (downstream !== undefined) countWrite(downstream);
     if (skip !== undefined) countWrite(skip);
     return {

@@ -3,23 +3,26 @@ import { type Activation, activationOf, elementsOf, isDeviceTensor } from './act
 import type { BackwardInput, BackwardOutput, DeviceTensor, Memory } from './backend.js';
 import type { BackwardOperations } from './forward-record.js';
 import type { ResolvedOptions } from './options.js';
+import { arrived, begin, type Steps } from './steps.js';
 import { allocate, type FloatArray, type Tensor } from './tensor.js';
 import { zeros } from './vector.js';
 
 /** An activation of no elements, of the shape and in the memory of x. */
-export async function emptyLike(x: Activation, { backend, dtype }: ResolvedOptions): Promise<Activation> {
+export function* emptyLike(x: Activation, { backend, dtype }: ResolvedOptions): Steps<Activation> {
   const empty = activationOf(allocate(dtype, 0), x) as Tensor;
-  return isDeviceTensor(x) ? backend.upload(empty) : empty;
+  return isDeviceTensor(x) ? yield* arrived(backend.upload(empty)) : empty;
 }
 
 /** The backward of an empty batch: dx and dresidual are empty, dgamma and dbeta are 0. */
 export function emptyOperations(options: ResolvedOptions, hasResidual: boolean): BackwardOperations {
   const vector = () => zeros(options.numFeatures);
-  const backward = async (input: BackwardInput<Memory>): Promise<BackwardOutput<Memory>> => {
+  const backward = function* (input: BackwardInput<Memory>): Steps<BackwardOutput<Memory>> {
     const { dy, dgamma, dbeta } = input;
-    const empty = async () => (ArrayBuffer.isView(dy) ? dy.slice() : elementsOf(await emptyLike(dy, options)));
-    const dx = input.dx ?? (await empty());
-    const dresidual = hasResidual ? (input.dresidual ?? (await empty())) : undefined;
+    const empty = function* (): Steps<FloatArray | DeviceTensor> {
+      return ArrayBuffer.isView(dy) ? dy.slice() : elementsOf(yield* emptyLike(dy, options));
+    };
+    const dx = input.dx ?? (yield* empty());
+    const dresidual = hasResidual ? (input.dresidual ?? (yield* empty())) : undefined;
     if (ArrayBuffer.isView(dy)) {
       const host = { dgamma: dgamma ?? vector(), dbeta: dbeta ?? vector() } as Record<'dgamma' | 'dbeta', Float64Array>;
       const activations = { dx, dresidual } as { dx: FloatArray; dresidual: FloatArray | undefined };
@@ -30,10 +33,13 @@ export function emptyOperations(options: ResolvedOptions, hasResidual: boolean):
     return { ...activations, dgamma: onDevice(), dbeta: onDevice() };
   };
   return {
-    backwardInference: backward,
-    async backwardTraining(input, peers) {
-      await peers?.addSums({ dgamma: vector(), dbeta: vector() });
-      return backward(input);
+    backwardInference: (input) => begin(backward(input)),
+    backwardTraining: (input, peers) => {
+      const withPeers = function* (): Steps<BackwardOutput<Memory>> {
+        if (peers) yield* arrived(peers.addSums({ dgamma: vector(), dbeta: vector() }));
+        return yield* backward(input);
+      };
+      return begin(withPeers());
     },
   };
 }

@@ -14,6 +14,7 @@
  * | `FORWARD_REQUIRED` | backward without a forward to differentiate |
  * | `INPUT_CHANGED` | backward when x is not what its forward saw |
  * | `NON_FINITE_STATISTICS` | a batch mean or variance that would poison the running statistics, or can't be computed |
+ * | `CALL_PENDING` | a call of `layer.sync` while an asynchronous call of the layer has not ended: await it first |
  * | `UNSETTLED` | running statistics are asked for while batches wait on the device for them: `await settle()` first |
  * | `INVALID_STATE` | parameters, running statistics or moments that can't be, wherever they come from |
  * | `FOREIGN_TENSOR` | a device tensor of another backend |
@@ -35,6 +36,7 @@ export type ErrorCode =
   | 'FORWARD_REQUIRED'
   | 'INPUT_CHANGED'
   | 'NON_FINITE_STATISTICS'
+  | 'CALL_PENDING'
   | 'UNSETTLED'
   | 'INVALID_STATE'
   | 'FOREIGN_TENSOR'

@@ -12,6 +12,15 @@ export interface PassCalls<T extends AnyActivation> {
   release(): Promise<void>;
 }
 
+/** The same for a pass of `BatchNorm.sync`. */
+export interface SyncPassCalls<T extends AnyActivation> {
+  backward(dy: T, options: BackwardOptions<T> | undefined): Gradients<T>;
+  statistics(): Statistics;
+  releaseNow(): void;
+  /** When no call is in its way. */
+  release(): Promise<void>;
+}
+
 /** Releases what a pass holds when the garbage collector has found the pass. */
 const dropped = new FinalizationRegistry<Pick<PassCalls<never>, 'release'>>((calls) => void calls.release());
 
@@ -51,5 +60,34 @@ export class ForwardPass<T extends AnyActivation = Tensor> {
   dispose(): Promise<void> {
     dropped.unregister(this);
     return this.#calls.release();
+  }
+}
+
+/** A forward with its backward, of which every call returns at once: see `BatchNorm.sync`. */
+export class SyncForwardPass<T extends AnyActivation = Tensor> {
+  /** Belongs to the caller, also after `dispose()`. */
+  readonly y: T;
+  readonly #calls: SyncPassCalls<T>;
+
+  constructor(y: T, calls: SyncPassCalls<T>) {
+    this.y = y;
+    this.#calls = calls;
+    dropped.register(this, calls, this);
+  }
+
+  /** As `ForwardPass.backward`. Errors: those, and `CALL_PENDING`. */
+  backward(dy: T, options?: BackwardOptions<T>): Gradients<T> {
+    return this.#calls.backward(dy, options);
+  }
+
+  /** As `ForwardPass.statistics`. Errors: those, and `CALL_PENDING`. */
+  statistics(): Statistics {
+    return this.#calls.statistics();
+  }
+
+  /** As `ForwardPass.dispose`. Errors: `CALL_PENDING`, and then nothing is freed. */
+  dispose(): void {
+    this.#calls.releaseNow();
+    dropped.unregister(this);
   }
 }

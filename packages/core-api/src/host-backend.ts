@@ -11,7 +11,7 @@ export interface HostBackendOptions {
   readonly name: string;
   /** Makes the passes for one extent and dtype. */
   readonly passesFor: (plan: Plan) => HostPasses;
-  /** Default: float32 and float64, deterministic, at most 2³¹ − 1 elements. */
+  /** Default: float32 and float64, synchronous, deterministic, at most 2³¹ − 1 elements. */
   readonly capabilities?: Partial<Omit<Capabilities, 'deviceTensors'>>;
   /** Default: JavaScript on one thread of the CPU, sums accumulated in float64. */
   readonly execution?: Partial<Execution>;
@@ -35,6 +35,7 @@ class HostBackend implements Backend {
     this.#passesFor = passesFor;
     this.capabilities = {
       dtypes: ['float32', 'float64'],
+      synchronous: true,
       deterministic: true,
       limits: { elements: 2 ** 31 - 1 },
       ...capabilities,

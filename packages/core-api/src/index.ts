@@ -46,7 +46,7 @@ export { describe } from './describe.js';
 export { BatchNormError, type ErrorCode, refuse } from './errors.js';
 export { type Extent, everyRun, extentOf, product, valuesPerChannel } from './extent.js';
 export { elementsFrom, float16Bits, float16Numbers, largestFloat16, numbersOf } from './float16.js';
-export type { ForwardPass } from './forward-pass.js';
+export type { ForwardPass, SyncForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';
 export type { Forward, HostPasses } from './host-passes.js';
 export { inProcessCollective } from './in-process-collective.js';
@@ -79,6 +79,7 @@ export {
 } from './options.js';
 export { assertDtype, isBackend, layerOptionChecks, resolveLayerOptions } from './resolve-options.js';
 export type { BatchNormState, Numbers } from './state.js';
+export type { SyncCalls } from './sync-calls.js';
 export {
   allocate,
   type Dtype,

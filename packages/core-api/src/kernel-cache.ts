@@ -3,6 +3,7 @@ import type { DeviceMemory, HostMemory, Kernels } from './backend.js';
 import type { Extent } from './extent.js';
 import type { MaybePromise } from './maybe-promise.js';
 import { operationsOf, type StagedOperations } from './operations.js';
+import { arrived, type Steps } from './steps.js';
 
 /**
  * How many are kept though nobody uses them: for the batches of a training set and a test set, each with a smaller last
@@ -37,17 +38,16 @@ export class KernelCache {
     this.#prepare = prepare;
   }
 
-  /** The kernels for `extent`: at once if they are kept, else a promise. Errors: those of `Backend.prepare`. */
-  lease(extent: Extent): Lease | Promise<Lease> {
+  /** The kernels for `extent`, which wait to be prepared unless they are kept. Errors: those of `Backend.prepare`. */
+  *lease(extent: Extent): Steps<Lease> {
     const key = `${extent.outer}×${extent.inner}`;
-    const entry = this.#entries.get(key);
-    return entry ? this.#use(key, entry) : this.#prepared(key, extent);
+    return this.#use(key, this.#entries.get(key) ?? (yield* this.#prepared(extent)));
   }
 
-  async #prepared(key: string, extent: Extent): Promise<Lease> {
-    const kernels = await this.#prepare(extent);
+  *#prepared(extent: Extent): Steps<Entry> {
+    const kernels = yield* arrived(this.#prepare(extent));
     const device = kernels.device && operationsOf(kernels.device);
-    return this.#use(key, { kernels, host: operationsOf(kernels), device, users: 0 });
+    return { kernels, host: operationsOf(kernels), device, users: 0 };
   }
 
   #use(key: string, entry: Entry): Lease {

@@ -3,7 +3,7 @@
 import { type Activation, isDeviceTensor } from './activation.js';
 import type { DeviceTensor } from './backend.js';
 import { BatchNormError, refuse } from './errors.js';
-import type { MaybePromise } from './maybe-promise.js';
+import { arrived, type Steps } from './steps.js';
 import type { FloatArray } from './tensor.js';
 import { isDisposed } from './tensor-checks.js';
 
@@ -41,15 +41,15 @@ export class LentInput {
   }
 
   /** Remembers every element as it is now. */
-  static async copied(name: 'x' | 'residual', lent: Activation): Promise<LentInput> {
-    return new LentInput(name, lent, (await elements(lent)).slice(), true);
+  static *copied(name: 'x' | 'residual', lent: Activation): Steps<LentInput> {
+    return new LentInput(name, lent, (yield* elements(lent)).slice(), true);
   }
 
   /**
-   * Errors: `INPUT_CHANGED`; `FORWARD_REQUIRED` where it was disposed, or its buffer transferred. Returns a promise only
-   * where it has to be read from the device.
+   * Errors: `INPUT_CHANGED`; `FORWARD_REQUIRED` where it was disposed, or its buffer transferred. Waits only where it has
+   * to be read from the device.
    */
-  assertUnchanged(): MaybePromise<void> {
+  *assertUnchanged(): Steps<void> {
     const lent = this.activation;
     const name = this.#name;
     if (isDeviceTensor(lent) ? isDisposed(lent, name) : lent.data.length === 0 && this.#remembered.length > 0) {
@@ -59,9 +59,7 @@ export class LentInput {
     if (isDeviceTensor(lent) && writes.get(lent) !== this.#writes) {
       this.#refuseChange('which has received a result since');
     }
-    if (!this.#isWhole) this.#compare(visibleElements(lent));
-    else if (isDeviceTensor(lent)) return elements(lent).then((now) => this.#compare(now));
-    else this.#compare(lent.data);
+    this.#compare(this.#isWhole ? yield* elements(lent) : visibleElements(lent));
   }
 
   #compare(now: FloatArray): void {
@@ -107,10 +105,10 @@ function visibleElements(x: Activation): FloatArray {
   }
 }
 
-async function elements(x: Activation): Promise<FloatArray> {
+function* elements(x: Activation): Steps<FloatArray> {
   if (!isDeviceTensor(x)) return x.data;
   try {
-    return await x.read();
+    return yield* arrived(x.read());
   } catch (error) {
     refuseForeign(error);
   }

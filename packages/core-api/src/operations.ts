@@ -14,6 +14,7 @@ import type {
 import type { Peers } from './group.js';
 import type { MaybePromise } from './maybe-promise.js';
 import { assertFiniteMoments, type Moments, noMoments } from './moments.js';
+import { isPromise } from './steps.js';
 import type { OnDevice } from './tensor.js';
 
 /** The operations of `stages`: the backend's fused form where it has one. */
@@ -175,9 +176,4 @@ function attempt<T>(work: () => MaybePromise<T>, end: (failed: boolean) => void)
     end(true);
     throw error;
   }
-}
-
-/** Only promises wait: a kernel on the CPU costs no turn of the event loop. */
-function isPromise<T>(value: MaybePromise<T>): value is PromiseLike<T> {
-  return typeof (value as PromiseLike<T>)?.then === 'function';
 }

@@ -3,6 +3,7 @@ import { refuse } from './errors.js';
 import { assertFinite, assertFiniteMoments, type Moments, mergeInto, type Statistics } from './moments.js';
 import type { Momentum, ResolvedOptions } from './options.js';
 import { assertCount, assertStateVector, type Tracked } from './state.js';
+import { arrived, type Steps } from './steps.js';
 import type { OnDevice } from './tensor.js';
 import { zeros } from './vector.js';
 
@@ -125,10 +126,10 @@ export class RunningStatistics {
   }
 
   /** Averages in the batches that wait on the device, in order. `settle` throws the error of one that can't be. */
-  async trackDeferred(): Promise<void> {
+  *trackDeferred(): Steps<void> {
     for (const { moments, momentum } of this.#deferred) {
       try {
-        this.track(await moments.read(), momentum);
+        this.track(yield* arrived(moments.read()), momentum);
       } catch (error) {
         this.#leftOut.push(error);
       } finally {
@@ -139,8 +140,8 @@ export class RunningStatistics {
   }
 
   /** `trackDeferred`. Errors: that of the first batch that was left out since the latest `settle`; others are in. */
-  async settle(): Promise<void> {
-    await this.trackDeferred();
+  *settle(): Steps<void> {
+    yield* this.trackDeferred();
     const [first] = this.#leftOut.splice(0);
     if (first !== undefined) throw first;
   }

@@ -11,6 +11,7 @@ import { memoryRules } from './rules/memory.js';
 import { orderRules } from './rules/order.js';
 import { parameterRules } from './rules/parameters.js';
 import { residualRules } from './rules/residuals.js';
+import { syncRules } from './rules/sync.js';
 import { valueRules } from './rules/values.js';
 
 export const behaviourCases: readonly ConformanceCase[] = [
@@ -25,4 +26,5 @@ export const behaviourCases: readonly ConformanceCase[] = [
   ...capabilityRules,
   ...maskRules,
   ...residualRules,
+  ...syncRules,
 ].flatMap(casesOf);

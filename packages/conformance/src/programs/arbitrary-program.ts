@@ -106,6 +106,7 @@ function arbitraryStep(memory: fc.Arbitrary<MemoryKind>, awaited: fc.Arbitrary<b
       arbitrary: fc.record({
         ...does('forward'),
         as: fc.constantFrom('latest' as const, 'latest' as const, 'pass' as const),
+        atOnce: usually(false),
         memory,
         shape: fc.nat(1),
         x: arbitraryDraw,
@@ -124,6 +125,7 @@ function arbitraryStep(memory: fc.Arbitrary<MemoryKind>, awaited: fc.Arbitrary<b
       arbitrary: fc.record({
         ...does('backward'),
         of: fc.oneof(fc.constant('latest' as const), fc.nat(3)),
+        atOnce: usually(false),
         dy: arbitraryDraw,
         from: source,
         dx: target,

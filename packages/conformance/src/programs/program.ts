@@ -38,6 +38,8 @@ export type Step = { readonly layer: number; readonly awaited: boolean } & (
       readonly does: 'forward';
       /** The layer's latest forward, or a pass, of which any number may be alive. */
       readonly as: 'latest' | 'pass';
+      /** Whether by the call that returns at once, if the backend has it and there is one for it. Default false. */
+      readonly atOnce?: boolean;
       readonly memory: MemoryKind;
       /** The index of a shape of its layer, modulo their number. */
       readonly shape: number;
@@ -55,6 +57,8 @@ export type Step = { readonly layer: number; readonly awaited: boolean } & (
       readonly does: 'backward';
       /** Of the latest forward, or of one of the passes, modulo those that are alive. */
       readonly of: 'latest' | number;
+      /** As for a forward, of the latest. */
+      readonly atOnce?: boolean;
       readonly dy: Draw;
       readonly from: Source;
       readonly dx: Target;

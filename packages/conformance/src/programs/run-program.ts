@@ -140,12 +140,14 @@ class ProgramRun implements ProgramFindings {
   /** Results that may become `out` of a later call, by memory, dtype and shape. */
   readonly #used = new Map<string, Activation[]>();
   readonly #inputs: Activation[] = [];
+  readonly #isSynchronous: boolean;
   /** What each forward gave: behind 'relu' it shows what passed. */
   readonly #ys = new WeakMap<Forwarded, Promise<FloatArray | undefined>>();
   #given = 0;
 
   constructor(backend: Backend, layers: readonly LayerSpec[]) {
     this.#subjects = layers.map((spec) => new Subject(spec, backend));
+    this.#isSynchronous = backend.capabilities.synchronous === true;
     this.#memories = { host: activationMemory('host', backend), device: activationMemory('device', backend) };
   }
 
@@ -245,7 +247,13 @@ class ProgramRun implements ProgramFindings {
     // Typed for either kind of memory; both are the same kind here.
     const given = { ...(out && { out: out as Tensor }), ...(residual && { residual: residual as Tensor }) };
     const options = { training, track, ...given, ...(mask && { mask }) };
-    const answer = step.as === 'latest' ? layer.forward(x as Tensor, options) : layer.forwardPass(x as Tensor, options);
+    const isAtOnce = step.atOnce && step.as === 'latest' && this.#isSynchronous;
+    if (isAtOnce) await subject.settled();
+    const answer = isAtOnce
+      ? started(() => layer.sync.forward(x as Tensor, options))
+      : step.as === 'latest'
+        ? layer.forward(x as Tensor, options)
+        : layer.forwardPass(x as Tensor, options);
     const judge = async () => {
       const result = await this.#answer<Tensor | ForwardPass>(what, answer, expected);
       if (result === undefined || typeof expected === 'string' || isRefused) return undefined;
@@ -280,7 +288,11 @@ class ProgramRun implements ProgramFindings {
       this.#keep(`dy of ${what}`, memory, dy, values);
       this.#inputs.push(dy);
     }
-    const answer = (pass?.handle ?? layer).backward(dy as Tensor, { out });
+    const isAtOnce = step.atOnce && step.of === 'latest' && this.#isSynchronous;
+    if (isAtOnce) await subject.settled();
+    const answer = isAtOnce
+      ? started(() => layer.sync.backward(dy as Tensor, { out }))
+      : (pass?.handle ?? layer).backward(dy as Tensor, { out });
     const judge = async () => {
       const gradients = await this.#answer(what, answer, forwarded ? undefined : 'FORWARD_REQUIRED');
       if (gradients === undefined || !forwarded) return;
@@ -549,4 +561,9 @@ class ProgramRun implements ProgramFindings {
   #wrong(what: string, message: string): void {
     this.found.push(`${what}: ${message}`);
   }
+}
+
+/** What a call that returns at once gave, as if somebody awaited it. */
+function started<T>(call: () => T): Promise<T> {
+  return new Promise((resolve) => resolve(call()));
 }

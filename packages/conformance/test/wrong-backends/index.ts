@@ -11,6 +11,7 @@ import { results } from './results.js';
 import { sizes } from './sizes.js';
 import { stages } from './stages.js';
 import { suspensions } from './suspensions.js';
+import { sync } from './sync.js';
 import { values } from './values.js';
 import { views } from './views.js';
 import type { WrongBackend } from './wrong-backend.js';
@@ -22,6 +23,7 @@ export const kinds: Readonly<Record<string, readonly WrongBackend[]>> = {
   order,
   sizes,
   suspensions,
+  'calls that return at once': sync,
   device,
   memory,
   values,

@@ -54,7 +54,7 @@ export const capabilityRules: readonly Rule[] = [
     exempt,
     run: async ({ backend }) => {
       const { contractVersion, name, capabilities, execution } = backend;
-      const { dtypes, deviceTensors, deterministic } = capabilities;
+      const { dtypes, deviceTensors, deterministic, synchronous = false } = capabilities;
       const { engine, device, threads, accumulation, fallbackReason } = execution;
       const isText = (value: unknown) => typeof value === 'string' && value.trim() !== '';
       const isFlag = (value: unknown) => typeof value === 'boolean';
@@ -72,6 +72,7 @@ export const capabilityRules: readonly Rule[] = [
         says('dtypes', dtypes, new Set(dtypes).size === dtypes.length, 'each once'),
         says('deviceTensors', deviceTensors, isFlag(deviceTensors), 'true or false'),
         says('deterministic', deterministic, isFlag(deterministic), 'true or false'),
+        says('synchronous', synchronous, isFlag(synchronous), 'true or false'),
         says('engine', engine, isText(engine), 'a name'),
         says('device', device, isText(device), 'a name'),
         says('threads', threads, Number.isSafeInteger(threads) && threads > 0, 'a whole number above 0'),

@@ -1,0 +1,49 @@
+// Work that may have to wait for a backend, written once for callers that can wait and for those that can't.
+import { refuse } from './errors.js';
+import type { MaybePromise } from './maybe-promise.js';
+
+/** Work that yields every promise it has to wait for, and goes on with what that gives. */
+export type Steps<T> = Generator<PromiseLike<unknown>, T>;
+
+/** What a call gave, waiting for it only where it is a promise. */
+export function* arrived<T>(value: MaybePromise<T>): Steps<T> {
+  return isPromise(value) ? ((yield value) as T) : value;
+}
+
+/** Does the work, and waits where it has to: what it gives, at once where it never has to. */
+export function begin<T>(steps: Steps<T>): MaybePromise<T> {
+  const step = steps.next();
+  return step.done ? step.value : goOn(steps, step.value);
+}
+
+async function goOn<T>(steps: Steps<T>, first: PromiseLike<unknown>): Promise<T> {
+  let awaited = first;
+  for (;;) {
+    const outcome = await Promise.resolve(awaited).then(
+      (value) => () => steps.next(value as never),
+      (error) => () => steps.throw(error),
+    );
+    const step = outcome();
+    if (step.done) return step.value;
+    awaited = step.value;
+  }
+}
+
+/** Does the work without waiting. Errors: `UNSUPPORTED` where it has to. */
+export function finish<T>(steps: Steps<T>): T {
+  const step = steps.next();
+  if (step.done) return step.value;
+  // Nobody will hear of what becomes of it.
+  Promise.resolve(step.value).catch(() => undefined);
+  try {
+    refuse('UNSUPPORTED', 'a backend that answers with a promise', 'one whose `capabilities.synchronous` holds');
+  } catch (error) {
+    steps.throw(error);
+    throw error;
+  }
+}
+
+/** Only promises wait: a kernel on the CPU costs no turn of the event loop. */
+export function isPromise<T>(value: MaybePromise<T>): value is PromiseLike<T> {
+  return typeof (value as PromiseLike<T>)?.then === 'function';
+}
