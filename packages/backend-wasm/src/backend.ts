@@ -121,9 +121,10 @@ class WasmBackend implements Backend {
     return [...memories].reduce((bytes, memory) => bytes + memory.allocatedBytes, 0);
   }
 
-  synchronously<T>(work: () => T): T {
+  synchronously(work: () => void): void {
     const { pool } = this.#instances.device;
-    return pool ? pool.synchronously(work) : work();
+    if (pool) pool.synchronously(work);
+    else work();
   }
 
   async dispose(): Promise<void> {

@@ -39,10 +39,14 @@ export class WasmKernels implements Kernels, Operations<HostMemory> {
   readonly #instances: Instances;
   readonly #workspace: Workspace;
   readonly #passes: HostArrayPasses;
+  /** Of the latest batch: new vectors for each would take as long as the kernels of a small one. */
+  readonly #moments: Moments & { count: number };
 
   /** Errors: `LIMIT_EXCEEDED`. */
   constructor(instances: Instances, plan: Plan) {
     this.#instances = instances;
+    const vector = () => new Float64Array(plan.extent.channels);
+    this.#moments = { count: 0, mean: vector(), m2: vector() };
     const { host, device } = instances;
     [this.#workspace, this.#passes, this.device] = attempt((made) => {
       const workspace = made.keep(new Workspace(host, plan));
@@ -147,7 +151,10 @@ export class WasmKernels implements Kernels, Operations<HostMemory> {
    */
   #momentsOf(x: FloatArray, mask: CountedPositions | undefined, tables: SavedForward, requireFinite: boolean): Moments {
     const areFinite = this.#passes.moments(tables, x, mask);
-    const moments = { count: tables.M, mean: tables.mean.slice(), m2: tables.m2.slice() };
+    const moments = this.#moments;
+    moments.count = tables.M;
+    moments.mean.set(tables.mean);
+    moments.m2.set(tables.m2);
     if (requireFinite) assertFiniteMoments(moments);
     else if (!areFinite) {
       const { mean, variance } = tables;

@@ -75,11 +75,11 @@ export class WorkerPool {
    * has ended then, so that it stops waiting after a while. Errors: `DEVICE_LOST`, and from then on of every call, because
    * the thread may still write.
    */
-  synchronously<T>(work: () => T): T {
+  synchronously(work: () => void): void {
     const before = this.#isSynchronous;
     this.#isSynchronous = true;
     try {
-      return work();
+      work();
     } finally {
       this.#isSynchronous = before;
     }

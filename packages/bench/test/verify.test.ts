@@ -47,7 +47,7 @@ describe('every contender that runs here', () => {
 describe('a training step with a residual and ReLU', () => {
   const addRelu = everyOperation.filter((operation) => !(operations as readonly string[]).includes(operation));
 
-  it.each(['js', 'layer-js'])('%s is right on rows and on runs, fused and apart', async (name) => {
+  it.each(['js', 'layer-js', 'layer-wasm-1'])('%s is right on rows and on runs, fused and apart', async (name) => {
     const contender = ours.find((one) => one.name === name)!;
     const runner = new InProcessRunner('node', [contender], noting([]));
     for (const setting of [rows, runs]) {

@@ -27,10 +27,11 @@ export interface Backend {
    */
   allocatedBytes?(): number;
   /**
-   * Calls `work`, in which calls of this backend wait where they would have returned a promise: needed only where
-   * `capabilities.synchronous` holds and they may. Errors: `DEVICE_LOST` where what they wait for does not come.
+   * Calls `work` once, before it returns; within it calls of this backend wait, awake, where they would have returned a
+   * promise. Needed only where `capabilities.synchronous` holds and they may. What they wait for and does not come makes
+   * them fail with `DEVICE_LOST`. `work` does not throw.
    */
-  synchronously?<T>(work: () => T): T;
+  synchronously?(work: () => void): void;
   /** Frees everything. Again is allowed and does nothing; any other call then fails with `DISPOSED`. */
   dispose(): MaybePromise<void>;
 }

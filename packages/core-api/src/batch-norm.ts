@@ -1,6 +1,6 @@
 // The layer: what users call. It does one call after the other, and keeps parameters, running statistics and records.
 import type { Activation, AnyActivation } from './activation.js';
-import type { DeviceTensor } from './backend.js';
+import type { Backend, DeviceTensor } from './backend.js';
 import { CallQueue } from './call-queue.js';
 import {
   type BackwardOptions,
@@ -26,7 +26,7 @@ import { assertMomentum, resolveOptions } from './resolve-options.js';
 import { assertTracking, RunningStatistics } from './running-statistics.js';
 import { assignVector, type BatchNormState, type Numbers, readState, type StateVectors, writeState } from './state.js';
 import { arrived, begin, finish, type Steps } from './steps.js';
-import { SyncCalls } from './sync-calls.js';
+import type { SyncCalls } from './sync-calls.js';
 import type { Float16Tensor, Tensor } from './tensor.js';
 import { assertEnoughValues } from './tensor-checks.js';
 import { zeros } from './vector.js';
@@ -211,11 +211,7 @@ export class BatchNorm {
       refuse('UNSUPPORTED', `layer.sync on backend '${backend.name}'`, 'one whose `capabilities.synchronous` holds');
     }
     if (collective) refuse('UNSUPPORTED', 'layer.sync with a collective', 'none: other ranks have to be waited for');
-    this.#sync ??= new SyncCalls({
-      forward: (x, options = {}) => this.#now(this.#forwardCall(x, options)),
-      backward: (dy, options = {}) => this.#now(this.#backwardCall(() => this.#latest, dy, options)),
-      forwardPass: (x, options = {}) => this.#now(this.#passCall(x, options, (held) => this.#syncPass(held))),
-    });
+    this.#sync ??= this.#syncCalls();
     return this.#sync;
   }
 
@@ -359,11 +355,21 @@ export class BatchNorm {
   /** The same at once, of one rank. */
   #now<T>({ read }: Pick<LayerCall<T>, 'read'>): T {
     const work = read();
-    const { backend } = this.#options;
     return this.#queue.runNow(() => {
       this.#assertAlive();
-      return backend.synchronously ? backend.synchronously(() => finish(work())) : finish(work());
+      return finishOn(this.#options.backend, work);
     });
+  }
+
+  #syncCalls(): SyncCalls {
+    // Typed for either kind of memory, as the asynchronous calls are.
+    const calls = {
+      forward: (x: Activation, options = {}) => this.#now(this.#forwardCall(x, options)),
+      backward: (dy: Activation, options = {}) => this.#now(this.#backwardCall(() => this.#latest, dy, options)),
+      forwardPass: (x: Activation, options = {}) =>
+        this.#now(this.#passCall(x, options, (held) => this.#syncPass(held))),
+    };
+    return calls as SyncCalls;
   }
 
   #forwardCall(x: Activation, options: ForwardOptions<Activation>): LayerCall<Activation> {
@@ -467,6 +473,28 @@ export class BatchNorm {
     const { mean, variance } = this.#running.vectors;
     return { gamma: this.#gamma, beta: this.#beta, runningMean: mean, runningVariance: variance };
   }
+}
+
+/** What the work gives, in which the backend stays awake. Errors: `UNSUPPORTED` where it has to be waited for. */
+function finishOn<T>(backend: Backend, work: () => Steps<T>): T {
+  if (!backend.synchronously) return finish(work());
+  let end: (() => T) | undefined;
+  let isOver = false;
+  backend.synchronously(() => {
+    if (isOver || end) return;
+    try {
+      const value = finish(work());
+      end = () => value;
+    } catch (error) {
+      end = () => {
+        throw error;
+      };
+    }
+  });
+  isOver = true;
+  if (end === undefined)
+    refuse('UNSUPPORTED', '`synchronously` that did not call its work', 'a call before it returns');
+  return end();
 }
 
 /** Whether options say so, as far as they can be read. */

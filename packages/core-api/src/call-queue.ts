@@ -24,8 +24,8 @@ export class CallQueue {
     if (this.#pending > 0) {
       refuse(
         'CALL_PENDING',
-        'a call of layer.sync before an earlier call has ended',
-        'that every asynchronous call was awaited, and none comes out of another',
+        `a call of layer.sync while ${this.#pending} other${this.#pending > 1 ? 's' : ''} of this layer had not ended`,
+        'none: `await` what was called before, also a dispose() of a pass',
       );
     }
     this.#pending++;

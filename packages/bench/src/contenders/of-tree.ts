@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { type BackendEntry, backends } from '@batchnorm/catalogue';
 import type { Backend, BatchNorm, operationsOf } from '@batchnorm/core-api';
 import { type Contender, Unavailable } from './contender.js';
+import { layerBackends } from './contenders.js';
 import { onKernels } from './on-kernels.js';
 import { onLayer } from './on-layer.js';
 
@@ -20,7 +21,9 @@ export function contendersOf(root: string): Contender[] {
   });
   return [
     ...Object.entries(backends).map(([name, entry]) => onKernels(name, inTree(entry), () => operationsIn(root))),
-    onLayer('layer-js', inTree(backends.js!), () => load<{ BatchNorm: typeof BatchNorm }>(root, 'core-api')),
+    ...layerBackends.flatMap((name) =>
+      onLayer(name, inTree(backends[name]!), () => load<{ BatchNorm: typeof BatchNorm }>(root, 'core-api')),
+    ),
   ];
 }
 

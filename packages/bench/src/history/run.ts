@@ -26,7 +26,7 @@ export function recordsOf(measured: readonly Measured[], facts: RunFacts): Histo
 /** The version of a peer's library; for others that of the package in this repository. */
 function versionOf({ case: { contender }, description }: Measured): string {
   if (description.version !== undefined) return description.version;
-  const folder = backends[contender]?.folder ?? (contender === 'layer-js' ? 'core-api' : 'bench');
+  const folder = backends[contender]?.folder ?? (contender.startsWith('layer-') ? 'core-api' : 'bench');
   const file = join(repository, 'packages', folder, 'package.json');
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

@@ -1,7 +1,7 @@
 // Who takes part in a run of `pnpm bench`, and where: from its flags, and from what this machine has.
 import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import type { Contender, Kind } from '../contenders/contender.js';
-import { ours, straightforward, straightforwardNameOf } from '../contenders/contenders.js';
+import { ours, straightforward, straightforwardNameOf, usual } from '../contenders/contenders.js';
 import { peers } from '../contenders/peers.js';
 import type { Participant } from '../timing/measure.js';
 import { ChildProcesses } from './child-processes.js';
@@ -102,7 +102,7 @@ export class Participants {
 }
 
 function wanted({ names, peers: withPeers, against }: Asked): string[] {
-  const chosen = names ?? ours.map(({ name }) => name);
+  const chosen = names ?? usual;
   const besides = withPeers ? [...peers.map(({ name }) => name), ...pythonNames] : [];
   const counterparts =
     against === undefined

@@ -90,49 +90,142 @@ export const sync: readonly WrongBackend[] = [
     program,
   },
   {
-    name: 'work that is done twice',
+    name: 'work that comes later',
     caughtBy: 'calls that return at once [host, rows, small]',
-    why: '`synchronously` calls its work once more: each batch is averaged in twice',
+    why: '`synchronously` calls its work in a microtask',
     right,
-    spoil: (one) =>
-      adapt(one, {
+    spoil: (one) => adapt(one, { synchronously: (work) => queueMicrotask(work) }),
+    program,
+  },
+  ...(['residual', 'mask'] as const).map(
+    (extra): WrongBackend => ({
+      name: `a promise with a ${extra}`,
+      caughtBy: 'calls that return at once [host, rows, small]',
+      why: 'training forwards return at once without it alone',
+      right,
+      spoil: (one) =>
+        onHost(one, () => ({ training: (input, next) => (input[extra] ? Promise.resolve(next(input)) : next(input)) })),
+      async program(backend) {
+        const mask = { data: Uint8Array.of(1, 1, 0, 1, 1, 1), shape: [6] };
+        return layerOf(backend, 4)
+          .sync.forward(x, extra === 'mask' ? { mask } : { residual: dy })
+          .data.slice();
+      },
+    }),
+  ),
+  {
+    name: 'a promise of kernels with ReLU',
+    caughtBy: 'calls that return at once [host, rows, small]',
+    why: 'kernels with a nonlinearity are prepared in another turn',
+    right,
+    spoil(one) {
+      const { prepare } = one;
+      return adapt(one, {
+        prepare: (plan) => (plan.activation === 'relu' ? Promise.resolve(prepare(plan)) : prepare(plan)),
+      });
+    },
+    program: async (backend) => layerOf(backend, 4, { activation: 'relu' }).sync.forward(x).data.slice(),
+  },
+  ...(['residual', 'dresidual', 'dx'] as const).map(
+    (what): WrongBackend => ({
+      name: `another ${what} at once`,
+      caughtBy: 'calls that return at once [host, rows, small]',
+      why: `within \`synchronously\` ${what === 'residual' ? 'the residual is forgotten' : `${what} is wrong`}`,
+      right,
+      spoil(one) {
+        let isAtOnce = false;
+        const spoiled = onHost(one, () => ({
+          training: (input, next) => next(isAtOnce && what === 'residual' ? { ...input, residual: undefined } : input),
+          backward(input, next) {
+            const output = next(input);
+            if (isAtOnce && what !== 'residual' && output[what]) output[what][0]! += 1;
+            return output;
+          },
+        }));
+        return adapt(spoiled as RightBackend, {
+          synchronously(work) {
+            isAtOnce = true;
+            work();
+            isAtOnce = false;
+          },
+        });
+      },
+      async program(backend) {
+        const layer = layerOf(backend, 4);
+        const y = layer.sync.forward(x, { residual: dy }).data.slice();
+        const gradients = layer.sync.backward(dy);
+        return [y, gradients.dx.data.slice(), gradients.dresidual?.data.slice()];
+      },
+    }),
+  ),
+  {
+    name: 'a backward at once of an awaited forward',
+    caughtBy: 'calls that return at once [host, rows, small]',
+    why: 'dx is wrong where its forward was not made at once, too',
+    right,
+    spoil(one) {
+      let isAtOnce = false;
+      const atOnce = new WeakSet<object>();
+      const spoiled = onHost(one, () => ({
+        forward(input, next) {
+          const output = next(input);
+          if (isAtOnce) atOnce.add(output.saved);
+          return output;
+        },
+        backward(input, next) {
+          const output = next(input);
+          if (isAtOnce && !atOnce.has(input.saved)) output.dx[0]! += 1;
+          return output;
+        },
+      }));
+      return adapt(spoiled as RightBackend, {
         synchronously(work) {
+          isAtOnce = true;
           work();
-          return work();
+          isAtOnce = false;
         },
-      }),
-    program,
-  },
-  {
-    name: 'work whose result is lost',
-    caughtBy: 'calls that return at once [host, rows, small]',
-    why: '`synchronously` returns nothing',
-    right,
-    spoil: (one) => adapt(one, { synchronously: (work) => void work() as never }),
-    program,
-  },
-  {
-    name: 'work whose error is lost',
-    caughtBy: 'calls that return at once [host, rows, small]',
-    why: '`synchronously` catches what its work throws',
-    right,
-    spoil: (one) =>
-      adapt(one, {
-        synchronously(work) {
-          try {
-            return work();
-          } catch {
-            return undefined as never;
-          }
-        },
-      }),
+      });
+    },
     async program(backend) {
       const layer = layerOf(backend, 4);
-      try {
-        return layer.sync.backward(dy);
-      } catch {
-        return 'refused';
-      }
+      await layer.forward(x);
+      return layer.sync.backward(dy).dx.data.slice();
+    },
+  },
+  {
+    name: 'a call at once over one that runs',
+    caughtBy: 'calls that return at once [host, rows, small]',
+    why: 'an awaited forward keeps y in memory of the backend for a turn, and a call at once of another layer writes there',
+    right,
+    spoil(one) {
+      let isAtOnce = false;
+      let scratch: FloatArray = new Float32Array(0);
+      const spoiled = onHost(one, () => ({
+        training(input, next) {
+          const output = next(input);
+          if (scratch.length !== output.y.length) scratch = output.y.slice();
+          scratch.set(output.y);
+          if (isAtOnce) return output;
+          return new Promise<void>((resolve) => setTimeout(resolve)).then(() => {
+            output.y.set(scratch);
+            return output;
+          });
+        },
+      }));
+      return adapt(spoiled as RightBackend, {
+        synchronously(work) {
+          isAtOnce = true;
+          work();
+          isAtOnce = false;
+        },
+      });
+    },
+    async program(backend) {
+      const running = layerOf(backend, 4).forward(x);
+      // Its kernels have begun then.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      layerOf(backend, 4).sync.forward(dy);
+      return (await running).data.slice();
     },
   },
 ];
