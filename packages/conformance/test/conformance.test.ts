@@ -49,7 +49,7 @@ it('has a case of each group fail when a backend answers nothing', async () => {
     Object.assign(createFloat16Backend(), { prepare: () => Promise.reject(new Error('no kernels')) });
   const results = await runConformance(broken, { dtypes: ['float32', 'float16'], quick: true });
   for (const group of groups) {
-    expect(results.find((result) => result.group === group)).toMatchObject({
+    expect(results.find((result) => result.group === group && result.status !== 'skipped')).toMatchObject({
       status: 'failed',
       worst: Number.POSITIVE_INFINITY,
     });
