@@ -12,6 +12,8 @@ export const syncRules: readonly Rule[] = [
   {
     name: 'calls that return at once',
     why: 'they give what awaited ones give, between these and into buffers, or are refused where a backend has to wait',
+    exempt: ({ size }) =>
+      size === 'rows or channels' ? 'there is something to wait for at the sizes before, too' : undefined,
     run: async (scene) => {
       if (scene.backend.capabilities.synchronous !== true) {
         return [await refuses('layer.sync', 'UNSUPPORTED', async () => scene.layer().sync)];
