@@ -8,6 +8,7 @@ import type { Operation } from '../cases/case.js';
 import { compareShapes } from '../cases/shapes.js';
 import { BaseError, buildTree, resolveCommit, type Tree } from '../compare/base-tree.js';
 import { type Comparison, compareTrees } from '../compare/compare.js';
+import { usual } from '../contenders/contenders.js';
 import { contendersOf } from '../contenders/of-tree.js';
 import { shortCommit, thisCommit } from '../history/commit.js';
 import { repository } from '../repository.js';
@@ -63,9 +64,9 @@ const program = command(
   .option('--json <file>', 'write the comparison there, too')
   .option('--markdown <file>', 'append the table in Markdown there, such as to $GITHUB_STEP_SUMMARY');
 
-/** Those that are fast enough to be timed often. */
+/** Of the usual ones those that are fast enough to be timed often. */
 function defaultContenders(all: readonly string[]): string[] {
-  return all.filter((name) => !name.startsWith('gpujs-'));
+  return all.filter((name) => usual.includes(name) && !name.startsWith('gpujs-'));
 }
 
 async function main(flags: Flags): Promise<number> {
