@@ -3,7 +3,7 @@ import { refuse } from './errors.js';
 import type { MaybePromise } from './maybe-promise.js';
 
 /** Work that yields every promise it has to wait for, and goes on with what that gives. */
-export type Steps<T> = Generator<PromiseLike<unknown>, T>;
+export type Steps<T> = Generator<PromiseLike<unknown>, T, unknown>;
 
 /** What a call gave, waiting for it only where it is a promise. */
 export function* arrived<T>(value: MaybePromise<T>): Steps<T> {
@@ -17,16 +17,18 @@ export function begin<T>(steps: Steps<T>): MaybePromise<T> {
 }
 
 async function goOn<T>(steps: Steps<T>, first: PromiseLike<unknown>): Promise<T> {
-  let awaited = first;
-  for (;;) {
-    const outcome = await Promise.resolve(awaited).then(
-      (value) => () => steps.next(value as never),
-      (error) => () => steps.throw(error),
-    );
-    const step = outcome();
-    if (step.done) return step.value;
-    awaited = step.value;
+  let step: IteratorResult<PromiseLike<unknown>, T> = { done: false, value: first };
+  while (!step.done) {
+    let value: unknown;
+    try {
+      value = await step.value;
+    } catch (error) {
+      step = steps.throw(error);
+      continue;
+    }
+    step = steps.next(value);
   }
+  return step.value;
 }
 
 /** Does the work without waiting. Errors: `UNSUPPORTED` where it has to. */
