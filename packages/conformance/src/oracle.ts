@@ -105,7 +105,9 @@ export function backward(input: OracleInput, dy: ArrayLike<number>, z?: ArrayLik
     const c = channel[k]!;
     const isThrough = throughStatistics && counts?.[k] !== 0;
     const through = isThrough ? share * (gMean[c]! + xHat[k]! * gXHatMean[c]!) : 0;
-    dx[k] = deviation[c] === 0 ? 0 : (gamma[c]! / deviation[c]!) * (g[k]! - through);
+    const within = g[k]! - through;
+    // invStd is 0 there, and 0 times what is not finite is NaN.
+    dx[k] = deviation[c] === 0 ? 0 * Math.abs(within) : (gamma[c]! / deviation[c]!) * within;
   }
   return {
     ...{ dx, dresidual: g },

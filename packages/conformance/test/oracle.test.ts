@@ -120,3 +120,14 @@ describe('finite differences agree with the gradients of the oracle', () => {
     }
   });
 });
+
+it('dx of a constant channel without epsilon is 0, unless dy is not finite there', () => {
+  const extent = extentOf([4, 3], 1);
+  const input = { extent, x: new Float64Array(12).fill(2), gamma: [1, 1, 1], beta: [0, 0, 0], epsilon: 0 };
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    const dy = new Float64Array(12).fill(-1);
+    dy[4] = bad;
+    const { dx } = backward(input, dy);
+    expect([...dx]).toEqual(Array.from(dx, (_, k) => (k % 3 === 1 ? Number.NaN : 0)));
+  }
+});
