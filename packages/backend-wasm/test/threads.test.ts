@@ -8,6 +8,7 @@ import { seededBatch } from '@batchnorm/conformance';
 import {
   type Backend,
   BatchNorm,
+  BatchNormError,
   type DeviceTensor,
   type Dtype,
   type Extent,
@@ -239,6 +240,20 @@ describe('a call at once', () => {
     await expectCode('DEVICE_LOST', () => pool.parallelFor(0, 0, 1, 2));
     await expectCode('DEVICE_LOST', () => pool.assertUsable());
     await pool.dispose();
+  });
+
+  it('after a lost thread the backend takes no call, of any size', async () => {
+    const backend = await createWasmBackend({ threads: 2 });
+    const lost = new BatchNormError('DEVICE_LOST', 'received no answer, expected one');
+    vi.spyOn(WorkerPool.prototype, 'assertUsable').mockImplementation(() => {
+      throw lost;
+    });
+    const layer = new BatchNorm({ backend, numFeatures: 2 });
+    const x = { data: new Float32Array(4), shape: [2, 2] };
+    await expectCode('DEVICE_LOST', () => layer.sync.forward(x));
+    await expectCode('DEVICE_LOST', () => layer.forward(x));
+    await expectCode('DEVICE_LOST', () => backend.upload(x));
+    await backend.dispose();
   });
 
   it('that has failed leaves awaited calls asynchronous', async () => {

@@ -1,6 +1,6 @@
 // The layer: what users call. It does one call after the other, and keeps parameters, running statistics and records.
 import type { Activation, AnyActivation } from './activation.js';
-import type { Backend, DeviceTensor } from './backend.js';
+import type { DeviceTensor } from './backend.js';
 import { CallQueue } from './call-queue.js';
 import {
   type BackwardOptions,
@@ -25,7 +25,7 @@ import type { BatchNormOptions, Momentum, ResolvedOptions } from './options.js';
 import { assertMomentum, resolveOptions } from './resolve-options.js';
 import { assertTracking, RunningStatistics } from './running-statistics.js';
 import { assignVector, type BatchNormState, type Numbers, readState, type StateVectors, writeState } from './state.js';
-import { arrived, begin, finish, type Steps } from './steps.js';
+import { arrived, begin, finishOn, type Steps } from './steps.js';
 import type { SyncCalls } from './sync-calls.js';
 import type { Float16Tensor, Tensor } from './tensor.js';
 import { assertEnoughValues } from './tensor-checks.js';
@@ -473,28 +473,6 @@ export class BatchNorm {
     const { mean, variance } = this.#running.vectors;
     return { gamma: this.#gamma, beta: this.#beta, runningMean: mean, runningVariance: variance };
   }
-}
-
-/** What the work gives, in which the backend stays awake. Errors: `UNSUPPORTED` where it has to be waited for. */
-function finishOn<T>(backend: Backend, work: () => Steps<T>): T {
-  if (!backend.synchronously) return finish(work());
-  let end: (() => T) | undefined;
-  let isOver = false;
-  backend.synchronously(() => {
-    if (isOver || end) return;
-    try {
-      const value = finish(work());
-      end = () => value;
-    } catch (error) {
-      end = () => {
-        throw error;
-      };
-    }
-  });
-  isOver = true;
-  if (end === undefined)
-    refuse('UNSUPPORTED', '`synchronously` that did not call its work', 'a call before it returns');
-  return end();
 }
 
 /** Whether options say so, as far as they can be read. */

@@ -1,5 +1,6 @@
 // Work that may have to wait for a backend, written once for callers that can wait and for those that can't.
-import { refuse } from './errors.js';
+import type { Backend } from './backend.js';
+import { BatchNormError, refuse } from './errors.js';
 import type { MaybePromise } from './maybe-promise.js';
 
 /** Work that yields every promise it has to wait for, and goes on with what that gives. */
@@ -31,18 +32,44 @@ async function goOn<T>(steps: Steps<T>, first: PromiseLike<unknown>): Promise<T>
   return step.value;
 }
 
-/** Does the work without waiting. Errors: `UNSUPPORTED` where it has to. */
-export function finish<T>(steps: Steps<T>): T {
+/**
+ * Does the work without waiting, once: what it gives, while `backend` stays awake. Errors: `UNSUPPORTED` where it has to
+ * wait all the same.
+ */
+export function finishOn<T>(backend: Pick<Backend, 'synchronously'>, work: () => Steps<T>): T {
+  if (!backend.synchronously) return finish(work());
+  let outcome: (() => T) | undefined;
+  let isOver = false;
+  backend.synchronously(() => {
+    if (isOver || outcome) return;
+    try {
+      const value = finish(work());
+      outcome = () => value;
+    } catch (error) {
+      outcome = () => {
+        throw error;
+      };
+    }
+  });
+  isOver = true;
+  if (outcome === undefined) {
+    refuse('UNSUPPORTED', '`synchronously` that did not call its work', 'a call before it returns');
+  }
+  return outcome();
+}
+
+function finish<T>(steps: Steps<T>): T {
   const step = steps.next();
   if (step.done) return step.value;
   // Nobody will hear of what becomes of it.
   Promise.resolve(step.value).catch(() => undefined);
-  try {
-    refuse('UNSUPPORTED', 'a backend that answers with a promise', 'one whose `capabilities.synchronous` holds');
-  } catch (error) {
-    steps.throw(error);
-    throw error;
-  }
+  const refusal = new BatchNormError(
+    'UNSUPPORTED',
+    'received a backend that answers with a promise, expected one whose `capabilities.synchronous` holds',
+  );
+  // Frees what it holds, as after any call that failed.
+  steps.throw(refusal);
+  throw refusal;
 }
 
 /** Only promises wait: a kernel on the CPU costs no turn of the event loop. */

@@ -1,6 +1,7 @@
 // Calls that return at once, and what is in their way. That they compute the same as awaited ones is the kit's to say.
 import { describe, expect, it } from 'vitest';
 import {
+  type Backend,
   BatchNorm,
   type BatchNormOptions,
   type ErrorCode,
@@ -162,6 +163,36 @@ describe('a call at once', () => {
     expectThrown('CALL_PENDING', () => layer.sync.forward(x));
     await disposing;
     expectThrown('DISPOSED', () => layer.sync.forward(x));
+  });
+});
+
+describe('a backend that stays awake', () => {
+  const late: (() => void)[] = [];
+  const awake: Record<string, NonNullable<Backend['synchronously']>> = {
+    'calls its work': (work) => work(),
+    'calls its work twice': (work) => {
+      work();
+      work();
+    },
+    'answers with something': (work) => [work(), 7] as never,
+    'answers with a promise': (async (work) => work()) as NonNullable<Backend['synchronously']>,
+  };
+  const layerOn = (synchronously: NonNullable<Backend['synchronously']>) =>
+    newLayer({ backend: Object.assign(hostBackend({ name: 'awake', passesFor }), { synchronously }) });
+
+  it.each(Object.entries(awake))('and %s has each call made once, and its errors thrown', (_, synchronously) => {
+    const layer = layerOn(synchronously);
+    expect(layer.sync.forward(x).data).toEqual(x.data);
+    expectThrown('SHAPE_MISMATCH', () => layer.sync.forward(filled([4, C + 1])));
+    expect(layer.sync.backward(dy).dx.data).toEqual(dy.data);
+    expect(layer.batchesTracked).toBe(1);
+  });
+
+  it('and calls its work when it has returned is refused, and the work is not done', () => {
+    const layer = layerOn((work) => void late.push(work));
+    expectThrown('UNSUPPORTED', () => layer.sync.forward(x));
+    for (const work of late) work();
+    expect(layer.batchesTracked).toBe(0);
   });
 });
 

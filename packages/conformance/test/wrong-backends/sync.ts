@@ -1,8 +1,8 @@
 // Wrong about calls that return at once: they don't, or what they give comes later.
-import type { Backend, FloatArray, Gradients } from '@batchnorm/core-api';
+import type { Backend, FloatArray, Gradients, HostMemory } from '@batchnorm/core-api';
 import { layerOf, running, tensor } from './programs.js';
 import { createRightBackend, type RightBackend } from './right-backend.js';
-import { adapt, onHost } from './wrap.js';
+import { adapt, type Hooks, onHost } from './wrap.js';
 import type { WrongBackend } from './wrong-backend.js';
 
 const shape = [6, 4];
@@ -16,11 +16,26 @@ function right(): RightBackend {
   });
 }
 
-/** Writes junk into a result until the microtasks have their turn. */
-function late(result: FloatArray): void {
+/** The same output, of which one result is junk until the microtasks have their turn. */
+function lateIn<K extends 'y' | 'dx', O extends Readonly<Record<K, FloatArray>>>(name: K, output: O): O {
+  const result: FloatArray = output[name];
   const values = result.slice();
   result.fill(7);
   queueMicrotask(() => result.set(values));
+  return output;
+}
+
+/** Hooks around the operations on host arrays that know whether they are called at once. */
+function knowing(one: RightBackend, hooksFor: (isAtOnce: () => boolean) => Hooks<HostMemory>): Backend {
+  let isAtOnce = false;
+  const hooks = hooksFor(() => isAtOnce);
+  return adapt(onHost(one, () => hooks) as RightBackend, {
+    synchronously(work) {
+      isAtOnce = true;
+      work();
+      isAtOnce = false;
+    },
+  });
 }
 
 /** Two steps at once: what each gave, copied when it had returned. */
@@ -64,14 +79,7 @@ export const sync: readonly WrongBackend[] = [
     caughtBy: 'calls that return at once [host, rows, small]',
     why: 'y is written when whoever awaits has it, not when the call returns',
     right,
-    spoil: (one) =>
-      onHost(one, () => ({
-        training(input, next) {
-          const output = next(input);
-          late(output.y);
-          return output;
-        },
-      })),
+    spoil: (one) => onHost(one, () => ({ forward: (input, next) => lateIn('y', next(input)) })),
     program,
   },
   {
@@ -79,14 +87,7 @@ export const sync: readonly WrongBackend[] = [
     caughtBy: 'calls that return at once [host, rows, small]',
     why: 'as y, of a backward',
     right,
-    spoil: (one) =>
-      onHost(one, () => ({
-        backward(input, next) {
-          const output = next(input);
-          late(output.dx);
-          return output;
-        },
-      })),
+    spoil: (one) => onHost(one, () => ({ backward: (input, next) => lateIn('dx', next(input)) })),
     program,
   },
   {
@@ -132,24 +133,16 @@ export const sync: readonly WrongBackend[] = [
       caughtBy: 'calls that return at once [host, rows, small]',
       why: `within \`synchronously\` ${what === 'residual' ? 'the residual is forgotten' : `${what} is wrong`}`,
       right,
-      spoil(one) {
-        let isAtOnce = false;
-        const spoiled = onHost(one, () => ({
-          training: (input, next) => next(isAtOnce && what === 'residual' ? { ...input, residual: undefined } : input),
+      spoil: (one) =>
+        knowing(one, (isAtOnce) => ({
+          training: (input, next) =>
+            next(isAtOnce() && what === 'residual' ? { ...input, residual: undefined } : input),
           backward(input, next) {
             const output = next(input);
-            if (isAtOnce && what !== 'residual' && output[what]) output[what][0]! += 1;
+            if (isAtOnce() && what !== 'residual' && output[what]) output[what][0]! += 1;
             return output;
           },
-        }));
-        return adapt(spoiled as RightBackend, {
-          synchronously(work) {
-            isAtOnce = true;
-            work();
-            isAtOnce = false;
-          },
-        });
-      },
+        })),
       async program(backend) {
         const layer = layerOf(backend, 4);
         const y = layer.sync.forward(x, { residual: dy }).data.slice();
@@ -164,27 +157,19 @@ export const sync: readonly WrongBackend[] = [
     why: 'dx is wrong where its forward was not made at once, too',
     right,
     spoil(one) {
-      let isAtOnce = false;
       const atOnce = new WeakSet<object>();
-      const spoiled = onHost(one, () => ({
+      return knowing(one, (isAtOnce) => ({
         forward(input, next) {
           const output = next(input);
-          if (isAtOnce) atOnce.add(output.saved);
+          if (isAtOnce()) atOnce.add(output.saved);
           return output;
         },
         backward(input, next) {
           const output = next(input);
-          if (isAtOnce && !atOnce.has(input.saved)) output.dx[0]! += 1;
+          if (isAtOnce() && !atOnce.has(input.saved)) output.dx[0]! += 1;
           return output;
         },
       }));
-      return adapt(spoiled as RightBackend, {
-        synchronously(work) {
-          isAtOnce = true;
-          work();
-          isAtOnce = false;
-        },
-      });
     },
     async program(backend) {
       const layer = layerOf(backend, 4);
@@ -198,27 +183,19 @@ export const sync: readonly WrongBackend[] = [
     why: 'an awaited forward keeps y in memory of the backend for a turn, and a call at once of another layer writes there',
     right,
     spoil(one) {
-      let isAtOnce = false;
       let scratch: FloatArray = new Float32Array(0);
-      const spoiled = onHost(one, () => ({
+      return knowing(one, (isAtOnce) => ({
         training(input, next) {
           const output = next(input);
           if (scratch.length !== output.y.length) scratch = output.y.slice();
           scratch.set(output.y);
-          if (isAtOnce) return output;
+          if (isAtOnce()) return output;
           return new Promise<void>((resolve) => setTimeout(resolve)).then(() => {
             output.y.set(scratch);
             return output;
           });
         },
       }));
-      return adapt(spoiled as RightBackend, {
-        synchronously(work) {
-          isAtOnce = true;
-          work();
-          isAtOnce = false;
-        },
-      });
     },
     async program(backend) {
       const running = layerOf(backend, 4).forward(x);
