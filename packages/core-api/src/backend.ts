@@ -43,7 +43,8 @@ export interface Capabilities {
   /** `upload` works and kernels have their `device` form. `false`: `upload` fails with `UNSUPPORTED`. */
   readonly deviceTensors: boolean;
   /**
-   * No call returns a promise, or none within `synchronously`; reading from the device and disposing the backend may.
+   * No call returns a promise, or none within `synchronously`; reading tensors and vectors from the device and disposing
+   * the backend may. Moments on the device have a `view`.
    * Absent or `false`: a layer's `sync` is refused with `UNSUPPORTED`.
    */
   readonly synchronous?: boolean;

@@ -126,6 +126,7 @@ export class Computation {
     const isNeeded = residual !== undefined && this.#options.activation !== 'none';
     const lentResidual = isNeeded ? yield* this.#lend('residual', residual) : undefined;
     const { operations: available, release } = yield* this.#kernels.lease(extent);
+    let isHeld = false;
     try {
       const operations = operationsOn(x, available);
       const input = { x: elementsOf(x), residual: residual && elementsOf(residual), y: output && elementsOf(output) };
@@ -134,11 +135,11 @@ export class Computation {
         : yield* this.#normalizeByRunning(operations, request, input);
       if (output !== undefined) countWrite(output);
       const record = new ForwardRecord(lent, residual, lentResidual, operations, saved, usesBatchStatistics, release);
+      isHeld = true;
       if (inPlace) record.release();
       return { y: out ?? activationOf(y, x), record: inPlace ? undefined : record, statistics };
-    } catch (error) {
-      release();
-      throw error;
+    } finally {
+      if (!isHeld) release();
     }
   }
 

@@ -127,16 +127,17 @@ export class RunningStatistics {
 
   /** Averages in the batches that wait on the device, in order. `settle` throws the error of one that can't be. */
   *trackDeferred(): Steps<void> {
-    for (const { moments, momentum } of this.#deferred) {
+    for (let [first] = this.#deferred; first !== undefined; [first] = this.#deferred) {
+      const { moments, momentum } = first;
       try {
         this.track(yield* arrived(moments.read()), momentum);
       } catch (error) {
         this.#leftOut.push(error);
-      } finally {
-        moments.dispose();
       }
+      // Not in a `finally`: where nobody can wait, the batch goes on waiting.
+      this.#deferred.shift();
+      moments.dispose();
     }
-    this.#deferred.length = 0;
   }
 
   /** `trackDeferred`. Errors: that of the first batch that was left out since the latest `settle`; others are in. */

@@ -1,6 +1,6 @@
 // Work that may have to wait for a backend, written once for callers that can wait and for those that can't.
 import type { Backend } from './backend.js';
-import { BatchNormError, refuse } from './errors.js';
+import { refuse } from './errors.js';
 import type { MaybePromise } from './maybe-promise.js';
 
 /** Work that yields every promise it has to wait for, and goes on with what that gives. */
@@ -63,13 +63,9 @@ function finish<T>(steps: Steps<T>): T {
   if (step.done) return step.value;
   // Nobody will hear of what becomes of it.
   Promise.resolve(step.value).catch(() => undefined);
-  const refusal = new BatchNormError(
-    'UNSUPPORTED',
-    'received a backend that answers with a promise, expected one whose `capabilities.synchronous` holds',
-  );
-  // Frees what it holds, as after any call that failed.
-  steps.throw(refusal);
-  throw refusal;
+  // It ends where it stands: its `finally`s free what it holds, and no `catch` takes this for a failure of the call.
+  steps.return(undefined as never);
+  refuse('UNSUPPORTED', 'a backend that answers with a promise', 'one whose `capabilities.synchronous` holds');
 }
 
 /** Only promises wait: a kernel on the CPU costs no turn of the event loop. */

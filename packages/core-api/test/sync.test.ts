@@ -8,7 +8,10 @@ import {
   type HostPasses,
   hostBackend,
   inProcessCollective,
+  type Kernels,
 } from '../src/index.js';
+import { RunningStatistics } from '../src/running-statistics.js';
+import { begin, finishOn } from '../src/steps.js';
 import { filled, tensor } from './inputs.js';
 import { ReferenceBackend } from './reference-backend.js';
 
@@ -193,6 +196,73 @@ describe('a backend that stays awake', () => {
     expectThrown('UNSUPPORTED', () => layer.sync.forward(x));
     for (const work of late) work();
     expect(layer.batchesTracked).toBe(0);
+  });
+});
+
+describe('a backend that answers with a promise all the same', () => {
+  /** Kernels of `copies`, whose `normalize` answers later while `isLate` says so. */
+  function lateBackend(isLate: () => boolean, disposed: () => void): Backend {
+    const backend = hostBackend({ name: 'late', passesFor });
+    return {
+      ...{ contractVersion: 2, name: 'late', capabilities: backend.capabilities, execution: backend.execution },
+      prepare(plan) {
+        const kernels = backend.prepare(plan) as Kernels;
+        return {
+          moments: (input) => kernels.moments(input),
+          normalize: (input) => (isLate() ? Promise.resolve(kernels.normalize(input)) : kernels.normalize(input)),
+          gradientSums: (input) => kernels.gradientSums(input),
+          inputGradient: (input) => kernels.inputGradient(input),
+          dispose: disposed,
+        };
+      },
+      upload: (given) => backend.upload(given),
+      dispose: () => backend.dispose(),
+    };
+  }
+
+  it('keeps no kernels for calls that were refused', async () => {
+    let disposals = 0;
+    const layer = newLayer({
+      backend: lateBackend(
+        () => true,
+        () => disposals++,
+      ),
+    });
+    for (let rows = 2; rows < 40; rows++) expectThrown('UNSUPPORTED', () => layer.sync.forward(filled([rows, C])));
+    // Of 38 sizes, as many as a layer keeps for those that come back.
+    expect(disposals).toBeGreaterThanOrEqual(28);
+    await layer.dispose();
+    expect(disposals).toBe(38);
+  });
+
+  it('has changed nothing: the latest forward and the running statistics are those before', () => {
+    let isLate = false;
+    const layer = newLayer({
+      backend: lateBackend(
+        () => isLate,
+        () => undefined,
+      ),
+      momentum: 0,
+    });
+    layer.sync.forward(x);
+    isLate = true;
+    expectThrown('UNSUPPORTED', () => layer.sync.forward(dy));
+    expect(layer.runningMean[0]).toBe(x.data[0]);
+    isLate = false;
+    expect(layer.sync.backward(dy).dx.data).toEqual(dy.data);
+  });
+
+  it('leaves batches that wait on the device waiting', async () => {
+    const running = new RunningStatistics(1, 'population');
+    let disposals = 0;
+    for (const value of [1, 3]) {
+      const moments = { count: 2, mean: Float64Array.of(value), m2: Float64Array.of(2) };
+      running.trackOnDevice({ read: async () => moments, dispose: () => disposals++ }, 0.5);
+    }
+    expectThrown('UNSUPPORTED', () => finishOn({}, () => running.settle()));
+    expect([running.deferred, disposals]).toEqual([2, 0]);
+    await begin(running.settle());
+    expect([running.deferred, disposals, running.batchesTracked, running.mean[0]]).toEqual([0, 2, 2, 1.75]);
   });
 });
 
