@@ -1,5 +1,5 @@
 // Wrong about calls that return at once: they don't, or what they give comes later.
-import type { Backend, FloatArray, Gradients, HostMemory } from '@batchnorm/core-api';
+import { type Backend, dtypeOf, type FloatArray, type Gradients, type HostMemory } from '@batchnorm/core-api';
 import { layerOf, running, tensor } from './programs.js';
 import { createRightBackend, type RightBackend } from './right-backend.js';
 import { adapt, type Hooks, onHost } from './wrap.js';
@@ -152,6 +152,19 @@ export const sync: readonly WrongBackend[] = [
     }),
   ),
   {
+    name: 'buffers that are not written at once',
+    caughtBy: 'calls that return at once [host, rows, small]',
+    why: 'within `synchronously` y goes into a new array, also where one was given',
+    right,
+    spoil: (one) =>
+      knowing(one, (isAtOnce) => ({ forward: (input, next) => next(isAtOnce() ? { ...input, y: undefined } : input) })),
+    async program(backend) {
+      const out = tensor(shape, 3);
+      layerOf(backend, 4).sync.forward(x, { out });
+      return out.data.slice();
+    },
+  },
+  {
     name: 'a backward at once of an awaited forward',
     caughtBy: 'calls that return at once [host, rows, small]',
     why: 'dx is wrong where its forward was not made at once, too',
@@ -178,6 +191,60 @@ export const sync: readonly WrongBackend[] = [
     },
   },
   {
+    name: 'passes at once',
+    caughtBy: 'calls that return at once [host, rows, small]',
+    why: 'within `synchronously` dx is right for the latest forward alone',
+    right,
+    spoil(one) {
+      let latest: unknown;
+      return knowing(one, (isAtOnce) => ({
+        forward(input, next) {
+          const output = next(input);
+          latest = output.saved;
+          return output;
+        },
+        backward(input, next) {
+          const output = next(input);
+          if (isAtOnce() && input.saved !== latest) output.dx[0]! += 1;
+          return output;
+        },
+      }));
+    },
+    async program(backend) {
+      const { sync: calls } = layerOf(backend, 4);
+      const passes = [x, dy].map((input) => calls.forwardPass(input));
+      return passes.map((pass) => pass.backward(dy).dx.data.slice());
+    },
+  },
+  {
+    name: 'a call at once after one that failed',
+    caughtBy: 'calls that return at once [host, rows, small]',
+    why: 'when a forward within `synchronously` was refused, y of the next is wrong',
+    right,
+    spoil(one) {
+      let hasFailed = false;
+      return knowing(one, (isAtOnce) => ({
+        training(input, next) {
+          const failedBefore = hasFailed;
+          hasFailed = isAtOnce();
+          const output = next(input);
+          hasFailed = false;
+          if (failedBefore) output.y[0]! += 1;
+          return output;
+        },
+      }));
+    },
+    async program(backend) {
+      const layer = layerOf(backend, 4);
+      try {
+        layer.sync.forward({ data: x.data.slice().fill(Number.NaN, 0, 1), shape });
+      } catch {
+        // As it must be.
+      }
+      return layer.sync.forward(x).data.slice();
+    },
+  },
+  {
     name: 'a call at once over one that runs',
     caughtBy: 'calls that return at once [host, rows, small]',
     why: 'an awaited forward keeps y in memory of the backend for a turn, and a call at once of another layer writes there',
@@ -187,7 +254,7 @@ export const sync: readonly WrongBackend[] = [
       return knowing(one, (isAtOnce) => ({
         training(input, next) {
           const output = next(input);
-          if (scratch.length !== output.y.length) scratch = output.y.slice();
+          if (scratch.length !== output.y.length || dtypeOf(scratch) !== dtypeOf(output.y)) scratch = output.y.slice();
           scratch.set(output.y);
           if (isAtOnce()) return output;
           return new Promise<void>((resolve) => setTimeout(resolve)).then(() => {

@@ -154,6 +154,13 @@ async function refusedAtOnce(scene: Scene): Promise<Check[]> {
   ];
   await pending;
   const before = await layer.state();
+  // On the device y tells of it, and nobody waits for that.
+  if (scene.memory.kind === 'host') {
+    const bad = { data: batch.x.map((value, k) => (k === 0 ? Number.NaN : value)), shape: scene.shape };
+    checks.push(await refuses('a batch of NaN', 'NON_FINITE_STATISTICS', async () => layer.sync.forward(bad)));
+    checks.push(...same('after it', await step(scene, layer, batch, {}), await scene.step(scene.layer(), batch)));
+    await layer.loadState(before);
+  }
   checks.push(
     await refuses('a backward of another shape', 'SHAPE_MISMATCH', async () => layer.sync.backward(putWrong)),
     await refuses('an unknown option', 'INVALID_OPTION', async () =>
