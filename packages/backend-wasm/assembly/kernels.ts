@@ -8,6 +8,7 @@ import {
   choosePivots,
   clearSums,
   coefficients,
+  correctStatistics,
   gradientCoefficients,
   parameterGradients,
 } from './per-channel';
@@ -35,6 +36,7 @@ function performOn<S, T extends number>(job: Job, code: i32, from: i32, to: i32)
     case opcode.choosePivots: choosePivots<S, T>(job, from, to); break;
     case opcode.moments: moments<S, T>(job, 0, channels, from, to); break;
     case opcode.batchStatistics: return batchStatistics<T>(job, from, to);
+    case opcode.correctStatistics: correctStatistics<T>(job, from, to); break;
     case opcode.wideStatistics: return wideStatistics<T>(job, from, to);
     case opcode.coefficients: coefficients<T>(job, from, to); break;
     case opcode.normalize: normalize<S, T>(job, 0, channels, from, to); break;
@@ -71,7 +73,7 @@ function momentsOfPanel<S, T extends number>(job: Job, c: i32, end: i32): void {
   moments<S, T>(job, c, end, 0, job.outer);
   if (batchStatistics<T>(job, c, end)) {
     moments<S, T>(job, c, end, 0, job.outer);
-    batchStatistics<T>(job, c, end);
+    correctStatistics<T>(job, c, end);
   }
   wideStatistics<T>(job, c, end);
 }

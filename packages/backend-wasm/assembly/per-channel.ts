@@ -92,31 +92,51 @@ function mergeSections(job: Job, from: i32, to: i32): void {
 /**
  * Batch mean p + s/M and m2 = q − s²/M of a pivot p, s = Σ (x − p) and q = Σ (x − p)², and variance m2/M. Whether some
  * pivot was farther from the mean than a standard deviation, so that q − s²/M may have lost digits (docs/numerics.md).
- * Then all sums are cleared, and are to be added up again: the pivots are now the means, as T has them.
+ * Then all sums are cleared, and are to be added up again for `correctStatistics`: the pivots are now the means, as T has
+ * them.
  */
 export function batchStatistics<T>(job: Job, from: i32, to: i32): bool {
-  mergeSections(job, from, to);
-  const M = f64x2.splat(job.M);
   let anyFar = v128.splat<i64>(0);
+  mergeSections(job, from, to);
   for (let c = from; c < to; c += 2) {
-    const pivot = job.pivot<T>() + <usize>c * sizeof<T>();
-    const s = v128.load(at(job.sum(0), c));
-    const offset = f64x2.div(s, M);
-    const m2 = f64x2.sub(v128.load(at(job.products(0), c)), f64x2.mul(s, offset));
-    const variance = f64x2.div(m2, M);
-    const p = pairAt<T>(pivot);
-    const mean = f64x2.add(p, offset);
-    const next = rounded<T>(mean);
-    const isFar = v128.and(f64x2.gt(f64x2.mul(offset, offset), variance), f64x2.ne(next, p));
+    const isFar = statisticsOf<T>(job, c, v128.splat<i64>(-1));
+    setFlags(job.wide, c, isFar);
     anyFar = v128.or(anyFar, ofChannels(isFar, c, to));
-    storePair<T>(pivot, next);
-    v128.store(at(job.mean, c), mean);
-    v128.store(at(job.variance, c), variance);
-    v128.store(at(job.m2, c), m2);
   }
   if (!v128.any_true(anyFar)) return false;
   clearSums(job, from, to);
   return true;
+}
+
+/**
+ * The same again, of channels whose pivots were far. Others keep what they had: their bits depend on no other channel,
+ * and so neither on threads nor on panels.
+ */
+export function correctStatistics<T>(job: Job, from: i32, to: i32): void {
+  mergeSections(job, from, to);
+  for (let c = from; c < to; c += 2) statisticsOf<T>(job, c, flagsAt(job.wide, c));
+}
+
+/** Of the channels `c` and `c + 1`, where `mask` says so. Whether their pivots were far. */
+/* @inline */ function statisticsOf<T>(job: Job, c: i32, mask: v128): v128 {
+  const M = f64x2.splat(job.M);
+  const pivot = job.pivot<T>() + <usize>c * sizeof<T>();
+  const s = v128.load(at(job.sum(0), c));
+  const offset = f64x2.div(s, M);
+  const m2 = f64x2.sub(v128.load(at(job.products(0), c)), f64x2.mul(s, offset));
+  const variance = f64x2.div(m2, M);
+  const p = pairAt<T>(pivot);
+  const mean = f64x2.add(p, offset);
+  const next = rounded<T>(mean);
+  storePair<T>(pivot, next);
+  storeWhere(at(job.mean, c), mean, mask);
+  storeWhere(at(job.variance, c), variance, mask);
+  storeWhere(at(job.m2, c), m2, mask);
+  return v128.and(f64x2.gt(f64x2.mul(offset, offset), variance), f64x2.ne(next, p));
+}
+
+/* @inline */ function storeWhere(address: usize, pair: v128, mask: v128): void {
+  v128.store(address, v128.bitselect(pair, v128.load(address), mask));
 }
 
 /** invStd, which is 0 where variance and epsilon are; pivot, scale and shift for y = (x − pivot) · scale + shift. */

@@ -74,7 +74,7 @@ export class HostArrayPasses {
     });
     if (this.#passes.perform(opcode.batchStatistics)) {
       this.#passes.perform(opcode.moments, 0, this.#outer);
-      this.#passes.perform(opcode.batchStatistics);
+      this.#passes.perform(opcode.correctStatistics);
     }
     return !this.#passes.perform(opcode.wideStatistics);
   }

@@ -37,7 +37,7 @@ export class Passes {
     return after(this.#overOuter(opcode.moments), () => {
       if (!this.perform(opcode.batchStatistics)) return this.#settle();
       return after(this.#overOuter(opcode.moments), () => {
-        this.perform(opcode.batchStatistics);
+        this.perform(opcode.correctStatistics);
         return this.#settle();
       });
     });

@@ -14,6 +14,7 @@ export const parameterGradients = 11;
 export const gradientCoefficients = 13;
 export const batchMoments = 16;
 export const batchGradients = 17;
+export const correctStatistics = 18;
 
 // Passes over an activation, over outer indices:
 export const moments = 4;
