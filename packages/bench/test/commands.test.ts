@@ -47,6 +47,18 @@ describe('pnpm bench', () => {
     expect(code).toBe(0);
   });
 
+  it('takes a name for itself, though others begin with it, and says who has nothing to do', async () => {
+    const flags = ['--backend', 'js,layer-js-sync', '--op', 'backward,add-relu-step', '--against', 'layer-js'];
+    const { code, output } = await runCommand('bench', folder, [...small, ...flags]);
+    expect(output).toMatch(/js, host: × layer-js \S+ in the geometric mean/);
+    expect(output).not.toMatch(/layer-js-plain/);
+    expect(code).toBe(0);
+    const nothing = ['--backend', 'js,layer-js-sync', '--op', 'add-relu-step'];
+    expect((await runCommand('bench', folder, [...small, ...nothing])).output).toMatch(
+      /layer-js-sync skipped: it has none of add-relu-step in /,
+    );
+  });
+
   it('skips a Python and a Chromium that are not there, visibly', async () => {
     const flags = [
       '--backend',

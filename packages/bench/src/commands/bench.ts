@@ -52,7 +52,11 @@ const program = command(
   'Times every backend that runs here, checked against the oracle first, in interleaved rounds.',
 )
   .option('--quick', 'four small shapes, few and short samples: within a minute')
-  .option('--backend <names>', 'only these; gpujs is every gpujs-…', parseContenders(Participants.names))
+  .option(
+    '--backend <names>',
+    'only these; what is no name is a family: gpujs is every gpujs-…, layer every layer-…',
+    parseContenders(Participants.names),
+  )
   .addOption(operationsOption())
   .option('--shape <shapes>', 'these, such as 1024x256,32x64x56x56: batch first, channels second', parseShapes)
   .addOption(dtypesOption())

@@ -49,7 +49,7 @@ const program = command(
   .requiredOption('--base <ref>', 'the commit to compare with, such as main or HEAD~1')
   .option('--quick', 'fewer and shorter samples: more cases are too noisy to tell')
   .addOption(
-    new Option('--backend <names>', 'these; gpujs is every gpujs-…')
+    new Option('--backend <names>', 'these; what is no name is a family: gpujs is every gpujs-…')
       .argParser(parseContenders(names))
       .default(defaultContenders(names), defaultContenders(names).join(',')),
   )

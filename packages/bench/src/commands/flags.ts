@@ -52,12 +52,12 @@ export function historyOption(description: string): Option {
   );
 }
 
-/** Names of contenders, or of families of them: 'gpujs' is every 'gpujs-…'. */
+/** Names of contenders, or else of families of them: 'gpujs' is every 'gpujs-…', 'layer-js' is itself. */
 export function parseContenders(known: readonly string[]): (text: string) => string[] {
   return (text) =>
     text.split(',').flatMap((asked) => {
       const name = asked.trim();
-      const found = known.filter((one) => one === name || one.startsWith(`${name}-`));
+      const found = known.includes(name) ? [name] : known.filter((one) => one.startsWith(`${name}-`));
       if (found.length === 0) throw new InvalidArgumentError(`'${name}' is none of ${known.join(', ')}.`);
       return found;
     });

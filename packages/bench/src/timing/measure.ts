@@ -116,6 +116,7 @@ async function prepare(
   if ('unavailable' in found) leaveOut('skipped', found.unavailable);
   else if ('failed' in found) leaveOut('failed', found.failed);
   if (!('calls' in found)) return [];
+  if (found.calls.length === 0) leaveOut('skipped', `it has none of ${operations} in ${dataPaths}`);
   return found.calls.flatMap(({ id, operation, memory, first, verdict }) => {
     if (verdict.wrong !== null) {
       leaveOut('wrong', verdict.wrong, operation);
