@@ -1,14 +1,17 @@
 // The backend: which mode it runs in, what it can do there, and kernels on demand.
 import {
+  type AllocatedTensor,
   type Backend,
   BatchNormError,
   type Capabilities,
   checkedTensor,
+  copyOn,
   type DeviceTensor,
   type Dtype,
   dtypeOf,
   type Execution,
   type Kernels,
+  ordinaryTensor,
   type Plan,
   type Tensor,
 } from '@batchnorm/core-api';
@@ -96,6 +99,16 @@ class Implementation implements GpuJsBackend {
     }
     const values = this.#context.traits.onHost ? data.slice() : data;
     return new GpuJsTensor(this, await this.#context.upload(values), shape).freedWhenDropped();
+  }
+
+  empty(shape: readonly number[], dtype: Dtype): AllocatedTensor {
+    this.#assertUsable();
+    return ordinaryTensor(this, shape, dtype);
+  }
+
+  from(tensor: Tensor): AllocatedTensor {
+    this.#assertUsable();
+    return copyOn(this, tensor);
   }
 
   allocatedBytes(): number {

@@ -1,4 +1,5 @@
 // Activations in either kind of memory: as callers have them, and as kernels get them.
+import { AllocatedTensor } from './allocated-tensor.js';
 import type { DeviceTensor } from './backend.js';
 import { arrayOf, dtypeOf, type Float16Elements, type Float16Tensor, type FloatArray, type Tensor } from './tensor.js';
 
@@ -20,23 +21,21 @@ export function elementsOf(tensor: Activation): FloatArray | DeviceTensor {
  * The same elements as a plain typed array: methods of a subclass, such as `slice`, call its constructor. A Float16Array
  * as its bits.
  */
-function plain(data: FloatArray): FloatArray {
+export function plain(data: FloatArray): FloatArray {
   const Elements = arrayOf[dtypeOf(data)];
   return Object.getPrototypeOf(data) === Elements.prototype
     ? data
     : new Elements(data.buffer as ArrayBuffer, data.byteOffset, data.length);
 }
 
-/**
- * What callers work on: a host array with its shape, or the device tensor, which has one. Bits of float16 are in a
- * Float16Array where those of `like` are.
- */
-export function activationOf(elements: FloatArray | DeviceTensor, like: Activation): Activation {
-  if (!ArrayBuffer.isView(elements)) return elements;
-  return { data: isDeviceTensor(like) ? elements : asClassOf(like.data, elements), shape: [...like.shape] };
+/** `tensor`; its bits of float16 are in a Float16Array where those of `like` are. */
+export function inClassOf(like: Tensor, tensor: AllocatedTensor): AllocatedTensor {
+  const data = asClassOf(like.data, tensor.data);
+  return data === tensor.data ? tensor : new AllocatedTensor(data, tensor.shape, () => tensor.dispose());
 }
 
-function asClassOf(like: FloatArray | Float16Elements, elements: FloatArray): FloatArray {
+/** `elements`; bits of float16 are in a Float16Array where those of `like` are. */
+export function asClassOf(like: FloatArray | Float16Elements, elements: FloatArray): FloatArray {
   if (like[Symbol.toStringTag] !== 'Float16Array') return elements;
   const { Float16Array } = globalThis as unknown as { Float16Array: Uint16ArrayConstructor };
   return new Float16Array(elements.buffer as ArrayBuffer, elements.byteOffset, elements.length);

@@ -1,6 +1,7 @@
 // The contract: what a backend implements. Kernels do arithmetic on extents; options, layouts, validation and running
 // statistics are the layer's.
 
+import type { AllocatedTensor } from './allocated-tensor.js';
 import type { CountedPositions } from './counted-positions.js';
 import type { Extent } from './extent.js';
 import type { MaybePromise } from './maybe-promise.js';
@@ -21,6 +22,19 @@ export interface Backend {
    * `DTYPE_MISMATCH` for a dtype that is not among the capabilities, `DISPOSED`, `LIMIT_EXCEEDED`, `DEVICE_LOST`.
    */
   upload(tensor: Tensor): MaybePromise<DeviceTensor>;
+  /**
+   * A host tensor whose elements lie where this backend computes, if there is such memory on the host, and else in an
+   * ordinary array (`ordinaryTensor`). They may be anything: whoever asked for it writes them. Errors: `INVALID_TENSOR`,
+   * `DTYPE_MISMATCH`, `LIMIT_EXCEEDED`, `DISPOSED`.
+   */
+  empty(shape: readonly number[], dtype: Dtype): AllocatedTensor;
+  /** The same with a copy of a tensor's elements. Errors: those, and `INVALID_TENSOR` for what is no tensor. */
+  from(tensor: Tensor): AllocatedTensor;
+  /**
+   * Room for a result of `x`, where x lies: as `empty`, but undefined where that is ordinary memory. Absent where
+   * `empty` gives ordinary arrays. Errors: `LIMIT_EXCEEDED`, `DISPOSED`.
+   */
+  resultLike?(x: Tensor): AllocatedTensor | undefined;
   /**
    * Bytes of memory that JavaScript's garbage collector does not see (a device's, WebAssembly's), as tensors, kernels
    * and saved forwards take them now. Absent where there is no such memory, or it is not counted.

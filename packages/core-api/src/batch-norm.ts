@@ -1,5 +1,6 @@
 // The layer: what users call. It does one call after the other, and keeps parameters, running statistics and records.
 import type { Activation, AnyActivation } from './activation.js';
+import type { AllocatedTensor } from './allocated-tensor.js';
 import type { DeviceTensor } from './backend.js';
 import { CallQueue } from './call-queue.js';
 import {
@@ -13,6 +14,8 @@ import {
   type LoadMomentsOptions,
   type MomentsOptions,
   maskOf,
+  type NewBackwardOptions,
+  type NewForwardOptions,
 } from './calls.js';
 import { Computation, type ForwardResult } from './computation.js';
 import { refuse } from './errors.js';
@@ -27,8 +30,8 @@ import { assertTracking, RunningStatistics } from './running-statistics.js';
 import { assignVector, type BatchNormState, type Numbers, readState, type StateVectors, writeState } from './state.js';
 import { arrived, begin, finishOn, type Steps } from './steps.js';
 import type { SyncCalls } from './sync-calls.js';
-import type { Float16Tensor, Tensor } from './tensor.js';
-import { assertEnoughValues } from './tensor-checks.js';
+import { dtypeOf, type Float16Tensor, type Tensor } from './tensor.js';
+import { assertEnoughValues, checkedTensor } from './tensor-checks.js';
 import { zeros } from './vector.js';
 
 /** A call of one of the layer's operations. */
@@ -157,7 +160,8 @@ export class BatchNorm {
 
   /**
    * Normalises x: [N, C], [N, C, L], [N, C, H, W], …, with C = `numFeatures` channels on `axis`. Host in, host out;
-   * device in, device out. x is lent to the layer: leave it as it is until its backward is done or the next forward
+   * device in, device out. Without `out`, y is a new tensor: dispose it when you need it no more, and a later result
+   * takes its memory, which is faster than fresh memory. x is lent to the layer: leave it as it is until its backward is done or the next forward
    * begins. A backward of an x that has changed fails with `INPUT_CHANGED`.
    *
    * Errors: `INVALID_OPTION`, `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `EMPTY_BATCH`, `LIMIT_EXCEEDED`,
@@ -165,6 +169,7 @@ export class BatchNorm {
    * `INVALID_STATE` (inference with a running variance that can't be), `FOREIGN_TENSOR`, `COLLECTIVE_FAILED` (another
    * rank of a collective), `DISPOSED`.
    */
+  forward(x: Tensor, options?: NewForwardOptions): Promise<AllocatedTensor>;
   forward(x: Tensor, options?: ForwardOptions<Tensor>): Promise<Tensor>;
   forward(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<DeviceTensor>;
   forward<X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): Promise<X>;
@@ -180,6 +185,7 @@ export class BatchNorm {
    * `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NON_FINITE_STATISTICS` (sums of finite numbers beyond the
    * backend's arithmetic), `FOREIGN_TENSOR`, `COLLECTIVE_FAILED`, `DISPOSED`.
    */
+  backward(dy: Tensor, options?: NewBackwardOptions): Promise<Gradients<AllocatedTensor>>;
   backward(dy: Tensor, options?: BackwardOptions<Tensor>): Promise<Gradients<Tensor>>;
   backward(dy: DeviceTensor, options?: BackwardOptions<DeviceTensor>): Promise<Gradients<DeviceTensor>>;
   backward<X extends Float16Tensor>(dy: X, options?: BackwardOptions<X>): Promise<Gradients<X>>;
@@ -213,6 +219,31 @@ export class BatchNorm {
     if (collective) refuse('UNSUPPORTED', 'layer.sync with a collective', 'none: other ranks have to be waited for');
     this.#sync ??= this.#syncCalls();
     return this.#sync;
+  }
+
+  /**
+   * A tensor of the layer's dtype whose elements lie where the backend computes: passed to the layer it is used there
+   * and not copied, and so are results without `out`. They may be anything until you write them. Where such memory is
+   * not to be had, an ordinary array, so that a program is written once.
+   *
+   * Errors: `INVALID_TENSOR` for what is no shape, `LIMIT_EXCEEDED`, `DISPOSED`.
+   */
+  empty(shape: readonly number[]): AllocatedTensor {
+    this.#assertAlive();
+    const { backend, dtype } = this.#options;
+    return backend.empty(shape, dtype);
+  }
+
+  /** The same with a copy of a tensor's elements. Errors: those, and `DTYPE_MISMATCH` for a tensor of another dtype. */
+  from(tensor: Tensor): AllocatedTensor;
+  from<X extends Float16Tensor>(tensor: X): X & Disposable;
+  from(tensor: Tensor | Float16Tensor): AllocatedTensor {
+    this.#assertAlive();
+    const { backend, dtype } = this.#options;
+    const given = checkedTensor(tensor);
+    const received = dtypeOf(given.data);
+    if (received !== dtype) refuse('DTYPE_MISMATCH', `tensor of ${received}`, `${dtype}, as the layer has`);
+    return backend.from(given);
   }
 
   /**
@@ -369,7 +400,7 @@ export class BatchNorm {
       forwardPass: (x: Activation, options = {}) =>
         this.#now(this.#passCall(x, options, (held) => this.#syncPass(held))),
     };
-    return calls as SyncCalls;
+    return calls as unknown as SyncCalls;
   }
 
   #forwardCall(x: Activation, options: ForwardOptions<Activation>): LayerCall<Activation> {

@@ -26,6 +26,11 @@ export interface ForwardOptions<T extends AnyActivation = Tensor> {
   readonly residual?: T;
 }
 
+/** The same on the host without `out`, so that y is a new tensor. */
+export interface NewForwardOptions extends Omit<ForwardOptions, 'out'> {
+  readonly out?: never;
+}
+
 /** Gradients with respect to the input and the parameters. */
 export interface Gradients<T extends AnyActivation = Tensor> {
   /** Of x's shape. */
@@ -44,6 +49,11 @@ export type GradientVector<T> = T extends DeviceTensor ? OnDevice<Float64Array> 
 export interface BackwardOptions<T extends AnyActivation = Tensor> {
   /** Buffers that receive the gradients, such as those of the step before. `dx` may be dy itself. */
   readonly out?: Partial<Gradients<T>>;
+}
+
+/** The same on the host without buffers for activations, so that dx and dresidual are new tensors. */
+export interface NewBackwardOptions {
+  readonly out?: Partial<Omit<Gradients, 'dx' | 'dresidual'>> & { readonly dx?: never; readonly dresidual?: never };
 }
 
 /** One forward, with everything as it was when it was called. */

@@ -1,7 +1,8 @@
 // One forward or backward of a layer, or the moments of a batch: inputs are checked, kernels compute, and running
 // statistics take in the batch of a forward.
-import { type Activation, activationOf, elementsOf, isDeviceTensor } from './activation.js';
-import type { ForwardInput, ForwardOutput, Memory } from './backend.js';
+import { type Activation, elementsOf, isDeviceTensor } from './activation.js';
+import type { AllocatedTensor } from './allocated-tensor.js';
+import type { DeviceTensor, ForwardInput, ForwardOutput, Memory } from './backend.js';
 import type { ForwardRequest, Gradients } from './calls.js';
 import type { CountedPositions } from './counted-positions.js';
 import { emptyLike, emptyOperations } from './empty-batch.js';
@@ -24,11 +25,12 @@ import {
 import type { StagedOperations } from './operations.js';
 import type { ResolvedOptions } from './options.js';
 import { assertSeparate, sameMemory } from './overlap.js';
+import { ResultMemory } from './result-memory.js';
 import type { RunningStatistics } from './running-statistics.js';
 import { sharedByTwo } from './shared-value.js';
 import { arrived, begin, type Steps } from './steps.js';
-import type { OnDevice } from './tensor.js';
-import { assertEnoughValues, assertVector, checkedInput, checkedLike } from './tensor-checks.js';
+import type { FloatArray, OnDevice } from './tensor.js';
+import { assertEnoughValues, assertVector, type CheckedTensor, checkedInput, checkedLike } from './tensor-checks.js';
 import { zeros } from './vector.js';
 
 /** gamma and beta as kernels get them: [C] each, also where the layer has none. */
@@ -67,6 +69,7 @@ export class Computation {
   readonly #parameters: Parameters;
   readonly #running: RunningStatistics;
   readonly #kernels: KernelCache;
+  readonly #results: ResultMemory;
   readonly #group: Group | undefined;
   #forwardsTogether = 0;
   /** Host buffers for the gradients of parameters that the layer does not have, and nobody sees. */
@@ -78,12 +81,14 @@ export class Computation {
     this.#parameters = parameters;
     this.#running = running;
     this.#kernels = new KernelCache((extent) => backend.prepare({ extent, dtype, activation }));
+    this.#results = new ResultMemory(backend);
     this.#group = collective && new Group(collective, options);
     this.#unwanted = { dgamma: scale ? undefined : zeros(C), dbeta: center ? undefined : zeros(C) };
   }
 
   /** Frees the kernels, once every record has been released. */
   dispose(): void {
+    this.#results.close();
     this.#kernels.dispose();
   }
 
@@ -127,9 +132,12 @@ export class Computation {
     const lentResidual = isNeeded ? yield* this.#lend('residual', residual) : undefined;
     const { operations: available, release } = yield* this.#kernels.lease(extent);
     let isHeld = false;
+    let room: AllocatedTensor | undefined;
     try {
       const operations = operationsOn(x, available);
-      const input = { x: elementsOf(x), residual: residual && elementsOf(residual), y: output && elementsOf(output) };
+      room = output ? undefined : this.#roomFor(x);
+      const target = output ?? room;
+      const input = { x: elementsOf(x), residual: residual && elementsOf(residual), y: target && elementsOf(target) };
       const { y, saved, statistics } = usesBatchStatistics
         ? yield* this.#normalizeByBatch(operations, request, input, mask, round)
         : yield* this.#normalizeByRunning(operations, request, input);
@@ -137,10 +145,25 @@ export class Computation {
       const record = new ForwardRecord(lent, residual, lentResidual, operations, saved, usesBatchStatistics, release);
       isHeld = true;
       if (inPlace) record.release();
-      return { y: out ?? activationOf(y, x), record: inPlace ? undefined : record, statistics };
+      return { y: out ?? room ?? this.#resultOf(y, x), record: inPlace ? undefined : record, statistics };
     } finally {
-      if (!isHeld) release();
+      if (!isHeld) {
+        room?.dispose();
+        release();
+      }
     }
+  }
+
+  /** Where a result is to go, if there is better memory than kernels make. Errors: `LIMIT_EXCEEDED`. */
+  #roomFor(x: Activation): AllocatedTensor | undefined {
+    return isDeviceTensor(x) ? undefined : this.#results.take(x);
+  }
+
+  /** What callers get of what kernels have made. */
+  #resultOf(elements: FloatArray | DeviceTensor, x: Activation): Activation {
+    return isDeviceTensor(x) || !ArrayBuffer.isView(elements)
+      ? (elements as DeviceTensor)
+      : this.#results.resultOf(elements, x);
   }
 
   /** Whether y is written over x. Errors: `INVALID_TENSOR` where that can't be, or they overlap. */
@@ -167,7 +190,7 @@ export class Computation {
     assertEnoughValues({ outer: count, channels: this.#options.numFeatures, inner: 1 }, this.#options);
   }
 
-  *#lend(name: 'x' | 'residual', input: Activation): Steps<LentInput> {
+  *#lend(name: 'x' | 'residual', input: CheckedTensor | DeviceTensor): Steps<LentInput> {
     return this.#options.checks ? yield* LentInput.copied(name, input) : LentInput.sampled(name, input);
   }
 
@@ -238,7 +261,7 @@ export class Computation {
 
   *#passEmpty(
     request: ForwardRequest,
-    x: Activation,
+    x: CheckedTensor | DeviceTensor,
     usesBatchStatistics: boolean,
     round: Round | undefined,
   ): Steps<ForwardResult> {
@@ -340,26 +363,36 @@ export class Computation {
     if (skip !== undefined) assertSeparate({ dresidual: skip }, { x, residual: needed, dy: upstream, ...outputs });
 
     const unwanted = isDeviceTensor(x) ? noBuffers : this.#unwanted;
-    const gradients = {
-      saved,
-      dy: elementsOf(upstream),
-      dx: downstream && elementsOf(downstream),
-      dresidual: skip && elementsOf(skip),
-      dgamma: scale ? out.dgamma : unwanted.dgamma,
-      dbeta: center ? out.dbeta : unwanted.dbeta,
-      parameterGradients: scale || center,
-    };
-    const { dx, dresidual, dgamma, dbeta } = usesBatchStatistics
-      ? yield* arrived(operations.backwardTraining(gradients, round))
-      : yield* arrived(operations.backwardInference(gradients));
-    if (downstream !== undefined) countWrite(downstream);
-    if (skip !== undefined) countWrite(skip);
-    return {
-      dx: out.dx ?? activationOf(dx, x),
-      ...(dresidual && { dresidual: out.dresidual ?? activationOf(dresidual, x) }),
-      dgamma: scale ? dgamma : emptyGradient(dgamma, out.dgamma),
-      dbeta: center ? dbeta : emptyGradient(dbeta, out.dbeta),
-    } as Gradients<never>;
+    let [room, roomForSkip]: (AllocatedTensor | undefined)[] = [];
+    let isDone = false;
+    try {
+      if (!downstream) room = this.#roomFor(x);
+      if (residual !== undefined && !skip) roomForSkip = this.#roomFor(x);
+      const [target, targetOfSkip] = [downstream ?? room, skip ?? roomForSkip];
+      const gradients = {
+        saved,
+        dy: elementsOf(upstream),
+        dx: target && elementsOf(target),
+        dresidual: targetOfSkip && elementsOf(targetOfSkip),
+        dgamma: scale ? out.dgamma : unwanted.dgamma,
+        dbeta: center ? out.dbeta : unwanted.dbeta,
+        parameterGradients: scale || center,
+      };
+      const { dx, dresidual, dgamma, dbeta } = usesBatchStatistics
+        ? yield* arrived(operations.backwardTraining(gradients, round))
+        : yield* arrived(operations.backwardInference(gradients));
+      isDone = true;
+      if (downstream !== undefined) countWrite(downstream);
+      if (skip !== undefined) countWrite(skip);
+      return {
+        dx: out.dx ?? room ?? this.#resultOf(dx, x),
+        ...(dresidual && { dresidual: out.dresidual ?? roomForSkip ?? this.#resultOf(dresidual, x) }),
+        dgamma: scale ? dgamma : emptyGradient(dgamma, out.dgamma),
+        dbeta: center ? dbeta : emptyGradient(dbeta, out.dbeta),
+      } as Gradients<never>;
+    } finally {
+      if (!isDone) for (const one of [room, roomForSkip]) one?.dispose();
+    }
   }
 }
 

@@ -1,16 +1,19 @@
 // A batch without values, in a layer with `emptyBatch: 'pass'`: no kernels run, and gradients of parameters are 0.
-import { type Activation, activationOf, elementsOf, isDeviceTensor } from './activation.js';
+import { type Activation, asClassOf, elementsOf, isDeviceTensor } from './activation.js';
+import { AllocatedTensor } from './allocated-tensor.js';
 import type { BackwardInput, BackwardOutput, DeviceTensor, Memory } from './backend.js';
 import type { BackwardOperations } from './forward-record.js';
 import type { ResolvedOptions } from './options.js';
 import { arrived, begin, type Steps } from './steps.js';
-import { allocate, type FloatArray, type Tensor } from './tensor.js';
+import { allocate, type FloatArray } from './tensor.js';
 import { zeros } from './vector.js';
 
 /** An activation of no elements, of the shape and in the memory of x. */
 export function* emptyLike(x: Activation, { backend, dtype }: ResolvedOptions): Steps<Activation> {
-  const empty = activationOf(allocate(dtype, 0), x) as Tensor;
-  return isDeviceTensor(x) ? yield* arrived(backend.upload(empty)) : empty;
+  const nothing = allocate(dtype, 0);
+  const shape = [...x.shape];
+  if (isDeviceTensor(x)) return yield* arrived(backend.upload({ data: nothing, shape }));
+  return new AllocatedTensor(asClassOf(x.data, nothing), shape, () => undefined);
 }
 
 /** The backward of an empty batch: dx and dresidual are empty, dgamma and dbeta are 0. */

@@ -1,9 +1,11 @@
 // A backend in host memory, made of its passes. What all such backends have in common is here.
+import type { AllocatedTensor } from './allocated-tensor.js';
 import type { Backend, Capabilities, DeviceTensor, Execution, Kernels, Plan } from './backend.js';
 import { refuse } from './errors.js';
 import { HostKernels } from './host-kernels.js';
 import type { HostPasses } from './host-passes.js';
-import type { Tensor } from './tensor.js';
+import { copyOn, ordinaryTensor } from './ordinary-tensor.js';
+import type { Dtype, Tensor } from './tensor.js';
 
 /** What differs between such backends. */
 export interface HostBackendOptions {
@@ -62,6 +64,16 @@ class HostBackend implements Backend {
   upload(_tensor: Tensor): DeviceTensor {
     this.#assertUsable();
     refuse('UNSUPPORTED', 'upload()', `host tensors: backend '${this.name}' computes in host memory`);
+  }
+
+  empty(shape: readonly number[], dtype: Dtype): AllocatedTensor {
+    this.#assertUsable();
+    return ordinaryTensor(this, shape, dtype);
+  }
+
+  from(tensor: Tensor): AllocatedTensor {
+    this.#assertUsable();
+    return copyOn(this, tensor);
   }
 
   dispose(): void {

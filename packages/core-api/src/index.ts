@@ -1,4 +1,5 @@
 // The public names of @batchnorm/core-api.
+export { AllocatedTensor } from './allocated-tensor.js';
 export type {
   Accumulation,
   Backend,
@@ -39,6 +40,8 @@ export type {
   GradientVector,
   LoadMomentsOptions,
   MomentsOptions,
+  NewBackwardOptions,
+  NewForwardOptions,
 } from './calls.js';
 export type { Collective } from './collective.js';
 export { type CountedPositions, everyCountedRun } from './counted-positions.js';
@@ -77,11 +80,13 @@ export {
   type Momentum,
   type ResolvedOptions,
 } from './options.js';
+export { checkedShape, copyOn, ordinaryTensor } from './ordinary-tensor.js';
 export { assertDtype, isBackend, layerOptionChecks, resolveLayerOptions } from './resolve-options.js';
 export type { BatchNormState, Numbers } from './state.js';
 export type { SyncCalls } from './sync-calls.js';
 export {
   allocate,
+  arrayOf,
   type Dtype,
   dtypeOf,
   type Float16Elements,

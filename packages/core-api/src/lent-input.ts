@@ -1,11 +1,13 @@
 // x is lent to the layer, and so is a residual: a backward needs them as its forward saw them, and checks that they have
 // not changed.
-import { type Activation, isDeviceTensor } from './activation.js';
+import { isDeviceTensor } from './activation.js';
 import type { DeviceTensor } from './backend.js';
 import { BatchNormError, refuse } from './errors.js';
 import { arrived, type Steps } from './steps.js';
 import type { FloatArray } from './tensor.js';
-import { isDisposed } from './tensor-checks.js';
+import { type CheckedTensor, isDisposed } from './tensor-checks.js';
+
+type Lent = CheckedTensor | DeviceTensor;
 
 /** How many elements of an input are remembered without the option `checks`. */
 const sampleSize = 8;
@@ -14,20 +16,20 @@ const sampleSize = 8;
 const writes = new WeakMap<DeviceTensor, number>();
 
 /** Must be called for every `out` that a layer has written: a device tensor that is lent has then changed. */
-export function countWrite(output: Activation): void {
+export function countWrite(output: Lent): void {
   if (isDeviceTensor(output)) writes.set(output, (writes.get(output) ?? 0) + 1);
 }
 
 /** An input, and its elements as they were: all, or a few, which costs next to nothing and reveals a reused buffer. */
 export class LentInput {
   readonly #name: 'x' | 'residual';
-  readonly activation: Activation;
+  readonly activation: Lent;
   readonly #writes: number | undefined;
   /** Its elements; none of a device tensor without a `view`, unless all were to be copied. */
   readonly #remembered: ArrayLike<number>;
   readonly #isWhole: boolean;
 
-  private constructor(name: 'x' | 'residual', lent: Activation, remembered: ArrayLike<number>, isWhole: boolean) {
+  private constructor(name: 'x' | 'residual', lent: Lent, remembered: ArrayLike<number>, isWhole: boolean) {
     this.#name = name;
     this.activation = lent;
     this.#writes = isDeviceTensor(lent) ? writes.get(lent) : undefined;
@@ -36,12 +38,12 @@ export class LentInput {
   }
 
   /** Remembers a few elements as they are now. */
-  static sampled(name: 'x' | 'residual', lent: Activation): LentInput {
+  static sampled(name: 'x' | 'residual', lent: Lent): LentInput {
     return new LentInput(name, lent, sampleOf(visibleElements(lent)), false);
   }
 
   /** Remembers every element as it is now. */
-  static *copied(name: 'x' | 'residual', lent: Activation): Steps<LentInput> {
+  static *copied(name: 'x' | 'residual', lent: Lent): Steps<LentInput> {
     return new LentInput(name, lent, (yield* elements(lent)).slice(), true);
   }
 
@@ -52,7 +54,7 @@ export class LentInput {
   *assertUnchanged(): Steps<void> {
     const lent = this.activation;
     const name = this.#name;
-    if (isDeviceTensor(lent) ? isDisposed(lent, name) : lent.data.length === 0 && this.#remembered.length > 0) {
+    if (isDeviceTensor(lent) ? isDisposed(lent, name) : isGone(lent, this.#remembered)) {
       const received = `backward() when the ${name} of its forward() was disposed or transferred`;
       refuse('FORWARD_REQUIRED', received, `${name} as it was`);
     }
@@ -81,6 +83,11 @@ export class LentInput {
   }
 }
 
+/** Whether the elements that were remembered are no tensor's any more: it was disposed, or its buffer transferred. */
+function isGone({ data, owner }: CheckedTensor, remembered: ArrayLike<number>): boolean {
+  return owner?.disposed === true || (data.length === 0 && remembered.length > 0);
+}
+
 function sampleOf(values: FloatArray): ArrayLike<number> {
   const sample: number[] = [];
   if (values.length === 0) return sample;
@@ -96,7 +103,7 @@ function sampleIndex(k: number, values: FloatArray): number {
 const none = new Float32Array(0);
 
 /** The elements of x that can be read at once. */
-function visibleElements(x: Activation): FloatArray {
+function visibleElements(x: Lent): FloatArray {
   if (!isDeviceTensor(x)) return x.data;
   try {
     return x.view?.() ?? none;
@@ -105,7 +112,7 @@ function visibleElements(x: Activation): FloatArray {
   }
 }
 
-function* elements(x: Activation): Steps<FloatArray> {
+function* elements(x: Lent): Steps<FloatArray> {
   if (!isDeviceTensor(x)) return x.data;
   try {
     return yield* arrived(x.read());

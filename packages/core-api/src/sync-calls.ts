@@ -1,6 +1,7 @@
 // The calls of a layer that return at once, for callers that can't await.
+import type { AllocatedTensor } from './allocated-tensor.js';
 import type { DeviceTensor } from './backend.js';
-import type { BackwardOptions, ForwardOptions, Gradients } from './calls.js';
+import type { BackwardOptions, ForwardOptions, Gradients, NewBackwardOptions, NewForwardOptions } from './calls.js';
 import type { SyncForwardPass } from './forward-pass.js';
 import type { Float16Tensor, Tensor } from './tensor.js';
 
@@ -19,12 +20,14 @@ export interface SyncCalls {
 }
 
 interface SyncForward {
+  (x: Tensor, options?: NewForwardOptions): AllocatedTensor;
   (x: Tensor, options?: ForwardOptions<Tensor>): Tensor;
   (x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): DeviceTensor;
   <X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): X;
 }
 
 interface SyncBackward {
+  (dy: Tensor, options?: NewBackwardOptions): Gradients<AllocatedTensor>;
   (dy: Tensor, options?: BackwardOptions<Tensor>): Gradients<Tensor>;
   (dy: DeviceTensor, options?: BackwardOptions<DeviceTensor>): Gradients<DeviceTensor>;
   <X extends Float16Tensor>(dy: X, options?: BackwardOptions<X>): Gradients<X>;

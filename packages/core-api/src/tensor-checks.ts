@@ -1,5 +1,6 @@
 // Tensors are checked before any backend is asked: every backend refuses the same input with the same code.
 import { type Activation, isDeviceTensor } from './activation.js';
+import { AllocatedTensor } from './allocated-tensor.js';
 import type { Backend, DeviceTensor } from './backend.js';
 import { describe, describeShape } from './describe.js';
 import { refuse } from './errors.js';
@@ -13,16 +14,24 @@ export function assertTensor(value: unknown, name = 'tensor'): asserts value is 
   checkedTensor(value, name);
 }
 
+/** A tensor as it was when it was checked. */
+export interface CheckedTensor extends Tensor {
+  /** Who may give its memory back, if it is an allocated one. */
+  readonly owner: AllocatedTensor | undefined;
+}
+
 /**
  * The host tensor `value` with a shape of its own. It is read once: getters that answer something else later lead nobody
  * astray. Errors: `INVALID_TENSOR` unless `data` has as many elements as `shape` says; `DTYPE_MISMATCH` for a typed
- * array of another element type.
+ * array of another element type; `DISPOSED`.
  */
-export function checkedTensor(value: unknown, name = 'tensor'): Tensor {
+export function checkedTensor(value: unknown, name = 'tensor'): CheckedTensor {
   return readUntrusted('INVALID_TENSOR', `elements of a tensor ${name}`, () => tensorOf(value, name));
 }
 
-function tensorOf(value: unknown, name: string): Tensor {
+function tensorOf(value: unknown, name: string): CheckedTensor {
+  const owner = AllocatedTensor.is(Object(value)) ? (value as AllocatedTensor) : undefined;
+  if (owner?.disposed) refuse('DISPOSED', `${name}, a disposed tensor`, 'one that is alive');
   const { data, shape: sizes } = Object(value) as Partial<Tensor>;
   if (!isFloatArray(data)) {
     const code = ArrayBuffer.isView(data) ? 'DTYPE_MISMATCH' : 'INVALID_TENSOR';
@@ -37,7 +46,7 @@ function tensorOf(value: unknown, name: string): Tensor {
   if (data.length !== elements || lengthOf.call(data) !== elements) {
     refuse('INVALID_TENSOR', `${name} of ${data.length} elements`, `${elements} for shape ${describeShape(shape)}`);
   }
-  return { data, shape };
+  return { data, shape, owner };
 }
 
 /** The length of a typed array, whatever property of that name somebody has given it. */
@@ -84,7 +93,11 @@ export function isDisposed(tensor: DeviceTensor, name: string): boolean {
 }
 
 /** What `value` is: as `checkedTensor`, or a device tensor. Errors: also `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`. */
-function activationFrom(value: unknown, name: string, { dtype, backend }: ResolvedOptions): Activation {
+function activationFrom(
+  value: unknown,
+  name: string,
+  { dtype, backend }: ResolvedOptions,
+): CheckedTensor | DeviceTensor {
   const given = Object(value) as Activation;
   const isOnDevice = isDeviceTensor(given) && 'read' in given;
   const tensor = isOnDevice ? given : tensorOf(value, name);
@@ -107,7 +120,10 @@ function activationFrom(value: unknown, name: string, { dtype, backend }: Resolv
  * An input x, read once, and its extent. Errors: those of `checkedTensor`, `validateInputShape` and
  * `assertWithinLimits`; `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`.
  */
-export function checkedInput(value: unknown, options: ResolvedOptions): { x: Activation; extent: Extent } {
+export function checkedInput(
+  value: unknown,
+  options: ResolvedOptions,
+): { x: CheckedTensor | DeviceTensor; extent: Extent } {
   return readUntrusted('INVALID_TENSOR', 'elements of a tensor x', () => {
     const x = activationFrom(value, 'x', options);
     const extent = validateInputShape(x.shape, options);
@@ -147,12 +163,16 @@ export function validateInputShape(
 }
 
 /** Errors: `LIMIT_EXCEEDED` for an activation of more elements than the backend's `limits.elements`. */
-export function assertWithinLimits({ capabilities: { limits }, name }: Backend, shape: readonly number[]): void {
+export function assertWithinLimits(
+  { capabilities: { limits }, name: backend }: Backend,
+  shape: readonly number[],
+  name = 'x',
+): void {
   if (product(shape) <= limits.elements) return;
   refuse(
     'LIMIT_EXCEEDED',
-    `x of ${product(shape)} elements`,
-    `at most ${limits.elements}, the limit of backend '${name}'`,
+    `${name} of ${product(shape)} elements`,
+    `at most ${limits.elements}, the limit of backend '${backend}'`,
   );
 }
 
@@ -185,7 +205,12 @@ export function assertEnoughValues(
  * `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`, `SHAPE_MISMATCH`; `INVALID_TENSOR` where one is on the host and the
  * other on the device.
  */
-export function checkedLike(value: unknown, name: string, reference: Activation, options: ResolvedOptions): Activation {
+export function checkedLike(
+  value: unknown,
+  name: string,
+  reference: Activation,
+  options: ResolvedOptions,
+): CheckedTensor | DeviceTensor {
   return readUntrusted('INVALID_TENSOR', `elements of a tensor ${name}`, () => {
     const tensor = activationFrom(value, name, options);
     if (isDeviceTensor(tensor) !== isDeviceTensor(reference)) {

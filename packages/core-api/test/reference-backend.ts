@@ -1,11 +1,13 @@
 // A backend for testing the layer: the formulas as they stand, on the host and on a pretended device, that answers when
 // the test lets it.
 import {
+  type AllocatedTensor,
   allocate,
   type Backend,
   type BackwardOutput,
   BatchNormError,
   type CountedPositions,
+  copyOn,
   type DeviceMemory,
   type DeviceTensor,
   type Dtype,
@@ -24,6 +26,7 @@ import {
   type MomentsInput,
   type NormalizeInput,
   type OnDevice,
+  ordinaryTensor,
   type Plan,
   type Saved,
   type Stages,
@@ -76,6 +79,14 @@ export class ReferenceBackend implements Backend {
 
   upload({ data, shape }: Tensor): DeviceTensor {
     return new StoredTensor(this, data.slice(), shape);
+  }
+
+  empty(shape: readonly number[], dtype: Dtype): AllocatedTensor {
+    return ordinaryTensor(this, shape, dtype);
+  }
+
+  from(tensor: Tensor): AllocatedTensor {
+    return copyOn(this, tensor);
   }
 
   dispose(): void {}

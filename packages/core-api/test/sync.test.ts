@@ -216,6 +216,8 @@ describe('a backend that answers with a promise all the same', () => {
         };
       },
       upload: (given) => backend.upload(given),
+      empty: (shape, dtype) => backend.empty(shape, dtype),
+      from: (tensor) => backend.from(tensor),
       dispose: () => backend.dispose(),
     };
   }

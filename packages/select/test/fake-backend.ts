@@ -1,6 +1,7 @@
 // Backends for choosing between: right or wrong, slow or fast on a clock that the test moves, working or failing when told.
 import { createJsBackend } from '@batchnorm/backend-js';
 import {
+  type AllocatedTensor,
   type Backend,
   type DeviceTensor,
   type Dtype,
@@ -11,6 +12,7 @@ import {
   operationsOf,
   type Plan,
   type Saved,
+  type Tensor,
 } from '@batchnorm/core-api';
 import { vi } from 'vitest';
 
@@ -83,6 +85,14 @@ export class FakeBackend implements Backend {
 
   upload(): DeviceTensor {
     throw new Error('no device');
+  }
+
+  empty(shape: readonly number[], dtype: Dtype): AllocatedTensor {
+    return this.#real.empty(shape, dtype);
+  }
+
+  from(tensor: Tensor): AllocatedTensor {
+    return this.#real.from(tensor);
   }
 
   dispose(): void {

@@ -1,0 +1,44 @@
+// Host tensors that give their memory back when their owner says so, before the garbage collector would.
+/// <reference lib="esnext.disposable" preserve="true" />
+import { arrayOf, dtypeOf, type FloatArray, type Tensor } from './tensor.js';
+
+/**
+ * A tensor whose memory somebody may use again after its `dispose()`. Without `dispose()` it is freed like any other,
+ * when nobody holds it, its `data`, or a view of those.
+ */
+export class AllocatedTensor implements Tensor, Disposable {
+  /** Of length 0 when disposed: arrays that somebody still has may be empty then, or anybody's. */
+  readonly data: FloatArray;
+  readonly shape: readonly number[];
+  /** None when disposed. */
+  #release: (() => void) | undefined;
+
+  /** `release` is called once, by `dispose()`. */
+  constructor(data: FloatArray, shape: readonly number[], release: () => void) {
+    this.data = data;
+    this.shape = shape;
+    this.#release = release;
+  }
+
+  get disposed(): boolean {
+    return this.#release === undefined;
+  }
+
+  /** Gives the memory back. May be called again, and then does nothing. */
+  dispose(): void {
+    const release = this.#release;
+    if (release === undefined) return;
+    this.#release = undefined;
+    const { data } = this;
+    (this as { data: FloatArray }).data = new arrayOf[dtypeOf(data)](0);
+    release();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  static is(value: object): value is AllocatedTensor {
+    return #release in value;
+  }
+}
