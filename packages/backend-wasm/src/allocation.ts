@@ -13,11 +13,17 @@ const [mostRanges, mostBytes] = [16, 512 << 10];
 /** A range of memory that somebody has. */
 export class Allocation {
   readonly at: number;
+  readonly bytes: number;
   #cohort: Cohort | undefined;
 
-  constructor(at: number, cohort: Cohort) {
+  constructor(at: number, bytes: number, cohort: Cohort) {
     this.at = at;
+    this.bytes = bytes;
     this.#cohort = cohort;
+  }
+
+  get isFree(): boolean {
+    return this.#cohort === undefined;
   }
 
   /** Again is allowed and does nothing. */
@@ -27,21 +33,27 @@ export class Allocation {
   }
 }
 
-/** All allocations of one memory. */
+/** Allocations of one memory. */
 export class Allocations {
   readonly #release: Release;
+  /** Of those that somebody has. */
+  bytes = 0;
   /** The cohort that the next allocation joins. */
   #newest: Cohort | undefined;
 
   /** `release` is called with each range that was freed, or whose owner is garbage. */
   constructor(release: Release) {
-    this.#release = release;
+    this.#release = (at, bytes) => {
+      this.bytes -= bytes;
+      release(at, bytes);
+    };
   }
 
   add(at: number, bytes: number): Allocation {
+    this.bytes += bytes;
     const cohort = this.#newest?.inUse.hasRoomFor(bytes) ? this.#newest : this.#newCohort(bytes);
     cohort.inUse.add(at, bytes);
-    return new Allocation(at, cohort);
+    return new Allocation(at, bytes, cohort);
   }
 
   /** Lets go of the newest cohort: what this refers to is never garbage. */

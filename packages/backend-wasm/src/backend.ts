@@ -1,23 +1,38 @@
 // The backend: what it can do, and kernels on demand.
 import {
+  type AllocatedTensor,
   assertDtype,
   type Backend,
   BatchNormError,
   type Capabilities,
+  checkedShape,
   checkedTensor,
+  copyOn,
   type DeviceTensor,
+  type Dtype,
   dtypeOf,
   type Execution,
   type Kernels,
+  ordinaryTensor,
   type Plan,
   type Tensor,
 } from '@batchnorm/core-api';
 import { attempt } from './attempt.js';
 import { WasmTensor } from './device-tensor.js';
 import { hasRelaxedSimd, parallelism, reasonAgainstSimd, reasonAgainstThreads } from './features.js';
-import { type Instance, type Instances, newMemory, singleInstance, threadedInstance, unavailable } from './instance.js';
+import {
+  type Instance,
+  type Instances,
+  newMemory,
+  type Shared,
+  sharedInstance,
+  singleInstance,
+  threadedInstance,
+  unavailable,
+} from './instance.js';
 import { WasmKernels } from './kernels.js';
 import { MemoryBudget } from './linear-memory.js';
+import { SharedArrays } from './shared-arrays.js';
 
 export interface WasmOptions {
   /**
@@ -54,8 +69,9 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
 }
 
 async function createSingle(maxBytes: number, fallbackReason: string | null): Promise<Backend> {
-  const instance = await singleInstance(newMemory(new MemoryBudget(maxBytes), false));
-  return new WasmBackend(instance, instance, maxBytes, 1, fallbackReason);
+  const budget = new MemoryBudget(maxBytes);
+  const instance = await singleInstance(newMemory(budget, false));
+  return new WasmBackend(instance, instance, budget, 1, fallbackReason);
 }
 
 /** Host arrays have a memory of their own: engines copy in and out of a shared one word by word, in twice the time. */
@@ -65,7 +81,7 @@ async function createThreaded(maxBytes: number, threads: number): Promise<Backen
   const host = await singleInstance(newMemory(budget, false));
   try {
     const device = await threadedInstance(memory, threads);
-    return new WasmBackend(host, device, maxBytes, threads, null);
+    return new WasmBackend(host, device, budget, threads, null);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return createSingle(maxBytes, `worker threads did not start: ${reason}`);
@@ -77,17 +93,18 @@ class WasmBackend implements Backend {
   readonly name = 'wasm';
   readonly capabilities: Capabilities;
   readonly execution: Execution;
-  readonly #instances: Instances;
+  readonly #instances: Instances & { shared: Shared | undefined };
+  readonly #budget: MemoryBudget;
   #disposed = false;
 
-  constructor(host: Instance, device: Instance, maxBytes: number, threads: number, fallbackReason: string | null) {
+  constructor(host: Instance, device: Instance, budget: MemoryBudget, threads: number, fallbackReason: string | null) {
     this.capabilities = {
       dtypes: ['float16', 'float32', 'float64'],
       deviceTensors: true,
       synchronous: true,
       deterministic: true,
       // x and y of float16; of others, or where there are more tensors, memory says when it is full.
-      limits: { elements: Math.floor(maxBytes / 4) },
+      limits: { elements: Math.floor(budget.maxBytes / 4) },
     };
     this.execution = {
       engine: hasRelaxedSimd() ? 'WebAssembly relaxed SIMD' : 'WebAssembly SIMD',
@@ -96,7 +113,8 @@ class WasmBackend implements Backend {
       accumulation: { float16: 'blocked-float32', float32: 'blocked-float32', float64: 'float64' },
       fallbackReason,
     };
-    this.#instances = { backend: this, host, device, assertUsable: () => this.#assertUsable() };
+    this.#instances = { backend: this, host, device, shared: undefined, assertUsable: () => this.#assertUsable() };
+    this.#budget = budget;
   }
 
   prepare(plan: Plan): Kernels {
@@ -115,9 +133,25 @@ class WasmBackend implements Backend {
     });
   }
 
+  empty(shape: readonly number[], dtype: Dtype): AllocatedTensor {
+    this.#assertUsable();
+    const arrays = this.#sharedArrays();
+    return arrays ? arrays.empty(checkedShape(this, shape, dtype), dtype) : ordinaryTensor(this, shape, dtype);
+  }
+
+  from(tensor: Tensor): AllocatedTensor {
+    this.#assertUsable();
+    return copyOn(this, tensor);
+  }
+
+  resultLike({ data, shape }: Tensor): AllocatedTensor | undefined {
+    const arrays = this.#instances.shared?.arrays;
+    return arrays?.addressOf(data) === undefined ? undefined : arrays.result(shape, dtypeOf(data));
+  }
+
   allocatedBytes(): number {
-    const { host, device } = this.#instances;
-    const memories = new Set([host.memory, device.memory]);
+    const { host, device, shared } = this.#instances;
+    const memories = new Set([host, device, shared?.instance ?? host].map(({ memory }) => memory));
     return [...memories].reduce((bytes, memory) => bytes + memory.allocatedBytes, 0);
   }
 
@@ -130,6 +164,19 @@ class WasmBackend implements Backend {
   async dispose(): Promise<void> {
     this.#disposed = true;
     await this.#instances.device.pool?.dispose();
+  }
+
+  /** Made when they are first asked for; undefined where memory can't be shared. */
+  #sharedArrays(): SharedArrays | undefined {
+    this.#instances.shared ??= this.#newShared();
+    return this.#instances.shared?.arrays;
+  }
+
+  #newShared(): Shared | undefined {
+    const { host, device } = this.#instances;
+    if (reasonAgainstThreads() !== undefined) return undefined;
+    const instance = device === host ? sharedInstance(newMemory(this.#budget, true)) : device;
+    return { instance, arrays: new SharedArrays(instance.memory) };
   }
 
   #assertUsable(): void {

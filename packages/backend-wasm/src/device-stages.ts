@@ -19,7 +19,8 @@ import type {
   Stages,
   Statistics,
 } from '@batchnorm/core-api';
-import { Made } from './attempt.js';
+import { performed } from './at-work.js';
+import type { Made } from './attempt.js';
 import { Resident, valuesOf, WasmMoments, WasmSums, WasmTensor, WasmVector } from './device-tensor.js';
 import { batchVariance } from './in-range.js';
 import type { Instances } from './instance.js';
@@ -142,30 +143,8 @@ export class DeviceStages implements Stages<DeviceMemory>, Operations<DeviceMemo
     work: (passes: Passes, output: T) => MaybePromise<void>,
   ): MaybePromise<T> {
     this.#instances.assertUsable();
-    const made = new Made();
-    try {
-      const output = makeOutput(made);
-      const running = work(this.#workspace.passes, output);
-      return running === undefined ? output : this.#whenDone(running, input, output, made);
-    } catch (error) {
-      made.dispose();
-      throw error;
-    }
-  }
-
-  /** Keeps everything alive that threads work on, though the caller may have dropped all of it. */
-  async #whenDone<T>(running: PromiseLike<void>, input: object, output: T, made: Made): Promise<T> {
-    const inUse = [this, input, output];
-    atWork.add(inUse);
-    try {
-      await running;
-      return output;
-    } catch (error) {
-      made.dispose();
-      throw error;
-    } finally {
-      atWork.delete(inUse);
-    }
+    const { passes, instance } = this.#workspace;
+    return performed(instance.memory, [this, input], makeOutput, (output) => work(passes, output));
   }
 
   /** What a forward writes, bound to the next calls. */
@@ -216,6 +195,3 @@ export class DeviceStages implements Stages<DeviceMemory>, Operations<DeviceMemo
     return made.keep(WasmTensor.like(like as WasmTensor, instance.memory, plan.dtype, elements));
   }
 }
-
-/** What the calls that threads work on need until they end. */
-const atWork = new Set<object>();

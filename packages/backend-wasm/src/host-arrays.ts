@@ -60,10 +60,10 @@ export class HostArrayPasses {
   }
 
   /**
-   * The moments of x, of what counts by the mask that `saved` has a copy of, and a copy of x, into `saved`. Whether all
-   * moments are finite. Errors: `LIMIT_EXCEEDED`.
+   * The moments of x, of what counts by the mask that `saved` has a copy of, and a copy of x, into `saved`. Errors:
+   * `LIMIT_EXCEEDED`.
    */
-  moments(saved: SavedForward, x: FloatArray, mask: CountedPositions | undefined): boolean {
+  moments(saved: SavedForward, x: FloatArray, mask: CountedPositions | undefined): void {
     saved.x = saved.copyOfX(this.#bytes(this.#elements));
     this.#job.bind({ saved, x: saved.x, out: 0 });
     this.#copySamples(x, saved.x, mask);
@@ -76,7 +76,7 @@ export class HostArrayPasses {
       this.#passes.perform(opcode.moments, 0, this.#outer);
       this.#passes.perform(opcode.correctStatistics);
     }
-    return !this.#passes.perform(opcode.wideStatistics);
+    this.#passes.perform(opcode.wideStatistics);
   }
 
   /** y of x by the moments in `saved`, which keeps a copy of x for the backward. Errors: `LIMIT_EXCEEDED`. */

@@ -41,7 +41,10 @@ export class LinearMemory {
   readonly #free: Range[] = [];
   /** Addresses that were freed, by size: a training step takes what the last one freed. */
   readonly #waiting = new Map<number, number[]>();
-  readonly #allocations = new Allocations((at, bytes) => this.#takeBack(at, bytes));
+  readonly #allocations = this.newAllocations();
+  /** What was freed while threads were at work, which may still write there. */
+  readonly #freedMeanwhile: Range[] = [];
+  #works = 0;
   /** Bytes of all allocations that somebody has. */
   allocatedBytes = 0;
   #views: Views;
@@ -71,18 +74,38 @@ export class LinearMemory {
     return this.#views[dtype];
   }
 
+  /** Allocations that are counted, and found to be garbage, apart from others. */
+  newAllocations(): Allocations {
+    return new Allocations((at, bytes) => this.#takeBack(at, bytes));
+  }
+
+  /** Has nobody get what is freed from now on, until `work` has ended. */
+  async during<T>(work: PromiseLike<T>): Promise<T> {
+    this.#works++;
+    try {
+      return await work;
+    } finally {
+      this.#works--;
+      if (this.#works === 0) for (const { at, bytes } of this.#freedMeanwhile.splice(0)) this.#takeBack(at, bytes);
+    }
+  }
+
   /** Errors: `LIMIT_EXCEEDED`, and everything is as it was. */
-  allocate(bytes: number): Allocation {
+  allocate(bytes: number, among: Allocations = this.#allocations): Allocation {
     const rounded = Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
     const size = rounded < largeRange ? rounded : rounded + gap;
     const { maxBytes, takenBytes } = this.#budget;
     if (takenBytes + size > maxBytes) this.#refuse(size);
     const at = this.#waiting.get(size)?.pop() ?? this.#cut(size);
     this.#count(size);
-    return this.#allocations.add(at, size);
+    return among.add(at, size);
   }
 
   #takeBack(at: number, bytes: number): void {
+    if (this.#works > 0) {
+      this.#freedMeanwhile.push({ at, bytes });
+      return;
+    }
     this.#count(-bytes);
     const alike = this.#waiting.get(bytes);
     if (alike) alike.push(at);

@@ -2,6 +2,7 @@
 import type { MaybePromise, Plan } from '@batchnorm/core-api';
 import type { KernelExports } from './abi/exports.js';
 import * as opcode from './abi/opcode.js';
+import { after } from './at-work.js';
 import type { Instance } from './instance.js';
 import { Job } from './job.js';
 import { channelsPerTask, type Tiling, tilingOf } from './tiling.js';
@@ -62,9 +63,9 @@ export class Passes {
     });
   }
 
-  /** dx through the batch statistics, with the sums that are there. */
-  inputGradient(): MaybePromise<void> {
-    this.perform(opcode.gradientCoefficients);
+  /** dx through the batch statistics, with the sums that are there: after `whenNotFinite`, which may fail, if they are not. */
+  inputGradient(whenNotFinite?: () => void): MaybePromise<void> {
+    if (this.perform(opcode.gradientCoefficients)) whenNotFinite?.();
     return this.#overOuter(opcode.inputGradient);
   }
 
@@ -124,8 +125,3 @@ export class Passes {
 
 /** What writes no activation. */
 const sums = new Set<number>([opcode.moments, opcode.gradientSums, opcode.batchMoments, opcode.batchGradients]);
-
-/** `next` after `work`: at once if that is done. */
-function after<T>(work: MaybePromise<void>, next: () => MaybePromise<T>): MaybePromise<T> {
-  return work === undefined ? next() : Promise.resolve(work).then(next);
-}

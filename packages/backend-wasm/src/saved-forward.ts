@@ -79,6 +79,10 @@ export class SavedForward implements Saved, Statistics {
     this.#write(table.variance, values);
   }
 
+  liesIn(memory: LinearMemory): boolean {
+    return this.#memory === memory;
+  }
+
   /** The address of room for a copy of x; `bytes` are the same in every call. Errors: `LIMIT_EXCEEDED`. */
   copyOfX(bytes: number): number {
     this.#copy ??= this.#memory.allocate(bytes);

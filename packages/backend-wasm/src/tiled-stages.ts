@@ -1,8 +1,7 @@
-// The stages on host arrays, tile by tile; and the operations, which copy x and dy into linear memory once for all of
-// their stages. A stage by itself copies them again, because they may have changed since the one before it.
+// The stages on host arrays that lie anywhere, tile by tile; and the operations, which copy x and dy into linear memory
+// once for all of their stages. A stage by itself copies them again, because they may have changed since the one before.
 import {
   allocate,
-  assertFiniteMoments,
   type BackwardInput,
   type BackwardOutput,
   type CountedPositions,
@@ -17,43 +16,34 @@ import {
   type GradientSumsInput,
   type HostMemory,
   type InputGradientInput,
-  type Kernels,
   type Moments,
   type MomentsInput,
   type NormalizeInput,
   type Operations,
-  type Plan,
+  type Stages,
   type Statistics,
 } from '@batchnorm/core-api';
 import { attempt, Made } from './attempt.js';
-import { DeviceStages } from './device-stages.js';
+import { BatchMoments, useMoments } from './batch-moments.js';
 import { HostArrayPasses } from './host-arrays.js';
-import { assertInRange, batchVariance } from './in-range.js';
+import { assertInRange } from './in-range.js';
 import type { Instances } from './instance.js';
 import type { SavedForward } from './saved-forward.js';
-import { Workspace } from './workspace.js';
+import type { Workspace } from './workspace.js';
 
-export class WasmKernels implements Kernels, Operations<HostMemory> {
-  readonly fused: Operations<HostMemory> = this;
-  readonly device: DeviceStages;
+export class TiledStages implements Stages<HostMemory>, Operations<HostMemory> {
   readonly #instances: Instances;
   readonly #workspace: Workspace;
   readonly #passes: HostArrayPasses;
-  /** Of the latest batch: new vectors for each would take as long as the kernels of a small one. */
-  readonly #moments: Moments & { count: number };
+  readonly #moments: BatchMoments;
 
   /** Errors: `LIMIT_EXCEEDED`. */
-  constructor(instances: Instances, plan: Plan) {
+  constructor(instances: Instances, workspace: Workspace) {
+    const { instance, passes, plan } = workspace;
     this.#instances = instances;
-    const vector = () => new Float64Array(plan.extent.channels);
-    this.#moments = { count: 0, mean: vector(), m2: vector() };
-    const { host, device } = instances;
-    [this.#workspace, this.#passes, this.device] = attempt((made) => {
-      const workspace = made.keep(new Workspace(host, plan));
-      const passes = made.keep(new HostArrayPasses(host.memory, workspace.passes, plan));
-      const onDevice = device === host ? workspace : new Workspace(device, plan);
-      return [workspace, passes, new DeviceStages(instances, onDevice)];
-    });
+    this.#workspace = workspace;
+    this.#passes = new HostArrayPasses(instance.memory, passes, plan);
+    this.#moments = new BatchMoments(plan.extent);
   }
 
   moments({ x, epsilon, mask }: MomentsInput<HostMemory>): Moments {
@@ -71,17 +61,9 @@ export class WasmKernels implements Kernels, Operations<HostMemory> {
     if (given) return this.#normalizeBy(given, input);
     this.#instances.assertUsable();
     return attempt((made) => {
-      const { extent } = this.#workspace.plan;
-      const { x, residual, mask, epsilon } = input;
+      const { x, residual } = input;
       const saved = this.#workspace.newSaved(input, made);
-      const { mean } = batch;
-      const variance = batchVariance(batch, epsilon, () => x, extent, mask);
-      // NaN in merged moments is of values elsewhere, and spreads.
-      const here = (values: Float64Array) => values.map((value, c) => (Number.isNaN(batch.m2[c]) ? 0 : value));
-      assertInRange({ mean: here(mean), variance: here(variance) }, [x], extent, { mask });
-      saved.M = batch.count;
-      saved.mean = mean;
-      saved.variance = variance;
+      useMoments(saved, batch, input, this.#workspace.plan.extent);
       const y = input.y ?? this.#newLike(x);
       this.#passes.copyAndNormalize(saved, x, residual, y);
       return { y, saved };
@@ -142,25 +124,12 @@ export class WasmKernels implements Kernels, Operations<HostMemory> {
   dispose(): void {
     this.#passes.dispose();
     this.#workspace.dispose();
-    this.device.dispose();
   }
 
-  /**
-   * The moments of x, which go into `tables` with a copy of x. Errors: `NON_FINITE_STATISTICS` for what is not finite,
-   * or only where it comes of a finite x.
-   */
+  /** The moments of x, which go into `tables` with a copy of x. Errors: `NON_FINITE_STATISTICS`. */
   #momentsOf(x: FloatArray, mask: CountedPositions | undefined, tables: SavedForward, requireFinite: boolean): Moments {
-    const areFinite = this.#passes.moments(tables, x, mask);
-    const moments = this.#moments;
-    moments.count = tables.M;
-    moments.mean.set(tables.mean);
-    moments.m2.set(tables.m2);
-    if (requireFinite) assertFiniteMoments(moments);
-    else if (!areFinite) {
-      const { mean, variance } = tables;
-      assertInRange({ mean, variance }, [x], this.#workspace.plan.extent, { mask });
-    }
-    return moments;
+    this.#passes.moments(tables, x, mask);
+    return this.#moments.checked(tables, x, mask, requireFinite);
   }
 
   #normalizeBy({ mean, variance }: Statistics, input: ForwardInput<HostMemory>): ForwardOutput<HostMemory> {
