@@ -50,7 +50,7 @@ export const axes: {
   readonly layout: Readonly<Record<Layout, string>>;
   readonly size: Readonly<Record<SizeClass, string>>;
 } = {
-  memory: { host: 'typed arrays', device: 'device tensors' },
+  memory: { host: 'typed arrays', allocated: 'allocated tensors', device: 'device tensors' },
   layout: { rows: 'rows of channels, inner = 1', runs: 'runs of one channel, inner > 1' },
   size: {
     small: 'a few values',

@@ -11,8 +11,8 @@ export const groups = ['golden', 'exact', 'adversarial', 'behaviour', 'kernels',
  */
 export type Group = (typeof groups)[number];
 
-/** Where activations lie. */
-export type MemoryKind = 'host' | 'device';
+/** Where activations lie: in arrays of any program, in tensors that the backend allocated on the host, or on its device. */
+export type MemoryKind = 'host' | 'allocated' | 'device';
 
 /** `rows`: channels-last, inner = 1. `runs`: channels-first, inner > 1. */
 export type Layout = 'rows' | 'runs';

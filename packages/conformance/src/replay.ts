@@ -14,11 +14,11 @@ import {
 import { accumulationOf } from './arithmetic.js';
 import { boundsOf, RunningErrors } from './bounds.js';
 import { type Check, compare, outcome } from './compare.js';
-import type { MemoryKind } from './conformance-case.js';
 import { refuses } from './expect-refusal.js';
 import { countedOf, type FixtureCase, type Golden, type GoldenStep, maskOfStep } from './fixtures/fixture-case.js';
 import type { Normalization } from './magnitudes.js';
 import { type ActivationMemory, activationMemory } from './memory/activation-memory.js';
+import { kindsOf } from './memory/kinds.js';
 import { batchStatistics } from './oracle.js';
 import type { Quantity } from './tolerance.js';
 
@@ -40,13 +40,12 @@ export function shapesOf({ steps }: FixtureCase): (readonly number[])[] {
 export async function replay(fixture: FixtureCase, backend: Backend, dtype: Dtype): Promise<Check[]> {
   // One layer for both kinds of memory, so that kernels are compiled once.
   const layer = new BatchNorm({ ...fixture.options, backend, dtype });
-  const kinds: readonly MemoryKind[] = backend.capabilities.deviceTensors ? ['host', 'device'] : ['host'];
   const checks: Check[] = [];
   try {
-    for (const kind of kinds) {
+    for (const kind of kindsOf(backend, dtype)) {
       const memory = activationMemory(kind, backend);
       try {
-        const where = kind === 'host' ? '' : 'on the device, ';
+        const where = { host: '', allocated: 'in allocated tensors, ', device: 'on the device, ' }[kind];
         for (const check of await new Replay(fixture, layer, memory).run()) {
           checks.push({ ...check, what: `${where}${check.what}` });
         }

@@ -6,6 +6,7 @@ import { boundsOf } from './bounds.js';
 import { type Check, compare, identical } from './compare.js';
 import type { ConformanceCase, MemoryKind, Refusal, Subject } from './conformance-case.js';
 import { type Activation, activationMemory, type Vector } from './memory/activation-memory.js';
+import { kindsOf } from './memory/kinds.js';
 import * as oracle from './oracle.js';
 import { normal, randomSeededBy } from './problem.js';
 import { refusedByLimit } from './refused-by-limit.js';
@@ -63,9 +64,8 @@ export const scaledCases: readonly ConformanceCase[] = scalings.map((scaling) =>
 async function run(subject: Subject, scaling: Scaling): Promise<readonly Check[] | Refusal> {
   const refusal = await refusedByLimit(subject, shapes);
   if (refusal) return refusal;
-  const memories: MemoryKind[] = subject.backend.capabilities.deviceTensors ? ['host', 'device'] : ['host'];
   const outcomes: Outcome[] = [];
-  for (const memory of memories) {
+  for (const memory of kindsOf(subject.backend, 'float64')) {
     for (const shape of shapes) {
       outcomes.push(await judge(subject, scaling, memory, shape, true));
       if (isGiven(scaling)) outcomes.push(await judge(subject, scaling, memory, shape, false));
@@ -120,7 +120,7 @@ async function judge(
   const checks: Check[] = [];
   const check = (name: keyof typeof expected, values: FloatArray, exponent: number, of: readonly number[]) =>
     checks.push({
-      what: `${kind === 'device' ? 'on the device ' : ''}[${shape}] ${training ? 'training' : 'inference'} ${name}`,
+      what: `${kind === 'host' ? '' : `${kind} `}[${shape}] ${training ? 'training' : 'inference'} ${name}`,
       ...compare(
         { shape: of, data: scaled(values, -exponent) },
         { shape: of, dtype: 'float64', data: expected[name], ...bounds[name] },
@@ -145,7 +145,7 @@ async function judge(
     check('y', await memory.read(y), toGamma, shape);
     const vector = () => memory.vector(extent.channels);
     const putDy = await memory.put(scaled(dy, toDy), shape);
-    const into = await giving({ dx: await buffer(), ...(kind === 'host' && { dgamma: vector(), dbeta: vector() }) });
+    const into = await giving({ dx: await buffer(), ...(memory.onHost && { dgamma: vector(), dbeta: vector() }) });
     const { dx, dgamma, dbeta } = await layer.backward(putDy as never, { out: into as never });
     check('dx', await memory.read(dx), toGamma - toX + toDy, shape);
     check('dgamma', await memory.read(dgamma), toDy, [extent.channels]);

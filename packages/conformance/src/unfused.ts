@@ -1,5 +1,15 @@
 // A backend without the operations that it has fused: with it the kit asks stages what it asks fused operations.
-import type { Backend, DeviceMemory, DeviceTensor, Dtype, Kernels, Plan, Stages, Tensor } from '@batchnorm/core-api';
+import type {
+  AllocatedTensor,
+  Backend,
+  DeviceMemory,
+  DeviceTensor,
+  Dtype,
+  Kernels,
+  Plan,
+  Stages,
+  Tensor,
+} from '@batchnorm/core-api';
 
 /**
  * The same backend, whose kernels have no `fused`. Tensors belong to either of the two: what one has made is foreign to
@@ -61,6 +71,18 @@ class UnfusedBackend implements Backend {
 
   async upload(tensor: Tensor): Promise<DeviceTensor> {
     return this.#ownOf(await this.#backend.upload(tensor));
+  }
+
+  empty(shape: readonly number[], dtype: Dtype): AllocatedTensor {
+    return this.#backend.empty(shape, dtype);
+  }
+
+  from(tensor: Tensor): AllocatedTensor {
+    return this.#backend.from(tensor);
+  }
+
+  resultLike(x: Tensor): AllocatedTensor | undefined {
+    return this.#backend.resultLike?.(x);
   }
 
   dispose() {

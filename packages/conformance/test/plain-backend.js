@@ -30,6 +30,14 @@ export function createPlainBackend(core) {
       assertUsable();
       throw new core.BatchNormError('UNSUPPORTED', 'received upload(), expected host tensors');
     },
+    empty(shape, dtype) {
+      assertUsable();
+      return core.ordinaryTensor(this, shape, dtype);
+    },
+    from(tensor) {
+      assertUsable();
+      return core.copyOn(this, tensor);
+    },
     dispose: () => {
       disposed = true;
     },

@@ -1,10 +1,10 @@
 // A rule of behaviour: tried in every kind of memory, layout and size class, each of them a case of the kit.
 
 import { type Check, repeated } from '../compare.js';
-import type { Cell, ConformanceCase, MemoryKind, SizeClass, Subject } from '../conformance-case.js';
+import type { Cell, ConformanceCase, SizeClass, Subject } from '../conformance-case.js';
+import { memoryKinds, reasonAgainst, refusedMemory } from '../memory/kinds.js';
 import { refusedByLimit } from '../refused-by-limit.js';
 import { layouts, moreShapes, shapesOf, sizeClasses } from './extents.js';
-import { refusedUpload } from './refused-upload.js';
 import { Scene } from './scene.js';
 
 export interface Rule {
@@ -17,8 +17,6 @@ export interface Rule {
   readonly run: (scene: Scene, cell: Cell, subject: Subject) => Promise<readonly Check[]>;
 }
 
-const memories: readonly MemoryKind[] = ['host', 'device'];
-
 /** For rules about something that does not get larger with its activations. */
 export const notLarge =
   (reason: string) =>
@@ -26,23 +24,26 @@ export const notLarge =
     size === 'elements' || size === 'rows or channels' ? reason : undefined;
 
 export function casesOf(rule: Rule): ConformanceCase[] {
-  return memories.flatMap((memory) =>
+  return memoryKinds.flatMap((memory) =>
     layouts.flatMap((layout) => sizeClasses.map((size) => caseOf(rule, { rule: rule.name, memory, layout, size }))),
   );
 }
+
+const whereIs = { host: 'on the host', allocated: 'in allocated tensors', device: 'on the device' };
 
 function caseOf(rule: Rule, cell: Cell): ConformanceCase {
   const { memory, layout, size } = cell;
   return {
     group: 'behaviour',
-    source: `behaviour on the ${memory}`,
+    source: `behaviour ${whereIs[memory]}`,
     name: `${rule.name} [${memory}, ${layout}, ${size}]`,
     why: rule.why,
     cell,
     slow: rule.slow ?? size !== 'small',
-    inapplicable: (subject) => rule.exempt?.(cell, subject),
+    inapplicable: (subject) => rule.exempt?.(cell, subject) ?? reasonAgainst(memory, subject),
     run: async (subject) => {
-      if (memory === 'device' && !subject.backend.capabilities.deviceTensors) return refusedUpload(subject);
+      const lacking = await refusedMemory(memory, subject);
+      if (lacking) return lacking;
       const all = shapesOf[layout][size].flatMap(({ shape, other }) => [shape, other]);
       const refusal = await refusedByLimit(subject, [...all, ...moreShapes[layout][size]]);
       if (refusal) return refusal;

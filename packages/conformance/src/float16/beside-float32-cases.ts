@@ -1,8 +1,8 @@
 // What a layer of float16 is asked beside one of float32: every way to call it.
 import { elementsFrom, numbersOf } from '@batchnorm/core-api';
-import { refusedUpload } from '../behaviours/refused-upload.js';
 import { type Check, outcome } from '../compare.js';
 import type { ConformanceCase, Layout, MemoryKind, Subject } from '../conformance-case.js';
+import { memoryKinds, refusedMemory } from '../memory/kinds.js';
 import { refusedByLimit } from '../refused-by-limit.js';
 import { BesideFloat32 } from './beside-float32.js';
 import { float16Case } from './float16-case.js';
@@ -38,12 +38,12 @@ const programs: readonly Program[] = [
 ];
 
 export const besideFloat32Cases: readonly ConformanceCase[] = programs.flatMap(({ name, why, run }) =>
-  (['host', 'device'] as const).flatMap((memory) =>
+  memoryKinds.flatMap((memory) =>
     (['rows', 'runs'] as const).map((layout) => {
       const shape = shapeOf[layout];
       const question = async (subject: Subject) => {
-        if (memory === 'device' && !subject.backend.capabilities.deviceTensors) return refusedUpload(subject);
-        return (await refusedByLimit(subject, [shape])) ?? run(subject, memory, shape);
+        const refusal = (await refusedMemory(memory, subject)) ?? (await refusedByLimit(subject, [shape]));
+        return refusal ?? run(subject, memory, shape);
       };
       return float16Case({ name: `${name} beside float32 [${memory}, ${layout}]`, why, run: question }, [
         'float16',

@@ -136,7 +136,7 @@ export class BesideFloat32 {
       const vector = () => this.#memory.vector(shape[1]!);
       const given = async () => ({
         dx: await this.#given(dtype, shape),
-        ...(this.#memory.kind === 'host' && { dgamma: vector(), dbeta: vector() }),
+        ...(this.#memory.onHost && { dgamma: vector(), dbeta: vector() }),
       });
       const into = out === 'dy' ? { dx: dy } : out === 'given' ? await given() : {};
       const gradients = await differentiate[dtype](dy as Tensor, { out: into as Partial<Gradients> });

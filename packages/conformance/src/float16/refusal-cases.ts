@@ -8,22 +8,23 @@ import {
   product,
   type Tensor,
 } from '@batchnorm/core-api';
-import { refusedUpload } from '../behaviours/refused-upload.js';
 import { type Check, identical, outcome } from '../compare.js';
 import type { ConformanceCase, MemoryKind, Subject } from '../conformance-case.js';
 import { refuses } from '../expect-refusal.js';
 import { type Activation, activationMemory } from '../memory/activation-memory.js';
+import { memoryKinds, refusedMemory } from '../memory/kinds.js';
 import { caseOfAll, float16Case } from './float16-case.js';
 
 export const refusalCases: readonly ConformanceCase[] = [
   // A backend without float16 is asked for its refusal before this runs.
   caseOfAll({ name: 'a layer of float16', why: 'a backend has it, or refuses it with DTYPE_MISMATCH', run: isLayer }),
-  ...(['host', 'device'] as const).map((memory) =>
+  ...memoryKinds.map((memory) =>
     float16Case({
       name: `other dtypes are refused [${memory}]`,
       why: 'DTYPE_MISMATCH, whichever of the two is the other, and nothing has changed',
       run: async (subject) => {
-        if (memory === 'device' && !subject.backend.capabilities.deviceTensors) return refusedUpload(subject);
+        const refusal = await refusedMemory(memory, subject);
+        if (refusal) return refusal;
         const others = subject.backend.capabilities.dtypes.filter((dtype) => dtype !== 'float16');
         const pairs = others.flatMap((other): [Dtype, Dtype][] => [
           ['float16', other],

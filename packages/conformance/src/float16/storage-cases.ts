@@ -9,10 +9,10 @@ import {
   product,
   type Tensor,
 } from '@batchnorm/core-api';
-import { refusedUpload } from '../behaviours/refused-upload.js';
 import { type Check, identical, outcome } from '../compare.js';
 import type { ConformanceCase, MemoryKind, Refusal, Subject } from '../conformance-case.js';
 import { type ActivationMemory, activationMemory } from '../memory/activation-memory.js';
+import { memoryKinds, refusedMemory } from '../memory/kinds.js';
 import { refusedByLimit } from '../refused-by-limit.js';
 import { float16Case } from './float16-case.js';
 
@@ -51,10 +51,8 @@ const rounded: readonly (readonly [number, bits: number])[] = [
   [-(2 ** -24), 0x8001],
 ];
 
-const memories: readonly MemoryKind[] = ['host', 'device'];
-
 export const storageCases: readonly ConformanceCase[] = [
-  ...memories.flatMap((memory) => [
+  ...memoryKinds.flatMap((memory) => [
     inMemory(memory, {
       name: 'every pattern of bits is read and written',
       why: 'by layers that change nothing; NaN may be any NaN, and zeros have the sign that they have in float32',
@@ -111,8 +109,7 @@ interface Question {
 /** The question about activations in this memory, of each shape. */
 function inMemory(kind: MemoryKind, { name, why, shapes, needs, run }: Question): ConformanceCase {
   const ask = async (subject: Subject): Promise<readonly Check[] | Refusal> => {
-    if (kind === 'device' && !subject.backend.capabilities.deviceTensors) return refusedUpload(subject);
-    const refusal = await refusedByLimit(subject, shapes);
+    const refusal = (await refusedMemory(kind, subject)) ?? (await refusedByLimit(subject, shapes));
     if (refusal) return refusal;
     const checks: Check[] = [];
     for (const shape of shapes) {

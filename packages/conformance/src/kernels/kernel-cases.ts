@@ -1,8 +1,8 @@
 // The contract of kernels by itself: what a layer relies on, tried without one.
 import type { Extent, Moments } from '@batchnorm/core-api';
-import { refusedUpload } from '../behaviours/refused-upload.js';
 import { type Check, identical, repeated } from '../compare.js';
 import type { ConformanceCase, MemoryKind } from '../conformance-case.js';
+import { memoryKinds, reasonAgainst, refusedMemory } from '../memory/kinds.js';
 import { refusedByLimit } from '../refused-by-limit.js';
 import { type Forwarded, type Gradients, KernelScene, same } from './kernel-scene.js';
 import type { Rule } from './rule.js';
@@ -169,10 +169,8 @@ const variants = (['none', 'relu'] as const).flatMap((activation) =>
 /** A quick run tries the two smallest, one of rows and one of runs. */
 const quickVariants = variants.filter(({ shape }) => shapes.indexOf(shape) < 2);
 
-const memories: readonly MemoryKind[] = ['host', 'device'];
-
 export const kernelCases: readonly ConformanceCase[] = rules.flatMap((rule) =>
-  memories.map((memory) => caseOf(rule, memory)),
+  memoryKinds.map((memory) => caseOf(rule, memory)),
 );
 
 function caseOf({ name, why, run }: Rule, memory: MemoryKind): ConformanceCase {
@@ -181,9 +179,9 @@ function caseOf({ name, why, run }: Rule, memory: MemoryKind): ConformanceCase {
     source: 'kernels',
     name: `${name} [${memory}]`,
     why,
+    inapplicable: (subject) => reasonAgainst(memory, subject),
     run: async (subject) => {
-      if (memory === 'device' && !subject.backend.capabilities.deviceTensors) return refusedUpload(subject);
-      const refusal = await refusedByLimit(subject, shapes);
+      const refusal = (await refusedMemory(memory, subject)) ?? (await refusedByLimit(subject, shapes));
       if (refusal) return refusal;
       const checks: Check[] = [];
       for (const { shape, activation, training } of subject.quick ? quickVariants : variants) {

@@ -158,7 +158,7 @@ export class KernelScene {
 
   /** The stages that work on this memory. */
   stages(kernels: Kernels): Stages<Memory> {
-    if (this.memory.kind === 'host') return kernels;
+    if (this.memory.onHost) return kernels;
     if (kernels.device === undefined) {
       throw new Error('kernels.device: received none, expected stages, as the capabilities say');
     }

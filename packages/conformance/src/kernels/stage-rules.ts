@@ -287,7 +287,7 @@ export const stageRules: readonly Rule[] = [
         const { gamma, beta } = parameters;
         const isWrong = (value: number, k: number) => {
           const c = channelOf(k, scene.extent);
-          if (scene.memory.kind === 'device' && Number.isNaN(value)) return false;
+          if (!scene.memory.onHost && Number.isNaN(value)) return false;
           const error = Math.abs(value - gamma[c]! - beta[c]!);
           return !(error <= 1e-6 * (Math.abs(gamma[c]!) + Math.abs(beta[c]!)));
         };

@@ -1,7 +1,15 @@
 // Where a case keeps its activations: the same code judges host arrays and device tensors.
-import type { Backend, DeviceTensor, FloatArray, OnDevice, Tensor } from '@batchnorm/core-api';
+import {
+  AllocatedTensor,
+  type Backend,
+  type DeviceTensor,
+  dtypeOf,
+  type FloatArray,
+  type OnDevice,
+  type Tensor,
+} from '@batchnorm/core-api';
 import type { MemoryKind } from '../conformance-case.js';
-import { GuardedBuffer, spoil } from './guarded-buffer.js';
+import { damageOf, GuardedBuffer, spoil } from './guarded-buffer.js';
 
 export type Activation = Tensor | DeviceTensor;
 export type Vector = Float64Array | OnDevice<Float64Array>;
@@ -9,6 +17,8 @@ export type Vector = Float64Array | OnDevice<Float64Array>;
 /** Puts values into one kind of memory, reads results back, and frees them all in the end. */
 export interface ActivationMemory {
   readonly kind: MemoryKind;
+  /** Whether activations are typed arrays. */
+  readonly onHost: boolean;
   /** An activation of these elements, which stay the caller's. */
   put(values: FloatArray, shape: readonly number[]): Promise<Activation>;
   /**
@@ -26,12 +36,15 @@ export interface ActivationMemory {
 }
 
 export function activationMemory(kind: MemoryKind, backend: Backend): ActivationMemory {
-  return kind === 'host' ? new HostActivations() : new DeviceActivations(backend);
+  if (kind === 'device') return new DeviceActivations(backend);
+  return kind === 'host' ? new HostActivations() : new AllocatedActivations(backend);
 }
 
 class HostActivations implements ActivationMemory {
-  readonly kind = 'host';
+  readonly kind: MemoryKind = 'host';
+  readonly onHost = true;
   readonly #buffer = new GuardedBuffer();
+  readonly #results = new Set<AllocatedTensor>();
 
   async put(values: FloatArray, shape: readonly number[]): Promise<Tensor> {
     return { data: this.#buffer.copyOf(values), shape };
@@ -45,17 +58,58 @@ class HostActivations implements ActivationMemory {
     return ('data' in result ? result.data : (result as Float64Array)).slice() as T;
   }
 
-  own(): void {}
+  own(result: Activation | Vector): void {
+    if (result instanceof AllocatedTensor) this.#results.add(result);
+  }
 
   get damage(): number {
     return this.#buffer.damage;
   }
 
-  dispose(): void {}
+  dispose(): void {
+    for (const result of this.#results) result.dispose();
+    this.#results.clear();
+  }
+}
+
+/** Elements on either side of every other tensor, in one that is larger. */
+const guardElements = 21;
+
+/** Tensors that the backend allocated: every other one is a part of a larger one, whose other elements must stay NaN. */
+class AllocatedActivations extends HostActivations {
+  override readonly kind = 'allocated';
+  readonly #backend: Backend;
+  readonly #guards: FloatArray[] = [];
+  #count = 0;
+
+  constructor(backend: Backend) {
+    super();
+    this.#backend = backend;
+  }
+
+  override async put(values: FloatArray, shape: readonly number[]): Promise<Tensor> {
+    const isPart = this.#count++ % 2 === 1;
+    const margin = isPart ? guardElements : 0;
+    const length = values.length + 2 * margin;
+    const tensor = this.#backend.empty(isPart ? [length] : shape, dtypeOf(values));
+    this.own(tensor);
+    const { data } = tensor;
+    spoil(data);
+    data.set(values, margin);
+    if (!isPart) return tensor;
+    const end = margin + values.length;
+    this.#guards.push(data.subarray(0, margin), data.subarray(end));
+    return { data: data.subarray(margin, end), shape };
+  }
+
+  override get damage(): number {
+    return super.damage + this.#guards.reduce((bytes, guard) => bytes + damageOf(guard), 0);
+  }
 }
 
 class DeviceActivations implements ActivationMemory {
   readonly kind = 'device';
+  readonly onHost = false;
   readonly #backend: Backend;
   readonly #buffer = new GuardedBuffer();
   readonly #held = new Set<OnDevice<unknown>>();

@@ -29,6 +29,11 @@ export function spoil({ buffer, byteOffset, byteLength }: FloatArray): void {
   new Uint8Array(buffer, byteOffset, byteLength).fill(guard);
 }
 
+/** How many bytes of an array that was spoiled are not what they were. */
+export function damageOf({ buffer, byteOffset, byteLength }: FloatArray): number {
+  return new Uint8Array(buffer, byteOffset, byteLength).reduce((count, byte) => count + Number(byte !== guard), 0);
+}
+
 /**
  * Allocates arrays side by side, never at the beginning of their buffer, at changing alignments; now and then the
  * buffer ends with one.

@@ -113,7 +113,7 @@ export class LayerModel {
       : { mean: mean.slice(), variance: variance.slice() };
     if (training && tracks && track) {
       const finite = [statistics.mean, statistics.variance].every((values) => values.every(Number.isFinite));
-      if (memory === 'host' && !finite) return 'NON_FINITE_STATISTICS';
+      if (memory !== 'device' && !finite) return 'NON_FINITE_STATISTICS';
       if (finite) this.#track(statistics, M);
       else this.#hasBadBatch = true;
     }

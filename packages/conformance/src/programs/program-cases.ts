@@ -1,10 +1,10 @@
 // Random programs as cases: the same seeds for every backend, and the shortest program that goes wrong.
 import type { Backend } from '@batchnorm/core-api';
 import fc from 'fast-check';
-import { refusedUpload } from '../behaviours/refused-upload.js';
 import { type Check, outcome } from '../compare.js';
 import type { ConformanceCase, MemoryKind, Subject } from '../conformance-case.js';
 import { errorCode } from '../expect-refusal.js';
+import { reasonAgainst, refusedMemory } from '../memory/kinds.js';
 import { hasFused, unfused } from '../unfused.js';
 import { arbitraryProgram } from './arbitrary-program.js';
 import { printProgram } from './print-program.js';
@@ -24,6 +24,8 @@ const families: readonly Family[] = [
   { name: 'device tensors, every call awaited', memories: ['device'], overlapping: false, seed: 3 },
   { name: 'device tensors, overlapping calls', memories: ['device'], overlapping: true, seed: 4 },
   { name: 'both kinds of memory', memories: ['host', 'device'], overlapping: true, seed: 5 },
+  { name: 'allocated tensors, every call awaited', memories: ['allocated'], overlapping: false, seed: 6 },
+  { name: 'every kind of memory', memories: ['allocated', 'host', 'device'], overlapping: true, seed: 7 },
 ];
 
 const [programsOfFamily, programsOfQuickRun] = [100, 8];
@@ -39,13 +41,16 @@ export const programCases: readonly ConformanceCase[] = families.map(({ name, me
   source: 'programs',
   name,
   why: `random programs of several layers, against an oracle that runs them too`,
-  inapplicable: ({ backend }) =>
-    backend.capabilities.limits.elements < mostElements
+  inapplicable: (subject) =>
+    subject.backend.capabilities.limits.elements < mostElements
       ? `it has activations of up to ${mostElements} elements`
-      : undefined,
+      : memories.map((kind) => reasonAgainst(kind, subject)).find((reason) => reason !== undefined),
   run: async (subject: Subject) => {
     const { backend, dtype } = subject;
-    if (memories.includes('device') && !backend.capabilities.deviceTensors) return refusedUpload(subject);
+    for (const kind of memories) {
+      const refusal = await refusedMemory(kind, subject);
+      if (refusal) return refusal;
+    }
     const count = subject.quick ? programsOfQuickRun : programsOfFamily;
     // float16 has cases of its own, beside float32.
     const others = backend.capabilities.dtypes.filter((other) => other !== dtype && other !== 'float16');

@@ -2,9 +2,11 @@
 // its bound, everything else to the bit: what a call returned stays as it was, and so does what lies around the
 // caller's arrays.
 import {
+  type AllocatedTensor,
   type Backend,
   BatchNorm,
   type BatchNormState,
+  type DeviceTensor,
   type Dtype,
   dtypeOf,
   type ErrorCode,
@@ -144,11 +146,13 @@ class ProgramRun implements ProgramFindings {
   /** What each forward gave: behind 'relu' it shows what passed. */
   readonly #ys = new WeakMap<Forwarded, Promise<FloatArray | undefined>>();
   #given = 0;
+  #results = 0;
 
   constructor(backend: Backend, layers: readonly LayerSpec[]) {
     this.#subjects = layers.map((spec) => new Subject(spec, backend));
     this.#isSynchronous = backend.capabilities.synchronous === true;
-    this.#memories = { host: activationMemory('host', backend), device: activationMemory('device', backend) };
+    const memory = (kind: MemoryKind) => activationMemory(kind, backend);
+    this.#memories = { host: memory('host'), allocated: memory('allocated'), device: memory('device') };
   }
 
   async step(what: string, step: Step): Promise<void> {
@@ -230,11 +234,12 @@ class ProgramRun implements ProgramFindings {
     const expected = isRefused ? forwarded : model.y(forwarded);
     const isLatest = step.as === 'latest' && !isRefused;
     const x = await this.#input(step.from, memory, values, shape, isLatest ? subject : undefined);
-    const residual = step.residual === 'x' ? x : drawn && (await memory.put(drawn, shape));
+    const beside = this.#beside(memory, step.x.seed);
+    const residual = step.residual === 'x' ? x : drawn && (await beside.put(drawn, shape));
     if (residual && drawn && residual !== x) this.#keep(`residual of ${what}`, memory, residual, drawn);
     // Training never writes over x, and nothing over a residual.
     const target = step.y === 'input' && (step.training || residual === x) ? 'given' : step.y;
-    const out = await this.#target(target, memory, x, dtype, shape);
+    const out = await this.#target(target, beside, x, dtype, shape);
     const inPlace = out === x && !isRefused;
     if (!inPlace) {
       this.#keep(`x of ${what}`, memory, x, values);
@@ -261,7 +266,7 @@ class ProgramRun implements ProgramFindings {
       if ('backward' in result) passes.push({ handle: result, forwarded: inPlace ? undefined : forwarded, x });
       if (out !== undefined && y !== out) this.#wrong(what, 'y is not the out that was given');
       const elements = await this.#judge(`y of ${what}`, memory, y, expected, dtype, shape);
-      this.#reusable(memory, y, dtype);
+      this.#letGo(memory, y, out === undefined, dtype);
       return elements;
     };
     const judged = this.#judged(what, judge);
@@ -275,7 +280,7 @@ class ProgramRun implements ProgramFindings {
     const pass = step.of === 'latest' ? undefined : passes[step.of % passes.length];
     const forwarded = pass ? pass.forwarded : model.latest;
     const { memory: kind, shape } = forwarded ?? { memory: 'host', shape: spec.shapes[0]! };
-    const memory = this.#memories[kind];
+    const memory = this.#beside(this.#memories[kind], step.dy.seed);
     const values = draw(step.dy, extentOf(shape, model.options.axis), dtype);
     const dy = await this.#input(step.from, memory, values, shape);
     const dx = await this.#target(step.dx, memory, dy, dtype, shape);
@@ -311,7 +316,10 @@ class ProgramRun implements ProgramFindings {
         const [ofDtype, ofShape] = isVector ? ofVector : ([dtype, shape] as const);
         await this.#judge(`${name} of ${what}`, memory, result, wanted, ofDtype, ofShape);
       }
-      for (const result of [gradients.dx, gradients.dresidual]) if (result) this.#reusable(memory, result, dtype);
+      for (const name of ['dx', 'dresidual'] as const) {
+        const result = gradients[name];
+        if (result) this.#letGo(memory, result, out[name] === undefined, dtype);
+      }
     };
     return { judged: this.#judged(what, judge) };
   }
@@ -348,7 +356,7 @@ class ProgramRun implements ProgramFindings {
       this.#subjects.every(
         (subject) => subject.isIdle && (!subject.needs(input) || (subject === latest && isLatest(input))),
       );
-    const index = source === 'rewritten' && kind === 'host' ? this.#inputs.findIndex(isFree) : -1;
+    const index = source === 'rewritten' && kind !== 'device' ? this.#inputs.findIndex(isFree) : -1;
     if (index < 0) return this.#memories[kind].put(values, shape);
     const [old] = this.#inputs.splice(index, 1) as [Tensor];
     this.#kept.delete(old);
@@ -519,6 +527,19 @@ class ProgramRun implements ProgramFindings {
   /** Remembers a copy: the array must not change until it is given as an output. */
   #keep(what: string, memory: ActivationMemory, result: Activation | Vector, copy: FloatArray): void {
     this.#kept.set(result, { what, memory, copy });
+  }
+
+  /** A result that nobody needs any more: some new ones are disposed, others may become `out` of a later call. */
+  #letGo(memory: ActivationMemory, result: Activation, isNew: boolean, dtype: Dtype): void {
+    if (isNew && 'dispose' in result && this.#results++ % 3 === 2) {
+      this.#kept.delete(result);
+      (result as DeviceTensor | AllocatedTensor).dispose();
+    } else this.#reusable(memory, result, dtype);
+  }
+
+  /** Where other operands of an x in this memory are: beside one that a backend allocated also in ordinary arrays. */
+  #beside(memory: ActivationMemory, seed: number): ActivationMemory {
+    return memory.kind === 'allocated' && seed % 2 === 1 ? this.#memories.host : memory;
   }
 
   #reusable({ kind }: ActivationMemory, result: Activation, dtype: Dtype): void {

@@ -12,6 +12,7 @@ import {
   BatchNormError,
   type CountedPositions,
   checkedTensor,
+  copyOn,
   type DeviceMemory,
   type DeviceTensor,
   type Dtype,
@@ -27,6 +28,7 @@ import {
   type MomentsInput,
   type NormalizeInput,
   type OnDevice,
+  ordinaryTensor,
   type Plan,
   type Saved,
   type Stages,
@@ -202,6 +204,14 @@ export function createRightBackend({ limit = 2 ** 28, views = false }: RightOpti
       const stored = new Tensor(backend, shape, data.slice(), alive);
       await nextTurn();
       return stored;
+    },
+    empty(shape, dtype) {
+      assertUsable();
+      return ordinaryTensor(backend, shape, dtype);
+    },
+    from(tensor) {
+      assertUsable();
+      return copyOn(backend, tensor);
     },
     dispose() {
       disposed = true;

@@ -136,6 +136,14 @@ class PrivateBackend implements Backend {
     return this.#right.upload(tensor);
   }
 
+  empty(shape: readonly number[], dtype: Dtype) {
+    return this.#right.empty(shape, dtype);
+  }
+
+  from(tensor: Tensor) {
+    return this.#right.from(tensor);
+  }
+
   dispose() {
     this.#right.dispose();
   }

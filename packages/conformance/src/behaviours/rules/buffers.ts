@@ -197,12 +197,12 @@ async function intoOut(
   names: readonly Name[],
 ): Promise<Check[]> {
   const has = (name: Name) => names.includes(name);
-  const earlier = scene.memory.kind === 'device' ? await scene.backward(layer, await scene.put(dy)) : undefined;
+  const earlier = !scene.memory.onHost ? await scene.backward(layer, await scene.put(dy)) : undefined;
   const vector = (name: 'dgamma' | 'dbeta'): Vector | undefined =>
     has(name) ? (earlier?.[name] ?? scene.memory.vector(scene.channels)) : undefined;
   const out = { dx: has('dx') ? await scene.junk(7) : undefined, dgamma: vector('dgamma'), dbeta: vector('dbeta') };
   const gradients = await scene.backward(layer, await scene.put(dy), out);
-  const onHost = scene.memory.kind === 'host';
+  const onHost = scene.memory.onHost;
   return [
     ...(out.dx === undefined ? [] : [is(`${what}dx is out.dx`, gradients.dx === out.dx)]),
     ...(['dgamma', 'dbeta'] as const)

@@ -150,6 +150,8 @@ function withCapabilities(backend: Backend, changed: Partial<Capabilities>, onPr
       return backend.prepare(plan);
     },
     upload: (tensor) => backend.upload(tensor),
+    empty: (shape, dtype) => backend.empty(shape, dtype),
+    from: (tensor) => backend.from(tensor),
     dispose() {},
   };
 }

@@ -6,7 +6,7 @@ import { codeOf, refuses } from '../../expect-refusal.js';
 import { notLarge, type Rule } from '../rule.js';
 import { backward, forward, type Scene, same } from '../scene.js';
 
-const exempt: Rule['exempt'] = ({ memory }) => (memory === 'host' ? 'it is about device tensors' : undefined);
+const exempt: Rule['exempt'] = ({ memory }) => (memory !== 'device' ? 'it is about device tensors' : undefined);
 
 const anySize = notLarge('what is refused is refused before anything of that size is touched');
 
@@ -106,7 +106,7 @@ export const deviceTensorRules: readonly Rule[] = [
     name: 'what is on the device is counted',
     why: 'allocatedBytes() is how a leak on the device is seen: a tensor adds its bytes, and takes them with it',
     exempt: (cell, { backend }) =>
-      cell.memory === 'host'
+      cell.memory !== 'device'
         ? 'it is about device tensors'
         : backend.allocatedBytes
           ? undefined

@@ -116,7 +116,7 @@ export const failureRules: readonly Rule[] = [
       const { dtype, shape, channels: numFeatures } = scene;
       const elements: Tensor = { data: x, shape };
       const put = async (data: FloatArray) =>
-        (scene.memory.kind === 'device' ? await backend.upload({ data, shape }) : { data, shape }) as Tensor;
+        (!scene.memory.onHost ? await backend.upload({ data, shape }) : { data, shape }) as Tensor;
       const layer = new BatchNorm({ backend, dtype, numFeatures });
       const [putX, putDy] = [await put(x), await put(dy)];
       await layer.forward(putX);
@@ -140,7 +140,7 @@ export const failureRules: readonly Rule[] = [
 /** A training batch with one value, at index `at`, that is not finite. */
 async function refusesBatch(scene: Scene, value: number, at: number): Promise<Check[]> {
   const what = `${value} at ${at}: `;
-  const onHost = scene.memory.kind === 'host';
+  const onHost = scene.memory.onHost;
   const [good, next] = [scene.batch(1), scene.batch(2)];
   const bad = next.x.slice();
   bad[at] = value;
@@ -191,7 +191,7 @@ async function refusesOverflow(scene: Scene): Promise<Check[]> {
   };
   const checks = [await refuses(what, 'NON_FINITE_STATISTICS', train)];
   // On the device the error comes when y has long been written.
-  if (scene.memory.kind === 'host') checks.push(identical(`${what}: out`, await scene.memory.read(out), untouched));
+  if (scene.memory.onHost) checks.push(identical(`${what}: out`, await scene.memory.read(out), untouched));
   return checks;
 }
 
@@ -209,5 +209,5 @@ function foreignTensor(x: FloatArray, shape: readonly number[]) {
 
 /** The values in the other kind of memory: on the host for a scene on the device. */
 async function elsewhere({ backend, memory, shape }: Scene, data: FloatArray): Promise<Activation> {
-  return memory.kind === 'device' ? { data, shape } : backend.upload({ data, shape });
+  return !memory.onHost ? { data, shape } : backend.upload({ data, shape });
 }

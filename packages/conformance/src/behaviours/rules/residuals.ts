@@ -197,9 +197,9 @@ export const residualRules: readonly Rule[] = [
         ['a tensor of another backend', 'FOREIGN_TENSOR', foreign],
         ['no tensor', 'INVALID_TENSOR', 1],
       ];
-      if (scene.memory.kind === 'host') given.push(['another dtype', 'DTYPE_MISMATCH', { data: otherDtype, shape }]);
+      if (scene.memory.onHost) given.push(['another dtype', 'DTYPE_MISMATCH', { data: otherDtype, shape }]);
       if (backend.capabilities.deviceTensors) {
-        const there = scene.memory.kind === 'host' ? await backend.upload({ data: x, shape }) : { data: x, shape };
+        const there = scene.memory.onHost ? await backend.upload({ data: x, shape }) : { data: x, shape };
         given.push(['other memory than x', 'INVALID_TENSOR', there]);
       }
       const checks: Check[] = [];
@@ -208,7 +208,7 @@ export const residualRules: readonly Rule[] = [
           const request = { training: mode === 'training', residual: residual as Activation, out };
           checks.push(await refuses(`${what}, ${mode}`, code, () => scene.forward(layer, put, request)));
         }
-        const isUploaded = scene.memory.kind === 'host' && what === 'other memory than x';
+        const isUploaded = scene.memory.onHost && what === 'other memory than x';
         if (isUploaded) (residual as DeviceTensor).dispose();
       }
       const residual = await scene.put(x);

@@ -155,7 +155,7 @@ async function refusedAtOnce(scene: Scene): Promise<Check[]> {
   await pending;
   const before = await layer.state();
   // On the device y tells of it, and nobody waits for that.
-  if (scene.memory.kind === 'host') {
+  if (scene.memory.onHost) {
     const bad = { data: batch.x.map((value, k) => (k === 0 ? Number.NaN : value)), shape: scene.shape };
     checks.push(await refuses('a batch of NaN', 'NON_FINITE_STATISTICS', async () => layer.sync.forward(bad)));
     checks.push(...same('after it', await step(scene, layer, batch, {}), await scene.step(scene.layer(), batch)));
