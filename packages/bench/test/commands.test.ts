@@ -95,7 +95,7 @@ describe('a bad value', () => {
     ['bench', '--shape', '10x0', /'10x0' is no shape/],
     ['bench', '--shape', '1000000x1000000', /more than 2\^28 elements/],
     ['bench', '--dtype', 'bfloat16', /'bfloat16' is none of float16, float32, float64/],
-    ['bench', '--memory', 'disk', /'disk' is none of host, device, readback/],
+    ['bench', '--memory', 'disk', /'disk' is none of host, allocated, device, readback/],
     ['bench', '--against', 'nobody', /'nobody' is none of/],
     ['compare', '--base', 'no-such-commit', /'no-such-commit' is no commit/],
     ['compare', '--threshold', '-1', /'-1' is no number above 0/],

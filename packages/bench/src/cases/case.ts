@@ -18,10 +18,11 @@ export const everyOperation: readonly [...typeof operations, 'add-relu-step', 'a
 export type Operation = (typeof everyOperation)[number];
 
 /**
- * Where activations come from and go to. `host`: from host arrays, into host arrays. `device`: they stay on the device.
- * `readback`: from the device, into host arrays. Flags, tables and files call it `memory`.
+ * Where activations come from and go to. `host`: from arrays, into arrays. `allocated`: the same with tensors that the
+ * backend allocated. `device`: they stay on the device. `readback`: from the device, into arrays. Flags, tables and files
+ * call it `memory`.
  */
-export const dataPaths = ['host', 'device', 'readback'] as const;
+export const dataPaths = ['host', 'allocated', 'device', 'readback'] as const;
 export type DataPath = (typeof dataPaths)[number];
 
 export type Platform = 'node' | 'chromium' | 'python';

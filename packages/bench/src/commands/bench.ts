@@ -61,9 +61,9 @@ const program = command(
   .option('--shape <shapes>', 'these, such as 1024x256,32x64x56x56: batch first, channels second', parseShapes)
   .addOption(dtypesOption())
   .addOption(
-    new Option('--memory <kinds>', 'of host, device, readback')
+    new Option('--memory <kinds>', 'of host, allocated, device, readback')
       .argParser(parseDataPaths)
-      .default(['host', 'device'], 'host,device'),
+      .default(['host', 'allocated', 'device'], 'host,allocated,device'),
   )
   .option('--peers', 'beside tfjs, ONNX Runtime, NumPy and PyTorch, where they are installed')
   .addOption(

@@ -1,6 +1,7 @@
 // The four operations on host arrays, made of a contender's forward, backward and inference.
 import type { MaybePromise } from '@batchnorm/core-api';
 import type { TimedCall } from './contender.js';
+import type { HostTensors } from './host-tensors.js';
 
 type Run = TimedCall['run'];
 
@@ -12,10 +13,12 @@ export interface HostOperations {
   readonly infer?: Run;
   /** The latest of every result; of these a call is judged by its own. */
   readonly results: TimedCall['results'];
+  /** Default 'host'. */
+  readonly memory?: HostTensors['memory'];
 }
 
-export function hostCalls({ forward, backward, infer, results }: HostOperations): TimedCall[] {
-  const common = { memory: 'host', results } as const;
+export function hostCalls({ forward, backward, infer, results, memory = 'host' }: HostOperations): TimedCall[] {
+  const common = { memory, results };
   return [
     { operation: 'forward-training', run: forward, ...common },
     ...(infer ? [{ operation: 'forward-inference', run: infer, ...common } as const] : []),

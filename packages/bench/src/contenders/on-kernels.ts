@@ -21,8 +21,8 @@ import { timed } from '../timing/clock.js';
 import { addReluCalls, type Halves } from './add-relu.js';
 import { type Contender, type Description, type Entrant, type TimedCall, Unavailable } from './contender.js';
 import { after, hostCalls } from './host-calls.js';
+import { type HostTensors, hostTensors } from './host-tensors.js';
 import { watchInstantiation } from './instantiation.js';
-import { outputsFor } from './outputs.js';
 
 /** `loadOperationsOf`: how kernels become operations, by this commit's contract or another's. */
 export function onKernels(
@@ -77,7 +77,7 @@ async function enterKernels(
   return {
     description: describe(backend, { ...making, preparation }),
     calls: [
-      ...onHost(host, workload),
+      ...hostTensors(backend, workload).flatMap((tensors) => onHost(host, workload, tensors)),
       ...addReluCalls(workload, {
         plain: halvesOf(host, workload),
         fused: async () => {
@@ -97,9 +97,12 @@ async function enterKernels(
 }
 
 /** Arrays in, arrays out, into the same buffers every time. */
-function onHost(operations: Operations<HostMemory>, workload: Workload): TimedCall[] {
-  const { x, dy, gamma, beta, running } = workload;
-  const { y, dx, dgamma, dbeta } = outputsFor(workload);
+function onHost(
+  operations: Operations<HostMemory>,
+  { gamma, beta, running }: Workload,
+  { memory, dgamma, dbeta, ...tensors }: HostTensors,
+): TimedCall[] {
+  const [x, dy, y, dx] = [tensors.x.data, tensors.dy.data, tensors.y.data, tensors.dx.data];
   const latest = new Latest();
   const forward = () =>
     after(operations.forwardTraining({ x, gamma, beta, epsilon, y, requireFinite: true }), latest.keep);
@@ -110,7 +113,7 @@ function onHost(operations: Operations<HostMemory>, workload: Workload): TimedCa
     );
   const inference = new Latest();
   const infer = () => after(operations.forwardInference({ x, gamma, beta, epsilon, ...running, y }), inference.keep);
-  return hostCalls({ forward, backward, infer, results: () => ({ y, dx, dgamma, dbeta }) });
+  return hostCalls({ forward, backward, infer, memory, results: () => ({ y, dx, dgamma, dbeta }) });
 }
 
 /** A training step on host arrays. */

@@ -1,22 +1,23 @@
 // A backend through the layer, as users call it: validation, queue and running statistics included.
 import type { BackendEntry } from '@batchnorm/catalogue';
-import type { BatchNorm, FloatArray, Gradients, Nonlinearity, Tensor } from '@batchnorm/core-api';
+import type { AllocatedTensor, BatchNorm, FloatArray, Gradients, Nonlinearity, Tensor } from '@batchnorm/core-api';
 import { epsilon, type Workload } from '../cases/workload.js';
 import { timed } from '../timing/clock.js';
 import { addReluCalls, type Halves } from './add-relu.js';
 import { type Contender, type TimedCall, Unavailable } from './contender.js';
 import { hostCalls } from './host-calls.js';
+import { type HostTensors, hostTensors } from './host-tensors.js';
 import { assertCapable, describe } from './on-kernels.js';
-import { outputsFor } from './outputs.js';
 
 /**
  * How a program calls a layer. `plain`: `y = await layer.forward(x)`, each result a new array, which is what one writes
- * first. `out`: awaited, too, into buffers that are used again. `sync`: into these without a promise.
+ * first. `dispose`: the same, and y, dx are disposed when nobody needs them. `out`: awaited, too, into buffers that are
+ * used again. `sync`: into these without a promise.
  */
-export type Way = 'plain' | 'out' | 'sync';
+export type Way = 'plain' | 'dispose' | 'out' | 'sync';
 
 /** Those that are timed: where nobody has to wait for a backend. */
-const ways: readonly Way[] = ['plain', 'out', 'sync'];
+const ways: readonly Way[] = ['plain', 'dispose', 'out', 'sync'];
 
 /** A contender for each way of calling a layer on backend `name`. `loadLayer`: core-api, of this commit or of another. */
 export function onLayer(
@@ -49,14 +50,20 @@ function calledIn(
       };
       try {
         assertCapable(backend, workload);
-        if (way === 'sync' && !('sync' in BatchNorm.prototype)) throw new Unavailable('its layers have no `sync`');
+        for (const [needing, name] of [
+          ['sync', 'sync'],
+          ['dispose', 'empty'],
+        ] as const) {
+          if (way === needing && !(name in BatchNorm.prototype))
+            throw new Unavailable(`its layers have no \`${name}\``);
+        }
         const [layer, inference, withRelu] = [newLayer(), newLayer(), newLayer('relu')];
         inference.runningMean.set(running.mean);
         inference.runningVariance.set(running.variance);
         return {
           description: describe(backend, { creation, preparation: 0 }),
           calls: [
-            ...callsIn[way](layer, inference, workload),
+            ...hostTensors(backend, workload).flatMap((tensors) => callsIn[way](layer, inference, tensors)),
             ...(way === 'out'
               ? addReluCalls(workload, {
                   plain: halvesOf(layer, workload),
@@ -80,40 +87,22 @@ function calledIn(
 }
 
 const callsIn: Readonly<
-  Record<Way, (layer: BatchNorm, inference: BatchNorm, workload: Workload) => readonly TimedCall[]>
+  Record<Way, (layer: BatchNorm, inference: BatchNorm, tensors: HostTensors) => readonly TimedCall[]>
 > = {
-  plain(layer, inference, { shape, ...workload }) {
-    const [x, dy]: Tensor[] = [workload.x, workload.dy].map((data) => ({ data, shape }));
-    let y: Tensor | undefined;
-    let gradients: Gradients | undefined;
+  plain: (layer, inference, tensors) => withNewResults(layer, inference, tensors, () => undefined),
+  dispose: (layer, inference, tensors) => withNewResults(layer, inference, tensors, (result) => result?.dispose()),
+  out(layer, inference, { memory, x, dy, y, dx, dgamma, dbeta }) {
     return hostCalls({
-      forward: async () => {
-        y = await layer.forward(x!);
-      },
-      backward: async () => {
-        gradients = await layer.backward(dy!);
-      },
-      infer: async () => {
-        y = await inference.forward(x!, { training: false });
-      },
-      results: () => ({
-        ...(y && { y: y.data }),
-        ...(gradients && { dx: gradients.dx.data, dgamma: gradients.dgamma, dbeta: gradients.dbeta }),
-      }),
-    });
-  },
-  out(layer, inference, workload) {
-    const { x, dy, y, dx, dgamma, dbeta } = tensorsOf(workload);
-    return hostCalls({
+      memory,
       forward: async () => void (await layer.forward(x, { out: y })),
       backward: async () => void (await layer.backward(dy, { out: { dx, dgamma, dbeta } })),
       infer: async () => void (await inference.forward(x, { training: false, out: y })),
       results: () => ({ y: y.data, dx: dx.data, dgamma, dbeta }),
     });
   },
-  sync(layer, inference, workload) {
-    const { x, dy, y, dx, dgamma, dbeta } = tensorsOf(workload);
+  sync(layer, inference, { memory, x, dy, y, dx, dgamma, dbeta }) {
     return hostCalls({
+      memory,
       forward: () => void layer.sync.forward(x, { out: y }),
       backward: () => void layer.sync.backward(dy, { out: { dx, dgamma, dbeta } }),
       infer: () => void inference.sync.forward(x, { training: false, out: y }),
@@ -122,11 +111,34 @@ const callsIn: Readonly<
   },
 };
 
-/** Inputs of the workload, and buffers for all results. */
-function tensorsOf({ shape, ...workload }: Workload) {
-  const { y, dx, ...vectors } = outputsFor({ shape, ...workload });
-  const tensor = (data: FloatArray): Tensor => ({ data, shape });
-  return { x: tensor(workload.x), dy: tensor(workload.dy), y: tensor(y), dx: tensor(dx), ...vectors };
+/** Every result is new; `letGo` gets the one before, which nobody needs any more. */
+function withNewResults(
+  layer: BatchNorm,
+  inference: BatchNorm,
+  { memory, x, dy }: HostTensors,
+  letGo: (result: AllocatedTensor | undefined) => void,
+): TimedCall[] {
+  let y: AllocatedTensor | undefined;
+  let gradients: Gradients<AllocatedTensor> | undefined;
+  return hostCalls({
+    memory,
+    forward: async () => {
+      letGo(y);
+      y = await layer.forward(x);
+    },
+    backward: async () => {
+      letGo(gradients?.dx);
+      gradients = await layer.backward(dy);
+    },
+    infer: async () => {
+      letGo(y);
+      y = await inference.forward(x, { training: false });
+    },
+    results: () => ({
+      ...(y && { y: y.data }),
+      ...(gradients && { dx: gradients.dx.data, dgamma: gradients.dgamma, dbeta: gradients.dbeta }),
+    }),
+  });
 }
 
 /** A training step on host arrays. */
