@@ -39,9 +39,15 @@ export class HostArrayPasses {
   readonly #tileRows: number;
   /** Of the latest gradient. */
   readonly #sums: WasmSums;
-  /** Two tiles, and a copy of dy; allocated when they are first needed. */
+  /** Two tiles, and copies of x and dy; allocated when they are first needed. */
   #tiles: Allocation | undefined;
+  #x: Allocation | undefined;
   #dy: Allocation | undefined;
+  /**
+   * Whose x the copy is of. There is one, because two that training steps alternate between would not stay in cache: a
+   * backward that comes later than another forward brings its x again.
+   */
+  #holder: SavedForward | undefined;
 
   /** Errors: `LIMIT_EXCEEDED`. */
   constructor(memory: LinearMemory, passes: Passes, plan: Plan) {
@@ -64,7 +70,7 @@ export class HostArrayPasses {
    * `LIMIT_EXCEEDED`.
    */
   moments(saved: SavedForward, x: FloatArray, mask: CountedPositions | undefined): void {
-    saved.x = saved.copyOfX(this.#bytes(this.#elements));
+    this.#holdCopy(saved, x);
     this.#job.bind({ saved, x: saved.x, out: 0 });
     this.#copySamples(x, saved.x, mask);
     this.#passes.perform(opcode.choosePivots);
@@ -81,10 +87,18 @@ export class HostArrayPasses {
 
   /** y of x by the moments in `saved`, which keeps a copy of x for the backward. Errors: `LIMIT_EXCEEDED`. */
   copyAndNormalize(saved: SavedForward, x: FloatArray, residual: FloatArray | undefined, y: FloatArray): void {
-    saved.x = saved.copyOfX(this.#bytes(this.#elements));
+    this.#holdCopy(saved, x);
     this.#job.bind({ saved, x: saved.x, out: 0 });
     this.#copyIn(x, 0, this.#elements, saved.x);
     this.normalize(saved, residual, y);
+  }
+
+  /** Copies the x of a forward again, where the copy is of another's now. Errors: `LIMIT_EXCEEDED`. */
+  bringX(saved: SavedForward): void {
+    if (saved.x !== 0) return;
+    const x = saved.source as FloatArray;
+    this.#holdCopy(saved, x);
+    this.#copyIn(x, 0, this.#elements, saved.x);
   }
 
   /** y of the latest x that was copied. Errors: `LIMIT_EXCEEDED`. */
@@ -183,12 +197,6 @@ export class HostArrayPasses {
     this.#closeGradients(saved, dy);
   }
 
-  /** The copy of x that `saved` has, until memory grows. */
-  copyOfX({ x }: SavedForward): FloatArray {
-    const first = this.#indexOf(x);
-    return this.#memoryElements.subarray(first, first + this.#elements);
-  }
-
   /** Of the latest gradient, until memory grows. */
   get sums(): Sums {
     return this.#sums.view();
@@ -200,8 +208,18 @@ export class HostArrayPasses {
   }
 
   dispose(): void {
-    for (const one of [this.#tiles, this.#dy]) one?.free();
+    for (const one of [this.#tiles, this.#x, this.#dy]) one?.free();
     this.#sums.dispose();
+  }
+
+  /** Has `saved` hold the copy, which is to be one of this x. Errors: `LIMIT_EXCEEDED`. */
+  #holdCopy(saved: SavedForward, x: FloatArray): void {
+    this.#x ??= this.#memory.allocate(this.#bytes(this.#elements));
+    const { at } = this.#x;
+    if (this.#holder?.x === at) this.#holder.x = 0;
+    this.#holder = saved;
+    saved.x = at;
+    saved.source = x;
   }
 
   #clearGradients(): void {

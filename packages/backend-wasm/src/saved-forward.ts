@@ -8,8 +8,7 @@ import { pitchOf } from './tiling.js';
 
 /**
  * Tables per channel in linear memory (abi/table.ts), copies, so that parameters and running statistics may change; and
- * x. On the device x is the caller's tensor. On the host it is a copy after a training forward, which had to make one,
- * and the caller's array where statistics were given. Of a residual it keeps nothing: what ReLU let pass has a bit in the
+ * x: the caller's tensor or array and, of an array in other memory, perhaps a copy (host-arrays.ts). Of a residual it keeps nothing: what ReLU let pass has a bit in the
  * gate (assembly/gate.ts).
  */
 export class SavedForward implements Saved, Statistics {
@@ -32,7 +31,6 @@ export class SavedForward implements Saved, Statistics {
   readonly #extent: Extent;
   readonly #pitch: number;
   readonly #recycle: (saved: SavedForward) => void;
-  #copy: Allocation | undefined;
   #gate: Allocation | undefined;
   #mask: Allocation | undefined;
   #holders = 1;
@@ -83,12 +81,6 @@ export class SavedForward implements Saved, Statistics {
     return this.#memory === memory;
   }
 
-  /** The address of room for a copy of x; `bytes` are the same in every call. Errors: `LIMIT_EXCEEDED`. */
-  copyOfX(bytes: number): number {
-    this.#copy ??= this.#memory.allocate(bytes);
-    return this.#copy.at;
-  }
-
   /** Makes room for a gate of `bytes` bytes, which are the same in every call. Errors: `LIMIT_EXCEEDED`. */
   keepGate(bytes: number): void {
     if (bytes === 0) return;
@@ -128,7 +120,7 @@ export class SavedForward implements Saved, Statistics {
 
   free(): void {
     this.#tables.free();
-    for (const one of [this.#copy, this.#gate, this.#mask]) one?.free();
+    for (const one of [this.#gate, this.#mask]) one?.free();
   }
 
   #table(index: number): Float64Array {

@@ -108,6 +108,7 @@ export class TiledStages implements Stages<HostMemory>, Operations<HostMemory> {
 
   backwardTraining(input: BackwardInput<HostMemory>): BackwardOutput<HostMemory> {
     return this.#backward(input, (saved, buffers) => {
+      this.#passes.bringX(saved);
       this.#passes.gradientSums(saved, input.dy);
       if (!this.#passes.gradientCoefficients()) this.#assertSums(this.#passes.gradients, saved, input.dy);
       this.#passes.inputGradient(saved, buffers);
@@ -179,7 +180,7 @@ export class TiledStages implements Stages<HostMemory>, Operations<HostMemory> {
    * need not be.
    */
   #assertSums({ dgamma, dbeta }: GradientSums, saved: SavedForward, dy: FloatArray): void {
-    const values = [dy, this.#passes.copyOfX(saved)];
+    const values = [dy, saved.source as FloatArray];
     assertInRange({ dgamma, dbeta }, values, this.#workspace.plan.extent, { forward: saved });
   }
 }
