@@ -25,7 +25,7 @@ export interface CreateBatchNormOptions
  */
 export async function createBatchNorm(options: CreateBatchNormOptions): Promise<SelectedBatchNorm> {
   const { shape: given, backends = Object.values(candidates), ...others } = Object(options) as CreateBatchNormOptions;
-  const { operation, prefer, budgetMs, measure, timeoutMs, cache, signal, ...ownOptions } = others;
+  const { operation, memory, out, prefer, budgetMs, measure, timeoutMs, cache, signal, ...ownOptions } = others;
   const { collective, ...layerOptions } = ownOptions;
   const { numFeatures, axis, dtype } = resolveLayerOptions(layerOptions);
   const shape = given ?? sampleShape(numFeatures, axis);
@@ -38,7 +38,7 @@ export async function createBatchNorm(options: CreateBatchNormOptions): Promise<
     );
   }
   // What is undefined counts as absent.
-  const how = { operation, prefer, budgetMs, measure, timeoutMs, cache, signal } as SelectOptions;
+  const how = { operation, memory, out, prefer, budgetMs, measure, timeoutMs, cache, signal } as SelectOptions;
   const selection = await selectBackend(toCandidates(backends), { ...how, shape, axis, dtype });
   try {
     return new SelectedBatchNorm(ownOptions, selection);

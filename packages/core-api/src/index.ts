@@ -80,7 +80,7 @@ export {
   type Momentum,
   type ResolvedOptions,
 } from './options.js';
-export { checkedShape, copyOn, ordinaryTensor } from './ordinary-tensor.js';
+export { allocatesMemory, checkedShape, copyOn, ordinaryTensor } from './ordinary-tensor.js';
 export { assertDtype, isBackend, layerOptionChecks, resolveLayerOptions } from './resolve-options.js';
 export type { BatchNormState, Numbers } from './state.js';
 export type { SyncCalls } from './sync-calls.js';

@@ -23,6 +23,15 @@ export function copyOn(backend: Backend, tensor: Tensor): AllocatedTensor {
   return inClassOf(given, copy);
 }
 
+/** Whether the tensors that `backend` allocates lie in memory of its own: results of one then lie there, too. */
+export function allocatesMemory(backend: Backend, dtype: Dtype): boolean {
+  if (!backend.resultLike) return false;
+  const tensor = backend.empty([1, 1], dtype);
+  const result = backend.resultLike(tensor);
+  for (const one of [tensor, result]) one?.dispose();
+  return result !== undefined;
+}
+
 /** A copy of `shape`. Errors: `INVALID_TENSOR`; `DTYPE_MISMATCH` and `LIMIT_EXCEEDED` for more than `backend` can do. */
 export function checkedShape(backend: Backend, shape: readonly number[], dtype: Dtype): readonly number[] {
   const own = shapeOf(shape, 'tensor');

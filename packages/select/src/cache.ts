@@ -8,9 +8,12 @@ const contractVersion = 2;
 
 /** Everything that a choice depends on, as a text: two selections with the same key have the same answer. */
 export function cacheKey(platform: string, candidates: readonly Candidate[], question: Question): string {
-  const { shape, axis, dtype, operation, prefer, measure } = question;
+  const { shape, axis, dtype, operation, memory, out, prefer, measure } = question;
   const names = candidates.map(({ name }) => name);
-  return JSON.stringify({ contractVersion, platform, names, shape, axis, dtype, operation, prefer, measure });
+  return JSON.stringify({
+    ...{ contractVersion, platform, names, shape, axis, dtype },
+    ...{ operation, memory, out, prefer, measure },
+  });
 }
 
 export function writeCache(key: string, chosen: string, execution: Execution): SelectionCache {

@@ -1,5 +1,12 @@
 // One candidate on trial: its backend is made, checked and measured, or the candidate is out, with a reason.
-import { assertDtype, assertWithinLimits, type Backend, BatchNormError, describe } from '@batchnorm/core-api';
+import {
+  allocatesMemory,
+  assertDtype,
+  assertWithinLimits,
+  type Backend,
+  BatchNormError,
+  describe,
+} from '@batchnorm/core-api';
 import { errorInKnownCase } from './known-case.js';
 import type { Question } from './question.js';
 import type { Candidate, CandidateReport } from './selection.js';
@@ -24,7 +31,10 @@ export class CandidateTrial {
     this.#question = question;
     this.#workload = workload;
     const { name } = candidate;
-    this.#report = { name, available: null, reason: 'not tried', execution: null, milliseconds: null, error: null };
+    this.#report = {
+      ...{ name, available: null, reason: 'not tried', execution: null },
+      ...{ milliseconds: null, allocatedMilliseconds: null, error: null },
+    };
   }
 
   get name(): string {
@@ -88,6 +98,31 @@ export class CandidateTrial {
     });
   }
 
+  /**
+   * Reports how long the operation takes with tensors that the backend allocates, if it has memory for them, and is right
+   * there. Errors: the signal's reason.
+   */
+  async measureAllocated(shareMs: number): Promise<void> {
+    const { dtype, timeoutMs, signal } = this.#question;
+    if (!allocatesMemory(this.#backend!, dtype)) return;
+    let operation: TimedOperation | undefined;
+    const measure = async () => {
+      operation = new TimedOperation(this.#backend!, this.#workload, { ...this.#question, memory: 'allocated' });
+      await operation.prepare();
+      const stopwatch = new Stopwatch(operation.run, shareMs);
+      while (!stopwatch.done) await stopwatch.turn();
+      operation.assertRight();
+      this.#record({ allocatedMilliseconds: stopwatch.median });
+    };
+    try {
+      await within(shareMs + timeoutMs, signal, measure);
+    } catch {
+      signal?.throwIfAborted();
+    } finally {
+      operation?.dispose().catch(() => {});
+    }
+  }
+
   /** Disposes the layer, and the backend unless it was released. Errors no longer matter, and are ignored. */
   async dispose(): Promise<void> {
     for (const held of [this.#operation, this.release()]) {
@@ -126,7 +161,7 @@ export class CandidateTrial {
       this.#operation = undefined;
       throw error;
     });
-    this.#workload.assertIntact();
+    this.#workload.assertIntact(operation.tensors);
     return operation;
   }
 

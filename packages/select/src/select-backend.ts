@@ -65,7 +65,9 @@ async function best(trials: readonly CandidateTrial[], question: Question): Prom
   const measured = await measureInTurns(working, question);
   const badness = ({ report }: CandidateTrial) => (question.prefer === 'speed' ? report.milliseconds! : report.error!);
   // Sorting is stable: of equals the first stays first.
-  return measured.sort((a, b) => badness(a) - badness(b))[0];
+  const [chosen] = measured.sort((a, b) => badness(a) - badness(b));
+  if (question.memory === 'host') await chosen?.measureAllocated(question.budgetMs / trials.length);
+  return chosen;
 }
 
 /** Times all of them in alternation. Returns those that did not fail. */

@@ -23,6 +23,16 @@ export interface SelectOptions {
   readonly dtype?: Dtype;
   /** What to time. Default 'training-step'. */
   readonly operation?: Operation;
+  /**
+   * Where x and dy lie, and the buffers of results: in ordinary arrays of the program ('host'), or in tensors of
+   * `layer.empty` and `layer.from` ('allocated'). Default 'host'.
+   */
+  readonly memory?: 'host' | 'allocated';
+  /**
+   * Whether results go into buffers, as with the option `out` of a layer's calls. `false`: each is new, and disposed when
+   * the next one is there. Default true.
+   */
+  readonly out?: boolean;
   /** Chooses the shortest time, or the smallest error in the known case; of equals the first. Default 'speed'. */
   readonly prefer?: 'speed' | 'accuracy';
   /**
@@ -72,8 +82,13 @@ export interface CandidateReport {
   readonly reason: string | null;
   /** What the backend really runs on; null where none was made. */
   readonly execution: Execution | null;
-  /** Median time of one call on the asked shape, from host arrays to host arrays; null where nothing was measured. */
+  /** Median time of one call on the asked shape, from arrays to arrays; null where nothing was measured. */
   readonly milliseconds: number | null;
+  /**
+   * The same with tensors of `layer.empty`, of the chosen candidate when others were not asked about: what a program gains
+   * that has its data there. Null where the backend has no memory for them, or it was not measured.
+   */
+  readonly allocatedMilliseconds: number | null;
   /** The largest relative error in the known case; null where the case did not end, or a result was wrong. */
   readonly error: number | null;
 }

@@ -12,10 +12,15 @@ import {
 import { Equations, type Inputs, type Results } from './equations.js';
 import type { Question } from './question.js';
 
-interface Contents extends Inputs {
+/** Inputs, and buffers for results. */
+export interface Tensors {
+  readonly x: Tensor;
+  readonly dy: Tensor;
   readonly y: Tensor;
   readonly dx: Tensor;
 }
+
+type Contents = Inputs & Tensors;
 
 /** The same for every candidate. */
 export class Workload {
@@ -36,15 +41,13 @@ export class Workload {
   }
 
   /** Before a call: fills the output buffers with NaN, so that results of earlier calls can't pass for its own. */
-  spoil(): void {
-    const { y, dx } = this.contents;
+  spoil({ y, dx }: Tensors): void {
     y.data.fill(this.#stored(Number.NaN));
     dx.data.fill(this.#stored(Number.NaN));
   }
 
   /** After a call. Errors: where x or dy has changed. Compares a hundred elements, the last one among them. */
-  assertIntact(): void {
-    const [x, dy] = [this.contents.x.data, this.contents.dy.data];
+  assertIntact({ x: { data: x }, dy: { data: dy } }: Tensors): void {
     const step = Math.ceil(x.length / 100);
     for (let k = x.length - 1; k >= 0; k -= step) {
       if (x[k] !== this.#stored(xOf(k)) || dy[k] !== this.#stored(dyOf(k)))

@@ -190,6 +190,49 @@ describe('selectBackend takes', () => {
   });
 });
 
+describe('what is timed is what the program does', () => {
+  /** What the kernels of a candidate get as x and y, in the latest call. */
+  function watched() {
+    const seen: { x?: unknown; y?: unknown }[] = [];
+    const one = candidate('one', { tamper: (_kernel, _result, input) => void seen.push(input) });
+    return { one, seen };
+  }
+
+  it('buffers by default, and new results on request', async () => {
+    const { one, seen } = watched();
+    await select([one], { operation: 'forward-training' });
+    expect(new Set(seen.slice(-3).map(({ y }) => y)).size).toBe(1);
+    expect(seen.at(-1)!.y).toBeInstanceOf(Float32Array);
+    await select([one], { operation: 'forward-training', out: false });
+    expect(seen.at(-1)!.y).toBeUndefined();
+  });
+
+  it.each(operations)('tensors of the backend, on request, in %s', async (operation) => {
+    const own = new WeakSet<object>();
+    const { one } = watched();
+    const create = () => {
+      const backend = one.create() as FakeBackend & Pick<Backend, 'resultLike'>;
+      const { empty } = backend;
+      backend.empty = (of, dtype) => {
+        const tensor = empty.call(backend, of, dtype);
+        own.add(tensor.data.buffer);
+        return tensor;
+      };
+      backend.resultLike = ({ data, shape: of }) =>
+        own.has(data.buffer) ? backend.empty([...of], 'float32') : undefined;
+      return backend;
+    };
+    const allocating = { name: 'allocating', create };
+    const asked = await select([allocating, candidate('other')], { operation, memory: 'allocated' });
+    for (const { milliseconds, allocatedMilliseconds } of asked.report.candidates) {
+      expect([milliseconds !== null, allocatedMilliseconds]).toEqual([true, null]);
+    }
+    // Of the chosen one it is told in addition.
+    const told = await select([allocating], { operation, out: false });
+    expect(rowOf(told, 'allocating').allocatedMilliseconds).toBeGreaterThan(0);
+  });
+});
+
 describe('the backend that is taken', () => {
   it('runs a layer', async () => {
     const { backend } = await select([candidate('a')]);
@@ -634,6 +677,8 @@ describe('a cached choice', () => {
     ['axis', { axis: 0 }],
     ['dtype', { dtype: 'float64' }],
     ['operation', { operation: 'backward' }],
+    ['memory', { memory: 'allocated' }],
+    ['way of getting results', { out: false }],
     ['preference', { prefer: 'accuracy' }],
     ['way to choose', { measure: false }],
   ])('of another %s is ignored', async (_name, options) => {
@@ -845,6 +890,8 @@ describe('a selection is refused', () => {
       /'bfloat16', expected 'float16' or 'float32' or 'float64'/,
     ],
     'with an unknown operation': [one, { shape, operation: 'train' }, /'train', expected 'forward-training' or/],
+    'with an unknown memory': [one, { shape, memory: 'device' }, /'device', expected 'host' or 'allocated'/],
+    'with buffers as out': [one, { shape, out: [] }, /out array of 0, expected true or false/],
     'with an unknown preference': [one, { shape, prefer: 'size' }, /'size', expected 'speed' or 'accuracy'/],
     'with a budget of 0': [one, { shape, budgetMs: 0 }, /budgetMs 0, expected .* greater than 0; `measure: false`/],
     'with a negative budget': [one, { shape, budgetMs: -1 }, /budgetMs -1/],

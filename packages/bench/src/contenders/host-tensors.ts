@@ -1,5 +1,5 @@
 // The tensors on the host that a contender reads and writes again and again: ordinary arrays, or its backend's own.
-import type { Backend, Tensor } from '@batchnorm/core-api';
+import { allocatesMemory, type Backend, type Tensor } from '@batchnorm/core-api';
 import type { DataPath } from '../cases/case.js';
 import type { Workload } from '../cases/workload.js';
 import { outputsFor } from './outputs.js';
@@ -21,12 +21,7 @@ export function hostTensors(backend: Backend, workload: Workload): HostTensors[]
   const tensor = (data: Tensor['data']): Tensor => ({ data, shape });
   const [y, dx] = [tensor(activations.y), tensor(activations.dx)];
   const host: HostTensors = { memory: 'host', x: tensor(x), dy: tensor(dy), y, dx, dgamma, dbeta };
-  // Those of earlier commits allocate none.
-  const probe = backend.resultLike && backend.empty([1, 1], dtype);
-  const result = probe && backend.resultLike?.(probe);
-  result?.dispose();
-  probe?.dispose();
-  if (result === undefined) return [host];
+  if (!allocatesMemory(backend, dtype)) return [host];
   const own = (source: Tensor) => backend.from(source);
   return [host, { ...host, memory: 'allocated', x: own(host.x), dy: own(host.dy), y: own(y), dx: own(dx) }];
 }

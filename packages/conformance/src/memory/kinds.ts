@@ -1,5 +1,5 @@
 // Which kinds of memory a backend has, and what it is asked where it lacks one.
-import type { Backend, Dtype } from '@batchnorm/core-api';
+import { allocatesMemory, type Backend, type Dtype } from '@batchnorm/core-api';
 import { refusedUpload } from '../behaviours/refused-upload.js';
 import type { MemoryKind, Refusal, Subject } from '../conformance-case.js';
 
@@ -11,18 +11,6 @@ export function kindsOf(backend: Backend, dtype: Dtype): readonly MemoryKind[] {
   const { deviceTensors } = backend.capabilities;
   const has = { host: true, allocated: allocatesMemory(backend, dtype), device: deviceTensors };
   return memoryKinds.filter((kind) => has[kind]);
-}
-
-/** Whether the tensors that it allocates lie in memory of its own: results of one then lie there, too. */
-export function allocatesMemory(backend: Backend, dtype: Dtype): boolean {
-  const tensor = backend.empty([1, 1], dtype);
-  try {
-    const result = backend.resultLike?.(tensor);
-    result?.dispose();
-    return result !== undefined;
-  } finally {
-    tensor.dispose();
-  }
 }
 
 /** Why a case in this memory can say nothing about the subject; undefined if it can. */

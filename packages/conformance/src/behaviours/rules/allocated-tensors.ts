@@ -1,10 +1,17 @@
 // Tensors on the host that can be disposed: those that a backend allocates, and results. They are like any other until
 // then, and nobody's array changes because of it.
-import { AllocatedTensor, allocate, type FloatArray, type Gradients, product, type Tensor } from '@batchnorm/core-api';
+import {
+  AllocatedTensor,
+  allocate,
+  allocatesMemory,
+  type FloatArray,
+  type Gradients,
+  product,
+  type Tensor,
+} from '@batchnorm/core-api';
 import { type Check, identical, outcome, sameBits } from '../../compare.js';
 import { refuses } from '../../expect-refusal.js';
 import { spoil } from '../../memory/guarded-buffer.js';
-import { allocatesMemory } from '../../memory/kinds.js';
 import { memoryInUse } from '../../memory/memory-use.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Scene, same } from '../scene.js';
