@@ -169,29 +169,29 @@ export function inputGradient<S, T extends number>(
   }
 }
 
-/**
- * y = (x − pivot) · scale + shift + side, behind the gate, which it writes; or, of a gradient, the same of g, which is x
- * behind the gate and goes to `side`. `x` is lane `lane` of its vector; if that is not 0, none is in another vector.
- */
+/** y = (x − pivot) · scale + shift + side, behind the gate, which it writes. `x` is the first of a vector. */
 export function affine<S, T extends number>(
-  x: usize, y: usize, side: usize, gate: usize, lane: i32, count: i32, pivot: T, scale: T, shift: T, ofGradient: bool,
+  x: usize, y: usize, side: usize, gate: usize, count: i32, pivot: T, scale: T, shift: T,
 ): void {
   const h = v128.splat<T>(pivot), a = v128.splat<T>(scale), b = v128.splat<T>(shift);
   const bytes = vectorBytes<S>();
   const toY = y - x, toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
   const end = x + <usize>count * sizeof<S>();
   if (sizeof<T>() == 4) for (; x + 2 * bytes <= end; x += 2 * bytes, gate += 2) {
-    elementWise.affineOfTwo<S, T>(x, toY, toSide, gate, h, h, a, a, b, b, hasSide, hasGate, ofGradient);
+    elementWise.affineOfTwo<S, T>(x, toY, toSide, gate, h, h, a, a, b, b, hasSide, hasGate);
   }
   for (; x + bytes <= end; x += bytes, gate++) {
-    elementWise.affine<S, T>(x, toY, toSide, gate, h, a, b, hasSide, hasGate, ofGradient);
+    elementWise.affine<S, T>(x, toY, toSide, gate, h, a, b, hasSide, hasGate);
   }
-  for (; x < end; x += sizeof<S>(), lane++) {
-    elementWise.affineOnly<S, T>(x, toY, toSide, gate, lane, h, a, b, hasSide, hasGate, ofGradient, false);
+  for (let lane = 0; x < end; x += sizeof<S>(), lane++) {
+    elementWise.affineOnly<S, T>(x, toY, toSide, gate, lane, h, a, b, hasSide, hasGate, false);
   }
 }
 
-/** dx = scale · (g − ((x − pivot) · slope + offset)), of g = dy behind the gate, which goes to `side`; `lane` as above. */
+/**
+ * dx = scale · (g − ((x − pivot) · slope + offset)), of g = dy behind the gate, which goes to `side`; `lane` as in
+ * `letThrough`.
+ */
 export function gradient<S, T extends number>(
   x: usize, dy: usize, dx: usize, side: usize, gate: usize, lane: i32, count: i32,
   pivot: T, scale: T, slope: T, offset: T,

@@ -26,6 +26,9 @@ import {
   vectorAt,
 } from './vectors';
 
+/** Bytes of a cache line. */
+const lineBytes: usize = 64;
+
 /**
  * sum += Σ (x − pivot), squares += Σ (x − pivot)²; `pivot` is a table of T. Float32 in eight streams of `streamRows`
  * rows.
@@ -51,18 +54,28 @@ function treesOf<S>(
   x: usize, dy: usize, gate: usize, count: i32, row: usize, from: i32, to: i32, streamRows: i32, ofGradient: bool,
   pivot: usize, sum: usize, products: usize,
 ): void {
+  const gateRow = gateBytes(computed<S>(row));
   for (let done = 0, size = streamRows; done + streams <= count; ) {
     if (done + streams * size > count) size = 1;
+    if (gate != 0) fetch(gate + done * gateRow, streams * size * gateRow);
     for (const end = done + size; done < end; done++) {
       const skip = done * row, apart = size * row;
       if (gate != 0) {
-        const toFirst = done * gateBytes(computed<S>(row)), gatesApart = size * gateBytes(computed<S>(row));
-        gatedSumsOfEight<S>(x + skip, dy + skip, apart, gate + toFirst, gatesApart, from, to, pivot, sum, products);
+        const open = gate + done * gateRow, gatesApart = size * gateRow;
+        gatedSumsOfEight<S>(x + skip, dy + skip, apart, open, gatesApart, from, to, pivot, sum, products);
       } else if (ofGradient) gradientSumsOfEight<S>(x + skip, dy + skip, apart, from, to, pivot, sum, products);
       else momentsOfEight<S>(x + skip, apart, from, to, pivot, sum, products);
     }
     done += (streams - 1) * size;
   }
+}
+
+/**
+ * Reads these bytes once, one after the other, so that they are in cache. Gates of eight streams would be eight more
+ * streams of memory, and slow ones, for which the prefetcher loses those of x and dy.
+ */
+function fetch(gates: usize, bytes: usize): void {
+  for (const end = gates + bytes; gates < end; gates += lineBytes) load<u8>(gates);
 }
 
 /** Of eight rows `apart` bytes from each other. */
@@ -243,12 +256,12 @@ function gatedSumsOfEight<S>(
 }
 
 /**
- * y = (x − pivot) · scale + shift + side, behind the gate, which it writes; or, of a gradient, the same of g, which is x
- * behind the gate and goes to `side`. Tables of T. `isLarge`: for activations that no cache holds.
+ * y = (x − pivot) · scale + shift + side, behind the gate, which it writes. Tables of T. `isLarge`: for activations that
+ * no cache holds.
  */
 export function affine<S, T>(
   x: usize, y: usize, side: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
-  pivot: usize, scale: usize, shift: usize, ofGradient: bool, isLarge: bool,
+  pivot: usize, scale: usize, shift: usize, isLarge: bool,
 ): void {
   const toY = y - x;
   const quarter = sizeof<T>() == 4 && from + 16 <= to ? rowsApart<S>(count, isLarge) : 0;
@@ -265,20 +278,20 @@ export function affine<S, T>(
   const toSide = side - x, hasSide = side != 0, hasGate = gate != 0;
   if (quarter > 0) {
     endedQuarters<S>(
-      x, toY, toSide, gate, quarter, row, from, vectorsEnd, pivot, scale, shift, hasSide, hasGate, ofGradient,
+      x, toY, toSide, gate, quarter, row, from, vectorsEnd, pivot, scale, shift, hasSide, hasGate,
     );
-    endedRows<S, T>(x, toY, toSide, gate, done, row, vectorsEnd, to, pivot, scale, shift, hasSide, hasGate, ofGradient);
+    endedRows<S, T>(x, toY, toSide, gate, done, row, vectorsEnd, to, pivot, scale, shift, hasSide, hasGate);
   }
   endedRows<S, T>(
     x + done * row, toY, toSide, gate + done * gateBytes(computed<S>(row)), count - done, row, from, to,
-    pivot, scale, shift, hasSide, hasGate, ofGradient,
+    pivot, scale, shift, hasSide, hasGate,
   );
 }
 
 /** Eight channels at once, in rows `quarter` apart. */
 function endedQuarters<S>(
   x: usize, toY: usize, toSide: usize, gate: usize, quarter: i32, row: usize, from: i32, to: i32,
-  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
+  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool,
 ): void {
   const gateRow = gateBytes(computed<S>(row)), apart = quarter * row, gatesApart = quarter * gateRow;
   for (const end = x + apart; x < end; x += row, gate += gateRow) {
@@ -287,7 +300,7 @@ function endedQuarters<S>(
       const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16), b1 = v128.load(shift + o, 16);
       let open = gate + (o >> 4);
       for (let at = x + stored<S>(o), stop = at + rowsAtOnce<S>() * apart; at < stop; at += apart, open += gatesApart) {
-        elementWise.affineOfTwo<S, f32>(at, toY, toSide, open, h0, h1, a0, a1, b0, b1, hasSide, hasGate, ofGradient);
+        elementWise.affineOfTwo<S, f32>(at, toY, toSide, open, h0, h1, a0, a1, b0, b1, hasSide, hasGate);
       }
     }
   }
@@ -347,34 +360,41 @@ function plainQuarters<S>(
 function plainRows<S, T>(
   x: usize, toY: usize, count: i32, row: usize, from: i32, to: i32, pivot: usize, scale: usize, shift: usize,
 ): void {
-  affineRows<S, T>(x, toY, 0, 0, count, row, from, to, pivot, scale, shift, false, false, false);
+  affineRows<S, T>(x, toY, 0, 0, count, row, from, to, pivot, scale, shift, false, false);
 }
 
 function endedRows<S, T>(
   x: usize, toY: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
-  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
+  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool,
 ): void {
   affineRows<S, T>(
-    x, toY, toSide, gate, count, row, from, to, pivot, scale, shift, hasSide, hasGate, ofGradient,
+    x, toY, toSide, gate, count, row, from, to, pivot, scale, shift, hasSide, hasGate,
   );
 }
 
 /* @inline */ function affineRows<S, T>(
   x: usize, toY: usize, toSide: usize, gate: usize, count: i32, row: usize, from: i32, to: i32,
-  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool, ofGradient: bool,
+  pivot: usize, scale: usize, shift: usize, hasSide: bool, hasGate: bool,
 ): void {
   const last = <usize>to * sizeof<T>();
   const gateRow = hasGate ? gateBytes(computed<S>(row)) : 0;
+  const isPaired = sizeof<S>() == 4 && (hasSide || hasGate);
   for (const end = x + count * row; x < end; x += row, gate += gateRow) {
     let o = <usize>from * sizeof<T>();
+    for (; isPaired && o + 32 <= last; o += 32) {
+      const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), b0 = v128.load(shift + o);
+      const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16), b1 = v128.load(shift + o, 16);
+      const at = x + stored<S>(o), open = gate + (o >> 4);
+      elementWise.affineOfTwo<S, T>(at, toY, toSide, open, h0, h1, a0, a1, b0, b1, hasSide, hasGate);
+    }
     for (; o + 16 <= last; o += 16) {
       const h = v128.load(pivot + o), a = v128.load(scale + o), b = v128.load(shift + o);
-      elementWise.affine<S, T>(x + stored<S>(o), toY, toSide, gate + (o >> 4), h, a, b, hasSide, hasGate, ofGradient);
+      elementWise.affine<S, T>(x + stored<S>(o), toY, toSide, gate + (o >> 4), h, a, b, hasSide, hasGate);
     }
     for (; o < last; o += sizeof<T>()) {
       const h = only<T>(pivot + o), a = only<T>(scale + o), b = only<T>(shift + o);
       const lane = <i32>(o & 15) / sizeof<T>();
-      elementWise.affineOnly<S, T>(x + stored<S>(o), toY, toSide, gate + (o >> 4), lane, h, a, b, hasSide, hasGate, ofGradient, true);
+      elementWise.affineOnly<S, T>(x + stored<S>(o), toY, toSide, gate + (o >> 4), lane, h, a, b, hasSide, hasGate, true);
     }
   }
 }
@@ -491,8 +511,16 @@ function endedGradientRows<S, T>(
 ): void {
   const last = <usize>to * sizeof<T>();
   const gateRow = hasGate ? gateBytes(computed<S>(row)) : 0;
+  const isPaired = sizeof<S>() == 4 && (hasSide || hasGate);
   for (const end = x + count * row; x < end; x += row, gate += gateRow) {
     let o = <usize>from * sizeof<T>();
+    for (; isPaired && o + 32 <= last; o += 32) {
+      const h0 = v128.load(pivot + o), a0 = v128.load(scale + o), k0 = v128.load(slope + o), b0 = v128.load(offset + o);
+      const h1 = v128.load(pivot + o, 16), a1 = v128.load(scale + o, 16);
+      const k1 = v128.load(slope + o, 16), b1 = v128.load(offset + o, 16);
+      const at = x + stored<S>(o), open = gate + (o >> 4);
+      elementWise.gradientOfTwo<S, T>(at, toDy, toDx, toSide, open, h0, h1, a0, a1, k0, k1, b0, b1, hasSide, hasGate);
+    }
     for (; o + 16 <= last; o += 16) {
       const h = v128.load(pivot + o), a = v128.load(scale + o), k = v128.load(slope + o), b = v128.load(offset + o);
       elementWise.gradient<S, T>(x + stored<S>(o), toDy, toDx, toSide, gate + (o >> 4), h, a, k, b, hasSide, hasGate);

@@ -2,56 +2,34 @@
 // y has in it, or where g, the dy behind the gate, goes (gate.ts). Of one element, `lane` is that of its vector.
 // biome-ignore-all format: one line for one vector
 import { areOff, behind, hasPassed, relu, reluOnly, setOff } from './gate';
-import { multiplyAdd, only, storeOnly, storeTwo, storeVector, vectorAt } from './vectors';
+import { multiplyAdd, only, storeOnly, storeTwo, storeVector, vectorAt, vectorBytes } from './vectors';
 
-/**
- * y = (x − h) · a + b + side, behind a gate where there is one; or, of a gradient, the same of g, which is x behind the
- * gate, and goes to `side`.
- */
+/** y = (x − h) · a + b + side, behind a gate where there is one, which it writes. */
 /* @inline */ export function affine<S, T>(
-  x: usize, toY: usize, toSide: usize, gate: usize, h: v128, a: v128, b: v128,
-  hasSide: bool, hasGate: bool, ofGradient: bool,
+  x: usize, toY: usize, toSide: usize, gate: usize, h: v128, a: v128, b: v128, hasSide: bool, hasGate: bool,
 ): void {
-  let v = vectorAt<S>(x);
-  if (ofGradient) {
-    if (hasGate) v = behind<T>(v, gate);
-    if (hasSide) storeVector<S>(x + toSide, v);
-  }
-  let z = multiplyAdd<T>(v128.sub<T>(v, h), a, b);
-  if (!ofGradient) {
-    if (hasSide) z = v128.add<T>(z, vectorAt<S>(x + toSide));
-    if (hasGate) z = relu<S, T>(z, gate);
-  }
+  let z = multiplyAdd<T>(v128.sub<T>(vectorAt<S>(x), h), a, b);
+  if (hasSide) z = v128.add<T>(z, vectorAt<S>(x + toSide));
+  if (hasGate) z = relu<S, T>(z, gate);
   storeVector<S>(x + toY, z);
 }
 
 /** The same of two neighbouring vectors: so questions are asked half as often. */
 /* @inline */ export function affineOfTwo<S, T>(
   x: usize, toY: usize, toSide: usize, gate: usize, h0: v128, h1: v128, a0: v128, a1: v128, b0: v128, b1: v128,
-  hasSide: bool, hasGate: bool, ofGradient: bool,
+  hasSide: bool, hasGate: bool,
 ): void {
-  let v0 = vectorAt<S>(x), v1 = vectorAt<S>(x, 1);
-  if (ofGradient) {
-    if (hasGate) {
-      v0 = behind<T>(v0, gate);
-      v1 = behind<T>(v1, gate + 1);
-    }
-    if (hasSide) {
-      storeTwo<S>(x + toSide, v0, v1);
-    }
+  let z0 = multiplyAdd<T>(v128.sub<T>(vectorAt<S>(x), h0), a0, b0);
+  let z1 = multiplyAdd<T>(v128.sub<T>(vectorAt<S>(x, 1), h1), a1, b1);
+  if (hasSide) {
+    z0 = v128.add<T>(z0, vectorAt<S>(x + toSide));
+    z1 = v128.add<T>(z1, vectorAt<S>(x + toSide, 1));
   }
-  let z0 = multiplyAdd<T>(v128.sub<T>(v0, h0), a0, b0), z1 = multiplyAdd<T>(v128.sub<T>(v1, h1), a1, b1);
-  if (!ofGradient) {
-    if (hasSide) {
-      z0 = v128.add<T>(z0, vectorAt<S>(x + toSide));
-      z1 = v128.add<T>(z1, vectorAt<S>(x + toSide, 1));
-    }
-    if (hasGate) {
-      const off0 = areOff<S, T>(z0), off1 = areOff<S, T>(z1);
-      setOff<T>(off0, off1, gate);
-      z0 = v128.andnot(z0, off0);
-      z1 = v128.andnot(z1, off1);
-    }
+  if (hasGate) {
+    const off0 = areOff<S, T>(z0), off1 = areOff<S, T>(z1);
+    setOff<T>(off0, off1, gate);
+    z0 = v128.andnot(z0, off0);
+    z1 = v128.andnot(z1, off1);
   }
   storeTwo<S>(x + toY, z0, z1);
 }
@@ -59,19 +37,12 @@ import { multiplyAdd, only, storeOnly, storeTwo, storeVector, vectorAt } from '.
 /** The same of one element. `isFused`: rounded as vectors are. */
 /* @inline */ export function affineOnly<S, T>(
   x: usize, toY: usize, toSide: usize, gate: usize, lane: i32, h: v128, a: v128, b: v128,
-  hasSide: bool, hasGate: bool, ofGradient: bool, isFused: bool,
+  hasSide: bool, hasGate: bool, isFused: bool,
 ): void {
-  let v = only<S>(x);
-  if (ofGradient) {
-    if (hasGate && !hasPassed(gate, lane)) v = f64x2.splat(0);
-    if (hasSide) storeOnly<S>(x + toSide, v);
-  }
-  const d = v128.sub<T>(v, h);
+  const d = v128.sub<T>(only<S>(x), h);
   let z = isFused ? multiplyAdd<T>(d, a, b) : v128.add<T>(v128.mul<T>(d, a), b);
-  if (!ofGradient) {
-    if (hasSide) z = v128.add<T>(z, only<S>(x + toSide));
-    if (hasGate) z = reluOnly<S, T>(z, gate, lane);
-  }
+  if (hasSide) z = v128.add<T>(z, only<S>(x + toSide));
+  if (hasGate) z = reluOnly<S, T>(z, gate, lane);
   storeOnly<S>(x + toY, z);
 }
 
@@ -99,9 +70,7 @@ import { multiplyAdd, only, storeOnly, storeTwo, storeVector, vectorAt } from '.
     g0 = behind<T>(g0, gate);
     g1 = behind<T>(g1, gate + 1);
   }
-  if (hasSide) {
-    storeTwo<S>(x + toSide, g0, g1);
-  }
+  if (hasSide) storeTwo<S>(x + toSide, g0, g1);
   storeTwo<S>(x + toDx, v128.mul<T>(a0, v128.sub<T>(g0, t0)), v128.mul<T>(a1, v128.sub<T>(g1, t1)));
 }
 
@@ -116,4 +85,20 @@ import { multiplyAdd, only, storeOnly, storeTwo, storeVector, vectorAt } from '.
   if (hasGate && !hasPassed(gate, lane)) g = f64x2.splat(0);
   if (hasSide) storeOnly<S>(x + toSide, g);
   storeOnly<S>(x + toDx, v128.mul<T>(a, v128.sub<T>(g, through)));
+}
+
+/**
+ * g = dy, behind the gate where there is one, of `count` neighbours. `dy` is lane `lane` of its vector; if that is not 0,
+ * none is in another vector.
+ */
+export function letThrough<S, T>(dy: usize, g: usize, gate: usize, lane: i32, count: i32): void {
+  const bytes = vectorBytes<S>(), end = dy + <usize>count * sizeof<S>(), toG = g - dy;
+  const hasGate = gate != 0;
+  for (; lane == 0 && dy + bytes <= end; dy += bytes, gate++) {
+    const v = vectorAt<S>(dy);
+    storeVector<S>(dy + toG, hasGate ? behind<T>(v, gate) : v);
+  }
+  for (; dy < end; dy += sizeof<S>(), lane++) {
+    storeOnly<S>(dy + toG, hasGate && !hasPassed(gate, lane) ? f64x2.splat(0) : only<S>(dy));
+  }
 }

@@ -6,6 +6,7 @@
 import { streams } from '../src/abi/accumulation';
 import * as channelsFirst from './channels-first';
 import * as channelsLast from './channels-last';
+import * as elementWise from './element-wise';
 import { gateOf, lanesOf } from './gate';
 import { Job } from './job';
 import { counts, endOfAlike } from './mask';
@@ -22,6 +23,9 @@ const runOfBlock: i32 = 1024;
 
 /** Bytes of a pass that goes through main memory: more than any cache holds. */
 const largePass: usize = 24 << 20;
+
+/** Bytes of g that are stored before dx is made of them. */
+const bytesOfG: i32 = 256 << 10;
 
 /* @inline */ function isChannelsLast(job: Job): bool {
   return job.inner == 1;
@@ -170,20 +174,24 @@ function affine<S, T extends number>(job: Job, from: i32, to: i32, first: i32, l
 }
 
 function affineRows<S, T extends number>(job: Job, from: i32, to: i32, first: i32, last: i32, ofGradient: bool): void {
-  const input = ofGradient ? job.dy : job.x, side = ofGradient ? job.dresidual : job.residual;
+  const input = ofGradient ? addressOfG(job) : job.x, side = ofGradient ? 0 : job.residual;
   const pivot = ofGradient ? job.zeros<T>() : job.pivot<T>(), shift = ofGradient ? job.zeros<T>() : job.shift<T>();
   const scale = job.scale<T>(), flags = job.wide;
-  const skip = offsetAt<S>(job, first, 0), gate = gateAt<S>(job, first, 0);
   const row = <i32>offsetAt<S>(job, 1, 0);
   const large = isLarge<S>(job, side == 0 ? 2 : 3);
-  for (let c = from, end = c; c < to; c = end) {
-    end = endOfGated<T>(job, c, wide.endOfAlike(flags, c, to));
-    if (wide.isSet(flags, c)) wide.affine(job, c, end, first, last, 0, 1, ofGradient);
-    else {
-      channelsLast.affine<S, T>(
-        input + skip, job.out + skip, skipped(side, skip), gate, last - first, row, c, end,
-        pivot, scale, shift, ofGradient, large,
-      );
+  const rows = ofGradient && hasG(job) ? max(1, bytesOfG / row) : last - first;
+  for (let r = first, stop = r; r < last; r = stop) {
+    stop = min(r + rows, last);
+    const skip = offsetAt<S>(job, r, 0), gate = ofGradient ? 0 : gateAt<S>(job, r, 0);
+    for (let c = from, end = c; c < to; c = end) {
+      end = endOfGated<T>(job, c, wide.endOfAlike(flags, c, to));
+      if (wide.isSet(flags, c)) wide.affine(job, c, end, r, stop, 0, 1, ofGradient);
+      else {
+        if (ofGradient) for (let o = r; o < stop; o++) makeG<S, T>(job, o, c, 0, end - c);
+        channelsLast.affine<S, T>(
+          input + skip, job.out + skip, skipped(side, skip), gate, stop - r, row, c, end, pivot, scale, shift, large,
+        );
+      }
     }
   }
 }
@@ -192,11 +200,11 @@ function affineRows<S, T extends number>(job: Job, from: i32, to: i32, first: i3
 function affineRuns<S, T extends number>(
   job: Job, from: i32, to: i32, o: i32, begin: i32, end: i32, ofGradient: bool,
 ): void {
-  const input = ofGradient ? job.dy : job.x, side = ofGradient ? job.dresidual : job.residual;
+  const input = ofGradient ? addressOfG(job) : job.x, side = ofGradient ? 0 : job.residual;
   const pivot = ofGradient ? job.zeros<T>() : job.pivot<T>(), shift = ofGradient ? job.zeros<T>() : job.shift<T>();
   const scale = job.scale<T>(), flags = job.wide;
-  const isPlain = side == 0 && job.gate == 0;
-  const count = end - begin, lane = begin % lanesOf<T>();
+  const isPlain = ofGradient || (side == 0 && job.gate == 0);
+  const count = end - begin;
   let skip = offsetAt<S>(job, o, from) + <usize>begin * sizeof<S>();
   for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<S>()) {
     if (wide.isSet(flags, c)) {
@@ -206,12 +214,29 @@ function affineRuns<S, T extends number>(
     const n = <usize>c * sizeof<T>();
     const h = load<T>(pivot + n), a = load<T>(scale + n), b = load<T>(shift + n);
     const x = input + skip, y = job.out + skip;
+    if (ofGradient) makeG<S, T>(job, o, c, begin, count);
     if (isPlain) channelsFirst.normalize<S, T>(x, y, count, h, a, b);
-    else {
-      const gate = skipped(gateAt<S>(job, o, c), <usize>(begin / lanesOf<T>()));
-      channelsFirst.affine<S, T>(x, y, skipped(side, skip), gate, lane, count, h, a, b, ofGradient);
-    }
+    else channelsFirst.affine<S, T>(x, y, skipped(side, skip), gateAt<S>(job, o, c), count, h, a, b);
   }
+}
+
+/** Whether g is to be stored, or is dy itself. */
+function hasG(job: Job): bool {
+  return job.gate != 0 || job.dresidual != 0;
+}
+
+/** Where g is to be stored: in dresidual, or where nobody wants that, where dx will be. */
+function addressOfG(job: Job): usize {
+  return job.dresidual != 0 ? job.dresidual : job.gate != 0 ? job.out : job.dy;
+}
+
+/** Stores g of `count` neighbours from the element (o, c, i) on. */
+function makeG<S, T>(job: Job, o: i32, c: i32, i: i32, count: i32): void {
+  if (!hasG(job)) return;
+  const lane = isChannelsLast(job) ? c : i;
+  const gate = skipped(gateAt<S>(job, o, c), <usize>(lane / lanesOf<T>()));
+  const skip = offsetAt<S>(job, o, c) + <usize>i * sizeof<S>();
+  elementWise.letThrough<S, T>(job.dy + skip, addressOfG(job) + skip, gate, lane % lanesOf<T>(), count);
 }
 
 /** dx = scale · (g − ((x − pivot) · slope + offset)) of what counts, else dx = scale · g */
