@@ -19,6 +19,9 @@ import * as gatedFloat64 from './gated.float64.js';
 import * as loopsFloat16 from './loops.float16.js';
 import * as loopsFloat32 from './loops.float32.js';
 import * as loopsFloat64 from './loops.float64.js';
+import * as reluFloat16 from './relu.float16.js';
+import * as reluFloat32 from './relu.float32.js';
+import * as reluFloat64 from './relu.float64.js';
 
 /** The functions of all modules, which differ in the kind of array that V8 sees in them. */
 type Loops<Module> = {
@@ -33,6 +36,10 @@ const loopsOf = { float16: loopsFloat16, float32: loopsFloat32, float64: loopsFl
 const gatedOf = { float16: gatedFloat16, float32: gatedFloat32, float64: gatedFloat64 } as unknown as Record<
   Dtype,
   Loops<typeof gatedFloat32>
+>;
+const reluOf = { float16: reluFloat16, float32: reluFloat32, float64: reluFloat64 } as unknown as Record<
+  Dtype,
+  Loops<typeof reluFloat32>
 >;
 
 /** z of at most this are 0 when they are stored, which is what ReLU goes by: half of the smallest number, or 0. */
@@ -49,6 +56,7 @@ export class Passes implements HostPasses {
   readonly #blocks: readonly Block[];
   readonly #loops: Loops<typeof loopsFloat32>;
   readonly #gated: Loops<typeof gatedFloat32>;
+  readonly #relu: Loops<typeof reluFloat32>;
   /** Scratch memory of a pass, [C] each. */
   readonly #sum: Float64Array;
   readonly #product: Float64Array;
@@ -56,8 +64,6 @@ export class Passes implements HostPasses {
   /** Of a masked block: the elements of channel 0 that count, and all channels of these as rows. */
   readonly #places: Int32Array;
   #gathered: FloatArray | undefined;
-  /** Stands for a residual that is not there. */
-  readonly #noResidual: FloatArray;
   /** What ReLU left nothing of in each forward. */
   readonly #off = new WeakMap<Forward, Uint8Array>();
 
@@ -70,11 +76,11 @@ export class Passes implements HostPasses {
     this.#blocks = blocksOf(this.#extent);
     this.#loops = loopsOf[dtype];
     this.#gated = gatedOf[dtype];
+    this.#relu = reluOf[dtype];
     this.#sum = new Float64Array(channels);
     this.#product = new Float64Array(channels);
     this.#zeros = new Float64Array(channels);
     this.#places = new Int32Array(mostRowsOf(channels));
-    this.#noResidual = allocate(dtype, 1);
   }
 
   /**
@@ -137,16 +143,15 @@ export class Passes implements HostPasses {
 
   /** y = z = (x − mean) · scale + beta + residual; behind ReLU 0 where z is no more than `largestZero`. */
   normalize(forward: Forward, y: FloatArray): void {
-    const { x, residual = this.#noResidual, mean, scale, beta } = forward;
+    const { x, residual, mean, scale, beta } = forward;
     const { channels, inner } = this.#extent;
-    if (!this.#hasRelu && !forward.residual) {
-      for (const block of this.#blocks) this.#loops.normalize(x, mean, scale, beta, y, channels, inner, block);
-      return;
-    }
     const limit = this.#hasRelu ? largestZero[this.#dtype] : Number.NaN;
-    const [r, off, o] = [forward.residual ? -1 : 0, this.#offOf(forward), this.#hasRelu ? -1 : 0];
+    const [off, o] = [this.#offOf(forward), this.#hasRelu ? -1 : 0];
     for (const block of this.#blocks) {
-      this.#gated.normalize(x, mean, scale, beta, residual, r, limit, off, o, y, channels, inner, block);
+      if (residual) {
+        this.#gated.normalize(x, mean, scale, beta, residual, limit, off, o, y, channels, inner, block);
+      } else if (this.#hasRelu) this.#relu.normalize(x, mean, scale, beta, limit, off, o, y, channels, inner, block);
+      else this.#loops.normalize(x, mean, scale, beta, y, channels, inner, block);
     }
   }
 
@@ -182,35 +187,25 @@ export class Passes implements HostPasses {
       dyMean[c] = total ? total.dbeta[c]! / M : 0;
       slope[c] = total ? (invStd[c]! * total.dgamma[c]!) / M : 0;
     }
+    const off = this.#offOf(forward);
+    // g is stored: where nobody wants dresidual, where dx will be.
+    const g = dresidual ?? (this.#hasRelu ? dx : dy);
+    if (!this.#hasRelu) dresidual?.set(dy);
     const isPlain = !this.#hasRelu && !dresidual;
-    const [off, o] = [this.#offOf(forward), this.#hasRelu ? -1 : 0];
+    const isFused = this.#hasRelu && inner > 1 && total && !mask;
     // Without `total` no value counts.
-    const [counted, q] = total && mask ? [mask.positions, -1] : [none, 0];
-    const g = dresidual ?? dx;
+    const [counted, n] = total && mask ? [mask.positions, -1] : [none, 0];
     for (const block of this.#blocks) {
-      if (isPlain && !total) this.#loops.normalize(dy, this.#zeros, scale, this.#zeros, dx, channels, inner, block);
-      else if (isPlain && !mask) {
-        this.#loops.inputGradient(x, mean, dy, scale, dyMean, slope, dx, channels, inner, block);
-      } else if (total && !mask) {
-        this.#gated.inputGradient(x, mean, dy, off, o, scale, dyMean, slope, dx, g, channels, inner, block);
-      } else {
-        this.#gated.maskedInputGradient(
-          x,
-          mean,
-          dy,
-          off,
-          o,
-          scale,
-          dyMean,
-          slope,
-          counted,
-          q,
-          dx,
-          g,
-          channels,
-          inner,
-          block,
-        );
+      if (isFused) {
+        this.#gated.inputGradient(x, mean, dy, off, scale, dyMean, slope, dx, g, channels, inner, block);
+        continue;
+      }
+      if (this.#hasRelu) this.#gated.letThrough(dy, off, g, channels, inner, block);
+      if (total && !mask) this.#loops.inputGradient(x, mean, g, scale, dyMean, slope, dx, channels, inner, block);
+      else if (isPlain && !total)
+        this.#loops.normalize(dy, this.#zeros, scale, this.#zeros, dx, channels, inner, block);
+      else {
+        this.#gated.maskedInputGradient(x, mean, g, scale, dyMean, slope, counted, n, dx, channels, inner, block);
       }
     }
   }
