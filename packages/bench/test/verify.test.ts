@@ -61,6 +61,26 @@ describe('a training step with a residual and ReLU', () => {
     }
   });
 
+  it('is right on the device', async () => {
+    const contender = ours.find(({ name }) => name === 'wasm-1')!;
+    const runner = new InProcessRunner('node', [contender], noting([]));
+    for (const setting of [rows, runs]) {
+      const request = {
+        contender: 'wasm-1',
+        ...setting,
+        operations: addRelu,
+        dataPaths: ['device', 'readback'],
+      } as const;
+      const found = await runner.prepare(request);
+      if (!('calls' in found)) throw new Error(JSON.stringify(found));
+      expect(found.calls.map(({ operation, memory, verdict }) => [operation, memory, verdict.wrong])).toEqual([
+        ['add-relu-step', 'device', null],
+        ['add-relu-step', 'readback', null],
+      ]);
+      await runner.release();
+    }
+  });
+
   it('is wrong where a gradient passes though y is 0, or does not though y is above 0', async () => {
     const workload = workloadOf(rows);
     const kernels = ours.find((one) => one.name === 'js')!;

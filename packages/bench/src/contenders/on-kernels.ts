@@ -73,17 +73,20 @@ async function enterKernels(
   let withRelu: Kernels | undefined;
   const [kernels, preparation] = await timed(() => backend.prepare({ extent, dtype }));
   const host = operationsOfKernels<HostMemory>(kernels);
-  const device = kernels.device && (await onDevice(backend, operationsOfKernels(kernels.device), workload));
+  const prepareRelu = async () => {
+    withRelu ??= await backend.prepare({ extent, dtype, activation: 'relu' });
+    return withRelu;
+  };
+  const deviceOf = (prepared: Kernels) => operationsOfKernels<DeviceMemory>(prepared.device!);
+  const device =
+    kernels.device && (await onDevice(backend, deviceOf(kernels), async () => deviceOf(await prepareRelu()), workload));
   return {
     description: describe(backend, { ...making, preparation }),
     calls: [
       ...hostTensors(backend, workload).flatMap((tensors) => onHost(host, workload, tensors)),
       ...addReluCalls(workload, {
         plain: halvesOf(host, workload),
-        fused: async () => {
-          withRelu ??= await backend.prepare({ extent, dtype, activation: 'relu' });
-          return halvesOf(operationsOfKernels<HostMemory>(withRelu), workload);
-        },
+        fused: async () => halvesOf(operationsOfKernels<HostMemory>(await prepareRelu()), workload),
       }),
       ...(device?.calls ?? []),
     ],
@@ -140,9 +143,14 @@ interface OnDevice {
 /**
  * x and dy are on the device. A backward reads dgamma and dbeta, as an optimiser does; a device works in order, so when
  * they are there everything before them is done. A forward has no small result: after it a number that was uploaded
- * once is read instead.
+ * once is read instead. Kernels with ReLU are loaded when they are timed first.
  */
-async function onDevice(backend: Backend, operations: Operations<DeviceMemory>, workload: Workload): Promise<OnDevice> {
+async function onDevice(
+  backend: Backend,
+  operations: Operations<DeviceMemory>,
+  loadWithRelu: () => Promise<Operations<DeviceMemory>>,
+  workload: Workload,
+): Promise<OnDevice> {
   const { shape, dtype, gamma, beta, running } = workload;
   const x = await backend.upload({ data: workload.x, shape });
   const dy = await backend.upload({ data: workload.dy, shape });
@@ -153,20 +161,32 @@ async function onDevice(backend: Backend, operations: Operations<DeviceMemory>, 
   /** Waits for the device. Not needed where host and device share memory: there a call that has returned is done. */
   const settle = () => (one.view === undefined ? after(one.read(), nothing) : undefined);
   const [latest, inference] = [new Latest(), new Latest()];
-  let results: { y?: DeviceTensor; dx?: DeviceTensor; dgamma?: Float64Array; dbeta?: Float64Array } = {};
+  let withRelu: Operations<DeviceMemory> | undefined;
+  let residual: DeviceTensor | undefined;
+  const prepareAddRelu = async () => {
+    withRelu ??= await loadWithRelu();
+    residual ??= await backend.upload({ data: workload.residual(), shape });
+  };
+  let results: {
+    y?: DeviceTensor;
+    dx?: DeviceTensor;
+    dresidual?: DeviceTensor;
+    dgamma?: Float64Array;
+    dbeta?: Float64Array;
+  } = {};
   let arrays: Results = {};
   /** Disposes what the step before left on the device, so that its memory serves again. */
-  const release = (...names: ('y' | 'dx')[]) => {
+  const release = (...names: ('y' | 'dx' | 'dresidual')[]) => {
     for (const name of names) {
       results[name]?.dispose();
       delete results[name];
     }
   };
 
-  const forward = () => {
+  const forwardBy = (by: Operations<DeviceMemory>, residual?: DeviceTensor) => {
     release('y');
-    const input = { x, gamma, beta, epsilon, y: undefined, requireFinite: true };
-    return after(operations.forwardTraining(input), (output) => {
+    const input = { x, residual, gamma, beta, epsilon, y: undefined, requireFinite: true };
+    return after(by.forwardTraining(input), (output) => {
       momentsOf(output).dispose();
       latest.keep(output);
       results.y = output.y;
@@ -180,29 +200,40 @@ async function onDevice(backend: Backend, operations: Operations<DeviceMemory>, 
       results.y = output.y;
     });
   };
-  const backward = () => {
-    release('dx');
-    const none = { dx: undefined, dgamma: undefined, dbeta: undefined };
+  const backwardBy = (by: Operations<DeviceMemory>) => {
+    release('dx', 'dresidual');
+    const none = { dx: undefined, dresidual: undefined, dgamma: undefined, dbeta: undefined };
     const input = { saved: latest.saved, dy, ...none, parameterGradients: true };
-    return after(operations.backwardTraining(input), (output) =>
+    return after(by.backwardTraining(input), ({ dx, dresidual, ...output }) =>
       after(output.dgamma.read(), (dgamma) =>
         after(output.dbeta.read(), (dbeta) => {
           output.dgamma.dispose();
           output.dbeta.dispose();
-          results = { ...results, dx: output.dx, dgamma, dbeta };
+          results = { ...results, dx, ...(dresidual && { dresidual }), dgamma, dbeta };
         }),
       ),
     );
   };
+  const forward = () => forwardBy(operations);
+  const backward = () => backwardBy(operations);
   const readActivations = async () => {
-    const { y, dx, ...vectors } = results;
-    arrays = { ...vectors, ...(y && { y: await y.read() }), ...(dx && { dx: await dx.read() }) };
+    const { y, dx, dresidual, ...vectors } = results;
+    arrays = {
+      ...vectors,
+      ...(y && { y: await y.read() }),
+      ...(dx && { dx: await dx.read() }),
+      ...(dresidual && { dresidual: await dresidual.read() }),
+    };
   };
-  const call = (operation: TimedCall['operation'], work: () => MaybePromise<void>): TimedCall[] => [
+  const call = (
+    operation: TimedCall['operation'],
+    work: () => MaybePromise<void>,
+    before?: TimedCall['before'],
+  ): TimedCall[] => [
     {
       operation,
       memory: 'device',
-      ...(operation === 'backward' && { before: forward }),
+      ...(before && { before }),
       run: () => after(work(), settle),
       results: async () => {
         await readActivations();
@@ -212,7 +243,7 @@ async function onDevice(backend: Backend, operations: Operations<DeviceMemory>, 
     {
       operation,
       memory: 'readback',
-      ...(operation === 'backward' && { before: forward }),
+      ...(before && { before }),
       run: async () => {
         await work();
         await readActivations();
@@ -223,22 +254,31 @@ async function onDevice(backend: Backend, operations: Operations<DeviceMemory>, 
   return {
     calls: [
       ...call('forward-training', () => {
-        release('dx');
+        release('dx', 'dresidual');
         return forward();
       }),
       ...call('forward-inference', () => {
-        release('dx');
+        release('dx', 'dresidual');
         return infer();
       }),
-      ...call('backward', () => {
-        release('y');
-        return backward();
-      }),
+      ...call(
+        'backward',
+        () => {
+          release('y');
+          return backward();
+        },
+        forward,
+      ),
       ...call('training-step', () => after(forward(), backward)),
+      ...call(
+        'add-relu-step',
+        () => after(forwardBy(withRelu!, residual), () => backwardBy(withRelu!)),
+        prepareAddRelu,
+      ),
     ],
     dispose: () => {
-      release('y', 'dx');
-      for (const tensor of [x, dy, one]) tensor.dispose();
+      release('y', 'dx', 'dresidual');
+      for (const tensor of [x, dy, one, residual]) tensor?.dispose();
       latest.dispose();
       inference.dispose();
     },
