@@ -3,8 +3,8 @@
 // `gated.float64.ts` and `gated.float16.ts` from this file, and of `normalize` that without a residual, in `relu.*.ts`.
 //
 // Which values ReLU or a mask lets pass is as good as random: a branch would be predicted wrong every other time, which
-// takes several times as long as all else. So both results are stored in an array of two, and the one that holds is
-// read.
+// takes several times as long as all else. So both results are in an array, and the one that holds is read: the first is
+// what passes, and those at all bits of a byte are the 0 of what does not.
 //
 // What ReLU left nothing of is `off`: a bit for each element, 8 of neighbouring channels (channels-last) or of
 // neighbours in a run (channels-first) in a byte, and as many bytes for each row or run as that takes (`bytesOfOff`).
@@ -18,8 +18,8 @@ type Activation = Float32Array;
 type Vector = Float64Array;
 
 // V8 knows where an array is whose memory was made apart from it.
-/** What passes ReLU, and the 0 of what does not. */
-const passed: Activation = new Float32Array(new ArrayBuffer(16));
+/** What passes ReLU, or the 0 of what does not. */
+const passed: Activation = new Float32Array(new ArrayBuffer(2048));
 
 /** How many bytes `off` takes. */
 export function bytesOfOff({ outer, channels, inner }: Extent): number {
@@ -127,9 +127,9 @@ export function gradientSums(
       for (let i = first + c, end = first + length * step, q = start + (c >> 3); i < end; i += step, q += bytes) {
         const w = off[q]! >> (c & 4);
         taken[0] = dy[i]!; const g0 = taken[w & 1]!; s0 += g0; p0 += g0 * (x[i]! - m0);
-        taken[0] = dy[i + 1]!; const g1 = taken[(w >> 1) & 1]!; s1 += g1; p1 += g1 * (x[i + 1]! - m1);
-        taken[0] = dy[i + 2]!; const g2 = taken[(w >> 2) & 1]!; s2 += g2; p2 += g2 * (x[i + 2]! - m2);
-        taken[0] = dy[i + 3]!; const g3 = taken[(w >> 3) & 1]!; s3 += g3; p3 += g3 * (x[i + 3]! - m3);
+        taken[0] = dy[i + 1]!; const g1 = taken[w & 2]!; s1 += g1; p1 += g1 * (x[i + 1]! - m1);
+        taken[0] = dy[i + 2]!; const g2 = taken[w & 4]!; s2 += g2; p2 += g2 * (x[i + 2]! - m2);
+        taken[0] = dy[i + 3]!; const g3 = taken[w & 8]!; s3 += g3; p3 += g3 * (x[i + 3]! - m3);
       }
       sum[c]! += s0; product[c]! += p0;
       sum[c + 1]! += s1; product[c + 1]! += p1;
@@ -148,30 +148,30 @@ export function gradientSums(
         for (; i + 7 < end; i += 8, q++) {
           const w = off[q]!;
           taken[0] = dy[i]!; const g0 = taken[w & 1]!, d0 = x[i]! - m;
-          taken[0] = dy[i + 1]!; const g1 = taken[(w >> 1) & 1]!, d1 = x[i + 1]! - m;
-          taken[0] = dy[i + 2]!; const g2 = taken[(w >> 2) & 1]!, d2 = x[i + 2]! - m;
-          taken[0] = dy[i + 3]!; const g3 = taken[(w >> 3) & 1]!, d3 = x[i + 3]! - m;
+          taken[0] = dy[i + 1]!; const g1 = taken[w & 2]!, d1 = x[i + 1]! - m;
+          taken[0] = dy[i + 2]!; const g2 = taken[w & 4]!, d2 = x[i + 2]! - m;
+          taken[0] = dy[i + 3]!; const g3 = taken[w & 8]!, d3 = x[i + 3]! - m;
           const s0 = g0 + g1 + (g2 + g3), p0 = g0 * d0 + g1 * d1 + (g2 * d2 + g3 * d3);
-          taken[0] = dy[i + 4]!; const g4 = taken[(w >> 4) & 1]!, d4 = x[i + 4]! - m;
-          taken[0] = dy[i + 5]!; const g5 = taken[(w >> 5) & 1]!, d5 = x[i + 5]! - m;
-          taken[0] = dy[i + 6]!; const g6 = taken[(w >> 6) & 1]!, d6 = x[i + 6]! - m;
-          taken[0] = dy[i + 7]!; const g7 = taken[(w >> 7) & 1]!, d7 = x[i + 7]! - m;
+          taken[0] = dy[i + 4]!; const g4 = taken[w & 16]!, d4 = x[i + 4]! - m;
+          taken[0] = dy[i + 5]!; const g5 = taken[w & 32]!, d5 = x[i + 5]! - m;
+          taken[0] = dy[i + 6]!; const g6 = taken[w & 64]!, d6 = x[i + 6]! - m;
+          taken[0] = dy[i + 7]!; const g7 = taken[w & 128]!, d7 = x[i + 7]! - m;
           s += s0 + (g4 + g5 + (g6 + g7)); p += p0 + (g4 * d4 + g5 * d5 + (g6 * d6 + g7 * d7));
         }
       }
       for (let bit = inner === 1 ? c & 7 : 0; i < end; i += step, q += dq, bit += dbit) {
-        taken[0] = dy[i]!; const g = taken[(off[q]! >> bit) & 1]!; s += g; p += g * (x[i]! - m);
+        taken[0] = dy[i]!; const g = taken[off[q]! & (1 << bit)]!; s += g; p += g * (x[i]! - m);
       }
     }
     sum[c]! += s; product[c]! += p;
   }
 }
 
-/** What is read in a sum where dy passes, and the 0 where not. */
-const taken: Vector = new Float64Array(new ArrayBuffer(16));
+/** The same in a sum, as a number. */
+const taken: Vector = new Float64Array(new ArrayBuffer(2048));
 
 /** The same as it is stored. */
-const kept: Activation = new Float32Array(new ArrayBuffer(16));
+const kept: Activation = new Float32Array(new ArrayBuffer(2048));
 
 /**
  * g = dy, or 0 where it is off: `g` may be `dy`. Rows have it in a pass of its own: one that also wrote dx, both down a
@@ -192,15 +192,15 @@ export function letThrough(
     for (; i + 7 < end; i += 8, q++) {
       const w = off[q]!;
       kept[0] = dy[i]!; g[i] = kept[w & 1]!;
-      kept[0] = dy[i + 1]!; g[i + 1] = kept[(w >> 1) & 1]!;
-      kept[0] = dy[i + 2]!; g[i + 2] = kept[(w >> 2) & 1]!;
-      kept[0] = dy[i + 3]!; g[i + 3] = kept[(w >> 3) & 1]!;
-      kept[0] = dy[i + 4]!; g[i + 4] = kept[(w >> 4) & 1]!;
-      kept[0] = dy[i + 5]!; g[i + 5] = kept[(w >> 5) & 1]!;
-      kept[0] = dy[i + 6]!; g[i + 6] = kept[(w >> 6) & 1]!;
-      kept[0] = dy[i + 7]!; g[i + 7] = kept[(w >> 7) & 1]!;
+      kept[0] = dy[i + 1]!; g[i + 1] = kept[w & 2]!;
+      kept[0] = dy[i + 2]!; g[i + 2] = kept[w & 4]!;
+      kept[0] = dy[i + 3]!; g[i + 3] = kept[w & 8]!;
+      kept[0] = dy[i + 4]!; g[i + 4] = kept[w & 16]!;
+      kept[0] = dy[i + 5]!; g[i + 5] = kept[w & 32]!;
+      kept[0] = dy[i + 6]!; g[i + 6] = kept[w & 64]!;
+      kept[0] = dy[i + 7]!; g[i + 7] = kept[w & 128]!;
     }
-    for (let bit = 0; i < end; i++, bit++) { kept[0] = dy[i]!; g[i] = kept[(off[q]! >> bit) & 1]!; }
+    for (let bit = 0; i < end; i++, bit++) { kept[0] = dy[i]!; g[i] = kept[off[q]! & (1 << bit)]!; }
   }
 }
 
@@ -224,23 +224,23 @@ export function inputGradient(
         const w = off[q]!;
         passed[0] = dy[i]!; const g0 = passed[w & 1]!;
         dresidual[i] = g0; dx[i] = a * (g0 - b - (x[i]! - m) * k);
-        passed[0] = dy[i + 1]!; const g1 = passed[(w >> 1) & 1]!;
+        passed[0] = dy[i + 1]!; const g1 = passed[w & 2]!;
         dresidual[i + 1] = g1; dx[i + 1] = a * (g1 - b - (x[i + 1]! - m) * k);
-        passed[0] = dy[i + 2]!; const g2 = passed[(w >> 2) & 1]!;
+        passed[0] = dy[i + 2]!; const g2 = passed[w & 4]!;
         dresidual[i + 2] = g2; dx[i + 2] = a * (g2 - b - (x[i + 2]! - m) * k);
-        passed[0] = dy[i + 3]!; const g3 = passed[(w >> 3) & 1]!;
+        passed[0] = dy[i + 3]!; const g3 = passed[w & 8]!;
         dresidual[i + 3] = g3; dx[i + 3] = a * (g3 - b - (x[i + 3]! - m) * k);
-        passed[0] = dy[i + 4]!; const g4 = passed[(w >> 4) & 1]!;
+        passed[0] = dy[i + 4]!; const g4 = passed[w & 16]!;
         dresidual[i + 4] = g4; dx[i + 4] = a * (g4 - b - (x[i + 4]! - m) * k);
-        passed[0] = dy[i + 5]!; const g5 = passed[(w >> 5) & 1]!;
+        passed[0] = dy[i + 5]!; const g5 = passed[w & 32]!;
         dresidual[i + 5] = g5; dx[i + 5] = a * (g5 - b - (x[i + 5]! - m) * k);
-        passed[0] = dy[i + 6]!; const g6 = passed[(w >> 6) & 1]!;
+        passed[0] = dy[i + 6]!; const g6 = passed[w & 64]!;
         dresidual[i + 6] = g6; dx[i + 6] = a * (g6 - b - (x[i + 6]! - m) * k);
-        passed[0] = dy[i + 7]!; const g7 = passed[(w >> 7) & 1]!;
+        passed[0] = dy[i + 7]!; const g7 = passed[w & 128]!;
         dresidual[i + 7] = g7; dx[i + 7] = a * (g7 - b - (x[i + 7]! - m) * k);
       }
       for (let bit = 0; i < end; i++, bit++) {
-        passed[0] = dy[i]!; const g = passed[(off[q]! >> bit) & 1]!;
+        passed[0] = dy[i]!; const g = passed[off[q]! & (1 << bit)]!;
         dresidual[i] = g; dx[i] = a * (g - b - (x[i]! - m) * k);
       }
     }
