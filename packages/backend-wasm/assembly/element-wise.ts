@@ -94,6 +94,14 @@ import { multiplyAdd, only, storeOnly, storeTwo, storeVector, vectorAt, vectorBy
 export function letThrough<S, T>(dy: usize, g: usize, gate: usize, lane: i32, count: i32): void {
   const bytes = vectorBytes<S>(), end = dy + <usize>count * sizeof<S>(), toG = g - dy;
   const hasGate = gate != 0;
+  if (lane == 0) for (; dy + 2 * bytes <= end; dy += 2 * bytes, gate += 2) {
+    let g0 = vectorAt<S>(dy), g1 = vectorAt<S>(dy, 1);
+    if (hasGate) {
+      g0 = behind<T>(g0, gate);
+      g1 = behind<T>(g1, gate + 1);
+    }
+    storeTwo<S>(dy + toG, g0, g1);
+  }
   for (; lane == 0 && dy + bytes <= end; dy += bytes, gate++) {
     const v = vectorAt<S>(dy);
     storeVector<S>(dy + toG, hasGate ? behind<T>(v, gate) : v);

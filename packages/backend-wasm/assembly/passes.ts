@@ -179,7 +179,7 @@ function affineRows<S, T extends number>(job: Job, from: i32, to: i32, first: i3
   const scale = job.scale<T>(), flags = job.wide;
   const row = <i32>offsetAt<S>(job, 1, 0);
   const large = isLarge<S>(job, side == 0 ? 2 : 3);
-  const rows = ofGradient && hasG(job) ? max(1, bytesOfG / row) : last - first;
+  const makesG = ofGradient && hasG(job), rows = makesG ? max(1, bytesOfG / row) : last - first;
   for (let r = first, stop = r; r < last; r = stop) {
     stop = min(r + rows, last);
     const skip = offsetAt<S>(job, r, 0), gate = ofGradient ? 0 : gateAt<S>(job, r, 0);
@@ -187,7 +187,7 @@ function affineRows<S, T extends number>(job: Job, from: i32, to: i32, first: i3
       end = endOfGated<T>(job, c, wide.endOfAlike(flags, c, to));
       if (wide.isSet(flags, c)) wide.affine(job, c, end, r, stop, 0, 1, ofGradient);
       else {
-        if (ofGradient) for (let o = r; o < stop; o++) makeG<S, T>(job, o, c, 0, end - c);
+        for (let o = r; makesG && o < stop; o++) makeG<S, T>(job, o, c, 0, end - c);
         channelsLast.affine<S, T>(
           input + skip, job.out + skip, skipped(side, skip), gate, stop - r, row, c, end, pivot, scale, shift, large,
         );
@@ -203,7 +203,7 @@ function affineRuns<S, T extends number>(
   const input = ofGradient ? addressOfG(job) : job.x, side = ofGradient ? 0 : job.residual;
   const pivot = ofGradient ? job.zeros<T>() : job.pivot<T>(), shift = ofGradient ? job.zeros<T>() : job.shift<T>();
   const scale = job.scale<T>(), flags = job.wide;
-  const isPlain = ofGradient || (side == 0 && job.gate == 0);
+  const makesG = ofGradient && hasG(job), isPlain = ofGradient || (side == 0 && job.gate == 0);
   const count = end - begin;
   let skip = offsetAt<S>(job, o, from) + <usize>begin * sizeof<S>();
   for (let c = from; c < to; c++, skip += <usize>job.inner * sizeof<S>()) {
@@ -214,7 +214,7 @@ function affineRuns<S, T extends number>(
     const n = <usize>c * sizeof<T>();
     const h = load<T>(pivot + n), a = load<T>(scale + n), b = load<T>(shift + n);
     const x = input + skip, y = job.out + skip;
-    if (ofGradient) makeG<S, T>(job, o, c, begin, count);
+    if (makesG) makeG<S, T>(job, o, c, begin, count);
     if (isPlain) channelsFirst.normalize<S, T>(x, y, count, h, a, b);
     else channelsFirst.affine<S, T>(x, y, skipped(side, skip), gateAt<S>(job, o, c), count, h, a, b);
   }
@@ -232,7 +232,6 @@ function addressOfG(job: Job): usize {
 
 /** Stores g of `count` neighbours from the element (o, c, i) on. */
 function makeG<S, T>(job: Job, o: i32, c: i32, i: i32, count: i32): void {
-  if (!hasG(job)) return;
   const lane = isChannelsLast(job) ? c : i;
   const gate = skipped(gateAt<S>(job, o, c), <usize>(lane / lanesOf<T>()));
   const skip = offsetAt<S>(job, o, c) + <usize>i * sizeof<S>();
