@@ -192,7 +192,7 @@ function errorOverBound(received: Results, batch: Batch, extent: Extent, trainin
     values.forEach((value: number, index: number) => {
       const want = expected[name as keyof Results]![index]!;
       // GPUs know no smaller numbers than normal ones, of inputs and of results.
-      const allowed = bound.tolerance(index) * bound.magnitude(index) + 4 * 2 ** -126;
+      const allowed = bound.tolerance[index]! * bound.magnitude[index]! + 4 * 2 ** -126;
       // What can't be written down, or cancels to anything that can, is nobody's fault.
       if (Math.max(Math.abs(want), allowed) > 1e38 && values instanceof Float32Array) return;
       worst = Math.max(worst, Math.abs(value - want) / allowed);

@@ -88,7 +88,7 @@ describe('pivots that values conspire against', () => {
     });
     for (const name of ['mean', 'variance'] as const) {
       const { tolerance, magnitude } = running[name];
-      const error = (got: number, c: number) => Math.abs(got - batch[name][c]!) / (tolerance(c) * magnitude(c));
+      const error = (got: number, c: number) => Math.abs(got - batch[name][c]!) / (tolerance[c]! * magnitude[c]!);
       expect(Math.max(...statistics[name].map(error)), name).toBeLessThan(0.25);
     }
   });

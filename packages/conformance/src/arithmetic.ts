@@ -82,10 +82,10 @@ export function errorOfSum(accumulation: Accumulation, valuesPerChannel: number)
   }
 }
 
-/** Absolute errors of a channel's mean and variance. */
+/** Absolute errors of means and variances, [C] each. */
 export interface StatisticsErrors {
-  mean: number;
-  variance: number;
+  readonly mean: Float64Array;
+  readonly variance: Float64Array;
 }
 
 /**
@@ -93,7 +93,7 @@ export interface StatisticsErrors {
  * pivot: `sum` is the relative error of a sum, `u` the unit roundoff of its terms, `distance` how many deviations the
  * pivot lies from the mean.
  */
-function errorsAroundPivot(sum: number, u: number, distance: number): StatisticsErrors {
+function errorsAroundPivot(sum: number, u: number, distance: number): { mean: number; variance: number } {
   /** The root of the mean of the terms' squares, which is at least the mean of their sizes. */
   const size = Math.hypot(1, distance);
   const [ofDeviations, ofSquares] = [sum + u, sum + 3 * u];
@@ -107,8 +107,8 @@ const firstBlock = 8;
 function errorsOfBatch(
   accumulation: Accumulation,
   valuesPerChannel: number,
-  mean: number,
-  variance: number,
+  mean: ArrayLike<number>,
+  variance: ArrayLike<number>,
 ): StatisticsErrors {
   const terms = termsOf(accumulation);
   const u = unitRoundoff[terms];
@@ -130,11 +130,13 @@ function errorsOfBatch(
   // case.
   const isPlain = accumulation === 'float64' || accumulation === 'float32';
   const ofMean = isPlain ? sum + u : unitRoundoff.float64;
-  const meanError = relative.mean * Math.sqrt(variance) + ofMean * Math.abs(mean);
-  return {
-    mean: meanError + smallestNormal[terms],
-    variance: relative.variance * variance + meanError ** 2 + smallestNormal[terms],
-  };
+  const errors = { mean: new Float64Array(mean.length), variance: new Float64Array(mean.length) };
+  for (let c = 0; c < mean.length; c++) {
+    const meanError = relative.mean * Math.sqrt(variance[c]!) + ofMean * Math.abs(mean[c]!);
+    errors.mean[c] = meanError + smallestNormal[terms];
+    errors.variance[c] = relative.variance * variance[c]! + meanError ** 2 + smallestNormal[terms];
+  }
+  return errors;
 }
 
 /**
@@ -143,10 +145,13 @@ function errorsOfBatch(
 export function errorsOfStatistics(
   accumulation: Accumulation,
   valuesPerChannel: number,
-  mean: number,
-  variance: number,
+  mean: ArrayLike<number>,
+  variance: ArrayLike<number>,
 ): StatisticsErrors {
   const backend = errorsOfBatch(accumulation, valuesPerChannel, mean, variance);
   const golden = errorsOfBatch('float64', valuesPerChannel, mean, variance);
-  return { mean: backend.mean + golden.mean, variance: backend.variance + golden.variance };
+  return {
+    mean: backend.mean.map((error, c) => error + golden.mean[c]!),
+    variance: backend.variance.map((error, c) => error + golden.variance[c]!),
+  };
 }

@@ -3,13 +3,18 @@
 import { type Accumulation, type Dtype, type Extent, type Statistics, valuesPerChannel } from '@batchnorm/core-api';
 import { errorsOfStatistics, type StatisticsErrors, unitRoundoff } from './arithmetic.js';
 import { channelsOf, countsOf } from './channels.js';
-import { type Extras, lazily, type Magnitude, magnitudes, type Normalization } from './magnitudes.js';
-import { type Quantity, tolerance } from './tolerance.js';
+import { type Extras, magnitudes, type Normalization } from './magnitudes.js';
+import { type Circumstances, type Quantity, tolerances } from './tolerance.js';
 
-/** Element `index` of a result may lie `tolerance(index) · magnitude(index)` from the golden one. */
+/** Element k of a result may lie `tolerance[k] · magnitude[k]` from the golden one. */
 export interface Bound {
-  readonly tolerance: (index: number) => number;
-  readonly magnitude: Magnitude;
+  readonly tolerance: Float64Array;
+  readonly magnitude: Float64Array;
+}
+
+/** The bound of what is not computed, but passed on. */
+export function exactly(length: number): Bound {
+  return { tolerance: new Float64Array(length), magnitude: new Float64Array(length).fill(1) };
 }
 
 /** A batch that running statistics take in: running ← kept · running + (1 − kept) · batch. */
@@ -71,17 +76,17 @@ export class RunningErrors {
     { accumulation, valuesPerChannel: M, kept, runningVariance }: TrackedBatch,
   ): void {
     const correction = runningVariance === 'sample' ? M / (M - 1) : 1;
+    const errors = errorsOfStatistics(accumulation, M, mean, variance);
     for (let c = 0; c < mean.length; c++) {
-      const errors = errorsOfStatistics(accumulation, M, mean[c]!, variance[c]!);
       const size = Math.abs(mean[c]!) + Math.sqrt(variance[c]!);
-      average(this.#mean, c, kept, { error: errors.mean, size });
-      average(this.#variance, c, kept, { error: correction * errors.variance, size: correction * variance[c]! });
+      average(this.#mean, c, kept, { error: errors.mean[c]!, size });
+      average(this.#variance, c, kept, { error: correction * errors.variance[c]!, size: correction * variance[c]! });
     }
   }
 
-  /** Of channel `c`. */
-  errors(c: number): StatisticsErrors {
-    return { mean: this.#mean.error[c]!, variance: this.#variance.error[c]! };
+  /** As they are now. */
+  get errors(): StatisticsErrors {
+    return { mean: this.#mean.error.slice(), variance: this.#variance.error.slice() };
   }
 
   get mean(): Bound {
@@ -98,9 +103,8 @@ const smallestSize = 2 ** -102;
 
 /** As it is now: what is tracked goes on. */
 function boundOf({ error, size }: Tracked): Bound {
-  const magnitudes = size.map((value, c) => Math.max(value, error[c]!, smallestSize));
-  const tolerances = error.map((value, c) => value / magnitudes[c]!);
-  return { tolerance: lazily(() => tolerances), magnitude: lazily(() => magnitudes) };
+  const magnitude = size.map((value, c) => Math.max(value, error[c]!, smallestSize));
+  return { tolerance: error.map((value, c) => value / magnitude[c]!), magnitude };
 }
 
 /**
@@ -136,66 +140,52 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
   const { running = new RunningErrors(extent.channels) } = step;
   const all = valuesPerChannel(extent);
   const M = mask?.count ?? all;
-  const circumstances = Array.from({ length: extent.channels }, (_, c) => {
-    const [mean, variance] = [normalization.mean[c]!, normalization.variance[c]!];
-    const errors = throughStatistics ? errorsOfStatistics(accumulation, M, mean, variance) : running.errors(c);
-    const ofSquare = variance + normalization.epsilon;
+  const { mean, variance, epsilon } = normalization;
+  const errors = throughStatistics ? errorsOfStatistics(accumulation, M, mean, variance) : running.errors;
+  const zeros = () => new Float64Array(extent.channels);
+  const [meanError, deviationError, conditioning] = [zeros(), zeros(), zeros()];
+  for (let c = 0; c < extent.channels; c++) {
+    const ofSquare = variance[c]! + epsilon;
+    // Then xHat is 0, whatever the mean.
+    if (ofSquare === 0) continue;
     const sigma = Math.sqrt(ofSquare);
-    return {
-      dtype,
-      accumulation,
-      valuesPerChannel: all,
-      // Where both are 0, xHat is 0, whatever the mean.
-      meanError: sigma === 0 ? 0 : errors.mean / sigma,
-      deviationError: sigma === 0 ? 0 : errors.variance / (2 * ofSquare),
-      throughStatistics,
-      conditioning: throughStatistics || sigma === 0 ? 0 : Math.abs(mean) / sigma,
-      hasResidual: residual !== undefined,
-    };
-  });
+    meanError[c] = errors.mean[c]! / sigma;
+    deviationError[c] = errors.variance[c]! / (2 * ofSquare);
+    if (!throughStatistics) conditioning[c] = Math.abs(mean[c]!) / sigma;
+  }
+  const circumstances: Circumstances = {
+    ...{ dtype, accumulation, valuesPerChannel: all, throughStatistics, hasResidual: residual !== undefined },
+    ...{ meanError, deviationError, conditioning },
+  };
   const magnitude = magnitudes(x, dy, extent, normalization, throughStatistics, { mask, residual });
-  const byChannel = (quantity: keyof typeof magnitude) =>
-    new Float64Array(extent.channels).map((_, c) => tolerance(quantity, circumstances[c]!));
-  const ofElements = (quantity: 'y' | 'dx'): Bound => {
-    const tolerances = byChannel(quantity);
-    const ofEach = () => {
-      const channel = channelsOf(extent);
-      const each = new Float64Array(channel.length);
-      for (let k = 0; k < each.length; k++) each[k] = tolerances[channel[k]!]!;
-      return each;
-    };
-    return { tolerance: lazily(ofEach), magnitude: magnitude[quantity] };
+  const channel = channelsOf(extent);
+  const ofElements = (ofChannel: Float64Array) => {
+    const each = new Float64Array(channel.length);
+    for (let k = 0; k < each.length; k++) each[k] = ofChannel[channel[k]!]!;
+    return each;
   };
-  const ofGradient = (): Bound => {
-    if (mask === undefined) return ofElements('dx');
-    const counted = byChannel('dx');
+  const ofGradient = () => {
+    const each = ofElements(tolerances('dx', circumstances));
+    if (mask === undefined) return each;
     // To a position that does not count no gradient passes through the statistics: there these are constants.
-    const others = counted.map((_, c) => tolerance('dx', { ...circumstances[c]!, throughStatistics: false }));
-    const ofEach = () => {
-      const [channel, counts] = [channelsOf(extent), countsOf(extent, mask)];
-      const each = new Float64Array(channel.length);
-      for (let k = 0; k < each.length; k++) each[k] = (counts[k] === 1 ? counted : others)[channel[k]!]!;
-      return each;
-    };
-    return { tolerance: lazily(ofEach), magnitude: magnitude.dx };
-  };
-  const ofChannels = (quantity: 'dgamma' | 'dbeta'): Bound => {
-    const tolerances = byChannel(quantity);
-    return { tolerance: lazily(() => tolerances), magnitude: magnitude[quantity] };
+    const others = tolerances('dx', { ...circumstances, throughStatistics: false });
+    const counts = countsOf(extent, mask);
+    for (let k = 0; k < each.length; k++) if (counts[k] === 0) each[k] = others[channel[k]!]!;
+    return each;
   };
   // Getters compute each bound when it is asked for: there may be a million elements.
   return {
     get y() {
-      return ofElements('y');
+      return { tolerance: ofElements(tolerances('y', circumstances)), magnitude: magnitude.y };
     },
     get dx() {
-      return ofGradient();
+      return { tolerance: ofGradient(), magnitude: magnitude.dx };
     },
     get dgamma() {
-      return ofChannels('dgamma');
+      return { tolerance: tolerances('dgamma', circumstances), magnitude: magnitude.dgamma };
     },
     get dbeta() {
-      return ofChannels('dbeta');
+      return { tolerance: tolerances('dbeta', circumstances), magnitude: magnitude.dbeta };
     },
     runningMean: running.mean,
     runningVariance: running.variance,

@@ -44,7 +44,8 @@ export function meansOf(values: Float64Array, extent: Extent, mask?: CountedPosi
   const [sums, losses] = [new Float64Array(channels), new Float64Array(channels)];
   for (let o = 0, k = 0; o < outer; o++) {
     for (let c = 0; c < channels; c++) {
-      let [sum, lost] = [sums[c]!, losses[c]!];
+      let sum = sums[c]!;
+      let lost = losses[c]!;
       for (let i = 0; i < inner; i++, k++) {
         if (mask !== undefined && mask.positions[o * inner + i] === 0) continue;
         const value = values[k]!;
@@ -57,7 +58,8 @@ export function meansOf(values: Float64Array, extent: Extent, mask?: CountedPosi
     }
   }
   const M = mask?.count ?? valuesPerChannel(extent);
-  return sums.map((sum, c) => (sum + losses[c]!) / M);
+  for (let c = 0; c < channels; c++) sums[c] = (sums[c]! + losses[c]!) / M;
+  return sums;
 }
 
 /** As one kind of array, because engines compile a loop that sees several to slower code. */

@@ -30,10 +30,10 @@ export interface Expected {
   readonly shape: readonly number[];
   readonly dtype: Dtype;
   readonly data: ArrayLike<number>;
-  /** The largest relative error of element `index`. */
-  readonly tolerance: (index: number) => number;
-  /** What the error of element `index` is relative to. */
-  readonly magnitude: (index: number) => number;
+  /** The largest relative error of each element. */
+  readonly tolerance: Float64Array;
+  /** What it is relative to. */
+  readonly magnitude: Float64Array;
   /** How far golden values may be off because they were rounded. It is added to the bound. Default: not at all. */
   readonly rounding?: Rounding;
 }
@@ -53,11 +53,14 @@ export function compare(
 
   const golden = float64Of(expected.data);
   const data = received.data instanceof Uint16Array ? beforeRounding(received.data, golden) : float64Of(received.data);
-  const wanted = (i: number) => (dtype === 'float32' ? withinFloat32(golden[i]!) : golden[i]!);
+  const isNarrow = dtype === 'float32';
   const { tolerance, magnitude, rounding: { absolute = 0, relative = 0 } = {} } = expected;
-  let [worst, largestError, where] = [0, 0, 0];
+  let worst = 0;
+  let largestError = 0;
+  let where = 0;
   for (let i = 0; i < golden.length; i++) {
-    const [got, want] = [data[i]!, wanted(i)];
+    const got = data[i]!;
+    const want = isNarrow ? withinFloat32(golden[i]!) : golden[i]!;
     if (!Number.isFinite(got) || !Number.isFinite(want)) {
       if (!Object.is(got, want)) return failure(`[${i}]: received ${got}, expected ${want}`);
       continue;
@@ -65,8 +68,8 @@ export function compare(
     if (got === want) continue;
     const distance = Math.abs(got - want);
     const rounding = absolute + relative * Math.abs(want);
-    const size = magnitude(i);
-    const bound = tolerance(i) * size + rounding;
+    const size = magnitude[i]!;
+    const bound = tolerance[i]! * size + rounding;
     if (Number.isNaN(bound))
       return failure(`[${i}]: received ${got}, expected ${want} within a bound that is a number`);
     const ratio = distance / bound;
@@ -75,10 +78,10 @@ export function compare(
     worst = ratio;
     where = i;
   }
-  const passed = worst <= 1;
-  const message = () =>
-    `[${where}]: received ${numbersOf(received.data)[where]}, expected ${wanted(where)}, ${worst.toPrecision(3)} × the bound`;
-  return { passed, worst, largestError, message: passed ? '' : message() };
+  if (worst <= 1) return { passed: true, worst, largestError, message: '' };
+  const [got, want] = [numbersOf(received.data)[where]!, golden[where]!];
+  const values = `received ${got}, expected ${isNarrow ? withinFloat32(want) : want}`;
+  return { passed: false, worst, largestError, message: `[${where}]: ${values}, ${worst.toPrecision(3)} × the bound` };
 }
 
 /** What float32 makes of a number that is beyond its range: infinity. */

@@ -12,5 +12,5 @@ export interface Preactivation {
  * shows it. A gradient has the gates of its y.
  */
 export function shownBy(y: ArrayLike<number>, { z, bound: { tolerance, magnitude } }: Preactivation): Float64Array {
-  return z.map((value, k) => (Math.abs(value) <= tolerance(k) * magnitude(k) ? y[k]! : value));
+  return z.map((value, k) => (Math.abs(value) <= tolerance[k]! * magnitude[k]! ? y[k]! : value));
 }

@@ -1,7 +1,7 @@
 // The public names of @batchnorm/conformance.
 export { adversarialProblems } from './adversarial-cases.js';
 export { accumulationOf, describeAccumulation } from './arithmetic.js';
-export { type Bound, boundsOf, RunningErrors, type Step, type TrackedBatch } from './bounds.js';
+export { type Bound, boundsOf, exactly, RunningErrors, type Step, type TrackedBatch } from './bounds.js';
 export { builtInFixtures } from './built-in-fixtures.js';
 export { type Check, type Comparison, compare, type Expected } from './compare.js';
 export { type CaseResult, type ConformanceOptions, dtypes, type Run, runConformance, runsOf } from './conformance.js';
@@ -32,7 +32,7 @@ export { describeConformance, type TestApi } from './describe-conformance.js';
 export type { FixtureCase, FixtureFile, Golden, GoldenStep, Rounding } from './fixtures/fixture-case.js';
 export { FixtureFormatError } from './fixtures/format-error.js';
 export { parseFixtureFile } from './fixtures/parse-fixture-file.js';
-export { type Magnitude, type Magnitudes, magnitudes, type Normalization } from './magnitudes.js';
+export { type Magnitudes, magnitudes, type Normalization } from './magnitudes.js';
 export * as oracle from './oracle.js';
 export { normal, type Problem, type Random, randomSeededBy, solve } from './problem.js';
 export type { Program } from './programs/program.js';

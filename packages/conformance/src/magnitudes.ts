@@ -12,14 +12,12 @@ export interface Normalization {
   readonly beta: ArrayLike<number>;
 }
 
-/** A magnitude for each element of a result. */
-export type Magnitude = (index: number) => number;
-
+/** A magnitude for each element of a result, computed when it is asked for: there may be a million. */
 export interface Magnitudes {
-  readonly y: Magnitude;
-  readonly dx: Magnitude;
-  readonly dgamma: Magnitude;
-  readonly dbeta: Magnitude;
+  readonly y: Float64Array;
+  readonly dx: Float64Array;
+  readonly dgamma: Float64Array;
+  readonly dbeta: Float64Array;
 }
 
 /** What else a step may have. */
@@ -53,14 +51,7 @@ export function magnitudes(
     return square === 0 ? 0 : 1 / Math.sqrt(square);
   });
   const channel = channelsOf(extent);
-  const spread = once(() => {
-    const spreads = new Float64Array(x.length);
-    for (let k = 0; k < x.length; k++) {
-      const c = channel[k]!;
-      spreads[k] = 1 + Math.abs(x[k]! - mean[c]!) * invStd[c]!;
-    }
-    return spreads;
-  });
+  const spread = (k: number) => 1 + Math.abs(x[k]! - mean[channel[k]!]!) * invStd[channel[k]!]!;
   const size = once(() => {
     const sizes = new Float64Array(x.length);
     if (g !== undefined) for (let k = 0; k < x.length; k++) sizes[k] = Math.abs(g[k]!);
@@ -68,37 +59,40 @@ export function magnitudes(
   });
   const gMean = once(() => meansOf(size(), extent));
   const gXHatMean = once(() => {
-    const [sizes, spreads] = [size(), spread()];
+    const sizes = size();
     const products = new Float64Array(x.length);
-    for (let k = 0; k < x.length; k++) products[k] = sizes[k]! * spreads[k]!;
+    for (let k = 0; k < x.length; k++) products[k] = sizes[k]! * spread(k);
     return meansOf(products, extent);
   });
   return {
-    y: lazily(() => {
-      const spreads = spread();
+    get y() {
       const y = new Float64Array(x.length);
       for (let k = 0; k < x.length; k++) {
         const c = channel[k]!;
-        y[k] = Math.abs(gamma[c]!) * spreads[k]! + Math.abs(beta[c]!);
+        y[k] = Math.abs(gamma[c]!) * spread(k) + Math.abs(beta[c]!);
       }
       if (added) for (let k = 0; k < x.length; k++) y[k]! += Math.abs(added[k]!);
       return y;
-    }),
-    dx: lazily(() => {
+    },
+    get dx() {
       const [ofG, ofGXHat] = throughStatistics ? [gMean(), gXHatMean()] : [];
       const counts = mask && countsOf(extent, mask);
-      const [sizes, spreads] = [size(), spread()];
+      const sizes = size();
       const dx = new Float64Array(x.length);
       for (let k = 0; k < x.length; k++) {
         const c = channel[k]!;
         const isThrough = ofG && ofGXHat && counts?.[k] !== 0;
-        const through = isThrough ? share * (ofG[c]! + spreads[k]! * ofGXHat[c]!) : 0;
+        const through = isThrough ? share * (ofG[c]! + spread(k) * ofGXHat[c]!) : 0;
         dx[k] = Math.abs(gamma[c]!) * invStd[c]! * (sizes[k]! + through);
       }
       return dx;
-    }),
-    dgamma: lazily(() => gXHatMean().map((value) => all * value)),
-    dbeta: lazily(() => gMean().map((value) => all * value)),
+    },
+    get dgamma() {
+      return gXHatMean().map((value) => all * value);
+    },
+    get dbeta() {
+      return gMean().map((value) => all * value);
+    },
   };
 }
 
@@ -108,14 +102,5 @@ function once<T>(compute: () => T): () => T {
   return () => {
     value ??= compute();
     return value;
-  };
-}
-
-/** Numbers that are computed, all of them, when one is asked for: there may be a million. */
-export function lazily(compute: () => Float64Array): (index: number) => number {
-  let values: Float64Array | undefined;
-  return (index) => {
-    values ??= compute();
-    return values[index]!;
   };
 }

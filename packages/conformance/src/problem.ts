@@ -165,7 +165,7 @@ function clearNearKink(dy: FloatArray, input: OracleInput): void {
   const { x, extent, mask, residual, statistics = batchStatistics(x, extent, mask) } = input;
   const z = preactivation(input);
   const { y: size } = magnitudes(x, undefined, extent, { ...input, ...statistics }, false, { residual });
-  for (let k = 0; k < dy.length; k++) if (Math.abs(z[k]!) < 1e-3 * size(k)) dy[k] = 0;
+  for (let k = 0; k < dy.length; k++) if (Math.abs(z[k]!) < 1e-3 * size[k]!) dy[k] = 0;
 }
 
 /** Numbers that `dtype` can hold. */

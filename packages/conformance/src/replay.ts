@@ -12,7 +12,7 @@ import {
   valuesPerChannel,
 } from '@batchnorm/core-api';
 import { accumulationOf } from './arithmetic.js';
-import { boundsOf, RunningErrors } from './bounds.js';
+import { boundsOf, exactly, RunningErrors } from './bounds.js';
 import { type Check, compare, outcome } from './compare.js';
 import { refuses } from './expect-refusal.js';
 import { countedOf, type FixtureCase, type Golden, type GoldenStep, maskOfStep } from './fixtures/fixture-case.js';
@@ -220,8 +220,8 @@ function dresidualCheck(
   const what = `${name} dresidual`;
   if (!received) return [outcome(what, false, ': received none, expected one after a forward with a residual')];
   if (!dresidual) return [];
-  const exactly = { tolerance: () => 0, magnitude: () => 1 };
-  return [{ what, ...compare(received, { ...dresidual, ...exactly, dtype, rounding: tolerance ?? {} }) }];
+  const expected = { ...dresidual, ...exactly(dresidual.data.length), dtype, rounding: tolerance ?? {} };
+  return [{ what, ...compare(received, expected) }];
 }
 
 /** Far from zero the bound of a variance can exceed the variance; a negative one is wrong in any case. */

@@ -12,29 +12,29 @@ export interface Circumstances {
   readonly accumulation: Accumulation;
   /** The number of values per channel, of which gradients are sums. */
   readonly valuesPerChannel: number;
-  /** The error of the channel's mean, in units of σ = √(variance + epsilon). */
-  readonly meanError: number;
+  /** The error of each channel's mean, in units of σ = √(variance + epsilon). */
+  readonly meanError: Float64Array;
   /** The relative error of σ. */
-  readonly deviationError: number;
+  readonly deviationError: Float64Array;
   /** Whether dx passes through batch statistics. */
   readonly throughStatistics: boolean;
   /**
    * |mean| in units of σ where the mean was given, 0 where it is the batch's own: then it is within σ of a rounded
    * mean.
    */
-  readonly conditioning: number;
+  readonly conditioning: Float64Array;
   /** Whether y has a residual added to it. Default false. */
   readonly hasResidual?: boolean;
 }
 
 /**
- * The largest error of `quantity`, to first order, relative to its magnitude in magnitudes.ts. Derived in
- * docs/numerics.md; the golden result's own float64 error is in it.
+ * The largest error of `quantity` in each channel, to first order, relative to its magnitude in magnitudes.ts. Derived
+ * in docs/numerics.md; the golden result's own float64 error is in it.
  */
-export function tolerance(
+export function tolerances(
   quantity: Exclude<Quantity, 'runningMean' | 'runningVariance'>,
   circumstances: Circumstances,
-): number {
+): Float64Array {
   const { dtype, accumulation, valuesPerChannel } = circumstances;
   const { meanError, deviationError, conditioning, throughStatistics, hasResidual = false } = circumstances;
   // The backend and the oracle both round activations and terms, and both have errors of sums.
@@ -43,17 +43,20 @@ export function tolerance(
   const t = unitRoundoff[termsOf(accumulation)] + w;
   const e = errorOfSum(accumulation, valuesPerChannel) + errorOfSum('float64', valuesPerChannel);
   /** How far a rounded mean may be from the mean, in units of σ, where that is more than 1. */
-  const lambda = (roundoff: number) => Math.max(1, roundoff * conditioning);
+  const lambda = (roundoff: number, c: number) => Math.max(1, roundoff * conditioning[c]!);
   /** The error of xHat, relative to 1 + |xHat|. */
-  const delta = (roundoff: number) => 5 * lambda(roundoff) * roundoff + Math.max(meanError, deviationError);
+  const delta = (roundoff: number, c: number) =>
+    5 * lambda(roundoff, c) * roundoff + Math.max(meanError[c]!, deviationError[c]!);
   switch (quantity) {
     case 'y':
-      return delta(u) + (hasResidual ? 4 : 3) * u;
+      return meanError.map((_, c) => delta(u, c) + (hasResidual ? 4 : 3) * u);
     case 'dx':
-      return throughStatistics ? 3 * delta(u) + 9 * u + 2 * e : deviationError + 9 * u;
+      return throughStatistics
+        ? meanError.map((_, c) => 3 * delta(u, c) + 9 * u + 2 * e)
+        : deviationError.map((error) => error + 9 * u);
     case 'dgamma':
-      return delta(t) + lambda(t) * (3 * t + 2 * e);
+      return meanError.map((_, c) => delta(t, c) + lambda(t, c) * (3 * t + 2 * e));
     case 'dbeta':
-      return e + 4 * w;
+      return new Float64Array(meanError.length).fill(e + 4 * w);
   }
 }

@@ -48,7 +48,13 @@ describe('a comparison of float16', () => {
   const compared = (received: number, wanted: number, tolerance = 2 ** -24) =>
     compare(
       { shape: [1], data: elementsFrom('float16', [received]) },
-      { shape: [1], dtype: 'float16', data: [wanted], tolerance: () => tolerance, magnitude: () => 1 },
+      {
+        shape: [1],
+        dtype: 'float16',
+        data: [wanted],
+        tolerance: Float64Array.of(tolerance),
+        magnitude: Float64Array.of(1),
+      },
     );
 
   it('is of the error before the last rounding, against the bound', () => {

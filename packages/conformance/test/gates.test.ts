@@ -7,7 +7,7 @@ import { LayerModel } from '../src/programs/layer-model.js';
 import { createRightBackend } from './wrong-backends/right-backend.js';
 
 it('z within its bound of 0 has the sign that y shows, and z beyond it its own', () => {
-  const bound = { tolerance: () => 1e-3, magnitude: (k: number) => (k < 3 ? 1 : 2) };
+  const bound = { tolerance: new Float64Array(6).fill(1e-3), magnitude: Float64Array.of(1, 1, 1, 2, 2, 2) };
   const z = Float64Array.of(1e-3, -1e-3, 1.1e-3, 1.1e-3, -3.1e-3, Number.NaN);
   const y = [0, 1, 0, 0, 1, 0];
   expect([...shownBy(y, { z, bound })]).toEqual([0, 1, 1.1e-3, 0, -3.1e-3, Number.NaN]);

@@ -14,13 +14,13 @@ import { normal, randomSeededBy } from '../src/problem.js';
 
 const within = 1e-13;
 
-function expectGolden(what: string, got: Float64Array, want: Golden, magnitude: (index: number) => number): void {
+function expectGolden(what: string, got: Float64Array, want: Golden, magnitude: Float64Array): void {
   const expected = {
     shape: want.shape,
     data: want.data,
     dtype: 'float64',
     magnitude,
-    tolerance: () => within,
+    tolerance: new Float64Array(magnitude.length).fill(within),
   } as const;
   const { passed, message } = compare({ shape: want.shape, data: got }, expected);
   expect(passed ? '' : `${what}${message}`).toBe('');

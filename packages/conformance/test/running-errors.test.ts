@@ -11,7 +11,7 @@ const statistics = (mean: number, deviation: number) => ({
 
 it('are 0 in a new layer, and the bounds of its inference are those of the arithmetic alone', () => {
   const running = new RunningErrors(1);
-  expect(running.errors(0)).toEqual({ mean: 0, variance: 0 });
+  expect(running.errors).toEqual({ mean: Float64Array.of(0), variance: Float64Array.of(0) });
   const { y, dx, runningMean, runningVariance } = boundsOf({
     dtype: 'float32',
     accumulation: 'float32',
@@ -22,8 +22,8 @@ it('are 0 in a new layer, and the bounds of its inference are those of the arith
     throughStatistics: false,
     running,
   });
-  for (const bound of [y, dx]) expect(bound.tolerance(0)).toBeLessThan(11 * 2 ** -24);
-  for (const bound of [runningMean, runningVariance]) expect(bound.tolerance(0)).toBe(0);
+  for (const bound of [y, dx]) expect(bound.tolerance[0]).toBeLessThan(11 * 2 ** -24);
+  for (const bound of [runningMean, runningVariance]) expect(bound.tolerance[0]).toBe(0);
 });
 
 it('of momentum 0 are those of the latest batch, however rough the one before it was', () => {
@@ -31,25 +31,25 @@ it('of momentum 0 are those of the latest batch, however rough the one before it
   running.track(statistics(0, 1000), { ...tracked, kept: 0 });
   running.track(statistics(100, 1e-3), { ...tracked, kept: 0 });
   fresh.track(statistics(100, 1e-3), { ...tracked, kept: 0 });
-  expect(running.errors(0)).toEqual(fresh.errors(0));
-  expect(running.errors(0).mean).toBeLessThan(1e-9);
+  expect(running.errors).toEqual(fresh.errors);
+  expect(running.errors.mean[0]!).toBeLessThan(1e-9);
 });
 
 it('of any other momentum decay as what they belong to does', () => {
   const running = new RunningErrors(1);
   running.track(statistics(0, 1000), { ...tracked, kept: 0.5 });
-  const first = running.errors(0);
+  const first = running.errors;
   for (let n = 0; n < 10; n++) running.track(statistics(0, 1e-3), { ...tracked, kept: 0.5 });
-  expect(running.errors(0).mean / first.mean).toBeCloseTo(2 ** -10, 4);
-  expect(running.errors(0).variance / first.variance).toBeCloseTo(2 ** -10, 4);
+  expect(running.errors.mean[0]! / first.mean[0]!).toBeCloseTo(2 ** -10, 4);
+  expect(running.errors.variance[0]! / first.variance[0]!).toBeCloseTo(2 ** -10, 4);
 });
 
 it('are 0 again when statistics are given', () => {
   const running = new RunningErrors(1);
   running.track(statistics(7, 3), { ...tracked, kept: 0.9 });
   running.reset(statistics(-5, 2));
-  expect(running.errors(0)).toEqual({ mean: 0, variance: 0 });
-  expect([running.mean.magnitude(0), running.variance.magnitude(0)]).toEqual([5, 4]);
+  expect(running.errors).toEqual({ mean: Float64Array.of(0), variance: Float64Array.of(0) });
+  expect([running.mean.magnitude[0], running.variance.magnitude[0]]).toEqual([5, 4]);
 });
 
 it('take M/(M − 1) of the error where the running variance is the sample variance', () => {
@@ -57,5 +57,5 @@ it('take M/(M − 1) of the error where the running variance is the sample varia
   const two = { ...tracked, valuesPerChannel: 2, kept: 0 };
   population.track(statistics(0, 1), two);
   sample.track(statistics(0, 1), { ...two, runningVariance: 'sample' });
-  expect(sample.errors(0).variance).toBeCloseTo(2 * population.errors(0).variance, 12);
+  expect(sample.errors.variance[0]).toBeCloseTo(2 * population.errors.variance[0]!, 12);
 });

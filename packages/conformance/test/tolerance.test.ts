@@ -30,7 +30,7 @@ function tolerance(quantity: Quantity, circumstances: Circumstances): number {
     throughStatistics: true,
     running,
   });
-  return bounds[quantity].tolerance(0);
+  return bounds[quantity].tolerance[0]!;
 }
 
 describe('the tolerance', () => {
@@ -161,7 +161,7 @@ describe('the bound of a step with extras', () => {
   const mask = { positions: Uint8Array.of(1, 1, 1, 0), count: 3 };
   const boundOf = (quantity: 'y' | 'dx', k: number, extras: object) => {
     const { tolerance, magnitude } = boundsOf({ ...step, ...extras })[quantity];
-    return tolerance(k) * magnitude(k);
+    return tolerance[k]! * magnitude[k]!;
   };
 
   it('has one rounding more for a residual, and the size of that', () => {

@@ -1,6 +1,6 @@
 // Correctness before speed: what an operation computed, against the float64 oracle of the conformance kit and its
 // bounds.
-import { type Bound, boundsOf, compare, oracle, type Step } from '@batchnorm/conformance';
+import { boundsOf, compare, exactly, oracle, type Step } from '@batchnorm/conformance';
 import {
   type Accumulation,
   allocate,
@@ -77,7 +77,7 @@ export class Expected {
       const isActivation = quantity === 'y' || quantity === 'dx' || quantity === 'dresidual';
       const received = results[quantity]!;
       const data = isActivation ? byChannel(received, extent, dtype) : Float64Array.from(received);
-      const { magnitude, tolerance } = quantity === 'dresidual' ? exact : bounds[quantity];
+      const { magnitude, tolerance } = quantity === 'dresidual' ? exactly(data.length) : bounds[quantity];
       const shape = [data.length];
       const found = compare(
         { shape, data },
@@ -86,7 +86,7 @@ export class Expected {
           dtype: isActivation ? dtype : 'float64',
           data: golden[quantity]!,
           magnitude,
-          tolerance: (index) => looser * tolerance(index),
+          tolerance: tolerance.map((value) => looser * value),
         },
       );
       const placeOf = (index: number) => (isActivation ? `${Math.floor(index / M)}[${index % M}]` : String(index));
@@ -117,9 +117,6 @@ function solve({ dtype, gamma, beta, ...workload }: Workload, statistics?: Stati
     step: { dtype, extent, x, dy, normalization, throughStatistics: statistics === undefined },
   };
 }
-
-/** The bound of what is copied. */
-const exact: Bound = { tolerance: () => 0, magnitude: () => 1 };
 
 /**
  * The solution of a step with the residual and ReLU, whose results are `y`, channel by channel: a gradient passes where

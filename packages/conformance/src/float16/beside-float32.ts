@@ -216,8 +216,8 @@ export class BesideFloat32 {
   /** What either layer computes is within its bound of what is exact, so that they are within both of each other. */
   #compare(what: string, values: Both<FloatArray>, bounds: Both<Expectation>, shape: readonly number[]): void {
     const { float16, float32 } = bounds;
-    const magnitude = (k: number) => Math.max(float16.magnitude(k), float32.magnitude(k));
-    const tolerance = (k: number) => float16.tolerance(k) + float32.tolerance(k);
+    const magnitude = float16.magnitude.map((value, k) => Math.max(value, float32.magnitude[k]!));
+    const tolerance = float16.tolerance.map((value, k) => value + float32.tolerance[k]!);
     const dtype = values.float32 instanceof Float32Array ? ('float16' as const) : ('float64' as const);
     const received = { shape, data: values.float16 };
     this.checks.push({ what, ...compare(received, { shape, dtype, data: values.float32, tolerance, magnitude }) });

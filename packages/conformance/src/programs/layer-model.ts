@@ -15,7 +15,8 @@ import {
   valuesPerChannel,
 } from '@batchnorm/core-api';
 import { accumulationOf } from '../arithmetic.js';
-import { type Bound, boundsOf, RunningErrors } from '../bounds.js';
+import { type Bound, boundsOf, exactly, RunningErrors } from '../bounds.js';
+import { float64Of } from '../channels.js';
 import type { MemoryKind } from '../conformance-case.js';
 import { type Preactivation, shownBy } from '../gates.js';
 import { countedPositions } from '../masks.js';
@@ -108,8 +109,9 @@ export class LayerModel {
     if (code !== undefined) return code;
     if (!usesBatch && this.running.variance.some((value) => value + epsilon === 0)) return 'INVALID_STATE';
     const { mean, variance } = this.running;
+    const values = float64Of(x);
     const statistics = usesBatch
-      ? batchStatistics(x, extent, mask)
+      ? batchStatistics(values, extent, mask)
       : { mean: mean.slice(), variance: variance.slice() };
     if (training && tracks && track) {
       const finite = [statistics.mean, statistics.variance].every((values) => values.every(Number.isFinite));
@@ -118,7 +120,7 @@ export class LayerModel {
       else this.#hasBadBatch = true;
     }
     return {
-      ...{ extent, x, ...this.#parameters(), epsilon },
+      ...{ extent, x: values, ...this.#parameters(), epsilon },
       statistics,
       throughStatistics: usesBatch,
       ...{ mask, residual, activation },
@@ -141,7 +143,7 @@ export class LayerModel {
     const { dx, dresidual, dgamma, dbeta } = backward(forwarded, dy, gates);
     const bounds = this.#bounds(forwarded, dresidual);
     return {
-      ...(forwarded.residual && { dresidual: { values: dresidual, ...exactly } }),
+      ...(forwarded.residual && { dresidual: { values: dresidual, ...exactly(dresidual.length) } }),
       dx: { values: dx, ...bounds.dx },
       dgamma: { values: this.options.scale ? dgamma : [], ...bounds.dgamma },
       dbeta: { values: this.options.center ? dbeta : [], ...bounds.dbeta },
@@ -233,6 +235,3 @@ export class LayerModel {
     return accumulationOf(this.#backend, this.options.dtype);
   }
 }
-
-/** The bound of what is not computed, but passed on. */
-const exactly: Bound = { tolerance: () => 0, magnitude: () => 1 };

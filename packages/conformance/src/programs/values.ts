@@ -28,7 +28,8 @@ export function draw({ seed, kind }: Draw, extent: Extent, dtype: Dtype): FloatA
   let k = 0;
   for (let o = 0; o < extent.outer; o++) {
     for (let c = 0; c < channels; c++) {
-      const [mean, deviation] = [means[c]!, deviations[c]!];
+      const mean = means[c]!;
+      const deviation = deviations[c]!;
       for (let i = 0; i < extent.inner; i++, k++) values[k] = mean + deviation * bell(source);
     }
   }
