@@ -14,9 +14,9 @@ import { type Check, identical, outcome, toHalfOfTheDigits } from '../../compare
 import { refuses } from '../../expect-refusal.js';
 import { countedPositions, type MaskKind, maskOf } from '../../masks.js';
 import { randomSeededBy } from '../../problem.js';
+import { againstOracle } from '../against-oracle.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Scene, same } from '../scene.js';
-import { againstOracle } from './values.js';
 
 const anySize = notLarge('masks of more positions are tried by other rules');
 

@@ -2,9 +2,9 @@
 import { allocate, type BatchNormState, extentOf, type FloatArray, type Tensor } from '@batchnorm/core-api';
 import { channelOf } from '../../channels.js';
 import { type Check, identical } from '../../compare.js';
+import { againstOracle } from '../against-oracle.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Results, same } from '../scene.js';
-import { againstOracle } from './values.js';
 
 export const parameterRules: readonly Rule[] = [
   {

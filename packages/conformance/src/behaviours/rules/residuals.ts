@@ -12,10 +12,10 @@ import { type Check, identical, outcome } from '../../compare.js';
 import type { SizeClass } from '../../conformance-case.js';
 import { refuses } from '../../expect-refusal.js';
 import type { Activation } from '../../memory/activation-memory.js';
+import { againstOracle, isRectified } from '../against-oracle.js';
 import { moreShapes, shapesOf } from '../extents.js';
 import { notLarge, type Rule } from '../rule.js';
 import { Scene, same } from '../scene.js';
-import { againstOracle, isRectified } from './values.js';
 
 const anySize = notLarge('each element has its own, and other rules try many of them');
 

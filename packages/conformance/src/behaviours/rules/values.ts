@@ -1,8 +1,8 @@
 // What is computed: within the bound at every size, the same again, and what is not finite stays where it belongs.
-import { extentOf, type FloatArray, type LayerOptions, type Mask, type Nonlinearity } from '@batchnorm/core-api';
+import { extentOf, type FloatArray } from '@batchnorm/core-api';
 import { channelOf } from '../../channels.js';
-import { type Check, compare, identical, outcome } from '../../compare.js';
-import { type Expectation, LayerModel } from '../../programs/layer-model.js';
+import { type Check, identical, outcome } from '../../compare.js';
+import { againstOracle } from '../against-oracle.js';
 import { moreShapes, shapesOf } from '../extents.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Batch, Scene, same } from '../scene.js';
@@ -72,91 +72,6 @@ export const valueRules: readonly Rule[] = [
 function fromPower(n: number): number {
   const beside = [-1, 0].find((offset) => Number.isInteger(Math.log2(n - offset)));
   return n < 4095 || beside === undefined ? 1 : beside;
-}
-
-/** What a step is tried with: options of its layer, and what a forward gets. */
-export interface Trial {
-  readonly epsilon?: number;
-  readonly activation?: Nonlinearity;
-  readonly runningVariance?: 'population' | 'sample';
-  /** Default: the first batch of the scene. */
-  readonly x?: FloatArray;
-  readonly mask?: Mask;
-  readonly residual?: FloatArray;
-}
-
-/** Training, inference and their gradients, against the oracle. */
-export async function againstOracle(scene: Scene, trial: Trial = {}): Promise<Check[]> {
-  const { shape } = scene;
-  const { mask, residual, x = scene.batch(1).x, ...own } = trial;
-  const options: LayerOptions = {
-    ...{ numFeatures: shape[1]!, dtype: scene.dtype, epsilon: 1e-3, momentum: 0.5 },
-    ...own,
-  };
-  const layer = scene.layer(options);
-  // ReLU must follow the sign of gamma.
-  if (own.activation === 'relu') layer.gamma = layer.gamma.map((gamma, c) => (c % 2 === 0 ? gamma : -gamma));
-  const model = new LayerModel(options, scene.backend);
-  model.gamma.set(layer.gamma);
-  model.beta.set(layer.beta);
-  const checks: Check[] = [];
-  const judge = (
-    what: string,
-    data: FloatArray,
-    of: readonly number[],
-    { values, tolerance, magnitude }: Expectation,
-  ) =>
-    checks.push({
-      what,
-      ...compare(
-        { data, shape: of },
-        { data: values, shape: of, dtype: of === shape ? scene.dtype : 'float64', tolerance, magnitude },
-      ),
-    });
-  const { dy } = scene.batch(1);
-  for (const training of [true, false]) {
-    const mode = training ? 'training' : 'inference';
-    const how = { training, track: true, memory: scene.memory.kind, mask, residual };
-    const y = model.forward(x, shape, how) as Expectation;
-    const received = await scene.step(layer, { x, dy }, { training, mask, residual });
-    const expected = model.backward(dy, received.y);
-    judge(`${mode} y`, received.y, shape, y);
-    for (const name of ['dx', 'dgamma', 'dbeta'] as const) {
-      judge(`${mode} ${name}`, received[name], name === 'dx' ? shape : [shape[1]!], expected[name]);
-    }
-    if (own.activation === 'relu') checks.push(isRectified(`${mode} y`, received.y));
-    if (expected.dresidual) {
-      checks.push(identical(`${mode} dresidual`, received.dresidual ?? [], rounded(expected.dresidual.values, dy)));
-    }
-    const over = await scene.put(dy);
-    const { dx, dresidual } = await scene.backward(layer, over, { dx: over });
-    checks.push(identical(`${mode}: dx over dy`, await scene.memory.read(dx), received.dx));
-    if (received.dresidual) {
-      const beside = dresidual ? await scene.memory.read(dresidual) : [];
-      checks.push(identical(`${mode}: dresidual beside dx over dy`, beside, received.dresidual));
-    }
-  }
-  const over = await scene.put(x);
-  const added = residual && (await scene.put(residual));
-  const want = await scene.y(layer, x, { training: false, residual });
-  await scene.forward(layer, over, { training: false, out: over, residual: added });
-  checks.push(identical('y over x', await scene.memory.read(over), want));
-  const { runningMean, runningVariance } = model.statistics();
-  judge('runningMean', layer.runningMean, [shape[1]!], runningMean);
-  judge('runningVariance', layer.runningVariance, [shape[1]!], runningVariance);
-  return checks;
-}
-
-/** A check that every element is +0, positive or NaN, as behind 'relu'. */
-export function isRectified(what: string, y: FloatArray): Check {
-  const wrong = y.findIndex((value) => value < 0 || Object.is(value, -0));
-  const received = Object.is(y[wrong], -0) ? '-0' : y[wrong];
-  return outcome(what, wrong < 0, `[${wrong}]: received ${received}, expected 0 or more behind 'relu'`);
-}
-
-/** Values as numbers of the dtype that `like` has. */
-function rounded(values: ArrayLike<number>, like: FloatArray): FloatArray {
-  return like.BYTES_PER_ELEMENT === 8 ? Float64Array.from(values) : Float32Array.from(values);
 }
 
 async function spoilsItsChannelAlone(scene: Scene, name: 'gamma' | 'beta', training: boolean): Promise<Check[]> {

@@ -1,0 +1,25 @@
+// Verdicts that are known: of the same results of the same problem the oracle says what it said before, and it takes its
+// time. What device tensors hold is mostly, to the bit, what host arrays held.
+
+const verdicts = new Map<string, unknown>();
+
+/**
+ * What `judge` says, which must follow from `question` and the bits of `judged` alone: for those it is called once.
+ * Where nobody can tell that they are the same, as in a page that is not secure, it is called each time.
+ */
+export async function judgedOnce<T>(
+  question: object,
+  judged: readonly (ArrayBufferView | undefined)[],
+  judge: () => T,
+): Promise<T> {
+  const { subtle } = globalThis.crypto ?? {};
+  if (!subtle) return judge();
+  const digestOf = async (bits: ArrayBufferView | undefined) => {
+    if (bits === undefined) return null;
+    const digest = await subtle.digest('SHA-256', bits as ArrayBufferView<ArrayBuffer>);
+    return [bits.constructor.name, ...new Uint8Array(digest)];
+  };
+  const key = JSON.stringify([question, await Promise.all(judged.map(digestOf))]);
+  if (!verdicts.has(key)) verdicts.set(key, judge());
+  return verdicts.get(key) as T;
+}
