@@ -127,6 +127,22 @@ export function identical(what: string, received: ArrayLike<number>, expected: A
   return { ...failed, difference: differenceOf(received, expected) };
 }
 
+/** A check that those elements are the same to the bit of which `isWanted` is true. */
+export function identicalWhere(
+  what: string,
+  received: FloatArray,
+  expected: FloatArray,
+  isWanted: (index: number) => boolean,
+): Check {
+  // Not filter, which makes a list of objects first.
+  const wantedOf = (values: FloatArray) => {
+    const wanted = values.slice();
+    for (let k = 0; k < wanted.length; k++) if (!isWanted(k)) wanted[k] = 0;
+    return wanted;
+  };
+  return identical(what, wantedOf(received), wantedOf(expected));
+}
+
 /** The largest difference, relative to the largest number that is expected; infinite where one of two is not finite. */
 function differenceOf(received: ArrayLike<number>, expected: ArrayLike<number>): number {
   let [difference, size] = [0, 0];

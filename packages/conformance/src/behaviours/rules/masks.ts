@@ -9,8 +9,8 @@ import {
   statisticsOf,
   type Tensor,
 } from '@batchnorm/core-api';
-import { channelOf } from '../../channels.js';
-import { type Check, identical, outcome, toHalfOfTheDigits } from '../../compare.js';
+import { channelOf, channelsOf } from '../../channels.js';
+import { type Check, identical, identicalWhere, outcome, toHalfOfTheDigits } from '../../compare.js';
 import { refuses } from '../../expect-refusal.js';
 import { countedPositions, type MaskKind, maskOf } from '../../masks.js';
 import { randomSeededBy } from '../../problem.js';
@@ -222,12 +222,9 @@ async function doesNotShow(scene: Scene, value: number): Promise<Check[]> {
   const one = await scene.step(partly, { x: spoiled, dy }, { mask });
   for (const layer of [well, ill, partly]) await layer.settle();
   const pick = (what: string, got: FloatArray, expected: FloatArray, isWanted: (k: number) => boolean) =>
-    identical(
-      `${value}: ${what}`,
-      got.filter((_, k) => isWanted(k)),
-      expected.filter((_, k) => isWanted(k)),
-    );
-  const isOther = (k: number) => channelOf(k, extent) !== sick;
+    identicalWhere(`${value}: ${what}`, got, expected, isWanted);
+  const channel = channelsOf(extent);
+  const isOther = (k: number) => channel[k] !== sick;
   const untouched = (k: number) => counts(k) || isOther(k);
   const finite = all.y.findIndex((got, k) => !counts(k) && Number.isFinite(got) && !Number.isFinite(value));
   return [
