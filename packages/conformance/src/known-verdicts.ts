@@ -14,12 +14,11 @@ export async function judgedOnce<T>(
 ): Promise<T> {
   const { subtle } = globalThis.crypto ?? {};
   if (!subtle) return judge();
-  const digestOf = async (bits: ArrayBufferView | undefined) => {
-    if (bits === undefined) return null;
-    const digest = await subtle.digest('SHA-256', bits as ArrayBufferView<ArrayBuffer>);
-    return [bits.constructor.name, ...new Uint8Array(digest)];
-  };
-  const key = JSON.stringify([question, await Promise.all(judged.map(digestOf))]);
+  const digestOf = async (bits: ArrayBufferView) =>
+    `${new Uint8Array(await subtle.digest('SHA-256', bits as ArrayBufferView<ArrayBuffer>))}`;
+  const parts = judged.map(async (bits) => bits && [bits.constructor.name, await digestOf(bits)]);
+  // Digested once more, because there are many keys, and they are kept.
+  const key = await digestOf(new TextEncoder().encode(JSON.stringify([question, await Promise.all(parts)])));
   if (!verdicts.has(key)) verdicts.set(key, judge());
   return verdicts.get(key) as T;
 }
