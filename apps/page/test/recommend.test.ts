@@ -6,6 +6,7 @@ import { copyLimit } from '../src/bench/copy-limit.js';
 import { shareOfLimit } from '../src/bench/spread.js';
 import { codeFor } from '../src/recommend/code.js';
 import { overlap, recommend } from '../src/recommend/recommend.js';
+import { answerText } from '../src/recommend/select-answer.js';
 import { jsonReport } from '../src/report/json.js';
 import { markdownSummary } from '../src/report/markdown.js';
 import { defaultSettings } from '../src/visit/settings.js';
@@ -170,5 +171,20 @@ describe('reports', () => {
     for (const line of rows) expect(line.match(/(?<!\\)\|/g), line).toHaveLength(6);
     expect(rows[2]).toContain('| 1 pass, 1 refused DTYPE\\_MISMATCH, 1 skip |');
     expect(rows[2]).toContain('E\\|1 on cpu, 2 threads');
+  });
+});
+
+describe('what selectBackend answers', () => {
+  const report = (milliseconds: number, allocatedMilliseconds: number | null) =>
+    ({ chosen: 'wasm', candidates: [{ name: 'wasm', milliseconds, allocatedMilliseconds }] }) as never;
+
+  it('recommends tensors of the backend where they pay, with the line of code', () => {
+    const text = answerText(report(3, 1.5), { best: 'wasm', shape: [1024, 256] }, 1);
+    expect(text).toContain('takes wasm, too: 3.00 ms a call');
+    expect(text).toContain('2.0 times as fast where x.data lies in its memory: x = layer.empty([1024,256])');
+  });
+
+  it.each([null, 2.9])('and says nothing of them where they do not (%s ms)', (allocated) => {
+    expect(answerText(report(3, allocated), { best: 'js', shape: [1024, 256] }, 1)).not.toContain('empty');
   });
 });

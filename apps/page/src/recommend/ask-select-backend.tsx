@@ -1,12 +1,12 @@
 // What `selectBackend` takes within its budget, asked here and now: a program can choose on every device that it runs
 // on.
 import { secondsSince } from '@batchnorm/bench/clock';
-import { timeText } from '@batchnorm/reporting';
-import type { Operation, SelectionReport } from '@batchnorm/select';
+import type { Operation } from '@batchnorm/select';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { BackendName } from '../backends.js';
 import type { Shape } from '../shape.js';
 import { WorkerClient } from '../visit/worker-client.js';
+import { answerText } from './select-answer.js';
 
 interface Properties {
   /** The fastest first. */
@@ -27,7 +27,7 @@ export function AskSelectBackend({ backends, shape, operation, patience }: Prope
     const begin = performance.now();
     try {
       const report = await worker.ask('select', { backends, shape, operation });
-      setAnswer(answerText(report, backends[0]!, secondsSince(begin)));
+      setAnswer(answerText(report, { best: backends[0]!, shape }, secondsSince(begin)));
     } catch (error) {
       if (!controller.current.signal.aborted) setAnswer(`failed: ${(error as Error).message}`);
     } finally {
@@ -44,10 +44,4 @@ export function AskSelectBackend({ backends, shape, operation, patience }: Prope
       </span>
     </p>
   );
-}
-
-function answerText({ chosen, candidates }: SelectionReport, best: BackendName, seconds: number): string {
-  const { milliseconds } = candidates.find(({ name }) => name === chosen)!;
-  const found = `${timeText(milliseconds! / 1000)} a call, found in ${timeText(seconds)} with loading`;
-  return chosen === best ? `takes ${chosen}, too: ${found}` : `takes ${chosen}: ${found}`;
 }
