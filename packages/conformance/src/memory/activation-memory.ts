@@ -88,7 +88,8 @@ class AllocatedActivations extends HostActivations {
   }
 
   override async put(values: FloatArray, shape: readonly number[]): Promise<Tensor> {
-    const isPart = this.#count++ % 2 === 1;
+    const mostOfPart = this.#backend.capabilities.limits.elements - 2 * guardElements;
+    const isPart = this.#count++ % 2 === 1 && values.length <= mostOfPart;
     const margin = isPart ? guardElements : 0;
     const length = values.length + 2 * margin;
     const tensor = this.#backend.empty(isPart ? [length] : shape, dtypeOf(values));

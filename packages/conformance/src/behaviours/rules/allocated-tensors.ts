@@ -10,9 +10,11 @@ import {
   type Tensor,
 } from '@batchnorm/core-api';
 import { type Check, identical, outcome, sameBits } from '../../compare.js';
+import type { Cell, Subject } from '../../conformance-case.js';
 import { refuses } from '../../expect-refusal.js';
 import { spoil } from '../../memory/guarded-buffer.js';
 import { memoryInUse } from '../../memory/memory-use.js';
+import { shapesOf } from '../extents.js';
 import { notLarge, type Rule } from '../rule.js';
 import { type Scene, same } from '../scene.js';
 
@@ -20,6 +22,14 @@ const onHost: Rule['exempt'] = ({ memory }) => (memory === 'device' ? 'it is abo
 
 const anySize: Rule['exempt'] = (cell, subject) =>
   onHost(cell, subject) ?? notLarge('it holds at every size, or at none')(cell);
+
+/** Elements between the parts of a tensor. */
+const margin = 3;
+
+function reasonAgainstParts({ layout, size }: Pick<Cell, 'layout' | 'size'>, { backend }: Subject): string | undefined {
+  const most = Math.max(...shapesOf[layout][size].map(({ shape }) => 4 * product(shape) + 5 * margin));
+  return backend.capabilities.limits.elements < most ? `it has tensors of ${most} elements` : undefined;
+}
 
 export const allocatedTensorRules: readonly Rule[] = [
   {
@@ -145,14 +155,13 @@ export const allocatedTensorRules: readonly Rule[] = [
   {
     name: 'parts of an allocated tensor are tensors',
     why: 'side by side they are separate; where they overlap a result is refused',
-    exempt: onHost,
+    exempt: (cell, subject) => onHost(cell, subject) ?? reasonAgainstParts(cell, subject),
     run: async (scene) => {
       const { dtype, shape, backend } = scene;
       const { x, dy } = scene.batch(1);
       const layer = scene.layer();
       const want = await scene.step(layer, { x, dy });
       const n = x.length;
-      const margin = 3;
       const all = backend.empty([4 * n + 5 * margin], dtype);
       scene.memory.own(all);
       spoil(all.data);
@@ -265,6 +274,7 @@ export const allocatedTensorRules: readonly Rule[] = [
       const first = layer.from({ data: x, shape });
       scene.memory.own(first);
       const { data } = first;
+      const large = Math.min(1 << 16, backend.capabilities.limits.elements);
       /** What is left of a tensor that nobody holds: a look at its data. */
       const looks = Array.from({ length: 40 }, (_, k) => {
         const { data: all } = backend.from({ data: x, shape });
@@ -278,7 +288,7 @@ export const allocatedTensorRules: readonly Rule[] = [
       });
       for (let turn = 0; turn < 3; turn++) {
         await memoryInUse(false);
-        const others = Array.from({ length: 60 }, () => backend.empty([1 << 16], dtype));
+        const others = Array.from({ length: 60 }, () => backend.empty([large], dtype));
         const small = Array.from({ length: 60 }, () => backend.empty(shape, dtype));
         for (const one of [...others, ...small]) one.data.fill(7);
         for (const one of others) one.dispose();
