@@ -135,8 +135,8 @@ class WasmBackend implements Backend {
 
   empty(shape: readonly number[], dtype: Dtype): AllocatedTensor {
     this.#assertUsable();
-    const arrays = this.#sharedArrays();
-    return arrays ? arrays.empty(checkedShape(this, shape, dtype), dtype) : ordinaryTensor(this, shape, dtype);
+    const own = checkedShape(this, shape, dtype);
+    return this.#sharedArrays()?.empty(own, dtype) ?? ordinaryTensor(this, own, dtype);
   }
 
   from(tensor: Tensor): AllocatedTensor {

@@ -15,6 +15,12 @@ const alignment = 64;
  */
 const [largeRange, gap] = [65536, 9 * alignment];
 
+/**
+ * Engines collect garbage when much memory is in arrays, and see nothing of what is in this one. After so many bytes that
+ * were not used before, they are made to think of it: whose owner was dropped is found then, in a later turn.
+ */
+const bytesBetweenHints = 64 << 20;
+
 interface Range {
   readonly at: number;
   readonly bytes: number;
@@ -45,6 +51,7 @@ export class LinearMemory {
   /** What was freed while threads were at work, which may still write there. */
   readonly #freedMeanwhile: Range[] = [];
   #works = 0;
+  #bytesSinceHint = 0;
   /** Bytes of all allocations that somebody has. */
   allocatedBytes = 0;
   #views: Views;
@@ -138,6 +145,11 @@ export class LinearMemory {
       this.#grow(bytes);
       index = this.#free.length - 1;
     }
+    this.#bytesSinceHint += bytes;
+    if (this.#bytesSinceHint >= bytesBetweenHints) {
+      this.#bytesSinceHint = 0;
+      hintAtGarbage();
+    }
     const { at, bytes: available } = this.#free[index]!;
     if (available === bytes) this.#free.splice(index, 1);
     else this.#free[index] = { at: at + bytes, bytes: available - bytes };
@@ -187,6 +199,16 @@ export class LinearMemory {
       this.#free.splice(index, 1);
     }
     this.#free.splice(index, 0, range);
+  }
+}
+
+/** An array of address space alone, which nobody writes to, counts as if it were full. */
+function hintAtGarbage(): void {
+  const Resizable = ArrayBuffer as new (bytes: number, options: { readonly maxByteLength: number }) => ArrayBuffer;
+  try {
+    new Resizable(bytesBetweenHints, { maxByteLength: bytesBetweenHints });
+  } catch {
+    // There is no room for it. It was a hint.
   }
 }
 

@@ -4,10 +4,11 @@ import type { Allocation, Allocations } from './allocation.js';
 import { bytesPerElement, type LinearMemory } from './linear-memory.js';
 
 /**
- * Bytes of results that nobody has disposed. Engines do not see this memory fill up, and collect no garbage for it:
- * results beyond these go to ordinary arrays, which they do see.
+ * Bytes of results, and of tensors that were asked for, that nobody has disposed. What was dropped is known in a later
+ * turn of the event loop, and a loop of calls that are done at once may never end its turn: what is beyond these goes to
+ * ordinary arrays.
  */
-const mostResultBytes = 256 << 20;
+const [mostResultBytes, mostTensorBytes] = [256 << 20, 1 << 30];
 
 export class SharedArrays {
   readonly #memory: LinearMemory;
@@ -18,18 +19,22 @@ export class SharedArrays {
    */
   readonly #allocations = new WeakMap<ArrayBufferLike, Allocation>();
   readonly #results: Allocations;
+  readonly #tensors: Allocations;
 
   constructor(memory: LinearMemory) {
     this.#memory = memory;
     this.#results = memory.newAllocations();
+    this.#tensors = memory.newAllocations();
   }
 
-  /** A tensor whose elements may be anything. Errors: `LIMIT_EXCEEDED`. */
-  empty(shape: readonly number[], dtype: Dtype): AllocatedTensor {
-    return this.#tensor(shape, dtype, undefined);
+  /**
+   * A tensor whose elements may be anything; undefined where too many have not been disposed. Errors: `LIMIT_EXCEEDED`.
+   */
+  empty(shape: readonly number[], dtype: Dtype): AllocatedTensor | undefined {
+    return this.#tensors.bytes < mostTensorBytes ? this.#tensor(shape, dtype, this.#tensors) : undefined;
   }
 
-  /** The same for a result; undefined where too many have not been disposed. Errors: `LIMIT_EXCEEDED`. */
+  /** The same for a result. Errors: `LIMIT_EXCEEDED`. */
   result(shape: readonly number[], dtype: Dtype): AllocatedTensor | undefined {
     return this.#results.bytes < mostResultBytes ? this.#tensor([...shape], dtype, this.#results) : undefined;
   }
@@ -53,7 +58,7 @@ export class SharedArrays {
     return byteOffset;
   }
 
-  #tensor(shape: readonly number[], dtype: Dtype, among: Allocations | undefined): AllocatedTensor {
+  #tensor(shape: readonly number[], dtype: Dtype, among: Allocations): AllocatedTensor {
     const elements = product(shape);
     const allocation = this.#memory.allocate(elements * bytesPerElement[dtype], among);
     // Another object for the same memory: no bytes are copied.

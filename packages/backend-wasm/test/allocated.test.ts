@@ -140,6 +140,25 @@ describe.each([1, 2])('with %i threads', (threads) => {
     await backend.dispose();
   });
 
+  it('and so do tensors, of which there may be more', async () => {
+    const backend = await createWasmBackend({ threads });
+    const tensors = Array.from({ length: 17 }, () => backend.empty([1 << 24], 'float32'));
+    // 64 MB each: 1 GB, and not more.
+    const isShared = ({ data }: AllocatedTensor) => data.buffer instanceof SharedArrayBuffer;
+    expect(tensors.map(isShared)).toEqual([...Array(16).fill(true), false]);
+    tensors[3]!.dispose();
+    expect(isShared(backend.empty([1 << 24], 'float32'))).toBe(true);
+    await backend.dispose();
+  });
+
+  it('a loop that disposes nothing goes on, though its garbage is never looked for', async () => {
+    const backend = await createWasmBackend({ threads });
+    const layer = new BatchNorm({ backend, numFeatures: 1 });
+    for (let step = 0; step < 40; step++) layer.empty([1 << 24, 1]);
+    expect(backend.allocatedBytes!()).toBeLessThan(1.1 * 2 ** 30);
+    await backend.dispose();
+  });
+
   it('an array beyond its tensor is refused', async () => {
     const backend = await createWasmBackend({ threads });
     const layer = new BatchNorm({ backend, numFeatures: 1 });
