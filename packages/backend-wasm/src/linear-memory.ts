@@ -64,6 +64,11 @@ export class LinearMemory {
     this.#views = viewsOf(this.memory.buffer);
   }
 
+  /** What all memories of its backend may take together. */
+  get maxBytes(): number {
+    return this.#budget.maxBytes;
+  }
+
   get float64(): Float64Array {
     return this.#views.float64;
   }

@@ -4,11 +4,11 @@ import type { Allocation, Allocations } from './allocation.js';
 import { bytesPerElement, type LinearMemory } from './linear-memory.js';
 
 /**
- * Bytes of results, and of tensors that were asked for, that nobody has disposed. What was dropped is known in a later
- * turn of the event loop, and a loop of calls that are done at once may never end its turn: what is beyond these goes to
- * ordinary arrays.
+ * Bytes of results, and of tensors that were asked for, that nobody has disposed: at most these, and shares of all memory.
+ * What was dropped is known in a later turn of the event loop, and a loop of calls that are done at once may never end
+ * its turn: what is beyond goes to ordinary arrays.
  */
-const [mostResultBytes, mostTensorBytes] = [256 << 20, 1 << 30];
+const most = { results: { bytes: 256 << 20, share: 1 / 4 }, tensors: { bytes: 1 << 30, share: 1 / 2 } };
 
 export class SharedArrays {
   readonly #memory: LinearMemory;
@@ -20,23 +20,28 @@ export class SharedArrays {
   readonly #allocations = new WeakMap<ArrayBufferLike, Allocation>();
   readonly #results: Allocations;
   readonly #tensors: Allocations;
+  readonly #mostResultBytes: number;
+  readonly #mostTensorBytes: number;
 
   constructor(memory: LinearMemory) {
     this.#memory = memory;
     this.#results = memory.newAllocations();
     this.#tensors = memory.newAllocations();
+    const mostOf = ({ bytes, share }: typeof most.results) => Math.min(bytes, share * memory.maxBytes);
+    this.#mostResultBytes = mostOf(most.results);
+    this.#mostTensorBytes = mostOf(most.tensors);
   }
 
   /**
    * A tensor whose elements may be anything; undefined where too many have not been disposed. Errors: `LIMIT_EXCEEDED`.
    */
   empty(shape: readonly number[], dtype: Dtype): AllocatedTensor | undefined {
-    return this.#tensors.bytes < mostTensorBytes ? this.#tensor(shape, dtype, this.#tensors) : undefined;
+    return this.#tensors.bytes < this.#mostTensorBytes ? this.#tensor(shape, dtype, this.#tensors) : undefined;
   }
 
   /** The same for a result. Errors: `LIMIT_EXCEEDED`. */
   result(shape: readonly number[], dtype: Dtype): AllocatedTensor | undefined {
-    return this.#results.bytes < mostResultBytes ? this.#tensor([...shape], dtype, this.#results) : undefined;
+    return this.#results.bytes < this.#mostResultBytes ? this.#tensor([...shape], dtype, this.#results) : undefined;
   }
 
   /**

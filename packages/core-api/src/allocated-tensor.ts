@@ -29,9 +29,9 @@ export class AllocatedTensor implements Tensor, Disposable {
     const release = this.#release;
     if (release === undefined) return;
     this.#release = undefined;
-    const { data } = this;
-    (this as { data: FloatArray }).data = new arrayOf[dtypeOf(data)](0);
     release();
+    // A frozen tensor keeps its array.
+    Reflect.set(this, 'data', new arrayOf[dtypeOf(this.data)](0));
   }
 
   [Symbol.dispose](): void {

@@ -198,6 +198,7 @@ export class BatchNorm {
    * backwards, as in gradient accumulation and siamese networks. Any number of passes may be alive, and `backward`
    * still differentiates the latest `forward`. Dispose a pass when its backward is done. Errors: those of `forward`.
    */
+  forwardPass(x: Tensor, options?: NewForwardOptions): Promise<ForwardPass<Tensor, AllocatedTensor>>;
   forwardPass(x: Tensor, options?: ForwardOptions<Tensor>): Promise<ForwardPass<Tensor>>;
   forwardPass(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<ForwardPass<DeviceTensor>>;
   forwardPass<X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): Promise<ForwardPass<X>>;

@@ -1,9 +1,13 @@
 // One forward with its own backward, as users hold it. Any number may be alive at a time.
 
 import type { AnyActivation } from './activation.js';
-import type { BackwardOptions, Gradients } from './calls.js';
+import type { AllocatedTensor } from './allocated-tensor.js';
+import type { BackwardOptions, Gradients, NewBackwardOptions } from './calls.js';
 import type { Statistics } from './moments.js';
 import type { Tensor } from './tensor.js';
+
+/** A new result beside activations T. */
+type NewOf<T extends AnyActivation> = T extends Tensor ? AllocatedTensor : T;
 
 /** What the layer does for a pass. None of it may refer to the pass, which else would never be garbage. */
 export interface PassCalls<T extends AnyActivation> {
@@ -24,13 +28,13 @@ export interface SyncPassCalls<T extends AnyActivation> {
 /** Releases what a pass holds when the garbage collector has found the pass. */
 const dropped = new FinalizationRegistry<Pick<PassCalls<never>, 'release'>>((calls) => void calls.release());
 
-/** A forward with its backward: see `BatchNorm.forwardPass`. */
-export class ForwardPass<T extends AnyActivation = Tensor> {
+/** A forward with its backward, of activations T and with results Y: see `BatchNorm.forwardPass`. */
+export class ForwardPass<T extends AnyActivation = Tensor, Y extends T = T> {
   /** Belongs to the caller, also after `dispose()`. */
-  readonly y: T;
+  readonly y: Y;
   readonly #calls: PassCalls<T>;
 
-  constructor(y: T, calls: PassCalls<T>) {
+  constructor(y: Y, calls: PassCalls<T>) {
     this.y = y;
     this.#calls = calls;
     dropped.register(this, calls, this);
@@ -40,8 +44,10 @@ export class ForwardPass<T extends AnyActivation = Tensor> {
    * The gradients of this forward, as `BatchNorm.backward` gives those of the latest. May be called again, and then
    * gives the same. Errors: those of `BatchNorm.backward`; `DISPOSED`, also after the layer's `dispose()`.
    */
-  backward(dy: T, options?: BackwardOptions<T>): Promise<Gradients<T>> {
-    return this.#calls.backward(dy, options);
+  backward(dy: T, options?: NewBackwardOptions): Promise<Gradients<NewOf<T>>>;
+  backward(dy: T, options?: BackwardOptions<T>): Promise<Gradients<T>>;
+  backward(dy: T, options?: BackwardOptions<never>): Promise<Gradients<never>> {
+    return this.#calls.backward(dy, options as BackwardOptions<T>) as Promise<Gradients<never>>;
   }
 
   /**
@@ -64,20 +70,22 @@ export class ForwardPass<T extends AnyActivation = Tensor> {
 }
 
 /** A forward with its backward, of which every call returns at once: see `BatchNorm.sync`. */
-export class SyncForwardPass<T extends AnyActivation = Tensor> {
+export class SyncForwardPass<T extends AnyActivation = Tensor, Y extends T = T> {
   /** Belongs to the caller, also after `dispose()`. */
-  readonly y: T;
+  readonly y: Y;
   readonly #calls: SyncPassCalls<T>;
 
-  constructor(y: T, calls: SyncPassCalls<T>) {
+  constructor(y: Y, calls: SyncPassCalls<T>) {
     this.y = y;
     this.#calls = calls;
     dropped.register(this, calls, this);
   }
 
   /** As `ForwardPass.backward`. Errors: those, and `CALL_PENDING`. */
-  backward(dy: T, options?: BackwardOptions<T>): Gradients<T> {
-    return this.#calls.backward(dy, options);
+  backward(dy: T, options?: NewBackwardOptions): Gradients<NewOf<T>>;
+  backward(dy: T, options?: BackwardOptions<T>): Gradients<T>;
+  backward(dy: T, options?: BackwardOptions<never>): Gradients<never> {
+    return this.#calls.backward(dy, options as BackwardOptions<T>) as Gradients<never>;
   }
 
   /** As `ForwardPass.statistics`. Errors: those, and `CALL_PENDING`. */

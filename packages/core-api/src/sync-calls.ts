@@ -34,6 +34,7 @@ interface SyncBackward {
 }
 
 interface SyncForwardPassCall {
+  (x: Tensor, options?: NewForwardOptions): SyncForwardPass<Tensor, AllocatedTensor>;
   (x: Tensor, options?: ForwardOptions<Tensor>): SyncForwardPass<Tensor>;
   (x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): SyncForwardPass<DeviceTensor>;
   <X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): SyncForwardPass<X>;

@@ -157,6 +157,27 @@ describe('a disposed tensor', () => {
     expect(await codeOf(() => layer.backward(tensor()))).toBe('FORWARD_REQUIRED');
   });
 
+  it('may be that of a pass, and what its backward gave', async () => {
+    const layer = newLayer();
+    const pass = await layer.forwardPass(tensor());
+    const { dx } = await pass.backward(tensor());
+    for (const one of [pass.y, dx]) {
+      one.dispose();
+      expect(one.disposed).toBe(true);
+    }
+    const out = tensor();
+    const intoOut: Tensor = (await layer.forwardPass(tensor(), { out })).y;
+    expect(intoOut).toBe(out);
+  });
+
+  it('may be frozen', () => {
+    const released: string[] = [];
+    const frozen = Object.freeze(new AllocatedTensor(new Float32Array(2), [2], () => released.push('it')));
+    frozen.dispose();
+    frozen.dispose();
+    expect([frozen.disposed, released]).toEqual([true, ['it']]);
+  });
+
   it('is disposed by the end of its block', async () => {
     const layer = newLayer();
     let seen: AllocatedTensor;

@@ -4,6 +4,7 @@ import {
   AllocatedTensor,
   allocate,
   allocatesMemory,
+  BatchNorm,
   type FloatArray,
   type Gradients,
   product,
@@ -45,11 +46,22 @@ export const allocatedTensorRules: readonly Rule[] = [
       const [empty, copy, ofLayer] = [backend.empty(shape, dtype), backend.from(source), layer.from(source)];
       spoil(source.data);
       source.shape.fill(0);
-      const tensors = { empty, copy, ofLayer, emptyOfLayer: layer.empty(shape) };
+      // From anywhere in a buffer, and of another allocated tensor.
+      const longer = new (x.constructor as Float32ArrayConstructor)(x.length + 8).fill(7);
+      longer.set(x, 5);
+      const ofPart = backend.from({ data: longer.subarray(5, 5 + x.length), shape });
+      const ofCopy = backend.from(ofPart);
+      const tensors = { empty, copy, ofLayer, emptyOfLayer: layer.empty(shape), ofPart, ofCopy };
       for (const tensor of Object.values(tensors)) scene.memory.own(tensor);
       const checks = Object.entries(tensors).flatMap(([what, tensor]) => describes(what, tensor, scene));
-      checks.push(identical('copy', copy.data, x), identical('copy of the layer', ofLayer.data, x));
-      for (const kinds of ['xy', 'x', 'y', 'dy dx', 'dx', 'x dx', 'x y dy', 'x dy', 'x y dy dx'] as const) {
+      checks.push(
+        identical('copy', copy.data, x),
+        identical('copy of the layer', ofLayer.data, x),
+        identical('copy of a part', ofPart.data, x),
+      );
+      ofPart.data.fill(7);
+      checks.push(identical('copy of a copy', ofCopy.data, x), ...(await inEveryPlace(scene)));
+      for (const kinds of ['none', 'x', 'y', 'dy dx', 'dx', 'x dx', 'x y dy', 'x dy', 'x y dy dx'] as const) {
         const place = async (name: string, values: FloatArray) => {
           const tensor = kinds.split(' ').includes(name)
             ? layer.empty(shape)
@@ -73,6 +85,11 @@ export const allocatedTensorRules: readonly Rule[] = [
       const y = (await scene.forward(layer, here)) as AllocatedTensor;
       const gradients = await scene.backward(layer, { data: dy, shape });
       checks.push(...same('new results', { y: y.data, ...(await scene.read(gradients)) }, want));
+      // A result may be the x of the next layer, or of the same.
+      const own = y.data.slice();
+      const next = (await scene.forward(layer, y)) as AllocatedTensor;
+      const wantOfNext = await scene.y(scene.layer(), own);
+      checks.push(identical('y of y', next.data, wantOfNext), identical('y, which was x', y.data, own));
       const lies = (tensor: Tensor) => scene.backend.resultLike?.(tensor);
       if (allocatesMemory(backend, dtype)) {
         for (const [what, result] of Object.entries({ y, dx: gradients.dx })) {
@@ -99,9 +116,13 @@ export const allocatedTensorRules: readonly Rule[] = [
       const gone = layer.from({ data: x, shape });
       gone.dispose();
       gone.dispose();
+      const ofBlock = layer.empty(shape);
+      ofBlock[Symbol.dispose]();
       const good = (await scene.put(x)) as Tensor;
       const checks = [
         outcome('disposed', gone.disposed && gone.data.length === 0, ': received a tensor that is not'),
+        outcome('disposed by its block', ofBlock.disposed, ': received a tensor that is not'),
+        await refuses('from of the backend', 'DISPOSED', () => scene.backend.from(gone)),
         await refuses('x', 'DISPOSED', () => layer.forward(gone)),
         await refuses('out', 'DISPOSED', () => layer.forward(good, { out: gone })),
         await refuses('residual', 'DISPOSED', () => layer.forward(good, { residual: gone })),
@@ -119,6 +140,43 @@ export const allocatedTensorRules: readonly Rule[] = [
       scene.memory.own(layer.from({ data: x, shape }));
       checks.push(await refuses('backward without x', 'FORWARD_REQUIRED', () => layer.backward(good)));
       return [...checks, ...same('the next step', await scene.step(layer, { x, dy }), want)];
+    },
+  },
+  {
+    name: 'a disposed tensor takes no other with it',
+    why: 'its memory is somebody else’s then, whoever disposes it again; and what is allocated is counted',
+    exempt: anySize,
+    run: async ({ backend, dtype, shape }) => {
+      const counted = () => backend.allocatedBytes?.() ?? 0;
+      const filled = (value: number) => {
+        const tensor = backend.empty(shape, dtype);
+        tensor.data.fill(value);
+        return tensor;
+      };
+      // The first one may make more than itself.
+      filled(0).dispose();
+      const before = counted();
+      const first = Array.from({ length: 9 }, (_, k) => filled(k));
+      const disposed = first.filter((_, k) => k % 3 === 1);
+      for (const one of disposed) one.dispose();
+      const second = disposed.map((_, k) => filled(100 + k));
+      for (const one of disposed) one.dispose();
+      const third = disposed.map((_, k) => filled(200 + k));
+      const alive = [
+        ...first.map((tensor, k) => [tensor, k] as const).filter((_, k) => k % 3 !== 1),
+        ...second.map((tensor, k) => [tensor, 100 + k] as const),
+        ...third.map((tensor, k) => [tensor, 200 + k] as const),
+      ];
+      const checks = alive.map(([{ data }, value]) =>
+        outcome(
+          `tensor of ${value}`,
+          Array.from(data).every((one) => one === value),
+          ': received other values',
+        ),
+      );
+      for (const [tensor] of alive) tensor.dispose();
+      const more = counted() - before;
+      return [...checks, outcome('when all are disposed', more <= 0, `: received ${more} bytes more than before`)];
     },
   },
   {
@@ -208,6 +266,10 @@ export const allocatedTensorRules: readonly Rule[] = [
       const other = await scene.create!();
       const from = (data: FloatArray) => other.from({ data, shape });
       const [putX, putDy, out, dx] = [from(x), from(dy), other.empty(shape, dtype), other.empty(shape, dtype)];
+      const ofOther = new BatchNorm({ backend: other, dtype, numFeatures: scene.channels });
+      ofOther.gamma.set(layer.gamma);
+      ofOther.beta.set(layer.beta);
+      const result = await ofOther.forward(putX);
       const checks: Check[] = [];
       for (const when of ['alive', 'disposed']) {
         if (when === 'disposed') await other.dispose();
@@ -217,6 +279,7 @@ export const allocatedTensorRules: readonly Rule[] = [
         const gradients = await scene.backward(layer, putDy, { dx });
         checks.push(...same(`the other one ${when}`, { y: out.data, ...(await scene.read(gradients)) }, want));
       }
+      checks.push(identical('a result of the other one', result.data, want.y));
       for (const tensor of [putX, putDy, out, dx]) tensor.dispose();
       return [
         ...checks,
@@ -303,6 +366,39 @@ export const allocatedTensorRules: readonly Rule[] = [
     },
   },
 ];
+
+/** Twelve steps of larger activations would take their time. */
+const mostInEveryPlace = 2 ** 14;
+
+/** With a residual and ReLU: each of x, the residual, y, dy, dx and dresidual lies where others do not. */
+async function inEveryPlace(scene: Scene): Promise<Check[]> {
+  const { dtype, shape } = scene;
+  const { x, dy } = scene.batch(1);
+  const residual = scene.batch(2).x;
+  if (x.length > mostInEveryPlace) return [];
+  const layer = scene.layer({ activation: 'relu' });
+  const want = await scene.step(layer, { x, dy }, { residual });
+  const names = ['x', 'residual', 'y', 'dy', 'dx', 'dresidual'] as const;
+  const checks: Check[] = [];
+  for (const one of names) {
+    for (const isAlone of [true, false]) {
+      const put = (name: (typeof names)[number], values: FloatArray): Tensor => {
+        if ((name === one) !== isAlone) return { data: values.slice(), shape };
+        const tensor = layer.from({ data: values, shape });
+        scene.memory.own(tensor);
+        return tensor;
+      };
+      const junk = allocate(dtype, x.length).fill(7);
+      const y = put('y', junk);
+      await scene.forward(layer, put('x', x), { out: y, residual: put('residual', residual) });
+      const buffers = { dx: put('dx', junk), dresidual: put('dresidual', junk) };
+      const gradients = await scene.backward(layer, put('dy', dy), buffers);
+      const what = isAlone ? `${one} alone allocated` : `all but ${one} allocated`;
+      checks.push(...same(what, { y: y.data, ...(await scene.read(gradients)) }, want));
+    }
+  }
+  return checks;
+}
 
 function describes(what: string, { data, shape, disposed }: AllocatedTensor, scene: Scene): Check[] {
   const like = allocate(scene.dtype, 0);
