@@ -173,7 +173,8 @@ function runReally(command: string, args: readonly string[]): Promise<string> {
   const cwd = fileURLToPath(new URL('runners', import.meta.url));
   const { VITEST: _, NODE_OPTIONS: __, ...env } = process.env;
   return new Promise((resolve, reject) => {
-    execFile(command, args, { cwd, env: { ...env, NO_COLOR: '1' } }, (error, stdout, stderr) => {
+    // A line or more for each of some thousand tests.
+    execFile(command, args, { cwd, env: { ...env, NO_COLOR: '1' }, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
       if (error) reject(new Error(stdout + stderr, { cause: error }));
       else resolve(stdout);
     });
