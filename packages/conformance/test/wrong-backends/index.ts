@@ -1,4 +1,5 @@
 // All wrong backends, by what they are wrong about.
+import { allocated } from './allocated.js';
 import { combinations } from './combinations.js';
 import { device } from './device.js';
 import { errors } from './errors.js';
@@ -26,6 +27,7 @@ export const kinds: Readonly<Record<string, readonly WrongBackend[]>> = {
   'calls that return at once': sync,
   device,
   memory,
+  'tensors that it allocates': allocated,
   values,
   errors,
   combinations,
