@@ -119,7 +119,7 @@ export async function mismatches(backend, { extent, dtype, training, offsets, me
   const compare = (quantity, got, want) => {
     const { tolerance, magnitude } = bounds[quantity];
     for (let k = 0; k < want.length; k++) {
-      const bound = tolerance(k) * magnitude(k);
+      const bound = tolerance[k] * magnitude[k];
       if (Math.abs(got[k] - want[k]) <= bound) continue;
       return found.push(
         `${quantity}[${k}]: received ${got[k]}, expected ${want[k]}, ${Math.abs(got[k] - want[k]) / bound} × the bound`,
