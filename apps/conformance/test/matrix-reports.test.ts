@@ -98,11 +98,13 @@ describe('HTML report', () => {
   });
 
   it('marks each place with its sign, and says in footnotes what did not simply pass', () => {
-    expect(matrices[0]!.match(/<td class="passed" [^>]*>✓<\/td>/g)).toHaveLength(24);
+    expect(matrices[0]!.match(/<td class="passed" [^>]*>✓<\/td>/g)).toHaveLength(48);
     expect(matrices[0]!.match(/<td class="refused" [^>]*>⊘<sup>1<\/sup><\/td>/g)).toHaveLength(32);
-    expect(matrices[0]!.match(/<td class="skipped" [^>]*>–<sup>2<\/sup><\/td>/g)).toHaveLength(8);
+    expect(matrices[0]!.match(/<td class="skipped" [^>]*>–<sup>2<\/sup><\/td>/g)).toHaveLength(16);
     expect(page).toContain('<li>32 refused: UNSUPPORTED (device)</li>');
-    expect(page).toContain('<li>8 skipped: it has no &#60;runs&#62; (out receives the results, host, runs)</li>');
+    expect(page).toContain(
+      '<li>16 skipped: it has no &#60;runs&#62; (out receives the results, host and allocated, runs)</li>',
+    );
     expect(matrices[1]).toMatch(/<td class="failed" [^>]*>✗ FAIL<sup>2<\/sup><\/td>/);
   });
 
@@ -130,7 +132,7 @@ describe('Markdown report', () => {
       expect(rows).toHaveLength(2 + rules.length * 2);
       for (const row of rows) expect(row.match(/(?<!\\)\|/g)).toHaveLength(2 + columns.length + 1);
     }
-    expect(tables[0]).toContain('<summary>explained node: 24 ✓, 32 ⊘, 8 –</summary>');
+    expect(tables[0]).toContain('<summary>explained node: 48 ✓, 32 ⊘, 16 –</summary>');
     expect(tables[0]).toContain('⊘ <sup>1</sup>');
     expect(tables[0]).toContain('1. 32 refused: UNSUPPORTED (device)');
     expect(tables[1]).toContain('| HOLE <sup>1</sup> |');
@@ -145,7 +147,8 @@ describe('Markdown report', () => {
 describe('terminal', () => {
   it('counts the places of each memory and size', () => {
     const table = stripVTControlCharacters(matrixTable(reports));
-    expect(table).toMatch(/explained +│ node +│ +6 ✓ │ +6 ✓ │ +6 ✓ │ +6 ✓ │ +8 ⊘ │ +8 ⊘ │ +8 ⊘ │ +8 ⊘ │\n/);
+    // In each of three kinds of memory, four sizes.
+    expect(table).toMatch(/explained +│ node +│( +6 ✓ │){8}( +8 ⊘ │){4}\n/);
     expect(table).toMatch(/│ +2 – │ +2 – │ +2 – │ +2 – │/);
     expect(table).toMatch(/2 HOLE/);
     expect(table).not.toContain('absent');
@@ -155,7 +158,7 @@ describe('terminal', () => {
   it('says what of the matrix did not pass, where and why', () => {
     expect(messageLines([explained, absent])).toEqual([
       'explained node: 32 refused: UNSUPPORTED (device)',
-      'explained node: 8 skipped: it has no <runs> (out receives the results, host, runs)',
+      'explained node: 16 skipped: it has no <runs> (out receives the results, host and allocated, runs)',
     ]);
     expect(messageLines([holey]).at(-1)).toMatch(/2 HOLE: no case covers it \(host, rows, blocks, float32\)/);
     expect(messageLines([holey])[0]).toMatch(/: y: is not x$/);

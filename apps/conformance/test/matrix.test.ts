@@ -8,7 +8,7 @@ const matrixAlone = (results: ReturnType<typeof wholeMatrix>) => matrixOf(result
 describe('the matrix', () => {
   it('has an entry for each rule, dtype, memory, layout and size', () => {
     const matrix = matrixAlone(wholeMatrix());
-    expect(columns).toHaveLength(2 * 2 * 4);
+    expect(columns).toHaveLength(3 * 2 * 4);
     expect(matrix.entries).toHaveLength(rules.length * 2 * columns.length);
     expect(matrix.entries.every(({ status }) => status === 'passed')).toBe(true);
     expect(entriesOf(matrix, rules[1], 'float64').map(({ place }) => place)).toEqual(
@@ -64,7 +64,7 @@ describe('the matrix', () => {
     expect(holesOf(matrix)).toEqual([]);
     expect(remarksOf(matrix).map(({ status, note, places }) => [status, note, placesText(places, matrix)])).toEqual([
       ['refused', 'UNSUPPORTED', 'device'],
-      ['skipped', 'it has no runs', 'host, runs'],
+      ['skipped', 'it has no runs', 'host and allocated, runs'],
     ]);
   });
 
@@ -98,7 +98,7 @@ describe('the matrix', () => {
     const scattered = places.filter((_, index) => index % 7 === 0);
     expect(placesText(scattered, matrix)).toBe(
       `inputs are never written, host rows small, float32; inputs are never written, host runs rows or channels, float32; \
-inputs are never written, device runs elements, float32; ${scattered.length - 3} more`,
+inputs are never written, allocated runs elements, float32; ${scattered.length - 3} more`,
     );
   });
 });
