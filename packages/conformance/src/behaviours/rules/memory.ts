@@ -27,7 +27,7 @@ const sameSteps = 300;
 /** What is measured without garbage collection before it would be luck. */
 const exempt = (cell: Omit<Cell, 'rule'>, subject: Subject): string | undefined =>
   (cell.memory === 'allocated' && subject.dtype === 'float64'
-    ? 'bytes of float32 lie in the same memory'
+    ? 'the bytes of another dtype lie in the same memory'
     : undefined) ??
   (cell.size === 'small' ? undefined : 'what is left behind is left behind at every size') ??
   ('process' in globalThis ? undefined : 'only Node says how much memory is in use after garbage collection');
