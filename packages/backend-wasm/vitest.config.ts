@@ -2,6 +2,7 @@ import { inNode } from '../../vitest.node.js';
 
 export default inNode({
   slow: [
+    'test/allocated.test.ts',
     'test/memory.test.ts',
     'test/backend.test.ts',
     'test/conformance.test.ts',
