@@ -28,7 +28,7 @@ import { after, performed } from './at-work.js';
 import type { Made } from './attempt.js';
 import { BatchMoments, useMoments } from './batch-moments.js';
 import { WasmSums } from './device-tensor.js';
-import { assertInRange } from './in-range.js';
+import { assertSums, copySums, gradientBuffers } from './host-results.js';
 import type { Instances } from './instance.js';
 import type { Passes } from './passes.js';
 import type { SavedForward } from './saved-forward.js';
@@ -89,8 +89,10 @@ export class AllocatedStages implements Stages<HostMemory>, Operations<HostMemor
 
   gradientSums({ saved, dy }: GradientSumsInput<HostMemory>): MaybePromise<GradientSums> {
     const bind = (staging: Staging) => {
-      this.#workspace.passes.job.bind({ ...this.#sourceOf(saved as SavedForward), dy: staging.read(dy), out: 0 });
-      this.#sums.bindTo(this.#workspace.passes.job);
+      const { job } = this.#workspace.passes;
+      const forward = saved as SavedForward;
+      job.bind({ saved: forward, x: staging.read(forward.source as FloatArray), dy: staging.read(dy), out: 0 });
+      this.#sums.bindTo(job);
       return this.#sums;
     };
     return after(
@@ -102,11 +104,12 @@ export class AllocatedStages implements Stages<HostMemory>, Operations<HostMemor
   inputGradient(input: InputGradientInput<HostMemory>): MaybePromise<BackwardOutput<HostMemory>> {
     const { sums, total, dy } = input;
     const saved = input.saved as SavedForward;
+    const { plan } = this.#workspace;
     const makeOutput = (staging: Staging) => this.#backwardOutput(input, staging);
     return this.#perform(input, makeOutput, (passes, output) => {
       if (total) passes.job.bindTotal(total, saved.M);
       const running = total
-        ? passes.inputGradient(() => this.#assertSums(sums ?? total, saved, dy))
+        ? passes.inputGradient(() => assertSums(plan, sums ?? total, saved, dy))
         : passes.scaledGradient();
       return after(running, () => {
         if (sums) copySums(sums, output);
@@ -133,9 +136,9 @@ export class AllocatedStages implements Stages<HostMemory>, Operations<HostMemor
   }
 
   backwardTraining(input: BackwardInput<HostMemory>): MaybePromise<BackwardOutput<HostMemory>> {
-    const { gradients } = this.#sums;
-    const assertSums = () => this.#assertSums(gradients, input.saved as SavedForward, input.dy);
-    return this.#backward(input, (passes) => after(passes.gradientSums(), () => passes.inputGradient(assertSums)));
+    const { plan } = this.#workspace;
+    const assertRight = () => assertSums(plan, this.#sums.gradients, input.saved as SavedForward, input.dy);
+    return this.#backward(input, (passes) => after(passes.gradientSums(), () => passes.inputGradient(assertRight)));
   }
 
   backwardInference(input: BackwardInput<HostMemory>): MaybePromise<BackwardOutput<HostMemory>> {
@@ -205,7 +208,7 @@ export class AllocatedStages implements Stages<HostMemory>, Operations<HostMemor
     const saved = this.#workspace.newSaved(input, made);
     saved.x = staging.read(x);
     saved.source = x;
-    const y = input.y ?? this.#newLike(x);
+    const y = input.y ?? allocate(this.#workspace.plan.dtype, x.length);
     this.#workspace.passes.job.bind({
       saved,
       x: saved.x,
@@ -220,40 +223,17 @@ export class AllocatedStages implements Stages<HostMemory>, Operations<HostMemor
     input: GradientBuffers<HostMemory> & { readonly saved: Saved; readonly dy: FloatArray },
     staging: Staging,
   ): BackwardOutput<HostMemory> {
-    const { dy } = input;
     const { passes, plan } = this.#workspace;
-    const { saved, x } = this.#sourceOf(input.saved as SavedForward);
-    const dx = input.dx ?? this.#newLike(dy);
-    const dresidual = saved.hasResidual ? (input.dresidual ?? this.#newLike(dy)) : undefined;
-    const vector = () => new Float64Array(plan.extent.channels);
-    const skip = dresidual && staging.write(dresidual);
-    passes.job.bind({ saved, x, dy: staging.read(dy), dresidual: skip, out: staging.write(dx) });
-    return {
-      dx,
-      ...(dresidual && { dresidual }),
-      dgamma: input.dgamma ?? vector(),
-      dbeta: input.dbeta ?? vector(),
-    };
+    const saved = input.saved as SavedForward;
+    const buffers = gradientBuffers(plan, saved, input);
+    const { dx, dresidual } = buffers;
+    passes.job.bind({
+      saved,
+      x: staging.read(saved.source as FloatArray),
+      dy: staging.read(input.dy),
+      dresidual: dresidual && staging.write(dresidual),
+      out: staging.write(dx),
+    });
+    return buffers;
   }
-
-  /** A saved forward and the address of its x. Errors: `DISPOSED`. */
-  #sourceOf(saved: SavedForward): { saved: SavedForward; x: number } {
-    this.#arrays.addressOf(saved.source as FloatArray);
-    return { saved, x: saved.x };
-  }
-
-  #newLike({ length }: FloatArray): FloatArray {
-    return allocate(this.#workspace.plan.dtype, length);
-  }
-
-  /** Errors: `NON_FINITE_STATISTICS` where sums are not finite although dy is, and so is x. */
-  #assertSums({ dgamma, dbeta }: GradientSums, saved: SavedForward, dy: FloatArray): void {
-    const values = [dy, saved.source as FloatArray];
-    assertInRange({ dgamma, dbeta }, values, this.#workspace.plan.extent, { forward: saved });
-  }
-}
-
-function copySums({ dgamma, dbeta }: GradientSums, to: BackwardOutput<HostMemory>): void {
-  to.dgamma.set(dgamma);
-  to.dbeta.set(dbeta);
 }

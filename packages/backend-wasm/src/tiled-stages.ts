@@ -11,7 +11,6 @@ import {
   type ForwardOutput,
   type ForwardTrainingInput,
   type ForwardTrainingOutput,
-  type GradientBuffers,
   type GradientSums,
   type GradientSumsInput,
   type HostMemory,
@@ -26,7 +25,7 @@ import {
 import { attempt, Made } from './attempt.js';
 import { BatchMoments, useMoments } from './batch-moments.js';
 import { HostArrayPasses } from './host-arrays.js';
-import { assertInRange } from './in-range.js';
+import { assertSums, copySums, gradientBuffers } from './host-results.js';
 import type { Instances } from './instance.js';
 import type { SavedForward } from './saved-forward.js';
 import type { Workspace } from './workspace.js';
@@ -80,10 +79,10 @@ export class TiledStages implements Stages<HostMemory>, Operations<HostMemory> {
     this.#instances.assertUsable();
     const { dy, sums, total } = input;
     const saved = input.saved as SavedForward;
-    const buffers = this.#gradientBuffers(input, saved);
+    const buffers = gradientBuffers(this.#workspace.plan, saved, input);
     if (total) {
       this.#passes.bindTotal(saved, total);
-      if (!this.#passes.gradientCoefficients()) this.#assertSums(sums ?? total, saved, dy);
+      if (!this.#passes.gradientCoefficients()) assertSums(this.#workspace.plan, sums ?? total, saved, dy);
       this.#passes.copiedInputGradient(saved, dy, buffers);
     } else this.#passes.scaledGradient(saved, dy, buffers);
     if (sums) copySums(sums, buffers);
@@ -110,7 +109,8 @@ export class TiledStages implements Stages<HostMemory>, Operations<HostMemory> {
     return this.#backward(input, (saved, buffers) => {
       this.#passes.bringX(saved);
       this.#passes.gradientSums(saved, input.dy);
-      if (!this.#passes.gradientCoefficients()) this.#assertSums(this.#passes.gradients, saved, input.dy);
+      if (!this.#passes.gradientCoefficients())
+        assertSums(this.#workspace.plan, this.#passes.gradients, saved, input.dy);
       this.#passes.inputGradient(saved, buffers);
     });
   }
@@ -151,41 +151,13 @@ export class TiledStages implements Stages<HostMemory>, Operations<HostMemory> {
   ): BackwardOutput<HostMemory> {
     this.#instances.assertUsable();
     const saved = input.saved as SavedForward;
-    const buffers = this.#gradientBuffers(input, saved);
+    const buffers = gradientBuffers(this.#workspace.plan, saved, input);
     compute(saved, buffers);
     copySums(this.#passes.gradients, buffers);
     return buffers;
   }
 
-  /** Those of the caller, and new ones where there are none. */
-  #gradientBuffers(
-    given: GradientBuffers<HostMemory> & { readonly dy: FloatArray },
-    { hasResidual }: SavedForward,
-  ): BackwardOutput<HostMemory> {
-    const { channels } = this.#workspace.plan.extent;
-    return {
-      dx: given.dx ?? this.#newLike(given.dy),
-      ...(hasResidual && { dresidual: given.dresidual ?? this.#newLike(given.dy) }),
-      dgamma: given.dgamma ?? new Float64Array(channels),
-      dbeta: given.dbeta ?? new Float64Array(channels),
-    };
-  }
-
   #newLike({ length }: FloatArray): FloatArray {
     return allocate(this.#workspace.plan.dtype, length);
   }
-
-  /**
-   * Errors: `NON_FINITE_STATISTICS` where `total` is not finite although dy is, and so is x: values that did not count
-   * need not be.
-   */
-  #assertSums({ dgamma, dbeta }: GradientSums, saved: SavedForward, dy: FloatArray): void {
-    const values = [dy, saved.source as FloatArray];
-    assertInRange({ dgamma, dbeta }, values, this.#workspace.plan.extent, { forward: saved });
-  }
-}
-
-function copySums({ dgamma, dbeta }: GradientSums, to: BackwardOutput<HostMemory>): void {
-  to.dgamma.set(dgamma);
-  to.dbeta.set(dbeta);
 }

@@ -161,8 +161,8 @@ export class BatchNorm {
   /**
    * Normalises x: [N, C], [N, C, L], [N, C, H, W], …, with C = `numFeatures` channels on `axis`. Host in, host out;
    * device in, device out. Without `out`, y is a new tensor: dispose it when you need it no more, and a later result
-   * takes its memory, which is faster than fresh memory. x is lent to the layer: leave it as it is until its backward is done or the next forward
-   * begins. A backward of an x that has changed fails with `INPUT_CHANGED`.
+   * takes its memory, which is faster than fresh memory. x is lent to the layer: leave it as it is until its backward is
+   * done or the next forward begins. A backward of an x that has changed fails with `INPUT_CHANGED`.
    *
    * Errors: `INVALID_OPTION`, `INVALID_TENSOR`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `EMPTY_BATCH`, `LIMIT_EXCEEDED`,
    * `SINGLE_VALUE`, `NON_FINITE_STATISTICS` (training with running statistics, and where arithmetic does not reach),

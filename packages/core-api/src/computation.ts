@@ -30,7 +30,13 @@ import type { RunningStatistics } from './running-statistics.js';
 import { sharedByTwo } from './shared-value.js';
 import { arrived, begin, type Steps } from './steps.js';
 import type { FloatArray, OnDevice } from './tensor.js';
-import { assertEnoughValues, assertVector, type CheckedTensor, checkedInput, checkedLike } from './tensor-checks.js';
+import {
+  assertEnoughValues,
+  assertVector,
+  type CheckedActivation,
+  checkedInput,
+  checkedLike,
+} from './tensor-checks.js';
 import { zeros } from './vector.js';
 
 /** gamma and beta as kernels get them: [C] each, also where the layer has none. */
@@ -190,7 +196,7 @@ export class Computation {
     assertEnoughValues({ outer: count, channels: this.#options.numFeatures, inner: 1 }, this.#options);
   }
 
-  *#lend(name: 'x' | 'residual', input: CheckedTensor | DeviceTensor): Steps<LentInput> {
+  *#lend(name: 'x' | 'residual', input: CheckedActivation): Steps<LentInput> {
     return this.#options.checks ? yield* LentInput.copied(name, input) : LentInput.sampled(name, input);
   }
 
@@ -261,7 +267,7 @@ export class Computation {
 
   *#passEmpty(
     request: ForwardRequest,
-    x: CheckedTensor | DeviceTensor,
+    x: CheckedActivation,
     usesBatchStatistics: boolean,
     round: Round | undefined,
   ): Steps<ForwardResult> {

@@ -5,9 +5,7 @@ import type { DeviceTensor } from './backend.js';
 import { BatchNormError, refuse } from './errors.js';
 import { arrived, type Steps } from './steps.js';
 import type { FloatArray } from './tensor.js';
-import { type CheckedTensor, isDisposed } from './tensor-checks.js';
-
-type Lent = CheckedTensor | DeviceTensor;
+import { type CheckedActivation, type CheckedTensor, isDisposed } from './tensor-checks.js';
 
 /** How many elements of an input are remembered without the option `checks`. */
 const sampleSize = 8;
@@ -16,20 +14,25 @@ const sampleSize = 8;
 const writes = new WeakMap<DeviceTensor, number>();
 
 /** Must be called for every `out` that a layer has written: a device tensor that is lent has then changed. */
-export function countWrite(output: Lent): void {
+export function countWrite(output: CheckedActivation): void {
   if (isDeviceTensor(output)) writes.set(output, (writes.get(output) ?? 0) + 1);
 }
 
 /** An input, and its elements as they were: all, or a few, which costs next to nothing and reveals a reused buffer. */
 export class LentInput {
   readonly #name: 'x' | 'residual';
-  readonly activation: Lent;
+  readonly activation: CheckedActivation;
   readonly #writes: number | undefined;
   /** Its elements; none of a device tensor without a `view`, unless all were to be copied. */
   readonly #remembered: ArrayLike<number>;
   readonly #isWhole: boolean;
 
-  private constructor(name: 'x' | 'residual', lent: Lent, remembered: ArrayLike<number>, isWhole: boolean) {
+  private constructor(
+    name: 'x' | 'residual',
+    lent: CheckedActivation,
+    remembered: ArrayLike<number>,
+    isWhole: boolean,
+  ) {
     this.#name = name;
     this.activation = lent;
     this.#writes = isDeviceTensor(lent) ? writes.get(lent) : undefined;
@@ -38,12 +41,12 @@ export class LentInput {
   }
 
   /** Remembers a few elements as they are now. */
-  static sampled(name: 'x' | 'residual', lent: Lent): LentInput {
+  static sampled(name: 'x' | 'residual', lent: CheckedActivation): LentInput {
     return new LentInput(name, lent, sampleOf(visibleElements(lent)), false);
   }
 
   /** Remembers every element as it is now. */
-  static *copied(name: 'x' | 'residual', lent: Lent): Steps<LentInput> {
+  static *copied(name: 'x' | 'residual', lent: CheckedActivation): Steps<LentInput> {
     return new LentInput(name, lent, (yield* elements(lent)).slice(), true);
   }
 
@@ -103,7 +106,7 @@ function sampleIndex(k: number, values: FloatArray): number {
 const none = new Float32Array(0);
 
 /** The elements of x that can be read at once. */
-function visibleElements(x: Lent): FloatArray {
+function visibleElements(x: CheckedActivation): FloatArray {
   if (!isDeviceTensor(x)) return x.data;
   try {
     return x.view?.() ?? none;
@@ -112,7 +115,7 @@ function visibleElements(x: Lent): FloatArray {
   }
 }
 
-function* elements(x: Lent): Steps<FloatArray> {
+function* elements(x: CheckedActivation): Steps<FloatArray> {
   if (!isDeviceTensor(x)) return x.data;
   try {
     return yield* arrived(x.read());

@@ -20,6 +20,9 @@ export interface CheckedTensor extends Tensor {
   readonly owner: AllocatedTensor | undefined;
 }
 
+/** An activation as it was when it was checked. */
+export type CheckedActivation = CheckedTensor | DeviceTensor;
+
 /**
  * The host tensor `value` with a shape of its own. It is read once: getters that answer something else later lead nobody
  * astray. Errors: `INVALID_TENSOR` unless `data` has as many elements as `shape` says; `DTYPE_MISMATCH` for a typed
@@ -93,11 +96,7 @@ export function isDisposed(tensor: DeviceTensor, name: string): boolean {
 }
 
 /** What `value` is: as `checkedTensor`, or a device tensor. Errors: also `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`. */
-function activationFrom(
-  value: unknown,
-  name: string,
-  { dtype, backend }: ResolvedOptions,
-): CheckedTensor | DeviceTensor {
+function activationFrom(value: unknown, name: string, { dtype, backend }: ResolvedOptions): CheckedActivation {
   const given = Object(value) as Activation;
   const isOnDevice = isDeviceTensor(given) && 'read' in given;
   const tensor = isOnDevice ? given : tensorOf(value, name);
@@ -120,10 +119,7 @@ function activationFrom(
  * An input x, read once, and its extent. Errors: those of `checkedTensor`, `validateInputShape` and
  * `assertWithinLimits`; `FOREIGN_TENSOR`, `DISPOSED`, `DTYPE_MISMATCH`.
  */
-export function checkedInput(
-  value: unknown,
-  options: ResolvedOptions,
-): { x: CheckedTensor | DeviceTensor; extent: Extent } {
+export function checkedInput(value: unknown, options: ResolvedOptions): { x: CheckedActivation; extent: Extent } {
   return readUntrusted('INVALID_TENSOR', 'elements of a tensor x', () => {
     const x = activationFrom(value, 'x', options);
     const extent = validateInputShape(x.shape, options);
@@ -210,7 +206,7 @@ export function checkedLike(
   name: string,
   reference: Activation,
   options: ResolvedOptions,
-): CheckedTensor | DeviceTensor {
+): CheckedActivation {
   return readUntrusted('INVALID_TENSOR', `elements of a tensor ${name}`, () => {
     const tensor = activationFrom(value, name, options);
     if (isDeviceTensor(tensor) !== isDeviceTensor(reference)) {
