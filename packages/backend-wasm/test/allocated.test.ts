@@ -6,6 +6,7 @@ import { seededBatch } from '@batchnorm/conformance';
 import { type AllocatedTensor, BatchNorm, type Dtype, extentOf, type Tensor } from '@batchnorm/core-api';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
+import { LinearMemory, MemoryBudget } from '../src/linear-memory.js';
 import { expectCode } from './expect-code.js';
 
 setFlagsFromString('--expose-gc');
@@ -53,8 +54,10 @@ describe.each([1, 2])('with %i threads', (threads) => {
             const want = { y: await ordinary.forward(x!, how), ...(await ordinary.backward(dy!)) };
             // Of what a call gets besides x, some lies there and some does not.
             const mixed = { ...how, ...(how.residual && training && { residual: here(residual!) }) };
-            const y = await layer.forward(here(x!), { ...mixed, ...(training && { out: layer.empty(shape) }) });
-            const { dx, dresidual, ...vectors } = await layer.backward(training ? dy! : here(dy!));
+            const elsewhere = (): Tensor => ({ data: x!.data.slice().fill(7), shape });
+            const y = await layer.forward(here(x!), { ...mixed, out: training ? layer.empty(shape) : elsewhere() });
+            const out = training ? { dx: elsewhere() } : {};
+            const { dx, dresidual, ...vectors } = await layer.backward(training ? dy! : here(dy!), { out });
             expect(isSame(y, want.y)).toBe(true);
             expect(isSame(dx, want.dx)).toBe(true);
             if (want.dresidual) expect(isSame(dresidual!, want.dresidual)).toBe(true);
@@ -214,6 +217,23 @@ describe.each([1, 2])('with %i threads', (threads) => {
     }
     await backend.dispose();
   });
+});
+
+it('what is freed during work is taken by nobody before it has ended', async () => {
+  const memory = new LinearMemory(new MemoryBudget(1 << 20), false);
+  const first = memory.allocate(256);
+  let end!: () => void;
+  const work = memory.during(
+    new Promise<void>((resolve) => {
+      end = resolve;
+    }),
+  );
+  first.free();
+  const meanwhile = memory.allocate(256);
+  expect(meanwhile.at).not.toBe(first.at);
+  end();
+  await work;
+  expect(memory.allocate(256).at).toBe(first.at);
 });
 
 it('where memory can’t be shared, allocated tensors are ordinary arrays', async () => {

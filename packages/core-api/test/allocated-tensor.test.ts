@@ -46,6 +46,14 @@ describe('a result', () => {
     expect(data.length).toBe(0);
   });
 
+  it('gives it to none of another size', async () => {
+    const layer = newLayer();
+    (await layer.forward(tensor())).dispose();
+    const larger = { data: new Float32Array(2 * 4096 * C).map((_, k) => Math.cos(k)), shape: [2 * 4096, C] };
+    const y = await layer.forward(larger);
+    expect([y.data.length, y.data.buffer.byteLength]).toEqual([2 * 4096 * C, 2 * 4096 * C * 4]);
+  });
+
   it('that was transferred, is small, or is of a disposed layer is let go', async () => {
     const layer = newLayer();
     const sent = await layer.forward(tensor());
@@ -235,6 +243,25 @@ describe('memory that a backend has', () => {
     };
     expect(await codeOf(() => layer.forward(bad))).toBe('NON_FINITE_STATISTICS');
     expect(made.map(({ disposed }) => disposed)).toEqual([true]);
+  });
+
+  it('gets back dx and dresidual of a backward that fails', async () => {
+    const backend = new Allocating();
+    const { prepare } = backend;
+    backend.prepare = (plan) => {
+      const kernels = prepare.call(backend, plan);
+      return Object.assign(kernels, { inputGradient: () => Promise.reject(new BatchNormError('DEVICE_LOST', 'gone')) });
+    };
+    const layer = new BatchNorm({ backend, numFeatures: C });
+    await layer.forward(layer.from(tensor()), { residual: tensor() });
+    const made: AllocatedTensor[] = [];
+    const { empty } = backend;
+    backend.empty = (of, dtype) => {
+      made.push(empty.call(backend, of, dtype));
+      return made.at(-1)!;
+    };
+    expect(await codeOf(() => layer.backward(tensor()))).toBe('DEVICE_LOST');
+    expect(made.map(({ disposed }) => disposed)).toEqual([true, true]);
   });
 
   it('may have no room for a result, which is in an ordinary array then', async () => {

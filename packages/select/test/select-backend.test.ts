@@ -193,7 +193,7 @@ describe('selectBackend takes', () => {
 describe('what is timed is what the program does', () => {
   /** What the kernels of a candidate get as x and y, in the latest call. */
   function watched() {
-    const seen: { x?: unknown; y?: unknown }[] = [];
+    const seen: { x?: unknown; y?: unknown; dy?: unknown; dx?: unknown }[] = [];
     const one = candidate('one', { tamper: (_kernel, _result, input) => void seen.push(input) });
     return { one, seen };
   }
@@ -209,7 +209,7 @@ describe('what is timed is what the program does', () => {
 
   it.each(operations)('tensors of the backend, on request, in %s', async (operation) => {
     const own = new WeakSet<object>();
-    const { one } = watched();
+    const { one, seen } = watched();
     const create = () => {
       const backend = one.create() as FakeBackend & Pick<Backend, 'resultLike'>;
       const { empty } = backend;
@@ -224,6 +224,10 @@ describe('what is timed is what the program does', () => {
     };
     const allocating = { name: 'allocating', create };
     const asked = await select([allocating, candidate('other')], { operation, memory: 'allocated' });
+    const elements = seen
+      .flatMap(({ x, y, dy, dx }) => [x, y, dy, dx])
+      .filter((values) => values instanceof Float32Array);
+    expect(elements.filter(({ buffer }) => own.has(buffer)).length).toBeGreaterThan(3);
     for (const { milliseconds, allocatedMilliseconds } of asked.report.candidates) {
       expect([milliseconds !== null, allocatedMilliseconds]).toEqual([true, null]);
     }
