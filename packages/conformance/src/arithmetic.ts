@@ -30,7 +30,20 @@ export function describeAccumulation(accumulation: Execution['accumulation']): s
     .join(', ');
 }
 
-const accumulations: readonly Accumulation[] = ['float64', 'blocked-float32', 'compensated-float32', 'float32'];
+const accumulations: readonly Accumulation[] = [
+  'float64',
+  'blocked-float32',
+  'blocked-compensated-float32',
+  'compensated-float32',
+  'float32',
+];
+
+/** Of devices on which there is nothing wider: means and variances are computed in it, too. */
+const float32Alone: ReadonlySet<Accumulation> = new Set([
+  'blocked-compensated-float32',
+  'compensated-float32',
+  'float32',
+]);
 
 /** What is computed in: float16 is for storage alone. */
 type Computed = Exclude<Dtype, 'float16'>;
@@ -75,6 +88,8 @@ export function errorOfSum(accumulation: Accumulation, valuesPerChannel: number)
       return S * w;
     case 'blocked-float32':
       return 3 * u + valuesPerChannel * w;
+    case 'blocked-compensated-float32':
+      return 3 * u + valuesPerChannel * u ** 2;
     case 'compensated-float32':
       return 2 * u;
     case 'float32':
@@ -121,8 +136,8 @@ function errorsOfBatch(
     relative.mean += first.mean;
     relative.variance += first.variance;
   }
-  if (accumulation === 'compensated-float32' || accumulation === 'float32') {
-    // There is nothing but float32: mean and variance are rounded to it, too.
+  if (float32Alone.has(accumulation)) {
+    // Mean and variance are rounded to it, too.
     relative.mean += 3 * u * distance;
     relative.variance += 5 * u * (1 + distance ** 2);
   }

@@ -76,10 +76,16 @@ export interface Capabilities {
  * - `float64`: every term and every addition.
  * - `blocked-float32`: terms, and sums of blocks of at most eight as a tree, in float32; sums of blocks in float64
  *   (FABsum: Blanchard, Higham and Mary, 2020, SIAM Journal on Scientific Computing 42).
+ * - `blocked-compensated-float32`: the same, and additions of the sums of blocks keep their rounding errors.
  * - `compensated-float32`: terms in float32; each addition keeps its rounding error (Kahan, Neumaier).
  * - `float32`: every term and every addition.
  */
-export type Accumulation = 'float64' | 'blocked-float32' | 'compensated-float32' | 'float32';
+export type Accumulation =
+  | 'float64'
+  | 'blocked-float32'
+  | 'blocked-compensated-float32'
+  | 'compensated-float32'
+  | 'float32';
 
 /** What really runs, for reports, whatever was asked for. */
 export interface Execution {
