@@ -146,10 +146,11 @@ function errorsOfBatch(
   const isPlain = accumulation === 'float64' || accumulation === 'float32';
   const ofMean = isPlain ? sum + u : unitRoundoff.float64;
   const errors = { mean: new Float64Array(mean.length), variance: new Float64Array(mean.length) };
+  const smallest = smallestNormal[terms];
   for (let c = 0; c < mean.length; c++) {
     const meanError = relative.mean * Math.sqrt(variance[c]!) + ofMean * Math.abs(mean[c]!);
-    errors.mean[c] = meanError + smallestNormal[terms];
-    errors.variance[c] = relative.variance * variance[c]! + meanError ** 2 + smallestNormal[terms];
+    errors.mean[c] = meanError + smallest;
+    errors.variance[c] = relative.variance * variance[c]! + meanError ** 2 + smallest;
   }
   return errors;
 }
@@ -163,10 +164,11 @@ export function errorsOfStatistics(
   mean: ArrayLike<number>,
   variance: ArrayLike<number>,
 ): StatisticsErrors {
-  const backend = errorsOfBatch(accumulation, valuesPerChannel, mean, variance);
+  const errors = errorsOfBatch(accumulation, valuesPerChannel, mean, variance);
   const golden = errorsOfBatch('float64', valuesPerChannel, mean, variance);
-  return {
-    mean: backend.mean.map((error, c) => error + golden.mean[c]!),
-    variance: backend.variance.map((error, c) => error + golden.variance[c]!),
-  };
+  for (let c = 0; c < mean.length; c++) {
+    errors.mean[c]! += golden.mean[c]!;
+    errors.variance[c]! += golden.variance[c]!;
+  }
+  return errors;
 }

@@ -78,9 +78,8 @@ export class RunningErrors {
     const correction = runningVariance === 'sample' ? M / (M - 1) : 1;
     const errors = errorsOfStatistics(accumulation, M, mean, variance);
     for (let c = 0; c < mean.length; c++) {
-      const size = Math.abs(mean[c]!) + Math.sqrt(variance[c]!);
-      average(this.#mean, c, kept, { error: errors.mean[c]!, size });
-      average(this.#variance, c, kept, { error: correction * errors.variance[c]!, size: correction * variance[c]! });
+      average(this.#mean, c, kept, errors.mean[c]!, Math.abs(mean[c]!) + Math.sqrt(variance[c]!));
+      average(this.#variance, c, kept, correction * errors.variance[c]!, correction * variance[c]!);
     }
   }
 
@@ -103,18 +102,22 @@ const smallestSize = 2 ** -102;
 
 /** As it is now: what is tracked goes on. */
 function boundOf({ error, size }: Tracked): Bound {
-  const magnitude = size.map((value, c) => Math.max(value, error[c]!, smallestSize));
-  return { tolerance: error.map((value, c) => value / magnitude[c]!), magnitude };
+  const [tolerance, magnitude] = [error.slice(), size.slice()];
+  for (let c = 0; c < size.length; c++) {
+    magnitude[c] = Math.max(magnitude[c]!, tolerance[c]!, smallestSize);
+    tolerance[c]! /= magnitude[c]!;
+  }
+  return { tolerance, magnitude };
 }
 
 /**
  * Averages two errors, and adds those of averaging: the layer and the oracle each round a weight, two products and
  * their sum.
  */
-function average({ error, size }: Tracked, c: number, kept: number, batch: { error: number; size: number }): void {
-  const roundings = 8 * unitRoundoff.float64 * (kept * size[c]! + batch.size);
-  error[c] = kept * error[c]! + (1 - kept) * batch.error + roundings;
-  size[c] = kept * size[c]! + (1 - kept) * batch.size;
+function average({ error, size }: Tracked, c: number, kept: number, batchError: number, batchSize: number): void {
+  const roundings = 8 * unitRoundoff.float64 * (kept * size[c]! + batchSize);
+  error[c] = kept * error[c]! + (1 - kept) * batchError + roundings;
+  size[c] = kept * size[c]! + (1 - kept) * batchSize;
 }
 
 /** A forward, or a forward and a backward. */
@@ -187,7 +190,11 @@ export function boundsOf(step: Step): Readonly<Record<Quantity, Bound>> {
     get dbeta() {
       return { tolerance: tolerances('dbeta', circumstances), magnitude: magnitude.dbeta };
     },
-    runningMean: running.mean,
-    runningVariance: running.variance,
+    get runningMean() {
+      return running.mean;
+    },
+    get runningVariance() {
+      return running.variance;
+    },
   };
 }

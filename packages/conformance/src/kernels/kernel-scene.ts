@@ -19,10 +19,11 @@ import {
   type Stages,
   type Tensor,
 } from '@batchnorm/core-api';
+import { drawOnce } from '../behaviours/drawn.js';
 import { type Check, identical } from '../compare.js';
 import type { MemoryKind, Subject } from '../conformance-case.js';
 import { type ActivationMemory, activationMemory } from '../memory/activation-memory.js';
-import { draw, parametersOf, randomOf } from '../programs/values.js';
+import { parametersOf, randomOf } from '../programs/values.js';
 
 /** The input of a forward beside x: vectors, [C] each, in arrays that a rule may write to. */
 export interface Parameters {
@@ -72,7 +73,7 @@ export class KernelScene {
 
   /** Seeded activations. */
   values(seed: number): FloatArray {
-    return draw({ seed, kind: 'usual' }, this.extent, this.dtype);
+    return drawOnce(seed, this.shape, this.dtype);
   }
 
   async parameters(seed: number): Promise<Parameters> {
