@@ -36,10 +36,14 @@ export function countsOf({ outer, channels, inner }: Extent, { positions }: Coun
   return ofElements;
 }
 
-/**
- * The mean of the values of each channel, [C], or of those of them that count, summed with Neumaier's compensation.
- */
-export function meansOf(values: Float64Array, extent: Extent, mask?: CountedPositions | undefined): Float64Array {
+/** What a mean is of besides values: their products with `factors`, at the positions that count. Default: nothing. */
+export interface Averaged {
+  readonly factors?: Float64Array;
+  readonly mask?: CountedPositions | undefined;
+}
+
+/** The mean of the values of each channel, [C], summed with Neumaier's compensation. */
+export function meansOf(values: Float64Array, extent: Extent, { factors, mask }: Averaged = {}): Float64Array {
   const { outer, channels, inner } = extent;
   const [sums, losses] = [new Float64Array(channels), new Float64Array(channels)];
   for (let o = 0, k = 0; o < outer; o++) {
@@ -48,7 +52,7 @@ export function meansOf(values: Float64Array, extent: Extent, mask?: CountedPosi
       let lost = losses[c]!;
       for (let i = 0; i < inner; i++, k++) {
         if (mask !== undefined && mask.positions[o * inner + i] === 0) continue;
-        const value = values[k]!;
+        const value = factors === undefined ? values[k]! : values[k]! * factors[k]!;
         const next = sum + value;
         lost += Math.abs(sum) >= Math.abs(value) ? sum - next + value : value - next + sum;
         sum = next;

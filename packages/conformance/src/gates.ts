@@ -12,5 +12,7 @@ export interface Preactivation {
  * shows it. A gradient has the gates of its y.
  */
 export function shownBy(y: ArrayLike<number>, { z, bound: { tolerance, magnitude } }: Preactivation): Float64Array {
-  return z.map((value, k) => (Math.abs(value) <= tolerance[k]! * magnitude[k]! ? y[k]! : value));
+  const shown = z.slice();
+  for (let k = 0; k < z.length; k++) if (Math.abs(z[k]!) <= tolerance[k]! * magnitude[k]!) shown[k] = y[k]!;
+  return shown;
 }

@@ -45,12 +45,12 @@ export function batchStatistics(
   const [x, channel] = [float64Of(values), channelsOf(extent)];
   const terms = new Float64Array(x.length);
   // A second mean, of deviations from the first, corrects the rounding of the first.
-  const rough = meansOf(x, extent, mask);
+  const rough = meansOf(x, extent, { mask });
   for (let k = 0; k < x.length; k++) terms[k] = x[k]! - rough[channel[k]!]!;
-  const correction = meansOf(terms, extent, mask);
+  const correction = meansOf(terms, extent, { mask });
   const mean = rough.map((value, c) => value + correction[c]!);
-  for (let k = 0; k < x.length; k++) terms[k] = (x[k]! - mean[channel[k]!]!) ** 2;
-  return { mean, variance: meansOf(terms, extent, mask) };
+  for (let k = 0; k < x.length; k++) terms[k] = x[k]! - mean[channel[k]!]!;
+  return { mean, variance: meansOf(terms, extent, { factors: terms, mask }) };
 }
 
 /** z = gamma · xHat + beta + residual, where xHat is 0 in a channel whose variance and epsilon are both 0. */
@@ -79,7 +79,9 @@ export function activated(z: Float64Array, activation: Nonlinearity | undefined)
 
 /** `values`, but 0 where z ≤ 0: of z they are y behind 'relu', of dy they are g. */
 function unlessOff(values: Float64Array, z: ArrayLike<number>): Float64Array {
-  return values.map((value, k) => (z[k]! <= 0 ? 0 : value));
+  const passed = values.slice();
+  for (let k = 0; k < passed.length; k++) if (z[k]! <= 0) passed[k] = 0;
+  return passed;
 }
 
 /**
@@ -95,9 +97,7 @@ export function backward(input: OracleInput, dy: ArrayLike<number>, z?: ArrayLik
   const [gamma, upstream] = [float64Of(input.gamma), float64Of(dy)];
   const g = input.activation === 'relu' ? unlessOff(upstream, z ?? preactivation({ ...input, statistics })) : upstream;
   const [xHat, channel] = [xHatOf({ ...input, statistics }), channelsOf(extent)];
-  const gXHat = new Float64Array(g.length);
-  for (let k = 0; k < g.length; k++) gXHat[k] = g[k]! * xHat[k]!;
-  const [gMean, gXHatMean] = [meansOf(g, extent), meansOf(gXHat, extent)];
+  const [gMean, gXHatMean] = [meansOf(g, extent), meansOf(g, extent, { factors: xHat })];
   const counts = mask && countsOf(extent, mask);
   const deviation = deviationsOf(statistics, epsilon);
   const dx = new Float64Array(g.length);

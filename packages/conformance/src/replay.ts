@@ -194,7 +194,9 @@ class Replay {
   /** g: what of dy passes where y is not 0. */
   #passed(dy: ArrayLike<number>, y: FloatArray): ArrayLike<number> {
     if (this.#layer.options.activation === 'none') return dy;
-    return Float64Array.from(dy, (value, k) => (y[k]! <= 0 ? 0 : value));
+    const passed = new Float64Array(dy);
+    for (let k = 0; k < passed.length; k++) if (y[k]! <= 0) passed[k] = 0;
+    return passed;
   }
 
   #put({ data, shape }: Golden) {

@@ -143,5 +143,5 @@ export function isRectified(what: string, y: FloatArray): Check {
 
 /** Values as numbers of the dtype that `like` has. */
 function rounded(values: ArrayLike<number>, like: FloatArray): FloatArray {
-  return like.BYTES_PER_ELEMENT === 8 ? Float64Array.from(values) : Float32Array.from(values);
+  return like.BYTES_PER_ELEMENT === 8 ? new Float64Array(values) : new Float32Array(values);
 }

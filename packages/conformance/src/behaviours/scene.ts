@@ -118,12 +118,9 @@ export class Scene {
   layer(options: Partial<BatchNormOptions> = {}): BatchNorm {
     const { backend, dtype, channels } = this;
     const layer = new BatchNorm({ backend, dtype, numFeatures: channels, ...options });
-    layer.gamma.forEach((_, c, gamma) => {
-      gamma[c] = 1 + (c % 8) / 8;
-    });
-    layer.beta.forEach((_, c, beta) => {
-      beta[c] = (c % 8) / 4;
-    });
+    const { gamma, beta } = layer;
+    for (let c = 0; c < gamma.length; c++) gamma[c] = 1 + (c % 8) / 8;
+    for (let c = 0; c < beta.length; c++) beta[c] = (c % 8) / 4;
     this.#layers.push(layer);
     return layer;
   }

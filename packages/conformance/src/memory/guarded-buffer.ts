@@ -73,8 +73,7 @@ export class GuardedBuffer {
       let from = 0;
       for (const { begin, end } of [...regions, { begin: bytes.length, end: bytes.length }]) {
         for (let k = from; k < begin; ) {
-          // Between words there is none.
-          if (words[k / 4] === guardWord) k += 4;
+          if (k % 4 === 0 && words[k >> 2] === guardWord) k += 4;
           else if (bytes[k++] !== guard) damaged++;
         }
         from = end;
