@@ -19,7 +19,7 @@ const cpuBackends = backendNames.filter((name) => !gpuBackends.includes(name));
  * Where a processor stands in for the GPU it compiles shaders for minutes, several for each shape. So of those that need
  * one the kit runs here on one alone, which compiles the fastest; on the others it runs in the tests of their package.
  */
-const visited = backendNames.filter((name) => cpuBackends.includes(name) || name === 'gpujs-webgpu');
+const visited = backendNames.filter((name) => cpuBackends.includes(name) || name === 'webgpu');
 const timedAlone = gpuBackends.filter((name) => !visited.includes(name));
 const operations = ['forward-training', 'forward-inference', 'backward', 'training-step'];
 

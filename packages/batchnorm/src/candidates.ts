@@ -3,15 +3,16 @@ import { type Backend, BatchNormError } from '@batchnorm/core-api';
 import type { Candidate } from '@batchnorm/select';
 
 /** What `createBatchNorm` takes by name. */
-export type BackendName = 'wasm' | 'js' | 'gpujs';
+export type BackendName = 'wasm' | 'js' | 'webgpu' | 'gpujs';
 
 /**
- * Of two that are equally fast, and without measuring, the earlier one is taken. gpu.js comes last: data travel to its
- * device and back.
+ * Of two that are equally fast, and without measuring, the earlier one is taken. GPUs come last: data travel to them and
+ * back.
  */
 export const candidates: Readonly<Record<BackendName, Candidate>> = {
   wasm: { name: 'wasm', create: async () => (await import('@batchnorm/backend-wasm')).createWasmBackend() },
   js: { name: 'js', create: async () => (await import('@batchnorm/backend-js')).createJsBackend() },
+  webgpu: { name: 'webgpu', create: async () => (await import('@batchnorm/backend-webgpu')).createWebGpuBackend() },
   gpujs: { name: 'gpujs', create: createGpuJs },
 };
 

@@ -20,6 +20,7 @@ type Factory = (options: never) => MaybePromise<Backend>;
 const modules: { readonly [F in Family]: () => Promise<Record<(typeof families)[F]['factory'], Factory>> } = {
   js: () => import('@batchnorm/backend-js'),
   wasm: () => import('@batchnorm/backend-wasm'),
+  webgpu: () => import('@batchnorm/backend-webgpu'),
   gpujs: () => import('@batchnorm/backend-gpujs'),
 };
 

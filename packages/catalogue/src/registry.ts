@@ -18,6 +18,7 @@ export type Requirement = 'isolation' | 'OpenGL' | 'WebGL' | 'WebGL 2' | 'WebGPU
 export const families = {
   js: { folder: 'backend-js', factory: 'createJsBackend' },
   wasm: { folder: 'backend-wasm', factory: 'createWasmBackend' },
+  webgpu: { folder: 'backend-webgpu', factory: 'createWebGpuBackend' },
   gpujs: { folder: 'backend-gpujs', factory: 'createGpuJsBackend' },
 } as const;
 
@@ -47,6 +48,7 @@ function gpujs(mode: GpuJsMode, engine: string, platforms: Platform[], ...needs:
 export const registry: Readonly<Record<BackendName, RegistryEntry>> = {
   js: { family: 'js', title: 'Plain JavaScript', options: {}, platforms: everywhere, needs: [] },
   wasm: { family: 'wasm', title: 'WebAssembly', options: {}, platforms: everywhere, needs: [], threads: [1, 2] },
+  webgpu: { family: 'webgpu', title: 'WebGPU', options: {}, platforms: everywhere, needs: ['WebGPU'] },
   'gpujs-cpu': gpujs('cpu', 'JavaScript', everywhere),
   'gpujs-webasm': gpujs('webasm', 'WebAssembly', everywhere),
   'gpujs-headlessgl': gpujs('headlessgl', 'headless GL', ['node'], 'OpenGL'),

@@ -47,7 +47,7 @@ export type { Collective } from './collective.js';
 export { type CountedPositions, everyCountedRun } from './counted-positions.js';
 export { describe } from './describe.js';
 export { BatchNormError, type ErrorCode, refuse } from './errors.js';
-export { type Extent, everyRun, extentOf, product, valuesPerChannel } from './extent.js';
+export { type Extent, everyIndex, everyRun, extentOf, product, valuesPerChannel } from './extent.js';
 export { elementsFrom, float16Bits, float16Numbers, largestFloat16, numbersOf } from './float16.js';
 export type { ForwardPass, SyncForwardPass } from './forward-pass.js';
 export { type HostBackendOptions, hostBackend } from './host-backend.js';

@@ -6,6 +6,7 @@ import type { HistoryRecord } from '../history/record.js';
 const ofBackends: Readonly<Record<Family, string>> = {
   js: '#efb118',
   wasm: '#3ca951',
+  webgpu: '#9498a0',
   gpujs: '#4269d0',
 };
 
@@ -29,5 +30,5 @@ export function familyOf({ contender, kind }: Pick<HistoryRecord, 'contender' | 
 /** The colours of the families that are there. */
 export function coloursOf(records: readonly HistoryRecord[]): Colours {
   const families = [...new Set(records.map(familyOf))].sort();
-  return new Map(families.map((family) => [family, all[family] ?? '#9498a0']));
+  return new Map(families.map((family) => [family, all[family] ?? '#5f6470']));
 }

@@ -1,0 +1,173 @@
+// The backend: the device it runs on, what it can do there, and kernels on demand.
+import {
+  type AllocatedTensor,
+  assertWithinLimits,
+  type Backend,
+  type Capabilities,
+  checkedShape,
+  checkedTensor,
+  copyOn,
+  type Dtype,
+  dtypeOf,
+  type Execution,
+  type Kernels,
+  ordinaryTensor,
+  type Plan,
+  product,
+  refuse,
+  type Tensor,
+} from '@batchnorm/core-api';
+import { DeviceBuffer } from './device-buffer.js';
+import { WebGpuTensor } from './device-tensor.js';
+import { Gpu } from './gpu.js';
+import { WebGpuKernels } from './kernels.js';
+import { openDevice, type WebGpuOptions } from './options.js';
+
+/** Where the elements of a tensor lie in a buffer of the caller. */
+export interface WrapOptions {
+  readonly dtype?: Dtype;
+  /** In bytes, a multiple of `device.limits.minStorageBufferOffsetAlignment`. Default 0. */
+  readonly offset?: number;
+}
+
+export interface WebGpuBackend extends Backend {
+  readonly device: GPUDevice;
+  upload(tensor: Tensor): Promise<WebGpuTensor>;
+  /**
+   * A tensor of the elements that lie in `buffer`, which stays the caller's: nothing is copied, results may be written
+   * there, and disposing the tensor does not destroy it. It needs the usage STORAGE | COPY_SRC | COPY_DST.
+   *
+   * Errors: `INVALID_TENSOR` for a buffer that is destroyed, mapped, too short, without that usage, of another device, or
+   * an offset that is not aligned; `DTYPE_MISMATCH`, `LIMIT_EXCEEDED`, `DISPOSED`, `DEVICE_LOST`.
+   */
+  wrap(buffer: GPUBuffer, shape: readonly number[], options?: WrapOptions): Promise<WebGpuTensor>;
+  /**
+   * Calls of layers on device tensors within `work` are recorded into `encoder`, in their order, and nothing is submitted:
+   * finish and submit it before anything else is asked of this backend. Reading has to wait for that.
+   *
+   * Errors: `UNSUPPORTED` within another `encode`, and of what reads within `work`; those of `work`; `DISPOSED`,
+   * `DEVICE_LOST`.
+   */
+  encode<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T>;
+}
+
+/**
+ * BatchNorm on WebGPU, float32.
+ *
+ * Errors: `INVALID_OPTION`; `BACKEND_UNAVAILABLE` with the reason where there is no WebGPU.
+ */
+export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
+  const { device, isOwn } = await openDevice(options);
+  return new Implementation(new Gpu(device, isOwn));
+}
+
+/** Of `GPUBufferUsage`: STORAGE, COPY_SRC, COPY_DST. */
+const usageOfTensors = { STORAGE: 0x80, COPY_SRC: 0x04, COPY_DST: 0x08 };
+
+class Implementation implements WebGpuBackend {
+  readonly contractVersion = 2;
+  readonly name = 'webgpu';
+  readonly capabilities: Capabilities;
+  readonly execution: Execution;
+  readonly #gpu: Gpu;
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+    this.capabilities = {
+      dtypes: ['float32'],
+      deviceTensors: true,
+      deterministic: true,
+      limits: { elements: Math.floor(gpu.mostBytes / 4) },
+    };
+    this.execution = {
+      engine: 'WebGPU',
+      device: nameOf(gpu.device),
+      threads: 1,
+      accumulation: { float32: 'blocked-compensated-float32' },
+      fallbackReason: null,
+    };
+  }
+
+  get device(): GPUDevice {
+    return this.#gpu.device;
+  }
+
+  prepare(plan: Plan): Kernels {
+    this.#gpu.assertUsable();
+    assertFloat32(plan.dtype);
+    return new WebGpuKernels(this, this.#gpu, plan);
+  }
+
+  async upload(tensor: Tensor): Promise<WebGpuTensor> {
+    this.#gpu.assertUsable();
+    const { data, shape } = checkedTensor(tensor);
+    assertFloat32(dtypeOf(data));
+    assertWithinLimits(this, shape, 'tensor');
+    return new WebGpuTensor(this, this.#gpu, await this.#gpu.put(data), shape);
+  }
+
+  empty(shape: readonly number[], dtype: Dtype): AllocatedTensor {
+    this.#gpu.assertUsable();
+    return ordinaryTensor(this, shape, dtype);
+  }
+
+  from(tensor: Tensor): AllocatedTensor {
+    this.#gpu.assertUsable();
+    return copyOn(this, tensor);
+  }
+
+  async wrap(
+    buffer: GPUBuffer,
+    shape: readonly number[],
+    { dtype = 'float32', offset = 0 }: WrapOptions = {},
+  ): Promise<WebGpuTensor> {
+    this.#gpu.assertUsable();
+    const own = checkedShape(this, shape, dtype);
+    const bytes = product(own) * 4;
+    assertBuffer(buffer, bytes, offset, this.device.limits.minStorageBufferOffsetAlignment);
+    const memory = new DeviceBuffer(buffer, bytes, offset);
+    await this.#gpu.assertAlive(memory);
+    return new WebGpuTensor(this, this.#gpu, memory, own);
+  }
+
+  encode<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T> {
+    return this.#gpu.recordInto(encoder, work);
+  }
+
+  allocatedBytes(): number {
+    return this.#gpu.allocatedBytes;
+  }
+
+  dispose(): void {
+    this.#gpu.destroy();
+  }
+}
+
+function assertFloat32(dtype: Dtype): void {
+  if (dtype !== 'float32') refuse('DTYPE_MISMATCH', dtype, 'float32: the webgpu backend has no other');
+}
+
+/** Errors: `INVALID_TENSOR`. */
+function assertBuffer(buffer: GPUBuffer, bytes: number, offset: number, alignment: number): void {
+  const { size, usage, mapState } = Object(buffer) as GPUBuffer;
+  if (typeof size !== 'number' || typeof usage !== 'number') refuse('INVALID_TENSOR', typeof buffer, 'a GPUBuffer');
+  if (!Number.isSafeInteger(offset) || offset < 0 || offset % alignment !== 0) {
+    refuse('INVALID_TENSOR', `an offset of ${offset} bytes`, `a multiple of ${alignment}`);
+  }
+  if (offset + bytes > size) {
+    refuse('INVALID_TENSOR', `a buffer of ${size} bytes`, `${bytes} bytes from offset ${offset} on`);
+  }
+  const missing = Object.entries(usageOfTensors).filter(([, flag]) => (usage & flag) === 0);
+  if (missing.length > 0) {
+    const names = missing.map(([name]) => name).join(' and ');
+    refuse('INVALID_TENSOR', `a buffer without the usage ${names}`, 'STORAGE | COPY_SRC | COPY_DST');
+  }
+  if (mapState !== undefined && mapState !== 'unmapped')
+    refuse('INVALID_TENSOR', `a buffer that is ${mapState}`, 'one that is unmapped');
+}
+
+/** What the adapter calls itself. */
+function nameOf(device: GPUDevice): string {
+  const { vendor, architecture, description } = device.adapterInfo ?? {};
+  return description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter';
+}

@@ -1,0 +1,288 @@
+// A WebGPU device: its memory, which is used again, its compiled shaders, and what became of it.
+import { BatchNormError, refuse } from '@batchnorm/core-api';
+import { DeviceBuffer } from './device-buffer.js';
+import { Recording } from './recording.js';
+import type { Shader } from './shaders/shader.js';
+
+/** A compiled shader, and the names of its buffers in the order of their bindings. */
+export interface Program {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  readonly names: readonly string[];
+}
+
+export type Usage = 'storage' | 'uniform' | 'staging';
+
+/** What a buffer is for, in flags of `GPUBufferUsage`, which only pages have. */
+const usages: Readonly<Record<Usage, number>> = {
+  /** STORAGE | COPY_DST | COPY_SRC */
+  storage: 0x80 | 0x08 | 0x04,
+  /** UNIFORM | COPY_DST */
+  uniform: 0x40 | 0x08,
+  /** MAP_READ | COPY_DST */
+  staging: 0x01 | 0x08,
+};
+
+/** Shader stage COMPUTE. */
+const compute = 0x4;
+
+/** Memory that nobody uses, kept for the next who asks for as much. */
+const mostIdleBytes = 2 ** 28;
+
+/** Sizes are multiples of this, so that fewer differ. */
+const granule = 256;
+
+export class Gpu {
+  readonly device: GPUDevice;
+  /** What is in use. */
+  allocatedBytes = 0;
+  readonly #ownsDevice: boolean;
+  readonly #idle = new Map<string, GPUBuffer[]>();
+  #idleBytes = 0;
+  readonly #programs = new Map<string, Program>();
+  /** Where calls are recorded while the caller has an encoder of its own. */
+  #recording: Recording | undefined;
+  /** What was freed meanwhile: what the caller has not submitted yet refers to it. */
+  #waiting: (() => void)[] = [];
+  /** How often something new was made of which the device may say that there is no room for it. */
+  #made = 0;
+  #trouble: string | undefined;
+  #destroyed = false;
+
+  constructor(device: GPUDevice, ownsDevice: boolean) {
+    this.device = device;
+    this.#ownsDevice = ownsDevice;
+    device.lost.then(({ reason, message }) => {
+      this.#trouble ??= `a device that was lost (${message || reason})`;
+    });
+  }
+
+  /** How many bytes one activation may have. */
+  get mostBytes(): number {
+    const { maxStorageBufferBindingSize, maxBufferSize } = this.device.limits;
+    return Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  }
+
+  /** Errors: `DISPOSED`, `DEVICE_LOST`. */
+  assertUsable(): void {
+    if (this.#destroyed) refuse('DISPOSED', "a call after dispose() of backend 'webgpu'", 'none');
+    if (this.#trouble !== undefined) throw this.#lost();
+  }
+
+  /** Memory of `bytes` or more, which may hold anything. Errors: `LIMIT_EXCEEDED`. */
+  take(bytes: number, usage: Usage = 'storage'): DeviceBuffer {
+    const size = Math.max(1, Math.ceil(bytes / granule)) * granule;
+    const most = this.device.limits.maxBufferSize;
+    if (size > most) refuse('LIMIT_EXCEEDED', `${bytes} bytes at once`, `at most ${most} on this device`);
+    const key = `${usage} ${size}`;
+    let buffer = this.#idle.get(key)?.pop();
+    if (buffer) this.#idleBytes -= size;
+    else {
+      buffer = this.device.createBuffer({ size, usage: usages[usage] });
+      this.#made++;
+    }
+    this.allocatedBytes += size;
+    return new DeviceBuffer(buffer, bytes, 0, (freed) => {
+      this.allocatedBytes -= size;
+      this.#putBack(key, size, freed);
+    });
+  }
+
+  #putBack(key: string, size: number, buffer: GPUBuffer): void {
+    if (this.#recording) {
+      this.#waiting.push(() => this.#putBack(key, size, buffer));
+      return;
+    }
+    const idle = this.#idle.get(key);
+    if (idle) idle.push(buffer);
+    else this.#idle.set(key, [buffer]);
+    this.#idleBytes += size;
+    if (this.#destroyed) this.#trim(0);
+  }
+
+  /** Destroys idle memory until it has no more than `most` bytes. */
+  #trim(most: number): void {
+    for (const [key, buffers] of this.#idle) {
+      if (this.#idleBytes <= most) return;
+      for (const buffer of buffers) {
+        this.#idleBytes -= buffer.size;
+        buffer.destroy();
+      }
+      this.#idle.delete(key);
+    }
+  }
+
+  /** The program of this name; `make` is called for its shader when it is asked for first. */
+  program(name: string, make: () => Shader): Program {
+    let program = this.#programs.get(name);
+    if (!program) {
+      program = this.#compile(name, make());
+      this.#programs.set(name, program);
+      this.#made++;
+    }
+    return program;
+  }
+
+  #compile(label: string, { code, bindings }: Shader): Program {
+    const { device } = this;
+    const layout = device.createBindGroupLayout({
+      entries: [
+        { binding: 0, visibility: compute, buffer: { type: 'uniform' } },
+        ...Object.values(bindings).map(({ isWritten }, index): GPUBindGroupLayoutEntry => {
+          const type = isWritten ? 'storage' : 'read-only-storage';
+          return { binding: index + 1, visibility: compute, buffer: { type } };
+        }),
+      ],
+    });
+    const pipeline = device.createComputePipeline({
+      label,
+      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module: device.createShaderModule({ label, code }), entryPoint: 'main' },
+    });
+    return { pipeline, layout, names: Object.keys(bindings) };
+  }
+
+  /**
+   * Records `work` before it returns, and submits it; what `work` returned then makes the result. Where the device had to
+   * make something new, what it says of that is waited for. When anything fails, nothing has been written, and the results
+   * that the recording made are freed.
+   *
+   * Errors: `LIMIT_EXCEEDED`, `DEVICE_LOST`, `DISPOSED`, and those of `work`.
+   */
+  async run<T>(work: (recording: Recording) => () => T): Promise<T> {
+    this.assertUsable();
+    const { device } = this;
+    const before = this.#made;
+    device.pushErrorScope('validation');
+    device.pushErrorScope('out-of-memory');
+    const recording = this.#recording ?? new Recording(this, device.createCommandEncoder());
+    let result: (() => T) | undefined;
+    let failed: { readonly error: unknown } | undefined;
+    try {
+      result = work(recording);
+      if (recording !== this.#recording) {
+        device.queue.submit([recording.finish()]);
+        // Not earlier: an encoder that the caller submitted before this call may have needed it.
+        if (this.#idleBytes > mostIdleBytes) this.#trim(mostIdleBytes);
+      }
+    } catch (error) {
+      failed = { error };
+    }
+    const verdicts = Promise.all([device.popErrorScope(), device.popErrorScope()]);
+    if (failed) {
+      recording.end(false);
+      verdicts.catch(() => undefined);
+      throw failed.error;
+    }
+    if (this.#made === before && !recording.usesForeign) {
+      verdicts.then(
+        ([memory, validation]) => this.#note(memory ?? validation),
+        () => undefined,
+      );
+      recording.end(true);
+      return result!();
+    }
+    const [memory, validation] = await verdicts.catch(() => [null, null]);
+    const error = memory ?? validation;
+    if (error || this.#trouble !== undefined) {
+      recording.end(false);
+      if (this.#trouble !== undefined) throw this.#lost();
+      if (memory) {
+        throw new BatchNormError(
+          'LIMIT_EXCEEDED',
+          `received work for which the device has no memory, expected less: ${memory.message}`,
+        );
+      }
+      throw new BatchNormError(
+        'INVALID_TENSOR',
+        `received work that the device refuses, expected buffers that are alive: ${error!.message}`,
+      );
+    }
+    recording.end(true);
+    return result!();
+  }
+
+  /**
+   * While `work` runs, calls are recorded into `encoder` and not submitted: the caller does that, before it calls anything
+   * else. Errors: `UNSUPPORTED` within another such call.
+   */
+  async recordInto<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T> {
+    this.assertUsable();
+    if (this.#recording) refuse('UNSUPPORTED', 'encode() while another one runs', 'one after the other');
+    const recording = new Recording(this, encoder);
+    this.#recording = recording;
+    try {
+      return await work();
+    } finally {
+      recording.leave();
+      this.#recording = undefined;
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const putBack of waiting) putBack();
+    }
+  }
+
+  /** Errors: `INVALID_TENSOR` unless the device can use this buffer; `DEVICE_LOST`, `DISPOSED`. */
+  async assertAlive(foreign: DeviceBuffer): Promise<void> {
+    await this.run((recording) => {
+      recording.copy(new DeviceBuffer(foreign.buffer, 4, foreign.offset), recording.scratch(4));
+      return () => undefined;
+    });
+  }
+
+  /** A copy of `elements`, which are read before this returns. Errors: `LIMIT_EXCEEDED`, `DEVICE_LOST`, `DISPOSED`. */
+  put(elements: ArrayBufferView): Promise<DeviceBuffer> {
+    return this.run((recording) => {
+      const memory = recording.write(recording.result(elements.byteLength), elements);
+      return () => memory;
+    });
+  }
+
+  /** Copies to the host what each of `sources` holds, after all that was submitted. Errors: `DEVICE_LOST`, `UNSUPPORTED`. */
+  async read(...sources: readonly DeviceBuffer[]): Promise<ArrayBuffer[]> {
+    if (this.#recording) refuse('UNSUPPORTED', 'a read within encode()', 'one after the encoder was submitted');
+    const reading = await this.run((recording) => {
+      const staged = sources.map((source) => recording.copyToHost(source));
+      return () => staged;
+    });
+    return this.#fetch(reading);
+  }
+
+  /** The contents of buffers that `Recording.copyToHost` gave, which are released. Errors: `DEVICE_LOST`. */
+  async #fetch(staged: readonly DeviceBuffer[]): Promise<ArrayBuffer[]> {
+    try {
+      await Promise.all(staged.map(({ buffer }) => buffer.mapAsync(1)));
+      return staged.map(({ buffer, bytes }) => {
+        const copy = buffer.getMappedRange(0, Math.ceil(bytes / 8) * 8).slice(0, bytes);
+        buffer.unmap();
+        return copy;
+      });
+    } catch (cause) {
+      this.assertUsable();
+      this.#note(cause as Error);
+      throw this.#lost();
+    } finally {
+      for (const buffer of staged) buffer.release();
+    }
+  }
+
+  /** Frees all memory; the caller's device lives on. */
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.#trim(0);
+    this.#programs.clear();
+    if (this.#ownsDevice) this.device.destroy();
+  }
+
+  #note(error: { readonly message: string } | null): void {
+    if (error) this.#trouble ??= `an error of the device (${error.message})`;
+  }
+
+  #lost(): BatchNormError {
+    return new BatchNormError(
+      'DEVICE_LOST',
+      `received ${this.#trouble ?? 'no answer of the device'}, expected one that works: a new backend can carry on from the layer's state`,
+    );
+  }
+}

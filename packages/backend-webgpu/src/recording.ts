@@ -1,0 +1,138 @@
+// Commands for the device, in the order in which it will execute them, and the memory that they need meanwhile.
+import type { DeviceBuffer } from './device-buffer.js';
+import type { Gpu, Program } from './gpu.js';
+
+/** Most workgroups along one dimension. */
+const mostWorkgroups = 65535;
+
+export class Recording {
+  readonly #gpu: Gpu;
+  readonly #encoder: GPUCommandEncoder;
+  #pass: GPUComputePassEncoder | undefined;
+  /** What is released when the call has ended, and what only if it failed. */
+  #scratch: DeviceBuffer[] = [];
+  #results: DeviceBuffer[] = [];
+  #usesForeign = false;
+
+  constructor(gpu: Gpu, encoder: GPUCommandEncoder) {
+    this.#gpu = gpu;
+    this.#encoder = encoder;
+  }
+
+  /** Whether it uses a buffer of the caller, who may have destroyed it. */
+  get usesForeign(): boolean {
+    return this.#usesForeign;
+  }
+
+  /** Memory for a result, whose reference is the caller's when the call succeeds. Errors: `LIMIT_EXCEEDED`. */
+  result(bytes: number): DeviceBuffer {
+    const buffer = this.#gpu.take(bytes);
+    this.#results.push(buffer);
+    return buffer;
+  }
+
+  /** Another reference to `buffer`, which is the caller's when the call succeeds. */
+  keep(buffer: DeviceBuffer): DeviceBuffer {
+    this.#results.push(buffer.retain());
+    return buffer;
+  }
+
+  /** A result that is needed until the call has ended, and no longer. */
+  once(result: DeviceBuffer): DeviceBuffer {
+    this.#results.splice(this.#results.indexOf(result), 1);
+    return this.#held(result);
+  }
+
+  /** Memory until the call has ended. Errors: `LIMIT_EXCEEDED`. */
+  scratch(bytes: number): DeviceBuffer {
+    return this.#held(this.#gpu.take(bytes));
+  }
+
+  /** A uniform buffer with these contents, until the call has ended. */
+  uniform(contents: ArrayBuffer): DeviceBuffer {
+    const buffer = this.#held(this.#gpu.take(contents.byteLength, 'uniform'));
+    this.#gpu.device.queue.writeBuffer(buffer.buffer, 0, contents);
+    return buffer;
+  }
+
+  /** Writes `values` into `buffer`, before anything that is recorded is executed. */
+  write(buffer: DeviceBuffer, { buffer: bytes, byteOffset, byteLength }: ArrayBufferView): DeviceBuffer {
+    const { queue } = this.#gpu.device;
+    const whole = byteLength - (byteLength % 4);
+    if (whole > 0) queue.writeBuffer(buffer.buffer, buffer.offset, bytes as ArrayBuffer, byteOffset, whole);
+    if (whole < byteLength) {
+      const rest = new Uint8Array(4);
+      rest.set(new Uint8Array(bytes, byteOffset + whole, byteLength - whole));
+      queue.writeBuffer(buffer.buffer, buffer.offset + whole, rest);
+    }
+    return buffer;
+  }
+
+  /** Runs so many workgroups of `program`, each of whose buffers is named. */
+  dispatch(
+    { pipeline, layout, names }: Program,
+    uniform: DeviceBuffer,
+    buffers: Readonly<Record<string, DeviceBuffer>>,
+    workgroups: number,
+  ): void {
+    const resource = (used: DeviceBuffer) => {
+      this.#use(used);
+      return { buffer: used.buffer, offset: used.offset, size: Math.ceil(used.bytes / 4) * 4 };
+    };
+    const entries = [
+      { binding: 0, resource: resource(uniform) },
+      ...names.map((name, index) => ({ binding: index + 1, resource: resource(buffers[name]!) })),
+    ];
+    this.#pass ??= this.#encoder.beginComputePass();
+    this.#pass.setPipeline(pipeline);
+    this.#pass.setBindGroup(0, this.#gpu.device.createBindGroup({ layout, entries }));
+    const across = Math.min(workgroups, mostWorkgroups);
+    this.#pass.dispatchWorkgroups(across, Math.ceil(workgroups / across));
+  }
+
+  copy(from: DeviceBuffer, to: DeviceBuffer): void {
+    this.#endPass();
+    for (const used of [from, to]) this.#use(used);
+    const bytes = Math.ceil(from.bytes / 4) * 4;
+    this.#encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
+  }
+
+  /** A copy for `Gpu.fetch`. */
+  copyToHost(source: DeviceBuffer): DeviceBuffer {
+    const staging = this.#gpu.take(source.bytes, 'staging');
+    this.#results.push(staging);
+    this.copy(source, staging);
+    return staging;
+  }
+
+  finish(): GPUCommandBuffer {
+    this.#endPass();
+    return this.#encoder.finish();
+  }
+
+  /** The encoder goes back to the caller, who goes on with it. */
+  leave(): void {
+    this.#endPass();
+  }
+
+  /** The call has ended. */
+  end(succeeded: boolean): void {
+    for (const buffer of this.#scratch) buffer.release();
+    if (!succeeded) for (const buffer of this.#results) buffer.release();
+    [this.#scratch, this.#results] = [[], []];
+  }
+
+  #use({ isForeign }: DeviceBuffer): void {
+    if (isForeign) this.#usesForeign = true;
+  }
+
+  #held(buffer: DeviceBuffer): DeviceBuffer {
+    this.#scratch.push(buffer);
+    return buffer;
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+  }
+}

@@ -1,0 +1,132 @@
+// Shaders over channels: pivots, the second stage of a reduction, and what results are computed by.
+import { largestCoefficient, largestVariance, leastVariance } from '../range.js';
+import { threads } from './layout.js';
+import { samples } from './parameters.js';
+import { type Bindings, type Shader, shader } from './shader.js';
+
+/** A thread for each channel. */
+function perChannel(bindings: Bindings, body: string): Shader {
+  return shader(
+    bindings,
+    `
+@compute @workgroup_size(${threads}) fn main(@builtin(global_invocation_id) thread: vec3u) {
+  let channel = thread.x;
+  if (channel >= P.channels) { return; }
+  ${body}
+}`,
+  );
+}
+
+/** A first pivot, the mean of some values, of which sums are not made yet. */
+export function pivots(): Shader {
+  return perChannel(
+    { x: { type: 'f32' }, moments: { type: 'Moments', isWritten: true } },
+    `let begin = channel * P.inner;
+  let first = x[P.samples[0].x + begin];
+  var sum = 0.0;
+  for (var k = 0u; k < ${samples / 4}u; k++) {
+    let at = P.samples[k] + begin;
+    sum += ((x[at.x] - first) + (x[at.y] - first)) + ((x[at.z] - first) + (x[at.w] - first));
+  }
+  moments[channel] = Moments(first + sum * ${1 / samples}, Pair(), Pair(), 2u);`,
+  );
+}
+
+/** How many threads share a channel's blocks. */
+const lanes = 8;
+
+/** A workgroup for so many channels: their blocks are merged, and `finish` has them as `sums`. */
+function merge(bindings: Bindings, isWanted: string, finish: string): Shader {
+  const channels = threads / lanes;
+  return shader(
+    { partials: { type: 'Partial' }, ...bindings },
+    `
+var<workgroup> ofLanes: array<Partial, ${threads}>;
+fn merged(a: Partial, b: Partial) -> Partial { return Partial(both(a.first, b.first), both(a.second, b.second)); }
+
+@compute @workgroup_size(${threads}) fn main(
+  @builtin(workgroup_id) workgroupId: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let channel = workgroupId.x * ${channels}u + lane % ${channels}u;
+  let isWanted = channel < P.channels && ${isWanted};
+  var sums = Partial();
+  if (isWanted) {
+    for (var block = lane / ${channels}u; block < P.blocks; block += ${lanes}u) {
+      sums = merged(sums, partials[block * P.channels + channel]);
+    }
+  }
+  ofLanes[lane] = sums;
+  workgroupBarrier();
+  for (var distance = ${threads / 2}u; distance >= ${channels}u; distance /= 2u) {
+    if (lane < distance) { sums = merged(sums, ofLanes[lane + distance]); ofLanes[lane] = sums; }
+    workgroupBarrier();
+  }
+  if (lane >= ${channels}u || !isWanted) { return; }
+  ${finish}
+}`,
+  );
+}
+
+/**
+ * The sums of moments. Where the pivot is further than a deviation from the mean after the first round, the mean becomes
+ * the pivot of a second: rounded, it is within a deviation, because no value can be nearer to the mean.
+ */
+export function mergedMoments(): Shader {
+  return merge(
+    { moments: { type: 'Moments', isWritten: true } },
+    'moments[min(channel, P.channels - 1u)].rounds > 0u',
+    `let before = moments[channel];
+  let total = sums.first.high + sums.first.low;
+  let distance = total * P.overCount;
+  let variance = (sums.second.high - total * distance + sums.second.low) * P.overCount;
+  let isFar = before.rounds == 2u && isFinite(distance) && isFinite(variance) && distance * distance > variance;
+  let pivot = select(before.pivot, before.pivot + distance, isFar);
+  moments[channel] = Moments(pivot, sums.first, sums.second, u32(isFar));`,
+  );
+}
+
+/** dbeta = Σ g, and dgamma = Σ g · (x − mean) · invStd. */
+export function mergedGradients(): Shader {
+  return merge(
+    { coefficients: { type: 'Coefficients' }, gradients: { type: 'Gradients', isWritten: true } },
+    'true',
+    `let by = coefficients[channel];
+  let product = sums.second.high - by.meanLow * sums.first.high + sums.second.low;
+  gradients[channel] = Gradients(sums.first, product * by.invStd);`,
+  );
+}
+
+/**
+ * By what a forward normalises: `vectors` are gamma and beta. 1/√ is refined by a Newton step, because a GPU's square
+ * root and division may be some units off. Beyond the range of float32 (see range.ts) all of it is NaN.
+ */
+export function coefficientsOfBatch(): Shader {
+  return perChannel(
+    { moments: { type: 'Moments' }, vectors: { type: 'f32' }, coefficients: { type: 'Coefficients', isWritten: true } },
+    `let known = moments[channel];
+  let gamma = vectors[channel];
+  let beta = vectors[P.channels + channel];
+  let total = known.sum.high + known.sum.low;
+  let meanLow = total * P.overCount;
+  let variance = max(0.0, (known.squares.high - total * meanLow + known.squares.low) * P.overCount) + P.epsilon;
+  let rough = inverseSqrt(variance);
+  let invStd = select(rough * (1.5 - 0.5 * variance * rough * rough), 0.0, variance == 0.0);
+  let scale = gamma * invStd;
+  let shift = beta - meanLow * scale;
+  let isConstant = known.squares.high == 0.0;
+  let isLost = !isFinite(total) || !isFinite(known.squares.high)
+    || (!isConstant && variance < ${leastVariance}f)
+    || max(variance, known.squares.high) > ${largestVariance}f;
+  if (isLost) {
+    coefficients[channel] = Coefficients(nan(), nan(), nan(), nan(), nan());
+    return;
+  }
+  // Parameters that are not finite, or too large, are y's alone, and scale is that of dx: dgamma and dbeta have none.
+  let isScaleLost = !isFinite(scale) || abs(scale) > ${largestCoefficient}f;
+  let isShiftLost = isScaleLost || !isFinite(shift) || abs(shift) > ${largestCoefficient}f;
+  coefficients[channel] = Coefficients(
+    known.pivot, select(scale, nan(), isScaleLost), select(shift, nan(), isShiftLost), meanLow, invStd,
+  );`,
+  );
+}
