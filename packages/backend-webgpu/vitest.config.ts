@@ -1,3 +1,10 @@
 import { inNode } from '../../vitest.node.js';
 
-export default inNode({ slow: ['test/*.test.ts'] });
+export default inNode({
+  slow: [
+    'test/accuracy.test.ts',
+    'test/callers-gpu.test.ts',
+    'test/conformance.test.ts',
+    'test/device-trouble.test.ts',
+  ],
+});

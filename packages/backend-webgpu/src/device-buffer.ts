@@ -1,5 +1,7 @@
 // A stretch of a GPU buffer that several may use: it is freed when the last of them has let it go.
 
+export type Usage = 'storage' | 'uniform' | 'staging';
+
 export class DeviceBuffer {
   readonly buffer: GPUBuffer;
   readonly offset: number;

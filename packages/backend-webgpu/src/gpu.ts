@@ -1,17 +1,9 @@
 // A WebGPU device: its memory, which is used again, its compiled shaders, and what became of it.
 import { BatchNormError, refuse } from '@batchnorm/core-api';
-import { DeviceBuffer } from './device-buffer.js';
-import { Recording } from './recording.js';
+import { DeviceBuffer, type Usage } from './device-buffer.js';
+import { compile, type Program } from './program.js';
+import { type Memory, Recording } from './recording.js';
 import type { Shader } from './shaders/shader.js';
-
-/** A compiled shader, and the names of its buffers in the order of their bindings. */
-export interface Program {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-  readonly names: readonly string[];
-}
-
-export type Usage = 'storage' | 'uniform' | 'staging';
 
 /** What a buffer is for, in flags of `GPUBufferUsage`, which only pages have. */
 const usages: Readonly<Record<Usage, number>> = {
@@ -23,16 +15,13 @@ const usages: Readonly<Record<Usage, number>> = {
   staging: 0x01 | 0x08,
 };
 
-/** Shader stage COMPUTE. */
-const compute = 0x4;
-
 /** Memory that nobody uses, kept for the next who asks for as much. */
 const mostIdleBytes = 2 ** 28;
 
 /** Sizes are multiples of this, so that fewer differ. */
 const granule = 256;
 
-export class Gpu {
+export class Gpu implements Memory {
   readonly device: GPUDevice;
   /** What is in use. */
   allocatedBytes = 0;
@@ -116,30 +105,11 @@ export class Gpu {
   program(name: string, make: () => Shader): Program {
     let program = this.#programs.get(name);
     if (!program) {
-      program = this.#compile(name, make());
+      program = compile(this.device, name, make());
       this.#programs.set(name, program);
       this.#made++;
     }
     return program;
-  }
-
-  #compile(label: string, { code, bindings }: Shader): Program {
-    const { device } = this;
-    const layout = device.createBindGroupLayout({
-      entries: [
-        { binding: 0, visibility: compute, buffer: { type: 'uniform' } },
-        ...Object.values(bindings).map(({ isWritten }, index): GPUBindGroupLayoutEntry => {
-          const type = isWritten ? 'storage' : 'read-only-storage';
-          return { binding: index + 1, visibility: compute, buffer: { type } };
-        }),
-      ],
-    });
-    const pipeline = device.createComputePipeline({
-      label,
-      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      compute: { module: device.createShaderModule({ label, code }), entryPoint: 'main' },
-    });
-    return { pipeline, layout, names: Object.keys(bindings) };
   }
 
   /**

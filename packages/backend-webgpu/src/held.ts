@@ -19,8 +19,8 @@ export function assertMomentsHeld(
   epsilon: number,
 ): void {
   for (let c = 0; c < mean.length; c++) {
-    const isFinite = Number.isFinite(mean[c]) && Number.isFinite(m2[c]);
-    const isSuspect = !isFinite || (m2[c] === 0 && epsilon < leastVariance && !isConstant(x, extent, c, mask));
+    const areFinite = Number.isFinite(mean[c]) && Number.isFinite(m2[c]);
+    const isSuspect = !areFinite || (m2[c] === 0 && epsilon < leastVariance && !isConstant(x, extent, c, mask));
     if (isSuspect && largest(x, extent, c, mask) < Number.POSITIVE_INFINITY) {
       refuse(
         'NON_FINITE_STATISTICS',
@@ -65,6 +65,6 @@ export function largest(values: FloatArray, extent: Extent, c: number, mask?: Co
 }
 
 function isConstant(values: FloatArray, extent: Extent, c: number, mask: CountedPositions | undefined): boolean {
-  let first: number | undefined;
-  return everyRun(values, extent, c, (run) => run.every((value) => value === (first ??= value)), mask);
+  const seen = new Set<number>();
+  return everyRun(values, extent, c, (run) => run.every((value) => seen.add(value).size === 1), mask);
 }

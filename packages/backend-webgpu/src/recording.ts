@@ -1,12 +1,19 @@
 // Commands for the device, in the order in which it will execute them, and the memory that they need meanwhile.
-import type { DeviceBuffer } from './device-buffer.js';
-import type { Gpu, Program } from './gpu.js';
+import type { DeviceBuffer, Usage } from './device-buffer.js';
+import type { Program } from './program.js';
 
 /** Most workgroups along one dimension. */
 const mostWorkgroups = 65535;
 
+/** A device, and who gives memory on it. */
+export interface Memory {
+  readonly device: GPUDevice;
+  /** Memory of `bytes` or more, which may hold anything. Errors: `LIMIT_EXCEEDED`. */
+  take(bytes: number, usage?: Usage): DeviceBuffer;
+}
+
 export class Recording {
-  readonly #gpu: Gpu;
+  readonly #memory: Memory;
   readonly #encoder: GPUCommandEncoder;
   #pass: GPUComputePassEncoder | undefined;
   /** What is released when the call has ended, and what only if it failed. */
@@ -14,8 +21,8 @@ export class Recording {
   #results: DeviceBuffer[] = [];
   #usesForeign = false;
 
-  constructor(gpu: Gpu, encoder: GPUCommandEncoder) {
-    this.#gpu = gpu;
+  constructor(memory: Memory, encoder: GPUCommandEncoder) {
+    this.#memory = memory;
     this.#encoder = encoder;
   }
 
@@ -26,7 +33,7 @@ export class Recording {
 
   /** Memory for a result, whose reference is the caller's when the call succeeds. Errors: `LIMIT_EXCEEDED`. */
   result(bytes: number): DeviceBuffer {
-    const buffer = this.#gpu.take(bytes);
+    const buffer = this.#memory.take(bytes);
     this.#results.push(buffer);
     return buffer;
   }
@@ -45,19 +52,19 @@ export class Recording {
 
   /** Memory until the call has ended. Errors: `LIMIT_EXCEEDED`. */
   scratch(bytes: number): DeviceBuffer {
-    return this.#held(this.#gpu.take(bytes));
+    return this.#held(this.#memory.take(bytes));
   }
 
   /** A uniform buffer with these contents, until the call has ended. */
   uniform(contents: ArrayBuffer): DeviceBuffer {
-    const buffer = this.#held(this.#gpu.take(contents.byteLength, 'uniform'));
-    this.#gpu.device.queue.writeBuffer(buffer.buffer, 0, contents);
+    const buffer = this.#held(this.#memory.take(contents.byteLength, 'uniform'));
+    this.#memory.device.queue.writeBuffer(buffer.buffer, 0, contents);
     return buffer;
   }
 
   /** Writes `values` into `buffer`, before anything that is recorded is executed. */
   write(buffer: DeviceBuffer, { buffer: bytes, byteOffset, byteLength }: ArrayBufferView): DeviceBuffer {
-    const { queue } = this.#gpu.device;
+    const { queue } = this.#memory.device;
     const whole = byteLength - (byteLength % 4);
     if (whole > 0) queue.writeBuffer(buffer.buffer, buffer.offset, bytes as ArrayBuffer, byteOffset, whole);
     if (whole < byteLength) {
@@ -85,7 +92,7 @@ export class Recording {
     ];
     this.#pass ??= this.#encoder.beginComputePass();
     this.#pass.setPipeline(pipeline);
-    this.#pass.setBindGroup(0, this.#gpu.device.createBindGroup({ layout, entries }));
+    this.#pass.setBindGroup(0, this.#memory.device.createBindGroup({ layout, entries }));
     const across = Math.min(workgroups, mostWorkgroups);
     this.#pass.dispatchWorkgroups(across, Math.ceil(workgroups / across));
   }
@@ -99,7 +106,7 @@ export class Recording {
 
   /** A copy for `Gpu.fetch`. */
   copyToHost(source: DeviceBuffer): DeviceBuffer {
-    const staging = this.#gpu.take(source.bytes, 'staging');
+    const staging = this.#memory.take(source.bytes, 'staging');
     this.#results.push(staging);
     this.copy(source, staging);
     return staging;

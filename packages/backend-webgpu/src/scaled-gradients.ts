@@ -50,8 +50,8 @@ export function exponentsFor(
     // Positive and negative gradients may cancel to a small sum: then nothing was lost.
     const all = Math.max(size, Number.isFinite(sum) ? sum / count : 0);
     const isSmall = all > 0 && all < least;
-    const isFinite = Number.isFinite(sum) && (dx === undefined || everyIndex(extent, c, (k) => Number.isFinite(dx[k])));
-    if ((isSmall || !isFinite) && size > 0) exponents.set(c, -Math.floor(Math.log2(all)));
+    const isHeld = Number.isFinite(sum) && (dx === undefined || everyIndex(extent, c, (k) => Number.isFinite(dx[k])));
+    if ((isSmall || !isHeld) && size > 0) exponents.set(c, -Math.floor(Math.log2(all)));
   }
   return exponents;
 }

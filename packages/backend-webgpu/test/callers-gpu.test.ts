@@ -86,11 +86,12 @@ await describeHere(() => {
     const read = async (results: Awaited<ReturnType<typeof steps>>) =>
       Promise.all(results.flatMap((one) => ('read' in one ? [one.read()] : [one.dx.read(), one.dgamma.read()])));
     const want = await read(await steps(expected!));
+    await expected!.forward(onDevice.x);
     const encoder = device.createCommandEncoder();
     const target = bufferOf(device, new Float32Array(x.length));
     const results = await backend.encode(encoder, async () => {
       const results = await steps(recorded!);
-      await recorded!.forward(onDevice.x, { training: false, out: await backend.wrap(target, shape) });
+      await recorded!.forward(onDevice.x, { out: await backend.wrap(target, shape) });
       return results;
     });
     expect(await contentsOf(device, target)).toEqual(new Float32Array(x.length));

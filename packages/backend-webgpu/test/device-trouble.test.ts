@@ -94,7 +94,7 @@ await describeHere(() => {
       await layer.backward(dy);
     }
     expect(made - before).toBeLessThan(250);
-    await layer.forward(onDevice.x);
+    (await layer.forward(onDevice.x)).dispose();
     expect(backend.allocatedBytes!() - bytes).toBeLessThan(10_000);
     await layer.dispose();
     for (const one of Object.values(onDevice)) one.dispose();
