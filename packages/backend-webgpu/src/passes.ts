@@ -9,7 +9,7 @@ import type { Kept } from './saved-forward.js';
 import { coefficientsOfBatch, mergedGradients, mergedMoments, pivots } from './shaders/channels.js';
 import { gateWords } from './shaders/elements.js';
 import { inputGradient, normalize } from './shaders/elementwise.js';
-import { group, type Layout, layoutOf, rowLanes, threads } from './shaders/layout.js';
+import { group, type Layout, layoutOf, threads } from './shaders/layout.js';
 import { parametersOf } from './shaders/parameters.js';
 import type { Shader } from './shaders/shader.js';
 import { gradientSums, momentSums } from './shaders/sums.js';
@@ -183,7 +183,9 @@ export class Passes {
 
   get #sumWorkgroups(): number {
     const { arrangement, columns, channels, blocks, lanes } = this.#layout;
-    return blocks * (arrangement === 'rows' ? Math.ceil(columns / Math.min(lanes, rowLanes)) : channels);
+    return arrangement === 'rows'
+      ? Math.ceil(columns / lanes) * Math.ceil(blocks / (threads / lanes))
+      : channels * (blocks / threads);
   }
 
   get #elementWorkgroups(): number {

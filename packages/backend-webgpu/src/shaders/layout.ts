@@ -23,9 +23,9 @@ export interface Layout extends LayoutClass {
   readonly channels: number;
   readonly rows: number;
   readonly columns: number;
-  /** How many parts a sum over a channel has, each of one workgroup. */
+  /** How many parts a sum over a channel has, each of one thread. */
   readonly blocks: number;
-  /** Rows of a block; of runs, elements of one channel. */
+  /** Rows of a block; of runs, elements that a workgroup's blocks have together. */
   readonly blockLength: number;
   /** From a thread's element of a run to its next, `threads` further on: so many runs, and so many columns. */
   readonly laneRows: number;
@@ -42,7 +42,7 @@ export const group = 8;
 const groupsPerThread = 4;
 
 /** More blocks would cost the second stage of a sum more than they save the first. */
-const mostBlocks = 512;
+const mostParts = (arrangement: Arrangement): number => (arrangement === 'rows' ? 1024 : 32);
 
 export function layoutOf(given: Extent, dtype: Dtype): Layout {
   const extent = given.channels === 1 ? extentOfOneChannel(given.outer * given.inner) : given;
@@ -53,11 +53,9 @@ export function layoutOf(given: Extent, dtype: Dtype): Layout {
   const columns = along / width;
   const rows = inner === 1 ? outer : outer * channels;
   const lanes = Math.min(threads, 2 ** Math.ceil(Math.log2(columns)));
-  /** What a workgroup's threads take at once of a channel. */
-  const stride = arrangement === 'rows' ? (threads / Math.min(lanes, rowLanes)) * group : threads * group;
-  const length = arrangement === 'rows' ? rows : outer * columns;
-  const blocks = Math.max(1, Math.min(mostBlocks, Math.floor(length / (stride * groupsPerThread))));
-  const blockLength = Math.ceil(length / blocks / stride) * stride;
+  const [length, stride] = arrangement === 'rows' ? [rows, group] : [outer * columns, group * threads];
+  const parts = Math.max(1, Math.min(mostParts(arrangement), Math.floor(length / (stride * groupsPerThread))));
+  const blockLength = Math.ceil(length / parts / stride) * stride;
   return {
     arrangement,
     dtype,
@@ -67,7 +65,7 @@ export function layoutOf(given: Extent, dtype: Dtype): Layout {
     channels,
     rows,
     columns,
-    blocks: Math.ceil(length / blockLength),
+    blocks: Math.ceil(length / blockLength) * (arrangement === 'rows' ? 1 : threads),
     blockLength,
     laneRows: Math.floor(threads / columns),
     laneColumns: threads % columns,
@@ -79,6 +77,3 @@ function extentOfOneChannel(values: number): Extent {
   const outer = values % (4 * group) === 0 ? group : 1;
   return { outer, channels: 1, inner: values / outer };
 }
-
-/** Of a sum over rows: how many of a workgroup's threads are neighbours along a row, at most. The others share rows. */
-export const rowLanes = 16;

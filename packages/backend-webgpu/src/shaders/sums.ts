@@ -1,7 +1,8 @@
-// The first stage of a reduction: two sums over each channel, in blocks of a workgroup each. A thread adds up eight
-// terms at a time as a tree, and trees so that no rounding error is lost; threads of a workgroup merge in a fixed order.
+// The first stage of a reduction: two sums over each channel, in blocks of a thread each. A thread adds up eight terms at
+// a time as a tree, and trees so that no rounding error is lost. Threads share nothing: a block's sums are few bytes
+// beside its elements, and waiting for each other is what costs most where a processor draws.
 import { computedType, gateText, maskText } from './elements.js';
-import { group, type LayoutClass, rowLanes, threads } from './layout.js';
+import { group, type LayoutClass, threads } from './layout.js';
 import { type Bindings, type Shader, shader } from './shader.js';
 
 interface Summing {
@@ -104,100 +105,76 @@ function around(layout: LayoutClass, fields: readonly string[], field: (name: st
   return `fn aroundOf(index: u32) -> Around { return Around(${values.join(', ')}); }\n`;
 }
 
-/** A thread has a column, and of a block every so many groups of rows. */
-function overRows({ width, lanes }: LayoutClass, { isWanted }: Summing): string {
-  const across = Math.min(lanes, rowLanes);
-  const down = threads / across;
-  const isWantedOf = (k: number) => `(${isWanted.replace('channel', width === 4 ? `4u * column + ${k}u` : 'column')})`;
-  const component = (pair: string, k: number) =>
-    width === 4 ? `Pair(mine.${pair}.high[${k}], mine.${pair}.low[${k}])` : `mine.${pair}`;
-  return `
-var<workgroup> ofLanes: array<Sums, ${threads}>;
-fn bothSums(a: Sums, b: Sums) -> Sums { return Sums(both${width === 4 ? '4' : ''}(a.first, b.first), both${width === 4 ? '4' : ''}(a.second, b.second)); }
+/** The terms of one turn, `next` between two of them. */
+const turn = (term: (k: number) => string, next = ''): string =>
+  each(group, (k) => `let t${k} = ${term(k)};${next}`).join('\n      ') +
+  `\n      mine = sumOf(mine, ${each(group, (k) => `t${k}`).join(', ')});`;
 
-@compute @workgroup_size(${across}, ${down}) fn main(
+/** A thread has a column, and a block of its rows. */
+function overRows({ width, lanes }: LayoutClass, { isWanted }: Summing): string {
+  const wanted = (k: number) => `(${isWanted.replace('channel', width === 4 ? `4u * column + ${k}u` : 'column')})`;
+  const part = (pair: string, k: number) =>
+    width === 4 ? `Pair(mine.${pair}.high[${k}], mine.${pair}.low[${k}])` : `mine.${pair}`;
+  const down = threads / lanes;
+  return `
+@compute @workgroup_size(${lanes}, ${down}) fn main(
   @builtin(workgroup_id) workgroupId: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_id) thread: vec3u,
-  @builtin(local_invocation_index) lane: u32,
 ) {
   let id = workgroupId.y * workgroups.x + workgroupId.x;
-  let chunks = (P.columns + ${across - 1}u) / ${across}u;
-  let block = id / chunks;
-  if (block >= P.blocks) { return; }
-  let column = (id % chunks) * ${across}u + thread.x;
-  let begin = block * P.blockLength;
-  let end = min(begin + P.blockLength, P.rows);
+  let chunks = (P.columns + ${lanes - 1}u) / ${lanes}u;
+  let block = (id / chunks) * ${down}u + thread.y;
+  let column = (id % chunks) * ${lanes}u + thread.x;
+  if (block >= P.blocks || column >= P.columns || !(${each(width, wanted).join(' || ')})) { return; }
+  let around = aroundOf(column);
+  let end = min((block + 1u) * P.blockLength, P.rows);
   var mine = Sums();
-  if (column < P.columns && (${each(width, isWantedOf).join(' || ')})) {
-    let around = aroundOf(column);
-    for (var row = begin + thread.y * ${group}u; row < end; row += ${down * group}u) {
-      mine = sumOf(mine, ${each(group, (k) => `termsOf(row + ${k}u < end, row + ${k}u, column, around)`).join(',\n        ')});
-    }
+  for (var row = block * P.blockLength; row < end; row += ${group}u) {
+    ${turn((k) => `termsOf(row + ${k}u < end, row + ${k}u, column, around)`)}
   }
-  ofLanes[lane] = mine;
-  workgroupBarrier();
-  for (var distance = ${threads / 2}u; distance >= ${across}u; distance /= 2u) {
-    if (lane < distance) { mine = bothSums(mine, ofLanes[lane + distance]); ofLanes[lane] = mine; }
-    workgroupBarrier();
-  }
-  if (thread.y > 0u || column >= P.columns) { return; }
   ${each(
     width,
-    (k) => `if (${isWantedOf(k)}) {
-    partials[block * P.channels + column * ${width}u + ${k}u] = Partial(${component('first', k)}, ${component('second', k)});
+    (k) => `if (${wanted(k)}) {
+    partials[block * P.channels + column * ${width}u + ${k}u] = Partial(${part('first', k)}, ${part('second', k)});
   }`,
   ).join('\n  ')}
 }
 `;
 }
 
-/** A workgroup has a block of a channel's elements, run after run, and each thread every so many of them. */
+/** A workgroup has a stretch of a channel's elements, run after run, and each thread is a block of every so many of them. */
 function overRuns({ width }: LayoutClass, { isWanted }: Summing): string {
   const fold = (pair: string) => {
     const [x, y, z, w] = each(4, (k) => `Pair(mine.${pair}.high[${k}], mine.${pair}.low[${k}])`);
     return width === 4 ? `both(both(${x}, ${y}), both(${z}, ${w}))` : `mine.${pair}`;
   };
+  const next = `
+      element += ${threads}u;
+      row += P.laneRows * P.channels;
+      column += P.laneColumns;
+      if (column >= P.columns) { column -= P.columns; row += P.channels; }`;
   return `
-var<workgroup> ofLanes: array<Partial, ${threads}>;
-fn bothSums(a: Partial, b: Partial) -> Partial { return Partial(both(a.first, b.first), both(a.second, b.second)); }
-
 @compute @workgroup_size(${threads}) fn main(
   @builtin(workgroup_id) workgroupId: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
   let id = workgroupId.y * workgroups.x + workgroupId.x;
-  let channel = id / P.blocks;
-  if (channel >= P.channels) { return; }
-  let block = id % P.blocks;
-  let end = min((block + 1u) * P.blockLength, (P.rows / P.channels) * P.columns);
-  var element = block * P.blockLength + lane;
+  let stretches = P.blocks / ${threads}u;
+  let channel = id / stretches;
+  if (channel >= P.channels || !(${isWanted})) { return; }
+  let stretch = id % stretches;
+  let around = aroundOf(channel);
+  let end = min((stretch + 1u) * P.blockLength, (P.rows / P.channels) * P.columns);
+  var element = stretch * P.blockLength + lane;
   var row = (element / P.columns) * P.channels + channel;
   var column = element % P.columns;
   var mine = Sums();
-  if (${isWanted}) {
-    let around = aroundOf(channel);
-    while (element < end) {
-      ${each(
-        group,
-        (k) => `let t${k} = termsOf(element < end, row, column, around);
-      element += ${threads}u;
-      row += P.laneRows * P.channels;
-      column += P.laneColumns;
-      if (column >= P.columns) { column -= P.columns; row += P.channels; }`,
-      ).join('\n      ')}
-      mine = sumOf(mine, ${each(group, (k) => `t${k}`).join(', ')});
-    }
+  while (element < end) {
+      ${turn(() => 'termsOf(element < end, row, column, around)', next)}
   }
-  var folded = Partial(${fold('first')}, ${fold('second')});
-  ofLanes[lane] = folded;
-  workgroupBarrier();
-  for (var distance = ${threads / 2}u; distance > 0u; distance /= 2u) {
-    if (lane < distance) { folded = bothSums(folded, ofLanes[lane + distance]); ofLanes[lane] = folded; }
-    workgroupBarrier();
-  }
-  if (lane == 0u && (${isWanted})) { partials[block * P.channels + channel] = folded; }
+  partials[(stretch * ${threads}u + lane) * P.channels + channel] = Partial(${fold('first')}, ${fold('second')});
 }
 `;
 }
