@@ -111,9 +111,21 @@ describe('a sum of float32 numbers', () => {
     }
     return sum;
   };
+  const blockedCompensated = (terms: Float32Array) => {
+    let [high, low] = [0, 0];
+    for (let j = 0; j < terms.length; j += 8) {
+      const term = tree(terms.subarray(j, j + 8));
+      const next = f(high + term);
+      const ofTerm = f(next - high);
+      low = f(low + f(f(high - f(next - ofTerm)) + f(term - ofTerm)));
+      high = next;
+    }
+    return high + low;
+  };
   const right: Readonly<Record<Accumulation, (terms: Float32Array) => number>> = {
     float64: (terms) => inBlocks(terms, 1024, (block) => inTurn(block, (value) => value)),
     'blocked-float32': (terms) => inBlocks(terms, 8, tree),
+    'blocked-compensated-float32': blockedCompensated,
     'compensated-float32': compensated,
     float32: (terms) => inBlocks(terms, 1024, (block) => inTurn(block, f), f),
   };
@@ -137,7 +149,7 @@ describe('a sum of float32 numbers', () => {
     }
   });
 
-  it.each(['float64', 'blocked-float32', 'compensated-float32'] as const)(
+  it.each(['float64', 'blocked-float32', 'blocked-compensated-float32', 'compensated-float32'] as const)(
     'in float32 alone does not pass for %s',
     (declared) => {
       expect(overBound((terms) => inTurn(terms, f), declared, eights)).toBeGreaterThan(1);
