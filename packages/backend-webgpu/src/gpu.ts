@@ -156,6 +156,9 @@ export class Gpu implements Memory {
     const error = memory ?? validation;
     if (error || this.#trouble !== undefined) {
       recording.end(false);
+      // What was made for it may be no good.
+      this.#trim(0);
+      this.#programs.clear();
       if (this.#trouble !== undefined) throw this.#lost();
       if (memory) {
         throw new BatchNormError(

@@ -103,6 +103,39 @@ await describeHere(() => {
     device.destroy();
   });
 
+  it('memory that the device has not is LIMIT_EXCEEDED: nothing has changed, nothing is left, and the next call works', async () => {
+    const device = await ownDevice();
+    const backend = await createWebGpuBackend({ device });
+    const layer = new BatchNorm({ backend, numFeatures: 8 });
+    await layer.forward(x);
+    const [state, bytes] = [await layer.state(), backend.allocatedBytes!()];
+    const popErrorScope = device.popErrorScope.bind(device);
+    const createBuffer = device.createBuffer.bind(device);
+    const made: GPUBuffer[] = [];
+    device.createBuffer = (descriptor) => {
+      made.push(createBuffer(descriptor));
+      return made.at(-1)!;
+    };
+    // Of the two scopes of a call, the inner one is about memory.
+    let asked = 0;
+    device.popErrorScope = async () => {
+      const error = await popErrorScope();
+      return asked++ % 2 === 0 ? ({ message: 'no room' } as GPUError) : error;
+    };
+    const large = batchOf([4096, 8]).x;
+    await expectCode('LIMIT_EXCEEDED', () => layer.forward(large), /no room/);
+    device.popErrorScope = popErrorScope;
+    device.createBuffer = createBuffer;
+    expect(await layer.state()).toEqual(state);
+    expect(backend.allocatedBytes!()).toBe(bytes);
+    expect(made.length).toBeGreaterThan(0);
+    await layer.forward(large);
+    expect((await layer.state()).batchesTracked).toBe(2);
+    await layer.dispose();
+    await backend.dispose();
+    device.destroy();
+  });
+
   it('more than a buffer can hold is LIMIT_EXCEEDED', async () => {
     const backend = await createWebGpuBackend();
     const { elements } = backend.capabilities.limits;
