@@ -9,10 +9,10 @@ import {
   type OnDevice,
   refuse,
 } from '@batchnorm/core-api';
+import { assertNormalizable, type Parameters } from '@batchnorm/core-api/float32-range';
 import { type ArrayOwner, assertAlive, type DeviceArray, readRetained } from './device-array.js';
 import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import { gradientSumsOf, momentsOf } from './passes.js';
-import { fitsParameters, fitsVariance, float32Epsilon, type Parameters } from './range.js';
 import type { SeenMoments, SeenSums } from './redo.js';
 
 /** Makes a value, of the table if it reads that. */
@@ -193,19 +193,4 @@ export class GpuJsSums extends ChannelValue<GradientSums> {
 /** `moments`, in vectors of their own. */
 export function copyOf({ count, mean, m2 }: Moments): Moments {
   return { count, mean: mean.slice(), m2: m2.slice() };
-}
-
-/** Errors: `NON_FINITE_STATISTICS` where the variance is finite, but kernels made coefficients of NaN. */
-function assertNormalizable({ count, m2 }: Moments, epsilon: number, normalizedBy: readonly Parameters[]): void {
-  m2.forEach((square, c) => {
-    const variance = square / count;
-    if (!Number.isFinite(variance)) return;
-    const received = `a batch of variance ${variance} in channel ${c}`;
-    const expected = 'what float32 can normalise';
-    if (!fitsVariance(variance, float32Epsilon(epsilon), count)) refuse('NON_FINITE_STATISTICS', received, expected);
-    for (const { gamma, beta, epsilon } of normalizedBy) {
-      if (fitsParameters(variance, { gamma, beta, epsilon: float32Epsilon(epsilon) }, c)) continue;
-      refuse('NON_FINITE_STATISTICS', `${received}, with gamma ${gamma[c]} and beta ${beta[c]}`, expected);
-    }
-  });
 }

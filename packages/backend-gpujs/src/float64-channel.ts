@@ -1,8 +1,8 @@
 // One channel computed on the host, in float64: for finite inputs and results whose intermediate numbers are beyond
 // float32.
 import { type CountedPositions, type Extent, type Nonlinearity, valuesPerChannel } from '@batchnorm/core-api';
+import type { Normalizer } from '@batchnorm/core-api/float32-range';
 import { firstCounted } from './device-mask.js';
-import type { Normalizer } from './range.js';
 
 /** What z is made of. */
 export interface Summands<Activation> {

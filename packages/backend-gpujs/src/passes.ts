@@ -1,11 +1,11 @@
 // The passes over an activation, on the device, for one extent: GPU kernels, one after another. The caller's scope
 // releases results.
 import type { Extent, GradientSums, Moments, Nonlinearity, Plan } from '@batchnorm/core-api';
+import { float32Epsilon, leastVariance, type Parameters } from '@batchnorm/core-api/float32-range';
 import type { DeviceArray } from './device-array.js';
 import { type DeviceMask, firstCounted } from './device-mask.js';
 import type { Summands } from './float64-channel.js';
 import type { CompiledKernel, GpuContext } from './gpu-context.js';
-import { float32Epsilon, leastVariance, type Parameters } from './range.js';
 import type { Redone } from './redo.js';
 import type { Forward } from './saved-forward.js';
 import type { Scope } from './scope.js';

@@ -10,8 +10,6 @@ import {
   statisticsOf,
   valuesPerChannel,
 } from '@batchnorm/core-api';
-import type { DeviceArray } from './device-array.js';
-import { Float64Channel, type Summands } from './float64-channel.js';
 import {
   fitsFloat32,
   fitsParameters,
@@ -22,7 +20,9 @@ import {
   normalizerOf,
   type Parameters,
   smallestNormal,
-} from './range.js';
+} from '@batchnorm/core-api/float32-range';
+import type { DeviceArray } from './device-array.js';
+import { Float64Channel, type Summands } from './float64-channel.js';
 
 /** What the host knows of a batch, and which channels of it are not as kernels have them. */
 export interface SeenMoments {

@@ -6,7 +6,7 @@
 // an expression is multiplied by `one`, an argument that is 1, before anything is added to it.
 // `Math.fround` makes the arithmetic float32 in `cpu` mode, where it would be float64 and no error would be found.
 import { type Extent, type Nonlinearity, valuesPerChannel } from '@batchnorm/core-api';
-import { largestCoefficient, largestVariance, leastVariance, smallestNormal } from './range.js';
+import { largestCoefficient, largestVariance, leastVariance, smallestNormal } from '@batchnorm/core-api/float32-range';
 
 /** A GPU kernel: `text` is a JavaScript function, which `width` × `height` threads run. */
 export interface Source {

@@ -16,13 +16,13 @@ import {
   statisticsOf,
   valuesPerChannel,
 } from '@batchnorm/core-api';
+import type { Parameters } from '@batchnorm/core-api/float32-range';
 import { GpuJsMoments, GpuJsSums, GpuJsVector, type See, seeOnce } from './channel-values.js';
 import { type DeviceArray, isOnHost } from './device-array.js';
 import type { DeviceMask } from './device-mask.js';
 import { GpuJsTensor } from './device-tensor.js';
 import type { GpuContext } from './gpu-context.js';
 import { gradientSumsOf, momentsOf, type Passes } from './passes.js';
-import type { Parameters } from './range.js';
 import {
   type Redone,
   redoGradientSums,

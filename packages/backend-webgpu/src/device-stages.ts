@@ -22,13 +22,13 @@ import {
   statisticsOf,
   valuesPerChannel,
 } from '@batchnorm/core-api';
+import { type Normalizer, normalizerOf } from '@batchnorm/core-api/float32-range';
 import { WebGpuMoments, WebGpuSums, WebGpuVector } from './channel-values.js';
 import type { DeviceBuffer } from './device-buffer.js';
 import { WebGpuTensor } from './device-tensor.js';
 import type { Gpu } from './gpu.js';
 import { assertNormalizerHeld, lostChannels } from './held.js';
 import type { Passes } from './passes.js';
-import { type Normalizer, normalizerOf } from './range.js';
 import type { Recording } from './recording.js';
 import { type Kept, SavedForward } from './saved-forward.js';
 

@@ -8,7 +8,7 @@ import {
   type Moments,
   refuse,
 } from '@batchnorm/core-api';
-import { fitsFloat32, leastVariance, type Normalizer } from './range.js';
+import { fitsFloat32, leastVariance, type Normalizer } from '@batchnorm/core-api/float32-range';
 
 /** Errors: `NON_FINITE_STATISTICS` where moments are not finite, or 0, and those of x are. */
 export function assertMomentsHeld(

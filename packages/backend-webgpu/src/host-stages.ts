@@ -27,6 +27,7 @@ import {
   statisticsOf,
   valuesPerChannel,
 } from '@batchnorm/core-api';
+import { type Normalizer, normalizerOf } from '@batchnorm/core-api/float32-range';
 import type { WebGpuMoments, WebGpuVector } from './channel-values.js';
 import type { DeviceBuffer } from './device-buffer.js';
 import type { DeviceStages } from './device-stages.js';
@@ -34,7 +35,6 @@ import { WebGpuTensor } from './device-tensor.js';
 import type { Gpu } from './gpu.js';
 import { assertMomentsHeld, assertNormalizerHeld } from './held.js';
 import type { Passes } from './passes.js';
-import { type Normalizer, normalizerOf } from './range.js';
 import { exponentsFor, type SeenGradients, scaledElements, scaledSums, unscaleInto } from './scaled-gradients.js';
 import { gradientSumsOf } from './tables.js';
 

@@ -1,9 +1,9 @@
 // The passes over an activation for one extent: shaders, one after another, into a recording.
 import type { CountedPositions, Extent, GradientSums, Nonlinearity, Plan } from '@batchnorm/core-api';
+import { float32Epsilon, type Normalizer, type Parameters } from '@batchnorm/core-api/float32-range';
 import type { DeviceBuffer } from './device-buffer.js';
 import type { Gpu } from './gpu.js';
 import type { Program } from './program.js';
-import { float32Epsilon, type Normalizer, type Parameters } from './range.js';
 import type { Recording } from './recording.js';
 import type { Kept } from './saved-forward.js';
 import { coefficientsOfBatch, mergedGradients, mergedMoments, pivots } from './shaders/channels.js';

@@ -1,8 +1,8 @@
 // Gradients on the host whose terms float32 can't hold, because dy is too large or too small: they are linear in dy, so
 // that they are computed once more of dy times a power of two for each channel, which costs no digit.
 import { type Extent, everyIndex, type FloatArray, type GradientSums } from '@batchnorm/core-api';
+import { largestCoefficient, type Normalizer, smallestNormal } from '@batchnorm/core-api/float32-range';
 import { largest } from './held.js';
-import { largestCoefficient, type Normalizer, smallestNormal } from './range.js';
 
 /** What a backward knows of its forward. */
 export interface SeenForward {

@@ -1,6 +1,6 @@
 // Tables of channels as the host reads and writes them: in float64, from the sums as shaders left them.
 import type { GradientSums, Moments } from '@batchnorm/core-api';
-import type { Normalizer } from './range.js';
+import type { Normalizer } from '@batchnorm/core-api/float32-range';
 import { coefficientFields, gradientFields, momentFields } from './shaders/tables.js';
 
 /** mean = pivot + Σ d / M and m2 = Σ d² − (Σ d)² / M. */

@@ -1,5 +1,5 @@
 // Shaders over channels: pivots, the second stage of a reduction, and what results are computed by.
-import { largestCoefficient, largestVariance, leastVariance } from '../range.js';
+import { largestCoefficient, largestVariance, leastVariance } from '@batchnorm/core-api/float32-range';
 import { threads } from './layout.js';
 import { samples } from './parameters.js';
 import { type Bindings, type Shader, shader } from './shader.js';

@@ -1,6 +1,7 @@
 // The range of float32: by which statistics and parameters the GPU kernels, which know no other numbers, can normalise
 // a channel.
-import { type Moments, refuse, type Statistics } from '@batchnorm/core-api';
+import { refuse } from './errors.js';
+import type { Moments, Statistics } from './moments.js';
 
 /** gamma and beta, [C] each, and epsilon of a layer, as they were when it called. */
 export interface Parameters {
