@@ -1,6 +1,8 @@
 // The backend: the device it runs on, what it can do there, and kernels on demand.
 import {
   type AllocatedTensor,
+  arrayOf,
+  assertDtype,
   assertWithinLimits,
   type Backend,
   type Capabilities,
@@ -52,7 +54,7 @@ export interface WebGpuBackend extends Backend {
 }
 
 /**
- * BatchNorm on WebGPU, float32.
+ * BatchNorm on WebGPU, of float32, and of float16 as storage.
  *
  * Errors: `INVALID_OPTION`; `BACKEND_UNAVAILABLE` with the reason where there is no WebGPU.
  */
@@ -64,6 +66,8 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
 /** Of `GPUBufferUsage`: STORAGE, COPY_SRC, COPY_DST. */
 const usageOfTensors = { STORAGE: 0x80, COPY_SRC: 0x04, COPY_DST: 0x08 };
 
+const accumulation = 'blocked-compensated-float32';
+
 class Implementation implements WebGpuBackend {
   readonly contractVersion = 2;
   readonly name = 'webgpu';
@@ -74,7 +78,7 @@ class Implementation implements WebGpuBackend {
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
     this.capabilities = {
-      dtypes: ['float32'],
+      dtypes: ['float32', 'float16'],
       deviceTensors: true,
       deterministic: true,
       limits: { elements: Math.floor(gpu.mostBytes / 4) },
@@ -83,7 +87,7 @@ class Implementation implements WebGpuBackend {
       engine: 'WebGPU',
       device: nameOf(gpu.device),
       threads: 1,
-      accumulation: { float32: 'blocked-compensated-float32' },
+      accumulation: { float32: accumulation, float16: accumulation },
       fallbackReason: null,
     };
   }
@@ -94,16 +98,17 @@ class Implementation implements WebGpuBackend {
 
   prepare(plan: Plan): Kernels {
     this.#gpu.assertUsable();
-    assertFloat32(plan.dtype);
+    assertDtype(this, plan.dtype);
     return new WebGpuKernels(this, this.#gpu, plan);
   }
 
   async upload(tensor: Tensor): Promise<WebGpuTensor> {
     this.#gpu.assertUsable();
     const { data, shape } = checkedTensor(tensor);
-    assertFloat32(dtypeOf(data));
+    const dtype = dtypeOf(data);
+    assertDtype(this, dtype);
     assertWithinLimits(this, shape, 'tensor');
-    return new WebGpuTensor(this, this.#gpu, await this.#gpu.put(data), shape);
+    return new WebGpuTensor(this, this.#gpu, await this.#gpu.put(data), shape, dtype);
   }
 
   empty(shape: readonly number[], dtype: Dtype): AllocatedTensor {
@@ -123,11 +128,11 @@ class Implementation implements WebGpuBackend {
   ): Promise<WebGpuTensor> {
     this.#gpu.assertUsable();
     const own = checkedShape(this, shape, dtype);
-    const bytes = product(own) * 4;
-    assertBuffer(buffer, bytes, offset, this.device.limits.minStorageBufferOffsetAlignment);
+    const bytes = product(own) * arrayOf[dtype].BYTES_PER_ELEMENT;
+    assertBuffer(buffer, Math.ceil(bytes / 4) * 4, offset, this.device.limits.minStorageBufferOffsetAlignment);
     const memory = new DeviceBuffer(buffer, bytes, offset);
     await this.#gpu.assertAlive(memory);
-    return new WebGpuTensor(this, this.#gpu, memory, own);
+    return new WebGpuTensor(this, this.#gpu, memory, own, dtype);
   }
 
   encode<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T> {
@@ -141,10 +146,6 @@ class Implementation implements WebGpuBackend {
   dispose(): void {
     this.#gpu.destroy();
   }
-}
-
-function assertFloat32(dtype: Dtype): void {
-  if (dtype !== 'float32') refuse('DTYPE_MISMATCH', dtype, 'float32: the webgpu backend has no other');
 }
 
 /** Errors: `INVALID_TENSOR`. */

@@ -32,6 +32,12 @@ import type { Passes } from './passes.js';
 import type { Recording } from './recording.js';
 import { type Kept, SavedForward } from './saved-forward.js';
 
+/** An activation: as it is stored, and in float32. */
+interface Taken {
+  readonly stored: DeviceBuffer;
+  readonly values: DeviceBuffer;
+}
+
 /** By what a forward normalises, as far as a recording needs to know. */
 interface Normalization {
   readonly uniform: DeviceBuffer;
@@ -59,16 +65,19 @@ export class DeviceStages implements Stages<DeviceMemory> {
 
   moments({ x, epsilon, mask }: MomentsInput<DeviceMemory>): Promise<WebGpuMoments> {
     return this.#gpu.run((r) => {
-      const values = this.#take(x);
       const count = mask?.count ?? valuesPerChannel(this.#passes.extent);
       const uniform = this.#passes.parameters(r, { epsilon, count, mask });
+      const { values } = this.#take(r, uniform, x);
       const table = this.#passes.moments(r, uniform, values, mask && r.once(this.#passes.mask(r, mask)));
       return () => this.#moments(table, count, epsilon);
     });
   }
 
   normalize(input: NormalizeInput<DeviceMemory>): Promise<ForwardOutput<DeviceMemory>> {
-    return this.#gpu.run((r) => this.#normalize(r, input, this.#normalization(r, input)));
+    return this.#gpu.run((r) => {
+      const by = this.#normalization(r, input);
+      return this.#normalize(r, input, this.#take(r, by.uniform, input.x), by);
+    });
   }
 
   /** By what the host has found to be within float32, for a backward over `count` values. */
@@ -78,14 +87,18 @@ export class DeviceStages implements Stages<DeviceMemory> {
     mask: CountedPositions | undefined,
     count: number,
   ): Promise<ForwardOutput<DeviceMemory>> {
-    return this.#gpu.run((r) => this.#normalize(r, input, this.#normalizationBy(r, by, mask, count)));
+    return this.#gpu.run((r) => {
+      const own = this.#normalizationBy(r, by, mask, count);
+      return this.#normalize(r, input, this.#take(r, own.uniform, input.x), own);
+    });
   }
 
   gradientSums({ saved, dy }: GradientSumsInput<DeviceMemory>): Promise<WebGpuSums> {
     return this.#gpu.run((r) => {
       const { kept } = saved as SavedForward;
       const uniform = this.#parameters(r, kept);
-      const table = this.#passes.gradients(r, uniform, kept, this.#take(dy));
+      const values = this.#valuesOf(r, uniform, kept);
+      const table = this.#passes.gradients(r, uniform, values, this.#take(r, uniform, dy).values);
       return () => new WebGpuSums(this.#gpu, table, this.#passes.extent.channels);
     });
   }
@@ -95,7 +108,10 @@ export class DeviceStages implements Stages<DeviceMemory> {
       const { kept } = input.saved as SavedForward;
       const { sums, total } = input;
       const own = sums && WebGpuSums.of(sums, this.#gpu).table;
-      return this.#gradients(r, kept, input, own && r.keep(own), total && this.#totalTable(r, total));
+      const uniform = this.#parameters(r, kept);
+      const [values, dy] = [this.#valuesOf(r, uniform, kept), this.#take(r, uniform, input.dy)];
+      const through = total && this.#totalTable(r, total);
+      return this.#gradients(r, uniform, values, input, dy, own && r.keep(own), through);
     });
   }
 
@@ -105,9 +121,10 @@ export class DeviceStages implements Stages<DeviceMemory> {
       const count = mask?.count ?? valuesPerChannel(this.#passes.extent);
       const uniform = this.#passes.parameters(r, { epsilon, count, mask });
       const onDevice = mask && this.#passes.mask(r, mask);
-      const table = this.#passes.moments(r, uniform, this.#take(x), onDevice);
+      const taken = this.#take(r, uniform, x);
+      const table = this.#passes.moments(r, uniform, taken.values, onDevice);
       const coefficients = this.#passes.coefficientsOfBatch(r, uniform, table, { gamma, beta, epsilon });
-      const normalized = this.#normalize(r, input, { uniform, coefficients, mask: onDevice, count });
+      const normalized = this.#normalize(r, input, taken, { uniform, coefficients, mask: onDevice, count });
       const parameters = { gamma: gamma.slice(), beta: beta.slice(), epsilon };
       return () => {
         const moments = this.#moments(table, count, epsilon);
@@ -120,10 +137,11 @@ export class DeviceStages implements Stages<DeviceMemory> {
   #backward(input: BackwardInput<DeviceMemory>, throughStatistics: boolean): Promise<BackwardOutput<DeviceMemory>> {
     return this.#gpu.run((r) => {
       const { kept } = input.saved as SavedForward;
-      if (!throughStatistics && !input.parameterGradients) return this.#gradients(r, kept, input, undefined, null);
-      const dy = this.#take(input.dy);
-      const table = this.#passes.gradients(r, this.#parameters(r, kept), kept, dy);
-      return this.#gradients(r, kept, input, table, throughStatistics ? table : null);
+      const uniform = this.#parameters(r, kept);
+      const [values, dy] = [this.#valuesOf(r, uniform, kept), this.#take(r, uniform, input.dy)];
+      const isAsked = throughStatistics || input.parameterGradients;
+      const table = isAsked ? this.#passes.gradients(r, uniform, values, dy.values) : undefined;
+      return this.#gradients(r, uniform, values, input, dy, table, throughStatistics ? table! : null);
     });
   }
 
@@ -156,15 +174,15 @@ export class DeviceStages implements Stages<DeviceMemory> {
   #normalize(
     r: Recording,
     { x, residual, y: out }: ForwardInput<DeviceMemory>,
+    { stored, values }: Taken,
     { uniform, coefficients, mask, count }: Normalization,
   ): () => ForwardOutput<DeviceMemory> {
-    const values = this.#take(x);
-    const added = residual && this.#take(residual);
-    const target = this.#target(r, out, x.shape, values, added ? [added] : []);
+    const added = residual && this.#take(r, uniform, residual).values;
+    const target = this.#target(r, uniform, out, x.shape, values, added ? [added] : []);
     const gate = this.#passes.normalize(r, uniform, { x: values, residual: added, coefficients, y: target.memory });
     target.finish();
     const kept = {
-      x: r.keep(values),
+      x: r.keep(stored),
       coefficients,
       gate,
       mask,
@@ -177,6 +195,7 @@ export class DeviceStages implements Stages<DeviceMemory> {
   /** dx and dresidual, with the gradients of parameters that `own` has, to which it has the reference. */
   #gradients(
     r: Recording,
+    uniform: DeviceBuffer,
     kept: Kept,
     {
       dy,
@@ -185,20 +204,20 @@ export class DeviceStages implements Stages<DeviceMemory> {
       dgamma,
       dbeta,
     }: GradientBuffers<DeviceMemory> & { readonly dy: DeviceTensor },
+    { values: upstream }: Taken,
     own: DeviceBuffer | undefined,
     total: DeviceBuffer | null,
   ): () => BackwardOutput<DeviceMemory> {
-    const upstream = this.#take(dy);
     const { channels } = this.#passes.extent;
     const vectors = {
       dgamma: dgamma && WebGpuVector.of(dgamma, 'dgamma', channels, this.#gpu),
       dbeta: dbeta && WebGpuVector.of(dbeta, 'dbeta', channels, this.#gpu),
     };
-    const dx = this.#target(r, dxOut, dy.shape, upstream, total ? [kept.x] : []);
+    const dx = this.#target(r, uniform, dxOut, dy.shape, upstream, total ? [kept.x] : []);
     const dresidual = kept.hasResidual
-      ? this.#target(r, dresidualOut, dy.shape, undefined, [kept.x, upstream, dx.memory])
+      ? this.#target(r, uniform, dresidualOut, dy.shape, undefined, [kept.x, upstream, dx.memory])
       : undefined;
-    this.#passes.inputGradient(r, this.#parameters(r, kept), kept, {
+    this.#passes.inputGradient(r, uniform, kept, {
       dy: upstream,
       gradients: total ?? undefined,
       dx: dx.memory,
@@ -231,35 +250,44 @@ export class DeviceStages implements Stages<DeviceMemory> {
     return this.#passes.gradientsOf(r, total);
   }
 
-  /** The memory of `tensor`. Errors: `FOREIGN_TENSOR`, `DISPOSED`. */
-  #take(tensor: DeviceTensor): DeviceBuffer {
-    return WebGpuTensor.of(tensor, this.#gpu).memory;
+  /** Errors: `FOREIGN_TENSOR`, `DISPOSED`. */
+  #take(r: Recording, uniform: DeviceBuffer, tensor: DeviceTensor): Taken {
+    const stored = WebGpuTensor.of(tensor, this.#gpu).memory;
+    return { stored, values: this.#isStoredApart ? this.#passes.decoded(r, uniform, stored) : stored };
+  }
+
+  /** What a forward kept, with x in float32. */
+  #valuesOf(r: Recording, uniform: DeviceBuffer, kept: Kept): Kept {
+    return this.#isStoredApart ? { ...kept, x: this.#passes.decoded(r, uniform, kept.x) } : kept;
+  }
+
+  /** Whether activations are stored in another form than that which is computed with. */
+  get #isStoredApart(): boolean {
+    return this.#passes.dtype === 'float16';
   }
 
   /**
    * Where a result goes: into `out`, or new memory. A shader can't write to a buffer that it reads from, unless it is the
-   * same stretch as `over`: then it goes by way of other memory.
+   * same stretch as `over`: then it goes by way of other memory, as does what is stored in another form.
    */
   #target(
     r: Recording,
+    uniform: DeviceBuffer,
     out: DeviceTensor | undefined,
     shape: readonly number[],
     over: DeviceBuffer | undefined,
     others: readonly DeviceBuffer[],
   ): { readonly memory: DeviceBuffer; finish(): void; tensor(): DeviceTensor } {
-    if (out === undefined) {
-      const memory = r.result(this.#passes.bytes);
-      return {
-        memory,
-        finish: () => undefined,
-        tensor: () => new WebGpuTensor(this.#backend, this.#gpu, memory, shape),
-      };
+    const stored = out ? WebGpuTensor.of(out, this.#gpu).memory : r.result(this.#passes.storedBytes);
+    const tensor = () => out ?? new WebGpuTensor(this.#backend, this.#gpu, stored, shape, this.#passes.dtype);
+    if (this.#isStoredApart) {
+      const apart = r.scratch(this.#passes.bytes);
+      return { memory: apart, finish: () => this.#passes.encode(r, uniform, apart, stored), tensor };
     }
-    const memory = this.#take(out);
-    const isOver = over !== undefined && memory.buffer === over.buffer && memory.offset === over.offset;
-    const isRead = [...others, ...(over && !isOver ? [over] : [])].some(({ buffer }) => buffer === memory.buffer);
-    if (!isRead) return { memory, finish: () => undefined, tensor: () => out };
+    const isOver = over !== undefined && stored.buffer === over.buffer && stored.offset === over.offset;
+    const isRead = [...others, ...(over && !isOver ? [over] : [])].some(({ buffer }) => buffer === stored.buffer);
+    if (!isRead) return { memory: stored, finish: () => undefined, tensor };
     const apart = r.scratch(this.#passes.bytes);
-    return { memory: apart, finish: () => r.copy(apart, memory), tensor: () => out };
+    return { memory: apart, finish: () => r.copy(apart, stored), tensor };
   }
 }

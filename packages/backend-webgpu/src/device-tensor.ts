@@ -1,5 +1,5 @@
 // Activations on the device, as users and layers get them.
-import { type Backend, type DeviceTensor, type FloatArray, refuse } from '@batchnorm/core-api';
+import { arrayOf, type Backend, type DeviceTensor, type Dtype, type FloatArray, refuse } from '@batchnorm/core-api';
 import type { DeviceBuffer } from './device-buffer.js';
 import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import type { Gpu } from './gpu.js';
@@ -7,16 +7,17 @@ import type { Gpu } from './gpu.js';
 /** An activation in a `GPUBuffer`. */
 export class WebGpuTensor implements DeviceTensor {
   readonly backend: Backend;
-  readonly dtype = 'float32';
+  readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly #gpu: Gpu;
   /** None when disposed. */
   #memory: DeviceBuffer | undefined;
 
   /** It has the reference to `memory` from now on. */
-  constructor(backend: Backend, gpu: Gpu, memory: DeviceBuffer, shape: readonly number[]) {
+  constructor(backend: Backend, gpu: Gpu, memory: DeviceBuffer, shape: readonly number[], dtype: Dtype) {
     this.backend = backend;
     this.shape = Object.freeze([...shape]);
+    this.dtype = dtype;
     this.#gpu = gpu;
     this.#memory = memory;
     releaseWhenDropped(this, memory);
@@ -59,7 +60,7 @@ export class WebGpuTensor implements DeviceTensor {
 
   async read(): Promise<FloatArray> {
     const [bytes] = await this.#gpu.read(this.memory);
-    return new Float32Array(bytes!);
+    return new arrayOf[this.dtype](bytes!);
   }
 
   dispose(): void {

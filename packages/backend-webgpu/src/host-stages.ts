@@ -2,6 +2,7 @@
 // per operation. The host sees them: where float32 could not hold what they are made of, the call is refused, and has
 // written nothing.
 import {
+  arrayOf,
   assertFiniteMoments,
   type Backend,
   type BackwardInput,
@@ -107,7 +108,7 @@ export class HostStages implements Stages<Host> {
       held.push(y);
       const elements = await this.#readFor(saved, (y as WebGpuTensor).memory);
       return {
-        y: filled<FloatArray>(new Float32Array(elements[0]!), input.y),
+        y: filled(this.#elementsOf(elements[0]!), input.y),
         saved: new HostSaved(saved, input, own, count),
       };
     });
@@ -149,7 +150,7 @@ export class HostStages implements Stages<Host> {
         const by = normalizerOf(statisticsOf(moments), parameters);
         assertNormalizerHeld(by);
         const saved = new HostSaved(output.saved, input, by, moments.count);
-        return { y: filled<FloatArray>(new Float32Array(elements!), input.y), saved, moments };
+        return { y: filled(this.#elementsOf(elements!), input.y), saved, moments };
       } catch (error) {
         output.saved.dispose();
         throw error;
@@ -191,8 +192,8 @@ export class HostStages implements Stages<Host> {
         const [found, dx, dresidual] = await this.#gpu.read(table, ...results.map(({ memory }) => memory));
         return {
           sums: total === undefined ? gradientSumsOf(new Float32Array(found!)) : undefined,
-          dx: new Float32Array(dx!),
-          dresidual: dresidual && new Float32Array(dresidual),
+          dx: this.#elementsOf(dx!),
+          dresidual: dresidual && this.#elementsOf(dresidual),
         };
       }),
     );
@@ -207,6 +208,8 @@ export class HostStages implements Stages<Host> {
   ): Promise<SeenGradients> {
     const { extent } = this.#passes;
     const seen = await compute(given, total);
+    // Products of float16 numbers are well within float32.
+    if (this.#passes.dtype === 'float16') return seen;
     const exponents = exponentsFor(extent, forward, given, total ?? undefined, seen);
     if (exponents.size > 0) {
       const scaled = await compute(scaledElements(extent, given, exponents), total && scaledSums(total, exponents));
@@ -240,10 +243,14 @@ export class HostStages implements Stages<Host> {
     return moments;
   }
 
+  #elementsOf(bytes: ArrayBuffer): FloatArray {
+    return new arrayOf[this.#passes.dtype](bytes);
+  }
+
   /** The elements, on the device. They are read before this returns. */
   async #bring(held: Held, elements: FloatArray): Promise<WebGpuTensor> {
     const memory = await this.#gpu.put(elements);
-    const tensor = new WebGpuTensor(this.#backend, this.#gpu, memory, [elements.length]);
+    const tensor = new WebGpuTensor(this.#backend, this.#gpu, memory, [elements.length], this.#passes.dtype);
     held.push(tensor);
     return tensor;
   }

@@ -1,5 +1,5 @@
 // The passes over an activation for one extent: shaders, one after another, into a recording.
-import type { CountedPositions, Extent, GradientSums, Nonlinearity, Plan } from '@batchnorm/core-api';
+import type { CountedPositions, Dtype, Extent, GradientSums, Nonlinearity, Plan } from '@batchnorm/core-api';
 import { float32Epsilon, type Normalizer, type Parameters } from '@batchnorm/core-api/float32-range';
 import type { DeviceBuffer } from './device-buffer.js';
 import type { Gpu } from './gpu.js';
@@ -9,6 +9,7 @@ import type { Kept } from './saved-forward.js';
 import { coefficientsOfBatch, mergedGradients, mergedMoments, pivots } from './shaders/channels.js';
 import { gateWords } from './shaders/elements.js';
 import { inputGradient, normalize } from './shaders/elementwise.js';
+import { decode, encode } from './shaders/float16.js';
 import { group, type Layout, layoutOf, threads } from './shaders/layout.js';
 import { parametersOf } from './shaders/parameters.js';
 import type { Shader } from './shaders/shader.js';
@@ -24,6 +25,7 @@ const mergedChannels = 8;
 export class Passes {
   readonly extent: Extent;
   readonly activation: Nonlinearity;
+  readonly dtype: Dtype;
   readonly #gpu: Gpu;
   readonly #layout: Layout;
 
@@ -31,12 +33,30 @@ export class Passes {
     this.extent = extent;
     this.activation = activation;
     this.#gpu = gpu;
-    this.#layout = layoutOf(extent, dtype);
+    this.dtype = dtype;
+    this.#layout = layoutOf(extent);
   }
 
-  /** How many bytes an activation has. */
+  /** How many bytes an activation has, as it is stored. */
+  get storedBytes(): number {
+    return this.bytes / (this.dtype === 'float16' ? 2 : 1);
+  }
+
+  /** How many bytes it has in float32, as it is computed with. */
   get bytes(): number {
     return this.extent.outer * this.extent.channels * this.extent.inner * wordBytes;
+  }
+
+  /** An activation that is stored as float16, in float32. */
+  decoded(r: Recording, uniform: DeviceBuffer, halves: DeviceBuffer): DeviceBuffer {
+    const numbers = r.scratch(this.bytes);
+    r.dispatch(this.#gpu.program('decode', decode), uniform, { halves, numbers }, this.#wordWorkgroups);
+    return numbers;
+  }
+
+  /** Stores an activation as float16. */
+  encode(r: Recording, uniform: DeviceBuffer, numbers: DeviceBuffer, halves: DeviceBuffer): void {
+    r.dispatch(this.#gpu.program('encode', encode), uniform, { numbers, halves }, this.#wordWorkgroups);
   }
 
   /** What all shaders of a call get. */
@@ -104,7 +124,12 @@ export class Passes {
       y,
     }: { x: DeviceBuffer; residual: DeviceBuffer | undefined; coefficients: DeviceBuffer; y: DeviceBuffer },
   ): DeviceBuffer | undefined {
-    const options = { relu: this.activation === 'relu', residual: residual !== undefined, inPlace: isSame(x, y) };
+    const options = {
+      relu: this.activation === 'relu',
+      residual: residual !== undefined,
+      inPlace: isSame(x, y),
+      float16: this.dtype === 'float16',
+    };
     const gate = options.relu ? r.result(gateWords(this.#layout) * wordBytes) : undefined;
     const program = this.#program('normalize', namesOf(options), () => normalize(this.#layout, options));
     const buffers = { coefficients, x, y, ...(residual && { residual }), ...(gate && { gate }) };
@@ -161,8 +186,8 @@ export class Passes {
   }
 
   #program(name: string, variant: string, make: () => Shader): Program {
-    const { arrangement, dtype, width, lanes } = this.#layout;
-    return this.#gpu.program(`${name} ${variant} of ${dtype} ${arrangement}, ${width} × ${lanes}`, make);
+    const { arrangement, width, lanes } = this.#layout;
+    return this.#gpu.program(`${name} ${variant} of ${arrangement}, ${width} × ${lanes}`, make);
   }
 
   #table(r: Recording, fields: number): DeviceBuffer {
@@ -175,6 +200,10 @@ export class Passes {
 
   get #perChannel(): number {
     return Math.ceil(this.extent.channels / threads);
+  }
+
+  get #wordWorkgroups(): number {
+    return Math.ceil(this.bytes / (2 * wordBytes * threads));
   }
 
   get #mergeWorkgroups(): number {

@@ -38,6 +38,9 @@ fn isNaN(value: f32) -> bool { return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f
 
 fn nan() -> f32 { return bitcast<f32>(P.nan); }
 
-// Whether ReLU lets it pass: positive, or NaN.
-fn passes(value: f32) -> bool { return bitcast<u32>(value) - 1u < 0x7f800000u || isNaN(value); }
+// Whether ReLU lets it pass: above least, whose bits are given, or NaN.
+fn passes(value: f32, least: u32) -> bool {
+  let size = bitcast<u32>(value);
+  return (size > least && size <= 0x7f800000u) || isNaN(value);
+}
 `);

@@ -11,19 +11,19 @@ export function gateWords({ rows, columns }: { readonly rows: number; readonly c
   return Math.ceil(rows / group) * columns;
 }
 
-/** `gateOf(bits, k)`: which numbers ReLU let pass, of row k of its group. */
+/** `gateOf(bits, k)`: which numbers ReLU let pass, of row k of its group; `gateBits(z, least)`: those bits of one row. */
 export function gateText({ width }: LayoutClass): string {
   return width === 4
     ? `
 fn gateOf(bits: u32, k: u32) -> vec4<bool> {
   return (vec4u(bits >> (4u * k)) & vec4u(1u, 2u, 4u, 8u)) != vec4u();
 }
-fn gateBits(z: vec4f) -> u32 {
-  return u32(passes(z.x)) | (u32(passes(z.y)) << 1u) | (u32(passes(z.z)) << 2u) | (u32(passes(z.w)) << 3u);
+fn gateBits(z: vec4f, least: u32) -> u32 {
+  return u32(passes(z.x, least)) | (u32(passes(z.y, least)) << 1u) | (u32(passes(z.z, least)) << 2u) | (u32(passes(z.w, least)) << 3u);
 }`
     : `
 fn gateOf(bits: u32, k: u32) -> bool { return ((bits >> k) & 1u) != 0u; }
-fn gateBits(z: f32) -> u32 { return u32(passes(z)); }`;
+fn gateBits(z: f32, least: u32) -> u32 { return u32(passes(z, least)); }`;
 }
 
 /** `counts(row, column)`: which numbers have a part in the statistics. A mask has a byte for each position. */

@@ -10,10 +10,15 @@ export interface Normalizing {
   readonly residual: boolean;
   /** y is written over x. */
   readonly inPlace: boolean;
+  /** y will be stored as float16: what becomes 0 there has not passed. */
+  readonly float16: boolean;
 }
 
+/** The bits of the largest float32 that is 0 as float16, 2⁻²⁵. */
+const largestFloat16Zero = 0x33000000;
+
 /** y = (x − meanHigh) · scale + shift + residual; behind ReLU, what of that it lets pass. */
-export function normalize(layout: LayoutClass, { relu, residual, inPlace }: Normalizing): Shader {
+export function normalize(layout: LayoutClass, { relu, residual, inPlace, float16 }: Normalizing): Shader {
   const type = computedType(layout);
   const z = `(x - by.meanHigh) * by.scale + by.shift${residual ? ' + added' : ''}`;
   return elementwise(layout, {
@@ -31,7 +36,7 @@ struct Around { meanHigh: ${type}, scale: ${type}, shift: ${type} }`,
     before: relu ? 'var bits = 0u;' : '',
     results: relu
       ? `let z = ${z};
-      let passed = gateBits(z);
+      let passed = gateBits(z, ${float16 ? largestFloat16Zero : 0}u);
       bits |= passed << (k * ${layout.width}u);
       y[at] = select(${type}(), z, gateOf(passed, 0u));`
       : `y[at] = ${z};`,

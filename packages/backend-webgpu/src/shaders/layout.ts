@@ -1,6 +1,6 @@
 // An activation as shaders see it: a matrix of rows × columns, whose elements are vectors of four numbers where that
 // fits, and how its threads are shared out.
-import type { Dtype, Extent } from '@batchnorm/core-api';
+import type { Extent } from '@batchnorm/core-api';
 
 /**
  * `rows`: inner = 1, and a column is a channel, or four. `runs`: inner > 1, and a row is a run, all of one channel: row
@@ -11,7 +11,6 @@ export type Arrangement = 'rows' | 'runs';
 /** What shaders are compiled for: it does not depend on how large a batch is. */
 export interface LayoutClass {
   readonly arrangement: Arrangement;
-  readonly dtype: Dtype;
   /** Numbers per element of the matrix. */
   readonly width: 1 | 4;
   /** How many of a workgroup's threads are neighbours along a row, a power of two. */
@@ -44,7 +43,7 @@ const groupsPerThread = 4;
 /** More blocks would cost the second stage of a sum more than they save the first. */
 const mostParts = (arrangement: Arrangement): number => (arrangement === 'rows' ? 1024 : 32);
 
-export function layoutOf(given: Extent, dtype: Dtype): Layout {
+export function layoutOf(given: Extent): Layout {
   const extent = given.channels === 1 ? extentOfOneChannel(given.outer * given.inner) : given;
   const { outer, channels, inner } = extent;
   const arrangement = inner === 1 ? 'rows' : 'runs';
@@ -58,7 +57,6 @@ export function layoutOf(given: Extent, dtype: Dtype): Layout {
   const blockLength = Math.ceil(length / parts / stride) * stride;
   return {
     arrangement,
-    dtype,
     width,
     lanes,
     extent,

@@ -21,12 +21,13 @@ struct Parameters {
   epsilon: f32,
   overCount: f32,
   inner: u32,
+  width: u32,
   samples: array<vec4u, ${samples / 4}>,
 }
 @group(0) @binding(0) var<uniform> P: Parameters;
 `;
 
-const bytesBeforeSamples = 48;
+const bytesBeforeSamples = 64;
 
 export interface CallParameters {
   readonly layout: Layout;
@@ -44,7 +45,7 @@ export function parametersOf({ layout, epsilon, count, mask }: CallParameters): 
   const quietNaN = 0x7fc00000;
   new Uint32Array(bytes).set([channels, rows, columns, blocks, blockLength, laneRows, laneColumns, 0, quietNaN]);
   new Float32Array(bytes, 36, 2).set([epsilon, 1 / count]);
-  new Uint32Array(bytes, 44, 1).set([layout.extent.inner]);
+  new Uint32Array(bytes, 44, 2).set([layout.extent.inner, layout.width]);
   new Uint32Array(bytes, bytesBeforeSamples).set(sampledElements(layout, mask));
   return bytes;
 }

@@ -143,7 +143,10 @@ export const orderRules: readonly Rule[] = [
   {
     name: 'layers of two dtypes take turns',
     why: 'on one backend, with the same sizes',
-    exempt: (_cell, { backend }) => (backend.capabilities.dtypes.length > 1 ? undefined : 'the backend has one dtype'),
+    exempt: (_cell, { backend: { capabilities } }) =>
+      capabilities.dtypes.includes('float32') && capabilities.dtypes.includes('float64')
+        ? undefined
+        : 'the backend has one dtype besides float16',
     run: async (scene) => {
       const otherDtype = scene.dtype === 'float32' ? 'float64' : 'float32';
       const [batch, otherBatch] = [scene.batch(1), scene.batch(2, scene.shape, otherDtype)];
