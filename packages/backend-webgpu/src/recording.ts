@@ -118,7 +118,7 @@ export class Recording {
     return this.#encoder.finish();
   }
 
-  /** The encoder goes back to the caller, who goes on with it. */
+  /** The caller may go on with the encoder, in passes of his own. */
   leave(): void {
     this.#endPass();
   }
