@@ -6,5 +6,6 @@ export default inNode({
     'test/callers-gpu.test.ts',
     'test/conformance.test.ts',
     'test/device-trouble.test.ts',
+    'test/page/strict-csp.test.ts',
   ],
 });
