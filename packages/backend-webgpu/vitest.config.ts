@@ -7,5 +7,6 @@ export default inNode({
     'test/conformance.test.ts',
     'test/device-trouble.test.ts',
     'test/float16.test.ts',
+    'test/page/strict-csp.test.ts',
   ],
 });

@@ -45,10 +45,11 @@ export interface WebGpuBackend extends Backend {
   wrap(buffer: GPUBuffer, shape: readonly number[], options?: WrapOptions): Promise<WebGpuTensor>;
   /**
    * Calls of layers on device tensors within `work` are recorded into `encoder`, in their order, and nothing is submitted:
-   * finish and submit it before anything else is asked of this backend. Reading has to wait for that.
+   * finish and submit it before anything else is asked of this backend. Reading has to wait for that. Between two awaited
+   * calls `work` may record passes of its own.
    *
-   * Errors: `UNSUPPORTED` within another `encode`, and of what reads within `work`; those of `work`; `DISPOSED`,
-   * `DEVICE_LOST`.
+   * Errors: `UNSUPPORTED` within another `encode`, for an encoder that had one, and of what reads within `work`; those of
+   * `work`; `DISPOSED`, `DEVICE_LOST`.
    */
   encode<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T>;
 }

@@ -31,6 +31,8 @@ export class Gpu implements Memory {
   readonly #programs = new Map<string, Program>();
   /** Where calls are recorded while the caller has an encoder of its own. */
   #recording: Recording | undefined;
+  /** Those that the caller has recorded into. */
+  readonly #encoders = new WeakSet<GPUCommandEncoder>();
   /** What was freed meanwhile: what the caller has not submitted yet refers to it. */
   #waiting: (() => void)[] = [];
   /** How often something new was made of which the device may say that there is no room for it. */
@@ -130,7 +132,8 @@ export class Gpu implements Memory {
     let failed: { readonly error: unknown } | undefined;
     try {
       result = work(recording);
-      if (recording !== this.#recording) {
+      if (recording === this.#recording) recording.leave();
+      else {
         device.queue.submit([recording.finish()]);
         // Not earlier: an encoder that the caller submitted before this call may have needed it.
         if (this.#idleBytes > mostIdleBytes) this.#trim(mostIdleBytes);
@@ -177,11 +180,15 @@ export class Gpu implements Memory {
 
   /**
    * While `work` runs, calls are recorded into `encoder` and not submitted: the caller does that, before it calls anything
-   * else. Errors: `UNSUPPORTED` within another such call.
+   * else. Errors: `UNSUPPORTED` within another such call, and for an encoder that had one: the memory of that one's calls
+   * would be used again before they run.
    */
   async recordInto<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T> {
     this.assertUsable();
     if (this.#recording) refuse('UNSUPPORTED', 'encode() while another one runs', 'one after the other');
+    if (this.#encoders.has(encoder))
+      refuse('UNSUPPORTED', 'encode() again with the same encoder', 'one of all its steps');
+    this.#encoders.add(encoder);
     const recording = new Recording(this, encoder);
     this.#recording = recording;
     try {

@@ -63,10 +63,11 @@ export class Recording {
   }
 
   /** Writes `values` into `buffer`, before anything that is recorded is executed. */
-  write(buffer: DeviceBuffer, { buffer: bytes, byteOffset, byteLength }: ArrayBufferView): DeviceBuffer {
+  write(buffer: DeviceBuffer, values: ArrayBufferView): DeviceBuffer {
     const { queue } = this.#memory.device;
+    const { buffer: bytes, byteOffset, byteLength } = unshared(values);
     const whole = byteLength - (byteLength % 4);
-    if (whole > 0) queue.writeBuffer(buffer.buffer, buffer.offset, bytes as ArrayBuffer, byteOffset, whole);
+    if (whole > 0) queue.writeBuffer(buffer.buffer, buffer.offset, bytes, byteOffset, whole);
     if (whole < byteLength) {
       const rest = new Uint8Array(4);
       rest.set(new Uint8Array(bytes, byteOffset + whole, byteLength - whole));
@@ -117,7 +118,7 @@ export class Recording {
     return this.#encoder.finish();
   }
 
-  /** The encoder goes back to the caller, who goes on with it. */
+  /** The caller may go on with the encoder, in passes of his own. */
   leave(): void {
     this.#endPass();
   }
@@ -142,4 +143,14 @@ export class Recording {
     this.#pass?.end();
     this.#pass = undefined;
   }
+}
+
+/** A copy of what is in shared memory, which the queue of Deno refuses; that of Dawn in Node ends the process. */
+function unshared(values: ArrayBufferView): ArrayBufferView<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } = values;
+  // By its tag: the array may be of another realm.
+  if (Object.prototype.toString.call(buffer) !== '[object SharedArrayBuffer]') {
+    return values as ArrayBufferView<ArrayBuffer>;
+  }
+  return new Uint8Array(buffer, byteOffset, byteLength).slice();
 }

@@ -104,10 +104,37 @@ await describeHere(() => {
 
   it('refuses to read, and another encode, within encode()', async () => {
     const tensor = await backend.upload(batch.x);
-    const encoder = device.createCommandEncoder();
-    await expectCode('UNSUPPORTED', () => backend.encode(encoder, () => tensor.read()), /encode/);
-    await expectCode('UNSUPPORTED', () => backend.encode(encoder, () => backend.encode(encoder, () => undefined)));
+    const [first, second, third] = [1, 2, 3].map(() => device.createCommandEncoder());
+    await expectCode('UNSUPPORTED', () => backend.encode(first!, () => tensor.read()), /encode/);
+    await expectCode('UNSUPPORTED', () => backend.encode(second!, () => backend.encode(third!, () => undefined)));
     expect(await tensor.read()).toEqual(x);
+  });
+
+  it('refuses an encoder that had one encode()', async () => {
+    const encoder = device.createCommandEncoder();
+    await backend.encode(encoder, () => undefined);
+    await expectCode('UNSUPPORTED', () => backend.encode(encoder, () => undefined), /same encoder/);
+  });
+
+  it("leaves the encoder to the caller's own commands between two calls", async () => {
+    const [y, dx] = [1, 2].map(() => bufferOf(device, new Float32Array(x.length)));
+    const gradient = bufferOf(device, new Float32Array(x.length));
+    const layer = new BatchNorm({ backend, numFeatures: 8 });
+    const onDevice = await backend.upload(batch.x);
+    const tensorOf = (buffer: GPUBuffer) => backend.wrap(buffer, shape);
+    const out = { y: await tensorOf(y!), dx: await tensorOf(dx!), dy: await tensorOf(gradient) };
+    const encoder = device.createCommandEncoder();
+    await backend.encode(encoder, async () => {
+      await layer.forward(onDevice, { out: out.y });
+      encoder.beginComputePass().end();
+      encoder.copyBufferToBuffer(y!, 0, gradient, 4, y!.size - 4);
+      await layer.backward(out.dy, { out: { dx: out.dx } });
+    });
+    device.queue.submit([encoder.finish()]);
+    const shifted = Float32Array.of(0, ...exactOf(batch).y.subarray(0, -1));
+    const { dx: want } = exactOf({ ...batch, dy: { shape, data: shifted } });
+    expect(largestError(await contentsOf(device, dx!), want)).toBeLessThan(2e-6);
+    await layer.dispose();
   });
 
   it('refuses buffers that it cannot use, with what is needed', async () => {
