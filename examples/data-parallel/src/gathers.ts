@@ -1,0 +1,19 @@
+// Which gathers are timed.
+
+/** Of the layers whose moments are gathered; 0 is the one number that confirms a forward. */
+export const channelCounts: readonly number[] = [0, 64, 256, 1024];
+
+export interface GatherTimes {
+  readonly ranks: number;
+  /** Microseconds of one gather, the median, for each of `channelCounts`. */
+  readonly micros: readonly number[];
+}
+
+/** The numbers in a layer's message. */
+export function valuesOf(channels: number): number {
+  return channels === 0 ? 1 : 14 + 2 * channels;
+}
+
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
