@@ -45,8 +45,6 @@ export class Connection {
     if (isInitialized[0] !== 0) {
       refuse('UNSUPPORTED', 'a process in which MPI has been initialized', 'one in which nothing else uses MPI');
     }
-    // A process that no launcher has started needs no daemon, which Open MPI would start for it.
-    process.env.OMPI_MCA_ess_singleton_isolated ??= '1';
     mpi.call('MPI_Init_thread', null, null, funneled, newInts());
     return new Connection(mpi, timeoutMs);
   }
