@@ -55,6 +55,22 @@ describeMpi('a collective on MPI', () => {
     }
   });
 
+  it('refuses layers that differ, on every rank, and changes none', async () => {
+    const refused = (code: string, message: RegExp) => ({
+      code,
+      message: expect.stringMatching(message),
+      isUnchanged: true,
+    });
+    const order = refused('COLLECTIVE_FAILED', /rank 1 with layer \d, expected layer \d, as rank 0 has/);
+    expectOnEach(await reportsOf('layers', 3), [
+      { nan: refused('NON_FINITE_STATISTICS', /channel 0/) },
+      { order },
+      { order },
+      { channels: refused('COLLECTIVE_FAILED', /rank 1 with length \d+, expected length \d+, as rank 0 has/) },
+      {},
+    ]);
+  });
+
   it('lets the event loop live while it waits for a rank that is late', async () => {
     const [[punctual], [late]] = (await reportsOf('late', 2)) as [[Report], [Report]];
     expect([punctual, late]).toMatchObject([right(2), right(2)]);

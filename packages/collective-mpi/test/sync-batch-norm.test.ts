@@ -35,10 +35,15 @@ function inputOf(rows: number, dtype: Dtype, seed: number): Input {
 }
 
 /** What each rank computed of its rows, and what it exited with. */
-async function trained(input: Input, rows: readonly number[], backend: string): Promise<Vectors[][]> {
+async function trained(
+  input: Input,
+  rows: readonly number[],
+  backend: string,
+  groups?: readonly number[],
+): Promise<Vectors[][]> {
   const folder = mkdtempSync(join(tmpdir(), 'batchnorm-mpi-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
-  writeFileSync(join(folder, 'input.json'), JSON.stringify({ ...input, C, rows }));
+  writeFileSync(join(folder, 'input.json'), JSON.stringify({ ...input, C, rows, groups }));
   const { exitCode, output } = await runJob('normalise.mjs', { ranks: rows.length, args: [folder, backend] });
   expect(exitCode, output).toBe(0);
   return rows.map((_, rank) => JSON.parse(readFileSync(join(folder, `rank-${rank}.json`), 'utf8')));
@@ -98,6 +103,28 @@ describeMpi('SyncBatchNorm on MPI', () => {
       };
       for (const [name, ratio] of Object.entries(errorsOverBounds(all, input, step, accumulation))) {
         expect(ratio, name).toBeLessThanOrEqual(1);
+      }
+    }
+  });
+
+  it('normalises the rows of each group by themselves: ghost batch norm', async () => {
+    const rows = [8, 9, 10, 11];
+    const groups = [0, 1, 0, 1];
+    const input = inputOf(38, 'float64', 5);
+    const ranks = await trained(input, rows, 'js', groups);
+    const begins = rows.map((_, rank) => rows.slice(0, rank).reduce((a, b) => a + b, 0));
+    for (const group of [0, 1]) {
+      const members = [0, 1, 2, 3].filter((rank) => groups[rank] === group);
+      const part = (values: readonly number[]) =>
+        members.flatMap((rank) => values.slice(begins[rank]! * C, (begins[rank]! + rows[rank]!) * C));
+      const steps = input.steps.map(({ x, dy }) => ({ x: part(x), dy: part(dy) }));
+      for (const [step, expected] of (await trainedAlone({ ...input, steps })).entries()) {
+        const close = (values: readonly number[]) => values.map((value) => expect.closeTo(value, 12));
+        const ofStep = members.map((rank) => ranks[rank]![step]!);
+        for (const own of ofStep) expect(own.runningMean).toEqual(close(expected.runningMean));
+        for (const own of ofStep) expect(own.dgamma).toEqual(close(expected.dgamma));
+        expect(ofStep.flatMap(({ y }) => y)).toEqual(close(expected.y));
+        expect(ofStep.flatMap(({ dx }) => dx)).toEqual(close(expected.dx));
       }
     }
   });

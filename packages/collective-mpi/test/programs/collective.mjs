@@ -1,6 +1,8 @@
 // Ranks of collective.test.ts: `collective.mjs SCENARIO` makes calls, and reports what this rank was answered.
 import { setTimeout } from 'node:timers/promises';
+import { createJsBackend } from '@batchnorm/backend-js';
 import { createMpiCollective, sumGradients } from '@batchnorm/collective-mpi';
+import { BatchNorm } from '@batchnorm/core-api';
 import { outcome, rank, report } from './report.mjs';
 
 /** Different on every rank and in every place. */
@@ -92,6 +94,26 @@ const scenarios = {
     const arrays = [new Float32Array(3).fill(0.1 * (rank + 1)), values(70_000), new Float64Array(0)];
     await sumGradients(collective, arrays);
     report({ first: [...arrays[0]], last: arrays[1].at(-1), total: arrays[1].reduce((sum, value) => sum + value, 0) });
+  },
+
+  async layers(collective) {
+    const backend = createJsBackend();
+    const make = (numFeatures) => new BatchNorm({ backend, numFeatures, collective });
+    const batch = (C, value = 1) => ({
+      data: Float32Array.from({ length: 2 * C }, (_, k) => k * value),
+      shape: [2, C],
+    });
+    const forward = async (layer, x) => {
+      const before = JSON.stringify(await layer.state());
+      const { code, message } = await outcome(layer.forward(x));
+      return { code, message, isUnchanged: JSON.stringify(await layer.state()) === before };
+    };
+    const [one, other, third] = [make(2), make(2), make(rank === 1 ? 3 : 2)];
+    report({ nan: await forward(one, batch(2, rank === 1 ? Number.NaN : 1)) });
+    report({ order: await forward(rank === 1 ? other : one, batch(2)) });
+    report({ order: await forward(rank === 1 ? one : other, batch(2)) });
+    report({ channels: await forward(third, batch(third.options.numFeatures)) });
+    report({ after: (await forward(one, batch(2))).code });
   },
 
   async undisposed() {

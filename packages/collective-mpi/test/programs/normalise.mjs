@@ -6,12 +6,12 @@ import { createJsBackend } from '@batchnorm/backend-js';
 import { createWasmBackend } from '@batchnorm/backend-wasm';
 import { createMpiCollective, sumGradients } from '@batchnorm/collective-mpi';
 import { BatchNorm } from '@batchnorm/core-api';
+import { rank } from './report.mjs';
 
 const [folder, name] = process.argv.slice(2);
 const backend = name === 'js' ? createJsBackend() : await createWasmBackend({ threads: 1 });
-const collective = await createMpiCollective();
-const { rank } = collective;
-const { C, dtype, rows, gamma, beta, steps } = JSON.parse(readFileSync(join(folder, 'input.json'), 'utf8'));
+const { C, dtype, rows, groups, gamma, beta, steps } = JSON.parse(readFileSync(join(folder, 'input.json'), 'utf8'));
+const collective = await createMpiCollective(groups ? { group: groups[rank] } : {});
 const layer = new BatchNorm({ backend, numFeatures: C, dtype, momentum: 0, emptyBatch: 'pass', collective });
 layer.gamma = gamma;
 layer.beta = beta;
