@@ -53,6 +53,10 @@ function onBoth({ pids, addresses, network }: TwoHosts, ranks: number): string[]
     btl: 'tcp,self',
     btl_tcp_if_include: network,
     oob_tcp_if_include: network,
+    // Seconds after which mpirun and its daemon there notice that the cable is out; by default minutes.
+    oob_tcp_keepalive_time: '2',
+    oob_tcp_keepalive_intvl: '1',
+    oob_tcp_keepalive_probes: '3',
   };
   return [
     ...['nsenter', '--target', `${pids[0]}`, '--net', '--uts', 'mpirun', '-np', `${ranks}`],

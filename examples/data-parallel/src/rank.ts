@@ -1,4 +1,4 @@
-// One rank: `mpirun -np N node rank.js FILE STEPS`. Takes its rows of every minibatch, and does with the others
+// One rank: `mpirun -np N node rank.js FILE STEPS [TIMEOUT]`. Takes its rows of every minibatch, and does with the others
 // what one process does with all rows. Rank 0 writes a `TrainingResult` into FILE.
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -9,8 +9,8 @@ import { Network } from '@batchnorm/example-train-digits/network';
 import { counted } from './counted.js';
 import { learningRate, minibatch, seed, sizes, type TrainingResult } from './training.js';
 
-const [file, steps] = process.argv.slice(2);
-const { collective, traffic } = counted(await createMpiCollective());
+const [file, steps, timeout = '60000'] = process.argv.slice(2);
+const { collective, traffic } = counted(await createMpiCollective({ timeoutMs: Number(timeout) }));
 const { rank, size } = collective;
 
 const backend = createJsBackend();

@@ -2,6 +2,7 @@
 // when this process is.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -91,8 +92,31 @@ export class TwoHosts {
     }
   }
 
+  /** Takes the cable out. */
+  async unplug(): Promise<void> {
+    await this.#on(0, 'ip', 'link', 'set', this.#link, 'down');
+  }
+
+  /** The processes that were started on them and have not ended, but for those that `pids` has. */
+  running(): number[] {
+    const networks = new Set(this.pids.map((pid) => networkOf(`${pid}`)));
+    // A host that has ended has none, and nothing runs there.
+    networks.delete(undefined);
+    return readdirSync('/proc')
+      .filter((pid) => /^\d+$/.test(pid) && networks.has(networkOf(pid)))
+      .map(Number)
+      .filter((pid) => !this.pids.includes(pid));
+  }
+
+  /** Ends what runs on them, too. */
   dispose(): void {
-    for (const child of [...this.#wire, ...this.#hosts]) child.kill('SIGKILL');
+    for (const pid of [...this.running(), ...this.pids]) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended by itself.
+      }
+    }
   }
 
   async #plugIn(): Promise<void> {
@@ -107,9 +131,25 @@ export class TwoHosts {
   }
 }
 
+/** What a process has for a network; nothing of one that has ended. */
+function networkOf(pid: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
+}
+
 /** A process in a network of its own, which ends when its input does: when this process is gone. */
 function newHost(name: string): Promise<ChildProcess> {
-  const script = `hostname ${name} && ip link set lo up && echo ready >&2 && exec cat`;
+  const script = [
+    `hostname ${name}`,
+    'ip link set lo up',
+    // How often TCP repeats itself before it gives up: within some 10 s, and not 15 minutes.
+    'echo 5 > /proc/sys/net/ipv4/tcp_retries2',
+    'echo ready >&2',
+    'exec cat',
+  ].join(' && ');
   return begun('unshare', ['--net', '--uts', 'sh', '-c', script]);
 }
 

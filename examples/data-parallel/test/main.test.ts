@@ -1,20 +1,15 @@
 // The program: several ranks learn what one process learns, step by step, also on two hosts where they can be made.
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
+import { skipWithoutMpi } from './skip-without-mpi.js';
 
 const run = promisify(execFile);
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 
-const missing = spawnSync('mpirun', ['--version']).error && 'PATH has no mpirun';
-const isRequired = (process.env.REQUIRE_COLLECTIVES ?? '').split(',').includes('mpi');
-
 it('learns the same by 1, 2 and 4 ranks', async ({ skip }) => {
-  if (missing && !isRequired) {
-    console.warn(`data-parallel skipped: ${missing}`);
-    skip(missing);
-  }
+  skipWithoutMpi(skip);
   // Fails where a rank's parameters are not those of the others, or losses not those of one process.
   const { stdout } = await run(process.execPath, [main, '--steps', '12']);
   expect(stdout).toMatch(/4 ranks, shared memory.*true/);

@@ -1,4 +1,6 @@
 // The one connection of this process to its MPI job: begun with the first collective, ended when the process exits.
+import { writeSync } from 'node:fs';
+import { inspect } from 'node:util';
 import { isMainThread } from 'node:worker_threads';
 import { type Collective, refuse } from '@batchnorm/core-api';
 import { Communicator } from './communicator.js';
@@ -26,6 +28,8 @@ export class Connection {
   readonly #assembly: MpiCollective;
   /** Those that this rank has not left. They hold what MPI writes into. */
   readonly #collectives = new Set<MpiCollective>();
+  /** What the process ends by, where it is an error that nobody caught. */
+  #uncaught: unknown;
 
   private constructor(mpi: Mpi, timeoutMs: number) {
     this.#mpi = mpi;
@@ -33,6 +37,9 @@ export class Connection {
     this.#all = Communicator.ofAll(mpi);
     assertLaunched(mpi, this.#all.size);
     this.#assembly = new MpiCollective(Communicator.ofAll(mpi), timeoutMs, () => undefined);
+    process.on('uncaughtExceptionMonitor', (error) => {
+      this.#uncaught = error;
+    });
     process.once('exit', (exitCode) => this.#end(exitCode));
   }
 
@@ -65,8 +72,13 @@ export class Connection {
    * over: MPI ends the other processes.
    */
   #end(exitCode: number): void {
-    if (this.#hasLeftAll()) this.#mpi.call('MPI_Finalize');
-    else this.#all.abort(exitCode || 1);
+    if (this.#hasLeftAll()) {
+      this.#mpi.call('MPI_Finalize');
+      return;
+    }
+    // Node would say it after this, and does not get there.
+    if (this.#uncaught !== undefined) writeSync(2, `${inspect(this.#uncaught)}\n`);
+    this.#all.abort(exitCode || 1);
   }
 
   #hasLeftAll(): boolean {

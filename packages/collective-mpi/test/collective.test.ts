@@ -104,6 +104,13 @@ describeMpi('a collective on MPI', () => {
     }
   });
 
+  it('says why a process ends that has not caught its failure', async () => {
+    const { exitCode, hung, output } = await runJob('collective.mjs', { ranks: 2, args: ['uncaught'] });
+    expect([hung, exitCode]).toEqual([false, 1]);
+    expect(output).toMatch(/BatchNormError: received no answer of at least one of 2 ranks/);
+    expect(output).toMatch(/code: 'COLLECTIVE_FAILED'/);
+  });
+
   it('is one of each group, beside that of all', async () => {
     for (const [rank, answers] of (await reportsOf('groups', 4)).entries()) {
       const group = rank % 2;

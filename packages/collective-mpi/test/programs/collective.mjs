@@ -79,6 +79,12 @@ const scenarios = {
     report({ disposed: true });
   },
 
+  async uncaught() {
+    const collective = await createMpiCollective({ timeoutMs: 300 });
+    if (rank === 1) await setTimeout(2000);
+    await collective.allGather(values(3));
+  },
+
   async groups(collective) {
     const group = await createMpiCollective({ group: rank % 2 });
     const gathered = await group.allGather(values(2));
@@ -125,4 +131,4 @@ const [name] = process.argv.slice(2);
 const collective = await createMpiCollective();
 report({ rankInJob: collective.rank, size: collective.size });
 await scenarios[name](collective);
-if (!['undisposed', 'timeout'].includes(name)) await collective.dispose();
+if (!['undisposed', 'timeout', 'uncaught'].includes(name)) await collective.dispose();
