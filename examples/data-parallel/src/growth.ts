@@ -20,7 +20,7 @@ const networks: Readonly<Record<string, Network>> = {
 };
 const counts = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 
-const points = channelCounts.map((channels, n) => ({ values: valuesOf(channels), micros: onOneHost.micros[n]! }));
+const points = channelCounts.map((channels, n) => ({ values: valuesOf(channels), micros: onOneHost.fast[n]! }));
 const software = fitted(points, sharedMemory);
 console.log(`exchange ${software.exchange.toFixed(1)} µs, value ${(1000 * software.value).toFixed(1)} ns`);
 console.log('µs of one gather between two ranks of a host, measured and by the model');
@@ -53,6 +53,6 @@ if (picture !== undefined) {
   const n = channelCounts.indexOf(64);
   const dots = measured
     .filter(({ ranks }) => ranks > 1)
-    .map(({ job, ranks, micros }) => ({ name: job, ranks, micros: 2 * micros[n]! + micros[0]! }));
+    .map(({ job, ranks, fast }) => ({ name: job, ranks, micros: 2 * fast[n]! + fast[0]! }));
   writeFileSync(picture, drawGrowth(lines, dots));
 }

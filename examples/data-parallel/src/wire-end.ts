@@ -38,7 +38,11 @@ process.stdin.on('data', (chunk: Buffer) => {
   received = Buffer.concat([received, chunk]);
   while (received.length >= 4 && received.length >= 4 + received.readUInt32LE()) {
     const end = 4 + received.readUInt32LE();
-    writeSync(tap, received.subarray(4, end));
+    try {
+      writeSync(tap, received.subarray(4, end));
+    } catch {
+      // The link is not up yet: whoever wants to be heard says it again.
+    }
     received = received.subarray(end);
   }
 });
