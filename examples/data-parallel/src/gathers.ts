@@ -5,7 +5,7 @@ export const channelCounts: readonly number[] = [0, 64, 256, 1024];
 
 export interface GatherTimes {
   readonly ranks: number;
-  /** Microseconds of one gather for each of `channelCounts`: what a tenth of them undercuts. */
+  /** Microseconds of one gather for each of `channelCounts`: what a tenth of the samples undercuts. */
   readonly fast: readonly number[];
   /** The median, to which whatever else runs on the machine adds. */
   readonly median: readonly number[];

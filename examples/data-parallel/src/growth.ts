@@ -20,6 +20,9 @@ const networks: Readonly<Record<string, Network>> = {
 };
 const counts = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 
+/** Those of the table. */
+const shownCounts = [2, 16, 128, 1024, 4096];
+
 const points = channelCounts.map((channels, n) => ({ values: valuesOf(channels), micros: onOneHost.fast[n]! }));
 const software = fitted(points, sharedMemory);
 console.log(`exchange ${software.exchange.toFixed(1)} µs, value ${(1000 * software.value).toFixed(1)} ns`);
@@ -27,15 +30,15 @@ console.log('µs of one gather between two ranks of a host, measured and by the 
 console.table(
   points.map(({ values, micros }) => ({
     values,
-    measured: micros,
-    model: gatherTime(values, 2, sharedMemory, software),
+    measured: Math.round(micros),
+    model: Math.round(gatherTime(values, 2, sharedMemory, software)),
   })),
 );
 console.log('µs of a layer in a training step (in brackets: by PyTorch’s scheme)');
 for (const channels of [64, 1024]) {
   const row = (network: Network) =>
     Object.fromEntries(
-      counts.map((ranks) => {
+      shownCounts.map((ranks) => {
         const times = [layerTime, pytorchTime].map((time) => Math.round(time(channels, ranks, network, software)));
         return [ranks, `${times[0]} (${times[1]})`];
       }),
@@ -52,7 +55,7 @@ if (picture !== undefined) {
   }));
   const n = channelCounts.indexOf(64);
   const dots = measured
-    .filter(({ ranks }) => ranks > 1)
+    .filter(({ job, ranks }) => ranks > 1 && !job.includes('10 ms'))
     .map(({ job, ranks, fast }) => ({ name: job, ranks, micros: 2 * fast[n]! + fast[0]! }));
   writeFileSync(picture, drawGrowth(lines, dots));
 }

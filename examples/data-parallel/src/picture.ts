@@ -34,9 +34,9 @@ export function drawGrowth(lines: readonly Line[], points: readonly Point[]): st
       top: 16,
       textStyle: { ...text, fontSize: 19 },
     },
-    legend: { top: 52, textStyle: text, data: lines.map(({ name }) => name) },
+    legend: { top: 52, itemGap: 28, icon: 'rect', itemHeight: 3, textStyle: text, data: lines.map(({ name }) => name) },
     grid: { left: 90, right: 36, top: 96, bottom: 72 },
-    xAxis: { ...axis, logBase: 2, name: 'Ranks', nameGap: 36, min: 1, max: 4096 },
+    xAxis: { ...axis, logBase: 2, name: 'Ranks', nameGap: 36, min: 2, max: 4096, splitNumber: 11 },
     yAxis: { ...axis, name: 'µs', nameGap: 56 },
     series: [
       ...lines.map(({ name, times }) => ({ name, type: 'line', showSymbol: false, data: times })),
