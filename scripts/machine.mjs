@@ -1,7 +1,7 @@
 // Before tests: writes down what decides which of them can run here, as an input of turbo's cache, which can't look for
-// a browser.
+// a browser, nor for MPI.
 import { mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { chromiumPath } from '@batchnorm/browser';
 import { glFolder } from './gl-folder.mjs';
 
@@ -11,10 +11,17 @@ function file(path) {
   return stat ? { path: realpathSync(path), modified: stat.mtime } : null;
 }
 
+/** A program, where PATH has it. */
+function program(name) {
+  const folders = process.env.PATH?.split(delimiter) ?? [];
+  return folders.map((folder) => file(join(folder, name))).find(Boolean) ?? null;
+}
+
 const machine = {
   node: process.version,
   chromium: file(chromiumPath()),
   gl: file(join(glFolder, 'build/Release/webgl.node')),
+  mpirun: program('mpirun'),
 };
 const folder = new URL('../.turbo/', import.meta.url);
 mkdirSync(folder, { recursive: true });

@@ -1,8 +1,9 @@
 // A program that imports every package by its name. Throws when something is not as it should be.
 import { createGpuJsBackend, type GpuJsBackend } from '@batchnorm/backend-gpujs';
 import { createJsBackend } from '@batchnorm/backend-js';
+import { createMpiCollective, sumGradients } from '@batchnorm/collective-mpi';
 import { builtInFixtures, type CaseResult, runConformance } from '@batchnorm/conformance';
-import { type Backend, BatchNorm, BatchNormError } from '@batchnorm/core-api';
+import { type Backend, BatchNorm, BatchNormError, inProcessCollective } from '@batchnorm/core-api';
 import { type Selection, selectBackend } from '@batchnorm/select';
 
 const gpujs: GpuJsBackend = await createGpuJsBackend({ mode: 'cpu' });
@@ -23,6 +24,13 @@ const error: unknown = await layer
   .catch((reason: unknown) => reason);
 if (!(error instanceof BatchNormError) || error.code !== 'SHAPE_MISMATCH') throw error;
 await backend.dispose();
+
+// A project that has no koffi, or no MPI, hears what to install.
+const unavailable: unknown = await createMpiCollective({ library: 'no-mpi.so' }).catch((reason: unknown) => reason);
+if (!(unavailable instanceof BatchNormError) || unavailable.code !== 'BACKEND_UNAVAILABLE') throw unavailable;
+const gradients = [Float32Array.of(1, 2)];
+await sumGradients(inProcessCollective(1)[0]!, gradients);
+if (gradients[0]![1] !== 2) throw new Error(`the sum of one rank is ${gradients[0]![1]}`);
 
 const results: readonly CaseResult[] = await runConformance(createJsBackend, { fixtures: await builtInFixtures() });
 const failed = results.filter(({ status }) => status === 'failed');

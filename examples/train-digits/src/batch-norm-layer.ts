@@ -1,5 +1,5 @@
 // BatchNorm as a layer of the network: its buffers are reused, so that training allocates nothing.
-import { type Backend, BatchNorm, type BatchNormState } from '@batchnorm/core-api';
+import { type Backend, BatchNorm, type BatchNormState, type Collective } from '@batchnorm/core-api';
 import type { Layer, Parameter } from './layers.js';
 import { type Matrix, reuse } from './matrix.js';
 
@@ -10,8 +10,8 @@ export class BatchNormLayer implements Layer {
   readonly #dbeta: Float64Array;
   #y: Matrix | undefined;
 
-  constructor(features: number, backend: Backend) {
-    this.#batchNorm = new BatchNorm({ backend, numFeatures: features });
+  constructor(features: number, backend: Backend, collective?: Collective) {
+    this.#batchNorm = new BatchNorm({ backend, numFeatures: features, collective });
     this.#dgamma = new Float64Array(features);
     this.#dbeta = new Float64Array(features);
   }

@@ -1,5 +1,5 @@
 // The network of section 4.1 of the paper: fully connected, sigmoid nonlinearities, softmax and cross-entropy.
-import type { Backend } from '@batchnorm/core-api';
+import type { Backend, Collective } from '@batchnorm/core-api';
 import { BatchNormLayer } from './batch-norm-layer.js';
 import { Bias, type Layer, type LayerState, Linear, type Parameter, Sigmoid } from './layers.js';
 import type { Matrix } from './matrix.js';
@@ -13,18 +13,20 @@ export interface Architecture {
   readonly seed: number;
   /** With one, BatchNorm on it stands before each nonlinearity, where a bias stands without. */
   readonly backend?: Backend | undefined;
+  /** Of the processes whose minibatches BatchNorm normalises as one. Default: this one alone. */
+  readonly collective?: Collective | undefined;
 }
 
 export class Network {
   readonly #layers: readonly Layer[];
 
-  constructor({ sizes, deviation, seed, backend }: Architecture) {
+  constructor({ sizes, deviation, seed, backend, collective }: Architecture) {
     const random = seeded(seed);
     const lastIndex = sizes.length - 2;
     this.#layers = sizes.slice(1).flatMap((outputs, i): Layer[] => {
       const linear = new Linear(sizes[i]!, outputs, deviation, random);
       if (i === lastIndex) return [linear, new Bias(outputs)];
-      return [linear, backend ? new BatchNormLayer(outputs, backend) : new Bias(outputs), new Sigmoid()];
+      return [linear, backend ? new BatchNormLayer(outputs, backend, collective) : new Bias(outputs), new Sigmoid()];
     });
   }
 
