@@ -28,16 +28,9 @@ import { checkedMoments, copyOf, type Moments, type Statistics, statisticsOf } f
 import type { BatchNormOptions, Momentum, ResolvedOptions } from './options.js';
 import { assertMomentum, resolveOptions } from './resolve-options.js';
 import { assertTracking, RunningStatistics } from './running-statistics.js';
-import {
-  assignVector,
-  type BatchNormState,
-  type LoadableState,
-  type Numbers,
-  readState,
-  type StateVectors,
-  writeState,
-} from './state.js';
+import { type BatchNormState, type LoadableState, readState, writeState } from './state.js';
 import type { LoadStateOptions, StateOptions } from './state-options.js';
+import { assignVector, type Numbers, type StateVectors } from './state-vectors.js';
 import { arrived, begin, finishOn, type Steps } from './steps.js';
 import type { SyncCalls } from './sync-calls.js';
 import { dtypeOf, type Float16Tensor, type Tensor } from './tensor.js';

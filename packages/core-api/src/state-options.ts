@@ -19,9 +19,9 @@ const computing = [
 /** Which only decide what is refused: a layer may be stricter than the one that has learned. */
 const refusing = ['singleValue', 'emptyBatch'] as const;
 
-const carried = [...computing, ...refusing] as const;
+type Carried = (typeof computing)[number] | (typeof refusing)[number];
 
-type Carried = (typeof carried)[number];
+const carried: readonly Carried[] = [...computing, ...refusing];
 
 /** What a layer is, wherever it runs: without backend, collective, dtype and checks. */
 export type StateOptions = Readonly<Required<Pick<BatchNormOptions, Carried>>>;

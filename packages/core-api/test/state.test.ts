@@ -57,10 +57,10 @@ describe('state()', () => {
   });
 
   it('carries the options, of which a layer with the same state is made', async () => {
-    const options = {
+    const options: Partial<BatchNormOptions> = {
       ...{ epsilon: 1e-3, momentum: 0.99, axis: -1, scale: false, activation: 'relu' },
       ...{ varianceEstimator: 'sample', singleValue: 'reject', emptyBatch: 'pass' },
-    } as const;
+    };
     const state = JSON.parse(JSON.stringify(await trainedState(options))) as BatchNormState;
     expect(state).toMatchObject({ formatVersion: 2, options });
     const { numFeatures, options: carried } = state;
