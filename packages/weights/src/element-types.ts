@@ -64,6 +64,28 @@ export function elementSize(type: ElementType): number {
   return elementTypes[type].BYTES_PER_ELEMENT;
 }
 
+/** Types by their names in NumPy, after the byte order. */
+export const numpyTypes: ReadonlyMap<string, ElementType> = new Map([
+  ...([
+    ['f8', 'F64'],
+    ['f4', 'F32'],
+    ['f2', 'F16'],
+  ] as const),
+  ...([
+    ['i8', 'I64'],
+    ['i4', 'I32'],
+    ['i2', 'I16'],
+    ['i1', 'I8'],
+  ] as const),
+  ...([
+    ['u8', 'U64'],
+    ['u4', 'U32'],
+    ['u2', 'U16'],
+    ['u1', 'U8'],
+    ['b1', 'BOOL'],
+  ] as const),
+]);
+
 const platformIsLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** The elements whose bytes these are, in an array of their own. */
@@ -75,6 +97,15 @@ export function elementsOf(type: ElementType, bytes: Uint8Array, isLittleEndian 
   if (type !== 'BF16') return stored;
   // A bfloat16 is the upper half of a float32.
   return new Float32Array(Uint32Array.from(stored as Uint16Array, (bits) => bits * 2 ** 16).buffer);
+}
+
+/** Elements with these values. */
+export function elementsWith(type: ElementType, values: readonly (number | bigint)[]): Elements {
+  if (type === 'F16' || type === 'BF16') return Float32Array.from(values, Number);
+  const elements = new elementTypes[type](values.length);
+  const isWide = elements instanceof BigInt64Array || elements instanceof BigUint64Array;
+  elements.set((isWide ? values.map(BigInt) : values.map(Number)) as never);
+  return elements;
 }
 
 /** The bytes of these elements, little-endian. Numbers are rounded to the nearest of their type, ties to even. */

@@ -4,6 +4,7 @@ export type { ByteSource, FileSource, OpenFile } from './byte-source.js';
 export type { Elements, ElementType } from './element-types.js';
 export { type FoundBatchNorm, findBatchNorms, type Hyperparameters } from './find-batch-norms.js';
 export { type Folded, fold, type Linear } from './fold.js';
+export type { Hdf5Library } from './hdf5.js';
 export { type Inspection, inspect } from './inspect.js';
 export {
   type FromKerasOptions,
@@ -13,6 +14,7 @@ export {
   type KerasWeights,
   toKeras,
 } from './keras.js';
+export { openKeras } from './keras-file.js';
 export type { Layer, LayerWeights, TranslationOptions } from './layer-weights.js';
 export { openNpy, writeNpy } from './npy.js';
 export { openNpz, writeNpz } from './npz.js';

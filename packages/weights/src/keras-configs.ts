@@ -28,3 +28,17 @@ export function kerasConfigs(model: unknown): ReadonlyMap<string, Readonly<Recor
   for (const name of twice) configs.delete(name);
   return configs;
 }
+
+/** Tensors may have more before the layer's name: those of 'model/bn/gamma' are of the layer 'bn'. */
+export function withPaths<Config>(
+  configs: ReadonlyMap<string, Config>,
+  tensors: ReadonlyMap<string, unknown>,
+): ReadonlyMap<string, Config> {
+  const all = new Map(configs);
+  for (const tensor of tensors.keys()) {
+    const path = tensor.slice(0, tensor.lastIndexOf('/'));
+    const config = configs.get(path.slice(path.lastIndexOf('/') + 1));
+    if (config !== undefined) all.set(path, config);
+  }
+  return all;
+}

@@ -2,34 +2,20 @@
 // float64 of integers, and takes a file whole.
 import { describe, refuse } from '@batchnorm/core-api';
 import { type ByteSource, bytesOf, type FileSource } from './byte-source.js';
-import { bytesFrom, countOf, type Elements, type ElementType, elementSize, elementsOf } from './element-types.js';
+import {
+  bytesFrom,
+  countOf,
+  type Elements,
+  type ElementType,
+  elementSize,
+  elementsOf,
+  numpyTypes,
+} from './element-types.js';
 import { type FileTensor, readableInfo, type TensorFile, type TensorInfo } from './tensor-file.js';
 
 const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 /** In bytes. NumPy itself refuses more than 10,000. */
 const longestHeader = 65_536;
-
-/** Types by the characters after the byte order. */
-const types: ReadonlyMap<string, ElementType> = new Map([
-  ...([
-    ['f8', 'F64'],
-    ['f4', 'F32'],
-    ['f2', 'F16'],
-  ] as const),
-  ...([
-    ['i8', 'I64'],
-    ['i4', 'I32'],
-    ['i2', 'I16'],
-    ['i1', 'I8'],
-  ] as const),
-  ...([
-    ['u8', 'U64'],
-    ['u4', 'U32'],
-    ['u2', 'U16'],
-    ['u1', 'U8'],
-    ['b1', 'BOOL'],
-  ] as const),
-]);
 
 /** An array whose elements have not been read. */
 interface StoredArray extends TensorInfo {
@@ -67,9 +53,9 @@ export async function storedArray(bytes: ByteSource, what: string): Promise<Stor
   const text = new TextDecoder().decode(await bytes.read(prefix, length));
   const { descr, isFortran, shape } = readHeader(text);
   const start = prefix + length;
-  const dtype = types.get(descr.slice(1)) ?? descr;
+  const dtype = numpyTypes.get(descr.slice(1)) ?? descr;
   const count = countOf(shape, what);
-  const size = types.has(descr.slice(1)) ? count * elementSize(dtype as ElementType) : undefined;
+  const size = numpyTypes.has(descr.slice(1)) ? count * elementSize(dtype as ElementType) : undefined;
   if (size !== undefined && bytes.size - start !== size) {
     refuse('INVALID_FILE', `${bytes.size - start} bytes of ${what}`, `${size}, as its header says`);
   }
@@ -127,9 +113,9 @@ function rowMajor(elements: Elements, shape: readonly number[]): Elements {
 
 /** The bytes of a .npy file of version 1. Errors: `INVALID_TENSOR`, `UNSUPPORTED` for BF16, which NumPy lacks. */
 export function writeNpy({ dtype, shape, data }: FileTensor): Uint8Array {
-  const type = [...types].find(([, name]) => name === dtype)?.[0];
+  const type = [...numpyTypes].find(([, name]) => name === dtype)?.[0];
   if (type === undefined)
-    refuse('UNSUPPORTED', `elements ${describe(dtype)}`, `${[...types.values()].join(', ')} in .npy`);
+    refuse('UNSUPPORTED', `elements ${describe(dtype)}`, `${[...numpyTypes.values()].join(', ')} in .npy`);
   const count = shape.reduce((product, size) => product * size, 1);
   if (count !== data.length) refuse('INVALID_TENSOR', `${data.length} elements`, `${count}, as shape [${shape}] has`);
   const order = elementSize(dtype) === 1 ? '|' : '<';

@@ -3,7 +3,7 @@ import { describe, refuse } from '@batchnorm/core-api';
 import { type ByteSource, bytesOf, type FileSource } from './byte-source.js';
 import { countOf, type Elements, type ElementType, elementSize, elementsOf } from './element-types.js';
 import { fieldsOf, parseJson } from './json.js';
-import { kerasConfigs } from './keras-configs.js';
+import { kerasConfigs, withPaths } from './keras-configs.js';
 import { readableInfo, type TensorFile, type TensorInfo } from './tensor-file.js';
 
 /** In bytes. */
@@ -60,20 +60,6 @@ export async function openTfjs(
       return { dtype, shape, data: stored === dtype ? data : dequantised(data, scale, min) };
     },
   };
-}
-
-/** Tensors may have more before the layer's name: those of 'model/bn/gamma' are of the layer 'bn'. */
-function withPaths<Config>(
-  configs: ReadonlyMap<string, Config>,
-  tensors: ReadonlyMap<string, unknown>,
-): ReadonlyMap<string, Config> {
-  const all = new Map(configs);
-  for (const tensor of tensors.keys()) {
-    const path = tensor.slice(0, tensor.lastIndexOf('/'));
-    const config = configs.get(path.slice(path.lastIndexOf('/') + 1));
-    if (config !== undefined) all.set(path, config);
-  }
-  return all;
 }
 
 async function readGroup(

@@ -1,9 +1,11 @@
 // Files that are broken, cut off or made to harm: whatever they say, a reader ends soon with tensors or with a code.
 import { BatchNormError } from '@batchnorm/core-api';
 import { zipSync } from 'fflate';
-import { describe, expect, it } from 'vitest';
+import * as jsfive from 'jsfive';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   inspect,
+  openKeras,
   openNpy,
   openNpz,
   openOnnx,
@@ -15,6 +17,10 @@ import {
 } from '../src/index.js';
 import { expectCode } from './expect-code.js';
 import { fixture } from './fixtures.js';
+
+// jsfive tells the console what it does not know.
+beforeAll(() => void vi.spyOn(console, 'warn').mockImplementation(() => undefined));
+afterAll(() => void vi.restoreAllMocks());
 
 const model = {
   modelTopology: { layers: [{ class_name: 'BatchNormalization', config: { name: 'bn', axis: 1 } }] },
@@ -39,6 +45,8 @@ const formats: readonly (readonly [
   ['PyTorch', await fixture('state-dict.pt'), openPyTorch],
   ['PyTorch of all types', await fixture('types.pt'), openPyTorch],
   ['ONNX', await fixture('model.onnx'), openOnnx],
+  ['Keras', await fixture('keras.keras'), (bytes) => openKeras(bytes, jsfive)],
+  ['HDF5', await fixture('keras.h5'), (bytes) => openKeras(bytes, jsfive)],
   ['tfjs', new TextEncoder().encode(JSON.stringify(model)), (bytes) => openTfjs(bytes, () => new Uint8Array(24))],
 ];
 

@@ -17,7 +17,8 @@ it.each([
   ['safetensors', () => writeSafetensors(tensors), openSafetensors],
   [
     'compressed npz',
-    () => zipSync(Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${name}.npy`, writeNpy(tensor)]))),
+    () =>
+      zipSync(Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${name}.npy`, writeNpy(tensor)]))),
     openNpz,
   ],
 ] as const)('a layer is made of a Blob of %s', async (_, bytes, open) => {

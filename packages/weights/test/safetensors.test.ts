@@ -56,6 +56,14 @@ describe('a file of safetensors', () => {
     }
   });
 
+  it('has the bytes that the reference implementation writes', async () => {
+    const bytes = await fixture('reference.safetensors');
+    const file = await openSafetensors(bytes);
+    const tensors = new Map<string, FileTensor>();
+    for (const key of [...file.tensors.keys()].reverse()) tensors.set(key, await file.read(key));
+    expect(writeSafetensors(tensors, { format: 'np' })).toEqual(bytes);
+  });
+
   it('keeps any numbers, and any names', async () => {
     const names = fc.uniqueArray(fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', '1', 'a.b')));
     await fc.assert(

@@ -2,6 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { refuse } from '@batchnorm/core-api';
+import { openKeras } from '../keras-file.js';
 import { openNpy } from '../npy.js';
 import { openNpz } from '../npz.js';
 import { openOnnx } from '../onnx-file.js';
@@ -37,11 +38,19 @@ function openByName(
   if (name.endsWith('.json')) return openTfjs(file, beside);
   if (name.endsWith('.npy')) return openNpy(file);
   if (name.endsWith('.npz')) return openNpz(file);
+  if (/\.(keras|h5|hdf5)$/.test(name)) return openWithHdf5(file);
   if (name.endsWith('.onnx')) return openOnnx(file, { open: beside });
   if (/\.(pt|pth|bin)$/.test(name)) return openPyTorch(file);
   refuse(
     'UNSUPPORTED',
     `'${name}'`,
-    '.safetensors, .index.json, .npy, .npz, .pt, .pth, .bin, .onnx or model.json of tfjs',
+    '.safetensors, .index.json, .npy, .npz, .pt, .pth, .bin, .onnx, .keras, .h5 or model.json of tfjs',
   );
+}
+
+async function openWithHdf5(file: FileHandle): Promise<TensorFile> {
+  const jsfive = await import('jsfive').catch((cause: unknown) =>
+    refuse('UNSUPPORTED', 'a file of Keras without jsfive', 'it: npm install jsfive', { cause }),
+  );
+  return openKeras(file, jsfive);
 }

@@ -19,7 +19,7 @@ export interface Output {
 
 export function newProgram({ out, progress }: Output): Command {
   const program = new Command('batchnorm-weights')
-    .description('Batch norms in files of safetensors, PyTorch, ONNX, NumPy and TensorFlow.js.')
+    .description('Batch norms in files of safetensors, PyTorch, ONNX, NumPy, Keras and TensorFlow.js.')
     .exitOverride()
     .configureOutput({ writeOut: out, writeErr: progress });
 
