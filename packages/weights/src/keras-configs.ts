@@ -16,7 +16,11 @@ export function kerasConfigs(model: unknown): ReadonlyMap<string, Readonly<Recor
     if (!Array.isArray(value)) {
       const fields = fieldsOf(value, 'a layer');
       const [className, config] = [fields.get('class_name'), fields.get('config')];
-      if (/^BatchNormalization(V\d)?$/.test(String(className)) && typeof config === 'object' && config !== null) {
+      if (
+        /^(Sync)?BatchNormalization(V\d)?$/.test(String(className)) &&
+        typeof config === 'object' &&
+        config !== null
+      ) {
         const name = String((config as Readonly<Record<string, unknown>>).name);
         if (configs.has(name)) twice.add(name);
         configs.set(name, config as Readonly<Record<string, unknown>>);

@@ -70,9 +70,9 @@ function storedTensors(
   const tensors = new Map<string, StoredTensor>();
   for (const [path, { shape, dtype }] of file.arrays) {
     countOf(shape, describe(path));
-    const name = nameOf(file, path, configs);
-    // Layers of one name in models within models: the path tells them apart.
-    const own = tensors.has(name) ? path : name;
+    // Layers may have one name in models within models: the path tells them apart.
+    const [name, longer] = namesOf(file, path, configs);
+    const own = tensors.has(name) ? longer : name;
     tensors.set(own, {
       dtype: numpyTypes.get(String(dtype).slice(1)) ?? String(dtype),
       shape: shape as number[],
@@ -83,20 +83,24 @@ function storedTensors(
 }
 
 /**
- * In an .h5 file 'model_weights/bn/model/bn/gamma' is 'model/bn/gamma'. In files of Keras 3 'layers/…/vars/0' is the first
- * variable of a layer, whose own name is an attribute.
+ * A short name, and one that no other tensor has. In an .h5 file 'model_weights/bn/model/bn/gamma' is 'model/bn/gamma'. In
+ * files of Keras 3 'layers/…/vars/0' is the first variable of a layer, whose own name is an attribute.
  */
-function nameOf(file: Hdf5File, path: string, configs: ReadonlyMap<string, Readonly<Record<string, unknown>>>): string {
-  const legacy = /^(?:model_weights\/)?([^/]+)\/(.+)$/.exec(path);
+function namesOf(
+  file: Hdf5File,
+  path: string,
+  configs: ReadonlyMap<string, Readonly<Record<string, unknown>>>,
+): readonly [name: string, longer: string] {
+  const legacy = /^(?:model_weights\/)?[^/]+\/(.+)$/.exec(path);
   if (legacy !== null && file.attribute(path.startsWith('model_weights/') ? 'model_weights' : '', 'layer_names')) {
-    return legacy[2]!;
+    return [legacy[1]!, path];
   }
   const [, layer, index] = /^(.+)\/vars\/(\d+)$/.exec(path) ?? [];
-  if (layer === undefined) return path;
+  if (layer === undefined) return [path, path];
   const given = file.attribute(`${layer}/vars`, 'name');
   const name = typeof given === 'string' && given !== '' ? given : layer;
   const variable = variablesOf(file, layer, configs.get(name))?.[Number(index)];
-  return variable === undefined ? path : `${name}/${variable}`;
+  return variable === undefined ? [path, path] : [`${name}/${variable}`, `${layer}/${variable}`];
 }
 
 /** The names of a batch norm's variables, in the order in which the layer makes them; undefined where nothing says so. */

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { readAhead } from '../src/byte-source.js';
 import { type FileSource, openSafetensors } from '../src/index.js';
 import { expectCode } from './expect-code.js';
 import { fixture, fixturePath } from './fixtures.js';
@@ -67,6 +68,50 @@ describe('a file', () => {
       () => ({ status: 404, headers: {}, body: new Uint8Array(0) }),
       (url) => expectCode('INVALID_FILE', () => openSafetensors(url), /status 404/),
     );
+  });
+
+  it('that changes while it is read is refused', async () => {
+    let size = bytes.length;
+    const growing = (range: RegExpExecArray | null) => {
+      const [from, to] = [Number(range![1]), Number(range![2])];
+      const headers = { 'content-range': `bytes ${from}-${to}/${size++}` };
+      return { status: 206, headers, body: bytes.slice(from, to + 1) };
+    };
+    await served(growing, (url) => expectCode('INVALID_FILE', () => openSafetensors(url), /has the file changed/));
+  });
+
+  it('is read to the end, however little each read of an open file gives', async () => {
+    await readsTheSame({
+      stat: async () => ({ size: bytes.length }),
+      async read(buffer, offset, length, position) {
+        const bytesRead = Math.min(3, length);
+        buffer.set(bytes.subarray(position, position + bytesRead), offset);
+        return { bytesRead };
+      },
+    });
+  });
+
+  it('gives the same bytes through a window, wherever they are asked for', async () => {
+    let reads = 0;
+    const whole = { size: bytes.length, read: async (at: number, length: number) => bytes.subarray(at, at + length) };
+    const counted = (at: number, length: number) => {
+      reads++;
+      return whole.read(at, length);
+    };
+    const ahead = readAhead({ size: whole.size, read: counted }, 100);
+    for (const [at, length] of [
+      [0, 8],
+      [8, 50],
+      [500, 10],
+      [490, 20],
+      [505, 5],
+      [0, 1],
+      [bytes.length - 3, 3],
+      [200, 150],
+    ] as const) {
+      expect(await ahead.read(at, length)).toEqual(await whole.read(at, length));
+    }
+    expect(reads).toBe(6);
   });
 
   it('whose source gives too little is refused', async () => {

@@ -51,7 +51,9 @@ function expectClose(actual: ArrayLike<number>, expected: readonly number[]): vo
 describe('a batch norm of PyTorch', () => {
   it.each(Object.keys(observed))('computes and learns here what it does there: %s', async (name) => {
     const { hyperparameters, before, x, y, trainedY, after } = observed[name]!;
-    const layer = await layerOf(fromPyTorch(before, hyperparameters));
+    const weights = fromPyTorch(before, hyperparameters);
+    expect(weights.options).toMatchObject({ axis: 1, varianceEstimator: 'sample', singleValue: 'reject' });
+    const layer = await layerOf(weights);
     const batch = { data: Float32Array.from(x.data), shape: x.shape };
     expectClose((await layer.forward(batch, { training: false })).data, y.data);
     expectClose((await layer.forward(batch)).data, trainedY.data);
@@ -245,6 +247,8 @@ describe('a translation', () => {
     await expectCode('INVALID_STATE', () => toOnnx(layer as never), /await layer\.state\(\)/);
     await expectCode('INVALID_STATE', () => toOnnx({ ...state({}), formatVersion: 1 } as never), /formatVersion 1/);
     await expectCode('INVALID_OPTION', () => toOnnx(state({}), { purpose: 'fun' } as never), /purpose 'fun'/);
+    const negative = { ...state({}), runningVariance: [1, -1] };
+    await expectCode('INVALID_STATE', () => toOnnx(negative), /runningVariance\[1\] = -1/);
   });
 
   it('there and back is the same state, whatever its numbers', () => {

@@ -167,6 +167,41 @@ describe('an archive', () => {
     await expectCode('INVALID_FILE', () => openNpz(two), /over another/);
   });
 
+  it('whose entry lies over the directory is refused', async () => {
+    const over = changed((view) => view.setUint32(first + 42, first - 20, true));
+    await expectCode('INVALID_FILE', () => openNpz(over), /over the directory/);
+  });
+
+  it('of ZIP64 is read, and refused where that is broken', async () => {
+    const old = new DataView(archive.buffer);
+    const headerLength = end - first;
+    // The entry's sizes and offset in an extra field of ZIP64, then the record of ZIP64, its locator, and the old record.
+    const wide = new Uint8Array(first + headerLength + 28 + 56 + 20 + 22);
+    wide.set(archive.subarray(0, end));
+    const view = new DataView(wide.buffer);
+    view.setUint16(first + 30, 28, true);
+    const extra = first + headerLength;
+    view.setUint32(extra, 1 | (24 << 16), true);
+    for (const [k, at] of [24, 20, 42].entries()) {
+      view.setBigUint64(extra + 4 + 8 * k, BigInt(old.getUint32(first + at, true)), true);
+      view.setUint32(first + at, 0xffffffff, true);
+    }
+    const record = extra + 28;
+    view.setUint32(record, 0x06064b50, true);
+    view.setBigUint64(record + 32, 1n, true);
+    view.setBigUint64(record + 40, BigInt(headerLength + 28), true);
+    view.setBigUint64(record + 48, BigInt(first), true);
+    view.setUint32(record + 56, 0x07064b50, true);
+    view.setBigUint64(record + 64, BigInt(record), true);
+    wide.set(archive.subarray(end), record + 76);
+    view.setUint32(record + 76 + 16, 0xffffffff, true);
+    expect((await (await openNpz(wide)).read('zeros')).data.length).toBe(2 ** 20);
+    view.setUint16(extra + 2, 8, true);
+    await expectCode('INVALID_FILE', () => openNpz(wide), /too short/);
+    view.setUint32(record, 0, true);
+    await expectCode('INVALID_FILE', () => openNpz(wide), /no record of ZIP64/);
+  });
+
   it('that is encrypted, or compressed otherwise, is refused', async () => {
     await expectCode('UNSUPPORTED', () => openNpz(changed((view) => view.setUint16(first + 8, 1, true))), /encrypted/);
     await expectCode(

@@ -64,4 +64,48 @@ describe('a file of Keras', () => {
     await expectCode('INVALID_FILE', () => openKeras(zipSync(json), jsfive), /JSON/);
     await expectCode('INVALID_OPTION', () => openKeras(archive, {} as never), /jsfive/);
   });
+
+  it('whose layers have one name has both', async () => {
+    class Dataset {
+      readonly shape = [2];
+      readonly dtype = '<f4';
+      readonly value: readonly number[];
+
+      constructor(value: readonly number[]) {
+        this.value = value;
+      }
+    }
+    class Group {
+      readonly items: Readonly<Record<string, unknown>>;
+      readonly attrs: Readonly<Record<string, unknown>>;
+
+      constructor(items: Readonly<Record<string, unknown>>, attrs = {}) {
+        this.items = items;
+        this.attrs = attrs;
+      }
+
+      get keys(): readonly string[] {
+        return Object.keys(this.items);
+      }
+
+      get(name: string): unknown {
+        return this.items[name];
+      }
+    }
+    const layer = (first: number) => {
+      const vectors = [0, 1, 2, 3].map((k) => new Dataset([first + k, first]));
+      return new Group({ vars: new Group({ ...vectors }, { name: 'bn' }) });
+    };
+    class File extends Group {
+      constructor() {
+        super({ layers: new Group({ batch_normalization: layer(1), batch_normalization_1: layer(5) }) });
+      }
+    }
+    const hdf5 = unzipSync(archive)['model.weights.h5']!;
+    const file = await openKeras(hdf5, { File, Group, Dataset });
+    const found = findBatchNorms(file);
+    expect(found.map(({ name }) => name)).toEqual(['bn', 'layers/batch_normalization_1']);
+    const { state } = await found[1]!.load({ axis: 1, momentum: 0.9, epsilon: 0.1 });
+    expect(state).toMatchObject({ gamma: [5, 5], beta: [6, 5], runningMean: [7, 5], runningVariance: [8, 5] });
+  });
 });

@@ -90,6 +90,7 @@ describe('a file of torch.save', () => {
     ['a memo that is not there', archive(0x80, 2, 'h', 7, '.'), 'INVALID_FILE', /memo 7/],
     ['a list in itself', archive(0x80, 2, ']', 'q', 0, 'h', 0, 'a.'), 'INVALID_FILE', /within itself/],
     ['a dict in itself', archive(0x80, 2, '}', 'q', 0, 'K', 1, 'h', 0, 's.'), 'INVALID_FILE', /within itself/],
+    ['lists in lists, 200 deep', archive(0x80, 2, ']'.repeat(200), 'a'.repeat(199), '.'), 'INVALID_FILE', /100 deep/],
     [
       'lists of two times the same',
       archive(0x80, 2, ']', ...Array.from({ length: 40 }, (_, k) => ['q', k, '0(', 'h', k, 'h', k, 't']).flat(), '.'),
