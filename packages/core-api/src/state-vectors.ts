@@ -1,6 +1,7 @@
 // What a layer has learned, in vectors: which numbers they may hold, whoever writes them.
 import { describe } from './describe.js';
 import { refuse } from './errors.js';
+import { float16Numbers } from './float16.js';
 import type { Float16Elements, FloatArray } from './tensor.js';
 import { readUntrusted } from './untrusted.js';
 import { zeros } from './vector.js';
@@ -21,7 +22,7 @@ export interface Tracked {
   readonly valuesTracked: number | undefined;
 }
 
-/** What can be assigned to a vector of a layer. */
+/** What can be assigned to a vector of a layer. A Uint16Array has the bits of float16. */
 export type Numbers = FloatArray | Float16Elements | readonly number[];
 
 /** Copies `values` into the vector `target`. Errors: `INVALID_STATE`, and then nothing has changed. */
@@ -44,12 +45,17 @@ export function assertStateVector(
   for (let c = 0; c < length; c++) assertNumber(name, c, (values as ArrayLike<unknown>)[c]);
 }
 
-/** A copy of `values`, of any positive length where none is given. Errors: those of `assertStateVector`. */
+/**
+ * A copy of `values`, of any positive length where none is given; a Uint16Array has the bits of float16, as everywhere.
+ * Errors: those of `assertStateVector`.
+ */
 export function copiedVector(name: Vector, values: unknown, length?: number): Float64Array {
   // Read once: a proxy could answer the check with one number and the copy with another.
   const copy = zeros(assertArray(name, values, length));
+  const ofBits = values instanceof Uint16Array ? float16Numbers() : undefined;
   for (let c = 0; c < copy.length; c++) {
-    const value = (values as ArrayLike<unknown>)[c];
+    const element = (values as ArrayLike<unknown>)[c];
+    const value = ofBits ? ofBits[element as number] : element;
     assertNumber(name, c, value);
     copy[c] = value;
   }

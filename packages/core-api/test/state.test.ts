@@ -56,6 +56,18 @@ describe('state()', () => {
     expect(layer.beta).toEqual(Float64Array.of(Math.fround(0.1), 2, 3));
   });
 
+  it('takes float16 as its bits, and no infinity among them', async () => {
+    const layer = newLayer();
+    layer.gamma = Uint16Array.of(0x3c00, 0xc000, 0x3800);
+    expect(layer.gamma).toEqual(Float64Array.of(1, -2, 0.5));
+    await layer.loadState({ ...(await layer.state()), beta: Uint16Array.of(0x3c00, 0, 0x3c01) });
+    expect(layer.beta).toEqual(Float64Array.of(1, 0, 1 + 2 ** -10));
+    const infinite = () => {
+      layer.gamma = Uint16Array.of(0x7c00, 0, 0);
+    };
+    await expectError('INVALID_STATE', infinite, /gamma\[0\] = Infinity/);
+  });
+
   it('carries the options, of which a layer with the same state is made', async () => {
     const options: Partial<BatchNormOptions> = {
       ...{ epsilon: 1e-3, momentum: 0.99, axis: -1, scale: false, activation: 'relu' },

@@ -2,13 +2,13 @@
 import { describe, refuse } from '@batchnorm/core-api';
 import { fromKeras, type KerasConfig, type KerasWeights } from './keras.js';
 import type { LayerWeights } from './layer-weights.js';
-import { fromOnnx, type OnnxInputs } from './onnx.js';
+import { fromOnnx, type OnnxAttributes, type OnnxInputs } from './onnx.js';
 import type { OnnxFile, OnnxNode } from './onnx-file.js';
 import { fromPyTorch, type PyTorchHyperparameters, type PyTorchStateDict } from './pytorch.js';
 import type { TensorFile } from './tensor-file.js';
 
-/** What the hyperparameters of a batch norm are called, where its file does not hold them. */
-export type Hyperparameters = PyTorchHyperparameters | KerasConfig;
+/** Hyperparameters of a batch norm, called as its framework calls them: those that its file does not hold. */
+export type Hyperparameters = Partial<PyTorchHyperparameters> | Partial<KerasConfig> | Partial<OnnxAttributes>;
 
 /** A batch norm in a file; none of its numbers has been read. */
 export interface FoundBatchNorm {
@@ -79,6 +79,7 @@ function ofNames(
   return {
     ...{ name, convention, channels: shape[0] as number, tensors, hyperparameters },
     async load(given) {
+      assertConvention(convention, given);
       const values = await readAll(file, tensors);
       const all = { ...hyperparameters, ...given };
       return convention === 'PyTorch'
@@ -95,13 +96,25 @@ function ofNode(file: TensorFile, { name, inputs, attributes }: OnnxNode): Found
   return {
     ...{ name, convention: 'ONNX', tensors, hyperparameters: { ...attributes } },
     channels: file.tensors.get(scale)?.shape[0] ?? 0,
-    async load() {
+    async load(given) {
+      assertConvention('ONNX', given);
       if (missing !== undefined) {
         refuse('UNSUPPORTED', `${describe(missing)}, which the graph computes`, 'an initialiser of the model');
       }
-      return fromOnnx((await readAll(file, tensors)) as unknown as OnnxInputs, attributes);
+      const all = { ...attributes, ...given } as OnnxAttributes;
+      return fromOnnx((await readAll(file, tensors)) as unknown as OnnxInputs, all);
     },
   };
+}
+
+/**
+ * Errors: `INVALID_OPTION` for the epsilon of another framework, whose momentum would be another number, too: one that is
+ * left over would be taken for nobody's.
+ */
+function assertConvention(convention: FoundBatchNorm['convention'], given: Hyperparameters = {}): void {
+  const [foreign, own] = convention === 'PyTorch' ? ['epsilon', 'eps'] : ['eps', 'epsilon'];
+  if (foreign in given)
+    refuse('INVALID_OPTION', `'${foreign}' for a batch norm of ${convention}`, `'${own}' and its momentum`);
 }
 
 async function readAll(file: TensorFile, tensors: Readonly<Record<string, string>>): Promise<Record<string, unknown>> {

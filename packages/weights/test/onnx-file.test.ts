@@ -84,7 +84,10 @@ describe('a model of ONNX', () => {
       { name: 'y', attributes: { epsilon: Math.fround(1e-5), momentum: Math.fround(0.9) } },
       { name: 'z', attributes: { epsilon: 0.5, training_mode: 1 } },
     ]);
-    const { state } = await findBatchNorms(file)[1]!.load();
+    const [first, second] = findBatchNorms(file);
+    expect((await first!.load({ epsilon: 0.25 })).options.epsilon).toBe(0.25);
+    await expectCode('INVALID_OPTION', () => first!.load({ eps: 0.25 }), /'eps' for a batch norm of ONNX/);
+    const { state } = await second!.load();
     expect(state).toMatchObject({ gamma: [1, 1.5], beta: [2, 2.5], runningMean: [3, 3.5], runningVariance: [4, 4.5] });
   });
 

@@ -28,6 +28,12 @@ describe('a model of TensorFlow.js', () => {
     const { options, state } = await found!.load();
     expect(options).toMatchObject({ momentum: 0.99, epsilon: 0.001, axis: 3, varianceEstimator: 'population' });
     expect(state).toMatchObject({ gamma: [1, 2], beta: [3, 4], runningMean: [5, 6], runningVariance: [7, 8] });
+    // The momentum of PyTorch would be taken for that of Keras.
+    await expectCode(
+      'INVALID_OPTION',
+      () => found!.load({ eps: 1e-5, momentum: 0.1 }),
+      /'eps' for a batch norm of Keras/,
+    );
   });
 
   it('without a config of the layer, or with two of one name, has to be told', async () => {

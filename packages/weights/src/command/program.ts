@@ -120,7 +120,7 @@ async function foldPair(
   }
   // Of the hyperparameters inference reads epsilon alone.
   const forInference = { momentum: 0.9, axis: 1, ...found.hyperparameters };
-  const given = epsilon === undefined ? {} : { eps: epsilon, epsilon };
+  const given = epsilon === undefined ? {} : { [found.convention === 'PyTorch' ? 'eps' : 'epsilon']: epsilon };
   const { state } = await found.load({ ...forInference, ...given } as Hyperparameters);
   const [weightName, biasName] = namesOf(file, layer);
   const weight = await file.read(weightName);
