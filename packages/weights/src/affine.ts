@@ -1,6 +1,7 @@
 // A batch norm as it is at inference: one multiplication and one addition for each channel.
 import { refuse } from '@batchnorm/core-api';
-import { type Layer, refuseUnheld, stateOf } from './layer-weights.js';
+import { type Layer, stateOf } from './layer-weights.js';
+import { refuseUnheld } from './translation.js';
 
 /** y = scale · x + shift for each channel; both [C]. */
 export interface Affine {

@@ -15,7 +15,7 @@ export {
   toKeras,
 } from './keras.js';
 export { openKeras } from './keras-file.js';
-export type { Layer, LayerWeights, TranslationOptions } from './layer-weights.js';
+export type { Layer, LayerWeights } from './layer-weights.js';
 export { openNpy, writeNpy } from './npy.js';
 export { openNpz, writeNpz } from './npz.js';
 export { fromOnnx, type OnnxAttributes, type OnnxInputs, type OnnxLayer, toOnnx } from './onnx.js';
@@ -32,4 +32,5 @@ export { openSafetensors, type SafetensorsFile, safetensorsParts, writeSafetenso
 export { openShardedSafetensors } from './sharded-safetensors.js';
 export type { FileFormat, FileTensor, TensorFile, TensorInfo } from './tensor-file.js';
 export { openTfjs } from './tfjs-model.js';
+export type { TranslationOptions } from './translation.js';
 export type { VectorLike } from './vectors.js';

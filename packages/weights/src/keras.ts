@@ -1,17 +1,8 @@
 // Batch norms of Keras, TensorFlow and TensorFlow.js: the layer BatchNormalization.
 import { describe, refuse } from '@batchnorm/core-api';
-import {
-  assertGiven,
-  assertVariance,
-  type Layer,
-  type LayerWeights,
-  layerWeights,
-  refuseUnheld,
-  stateOf,
-  type TranslationOptions,
-  translationOptions,
-} from './layer-weights.js';
+import { assertVariance, type Layer, type LayerWeights, layerWeights, stateOf } from './layer-weights.js';
 import type { FileTensor } from './tensor-file.js';
+import { assertGiven, assertHeld, type TranslationOptions, translationOptions } from './translation.js';
 import { tensorFrom, type VectorLike, vectorOf } from './vectors.js';
 
 /** The weights of one layer, each [C]. */
@@ -129,19 +120,4 @@ export function toKeras(layer: Layer, translation: TranslationOptions = {}): Ker
     },
     config: { axis, ...(typeof momentum === 'number' && { momentum }), epsilon, scale, center },
   };
-}
-
-/** What Keras and ONNX can't hold. Errors: `UNSUPPORTED`. */
-export function assertHeld(
-  framework: string,
-  { trackRunningStatistics, activation, varianceEstimator, momentum }: LayerWeights['state']['options'],
-  purpose: 'training' | 'inference',
-): void {
-  const refuseIf = (condition: boolean, received: string, expected: string) =>
-    refuseUnheld(condition, received, framework, expected);
-  refuseIf(!trackRunningStatistics, 'trackRunningStatistics false', 'running statistics');
-  refuseIf(activation !== 'none', `activation '${activation}'`, "activation 'none', and a layer for it");
-  if (purpose === 'inference') return;
-  refuseIf(varianceEstimator !== 'population', "varianceEstimator 'sample'", "'population', or purpose 'inference'");
-  refuseIf(typeof momentum !== 'number', `momentum '${momentum}'`, "a number, or purpose 'inference'");
 }

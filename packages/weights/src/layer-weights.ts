@@ -1,13 +1,10 @@
 // A batch norm wherever it comes from: the options of a layer and its state, which every translation goes through.
 import {
-  assertOptionNames,
-  assertOptions,
   type BatchNormState,
   describe,
   type LayerOptions,
   layerOptionChecks,
   type Numbers,
-  oneOf,
   refuse,
   type StateOptions,
 } from '@batchnorm/core-api';
@@ -89,38 +86,4 @@ function assertLayerOptions(options: StateOptions, code: 'INVALID_OPTION' | 'INV
 export function assertVariance(name: string, values: readonly number[] | undefined): void {
   const c = values?.findIndex((value) => value < 0) ?? -1;
   if (c >= 0) refuse('INVALID_STATE', `${name}[${c}] = ${values![c]}`, 'a variance, which is not negative');
-}
-
-/**
- * Errors: `INVALID_OPTION` where hyperparameters are missing: a default would be a guess, and a wrong one gives wrong
- * numbers without an error.
- */
-export function assertGiven(given: object, names: readonly string[], why: string): void {
-  const missing = names.filter((name) => (given as Readonly<Record<string, unknown>>)[name] === undefined);
-  if (missing.length > 0) refuse('INVALID_OPTION', `no ${missing.join(', no ')}`, `${names.join(', ')}: ${why}`);
-}
-
-/** What a translated batch norm is for. */
-export interface TranslationOptions {
-  /**
-   * `'training'`: nothing that later training depends on may change, and what the other side can't hold is refused.
-   * `'inference'`: momentum and variance estimator may differ, which inference does not read; a gamma of ones or a beta of
-   * zeros stands for one that is absent. Default 'training'.
-   */
-  readonly purpose?: 'training' | 'inference';
-  /** Of the numbers that are written, each rounded once. Default 'F32', which the frameworks have. */
-  readonly dtype?: 'F32' | 'F64';
-}
-
-/** The options with their defaults. Errors: `INVALID_OPTION`. */
-export function translationOptions(options: TranslationOptions): Required<TranslationOptions> {
-  assertOptionNames(options, ['purpose', 'dtype']);
-  const { purpose = 'training', dtype = 'F32' } = options;
-  assertOptions({ purpose, dtype }, { purpose: oneOf('training', 'inference'), dtype: oneOf('F32', 'F64') });
-  return { purpose, dtype };
-}
-
-/** Errors: `UNSUPPORTED` where a layer has what `framework` can't hold. */
-export function refuseUnheld(condition: boolean, received: string, framework: string, expected: string): void {
-  if (condition) refuse('UNSUPPORTED', `a layer with ${received} for ${framework}`, expected);
 }

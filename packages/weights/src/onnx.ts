@@ -1,18 +1,8 @@
 // The operator BatchNormalization of ONNX.
 import { describe, refuse } from '@batchnorm/core-api';
-import { assertHeld } from './keras.js';
-import {
-  assertGiven,
-  assertVariance,
-  type Layer,
-  type LayerWeights,
-  layerWeights,
-  refuseUnheld,
-  stateOf,
-  type TranslationOptions,
-  translationOptions,
-} from './layer-weights.js';
+import { assertVariance, type Layer, type LayerWeights, layerWeights, stateOf } from './layer-weights.js';
 import type { FileTensor } from './tensor-file.js';
+import { assertGiven, assertHeld, refuseUnheld, type TranslationOptions, translationOptions } from './translation.js';
 import { tensorFrom, type VectorLike, vectorOf } from './vectors.js';
 
 /** The inputs of a node but for X, by their names since opset 14; each [C]. */

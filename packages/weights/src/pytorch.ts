@@ -1,17 +1,8 @@
 // Batch norms of PyTorch: torch.nn.BatchNorm1d, 2d and 3d, and SyncBatchNorm.
 import { describe, type Momentum, refuse } from '@batchnorm/core-api';
-import {
-  assertGiven,
-  assertVariance,
-  type Layer,
-  type LayerWeights,
-  layerWeights,
-  refuseUnheld,
-  stateOf,
-  type TranslationOptions,
-  translationOptions,
-} from './layer-weights.js';
+import { assertVariance, type Layer, type LayerWeights, layerWeights, stateOf } from './layer-weights.js';
 import type { FileTensor } from './tensor-file.js';
+import { assertGiven, refuseUnheld, type TranslationOptions, translationOptions } from './translation.js';
 import { tensorFrom, type VectorLike, vectorOf } from './vectors.js';
 
 /** The state dict of one layer: what is absent is None there. */

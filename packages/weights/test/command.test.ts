@@ -82,6 +82,7 @@ describe('convert', () => {
       expect(progress).toMatch(/^13 of 13 tensors$/m);
       const file = await open(new Uint8Array(await readFile(path)));
       expect(file.tensors.size).toBe(expected.tensors.size);
+      if ('metadata' in file) expect(file.metadata).toEqual(expected.metadata);
       for (const key of expected.tensors.keys()) expect(await file.read(key)).toEqual(await expected.read(key));
     }
   });
@@ -125,5 +126,6 @@ describe('fold', () => {
     await expectCode('INVALID_OPTION', () => run(...args, '--pair', 'conv1:bn9', '--epsilon', '1'), /'bn9'/);
     await expectCode('INVALID_OPTION', () => run(...args, '--pair', 'conv9:bn1', '--epsilon', '1'), /'conv9'/);
     await expect(run(...args, '--pair', 'conv1')).rejects.toThrow(/colon/);
+    await expect(run(...args, '--pair', 'conv1:bn1', '--pair', 'conv1:bn2')).rejects.toThrow(/each name once/);
   });
 });

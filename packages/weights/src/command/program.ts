@@ -1,15 +1,11 @@
 // The command: what batch norms a file has, the same file in another format, and layers folded.
-import { open, rename, rm } from 'node:fs/promises';
-import { elementsFrom, type FloatArray, numbersOf, refuse } from '@batchnorm/core-api';
 import { Command, InvalidArgumentError } from 'commander';
-import { findBatchNorms, type Hyperparameters } from '../find-batch-norms.js';
-import { fold } from '../fold.js';
 import { type Inspection, inspect } from '../inspect.js';
-import { writeNpz } from '../npz.js';
-import { safetensorsParts } from '../safetensors.js';
 import type { FileTensor, TensorFile } from '../tensor-file.js';
 import { aligned } from './aligned.js';
+import { foldPair } from './fold-pair.js';
 import { withFile } from './open-path.js';
+import { writeTensors } from './write-tensors.js';
 
 /** Where the command writes: results, and how far it is. */
 export interface Output {
@@ -42,7 +38,7 @@ export function newProgram({ out, progress }: Output): Command {
     .argument('<from>')
     .argument('<to>')
     .action((from: string, to: string) =>
-      withFile(from, (file) => write(to, file.tensors, (name) => file.read(name), progress)),
+      withFile(from, (file) => writeTensors(to, file, file.tensors, (name) => file.read(name), progress)),
     );
 
   program
@@ -59,13 +55,13 @@ export function newProgram({ out, progress }: Output): Command {
         const tensors = new Map<string, FileTensor>();
         const gone = new Set<string>();
         for (const [layer, batchNorm] of pair) {
-          for (const [name, tensor] of await foldPair(file, layer, batchNorm, layout, groups, epsilon, gone)) {
-            tensors.set(name, tensor);
-          }
+          const folded = await foldPair(file, layer, batchNorm, { layout, groups, epsilon });
+          for (const [name, tensor] of folded.tensors) tensors.set(name, tensor);
+          for (const name of folded.gone) gone.add(name);
         }
         const kept = [...file.tensors].filter(([name]) => !gone.has(name) && !tensors.has(name));
         const read = async (name: string) => tensors.get(name) ?? file.read(name);
-        await write(to, new Map([...kept, ...tensors]), read, progress);
+        await writeTensors(to, file, new Map([...kept, ...tensors]), read, progress);
       }),
     );
   return program;
@@ -81,6 +77,8 @@ interface FoldArguments {
 function collected(value: string, pairs: FoldArguments['pair'] = []): FoldArguments['pair'] {
   const [layer, batchNorm, ...others] = value.split(':');
   if (!layer || !batchNorm || others.length > 0) throw new InvalidArgumentError('two names with a colon between them');
+  if (pairs.some((pair) => pair.includes(layer) || pair.includes(batchNorm)))
+    throw new InvalidArgumentError('each name once');
   return [...pairs, [layer, batchNorm]];
 }
 
@@ -101,105 +99,4 @@ function tableOf(file: TensorFile, found: readonly Inspection[]): string {
     warnings.join('; '),
   ]);
   return `${aligned([['name', 'channels', 'convention', 'smallest variance', 'warnings'], ...rows])}\n`;
-}
-
-/** The folded tensors of a layer, by their names; those of the batch norm are `gone`. */
-async function foldPair(
-  file: TensorFile,
-  layer: string,
-  batchNorm: string,
-  layout: string,
-  groups: number,
-  epsilon: number | undefined,
-  gone: Set<string>,
-): Promise<[string, FileTensor][]> {
-  const found = findBatchNorms(file).find(({ name }) => name === batchNorm);
-  if (found === undefined) refuse('INVALID_OPTION', `a batch norm '${batchNorm}'`, 'one that `inspect` lists');
-  if (epsilon === undefined && found.hyperparameters === undefined) {
-    refuse('INVALID_OPTION', 'no --epsilon', 'it: the file does not hold it');
-  }
-  // Of the hyperparameters inference reads epsilon alone.
-  const forInference = { momentum: 0.9, axis: 1, ...found.hyperparameters };
-  const given = epsilon === undefined ? {} : { [found.convention === 'PyTorch' ? 'eps' : 'epsilon']: epsilon };
-  const { state } = await found.load({ ...forInference, ...given } as Hyperparameters);
-  const [weightName, biasName] = namesOf(file, layer);
-  const weight = await file.read(weightName);
-  const bias = file.tensors.has(biasName) ? await file.read(biasName) : undefined;
-  const folded = fold({ weight: forFold(weight), bias: bias && forFold(bias), layout, groups }, state);
-  for (const name of Object.values(found.tensors)) gone.add(name);
-  const narrow = ({ data, shape }: ForFold) => ({ dtype: weight.dtype, shape, data: numbersOf(data) });
-  return [
-    [weightName, narrow(folded.weight)],
-    [biasName, narrow(folded.bias)],
-  ];
-}
-
-/** 'conv1' is 'conv1.weight' and 'conv1.bias' in PyTorch, 'conv1/kernel' and 'conv1/bias' in Keras. */
-function namesOf(file: TensorFile, layer: string): [weight: string, bias: string] {
-  for (const [weight, bias] of [
-    [`${layer}.weight`, `${layer}.bias`],
-    [`${layer}/kernel`, `${layer}/bias`],
-  ] as const) {
-    if (file.tensors.has(weight)) return [weight, bias];
-  }
-  refuse('INVALID_OPTION', `a layer '${layer}'`, 'one whose weight is in the file');
-}
-
-interface ForFold {
-  readonly data: FloatArray;
-  readonly shape: readonly number[];
-}
-
-/** Floats in the array of their type, to which `fold` rounds: float16 as bits. */
-function forFold({ dtype, data, shape }: FileTensor): ForFold {
-  if (dtype === 'F16') return { data: elementsFrom('float16', data as Float32Array), shape };
-  if (data instanceof Float32Array || data instanceof Float64Array) return { data, shape };
-  refuse('UNSUPPORTED', `a weight of ${dtype}`, 'floats');
-}
-
-/** Under another name first: a file that is there is complete. */
-async function write(
-  to: string,
-  tensors: ReadonlyMap<string, { readonly dtype: string; readonly shape: readonly number[] }>,
-  read: (name: string) => Promise<FileTensor>,
-  progress: (text: string) => void,
-): Promise<void> {
-  let done = 0;
-  const counted = async (name: string) => {
-    const tensor = await read(name);
-    done++;
-    if (done % 100 === 0 || done === tensors.size) progress(`${done} of ${tensors.size} tensors\n`);
-    return tensor;
-  };
-  const parts = partsOf(to, tensors, counted);
-  const unfinished = `${to}.unfinished`;
-  const file = await open(unfinished, 'w');
-  try {
-    for await (const part of parts) await file.writeFile(part);
-  } catch (error) {
-    await file.close();
-    await rm(unfinished);
-    throw error;
-  }
-  await file.close();
-  await rename(unfinished, to);
-}
-
-function partsOf(
-  to: string,
-  tensors: ReadonlyMap<string, { readonly dtype: string; readonly shape: readonly number[] }>,
-  read: (name: string) => Promise<FileTensor>,
-): AsyncIterable<Uint8Array> {
-  if (to.endsWith('.safetensors')) return safetensorsParts(tensors, read);
-  if (to.endsWith('.npz')) return npz(tensors, read);
-  refuse('UNSUPPORTED', `'${to}'`, '.safetensors or .npz');
-}
-
-async function* npz(
-  tensors: ReadonlyMap<string, unknown>,
-  read: (name: string) => Promise<FileTensor>,
-): AsyncGenerator<Uint8Array> {
-  const all = new Map<string, FileTensor>();
-  for (const name of tensors.keys()) all.set(name, await read(name));
-  yield writeNpz(all);
 }
