@@ -20,6 +20,7 @@ export { openNpy, writeNpy } from './npy.js';
 export { openNpz, writeNpz } from './npz.js';
 export { fromOnnx, type OnnxAttributes, type OnnxInputs, type OnnxLayer, toOnnx } from './onnx.js';
 export { type OnnxFile, type OnnxFileOptions, type OnnxNode, openOnnx } from './onnx-file.js';
+export { writeOnnx } from './onnx-writer.js';
 export {
   fromPyTorch,
   type PyTorchHyperparameters,

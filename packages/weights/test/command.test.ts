@@ -120,6 +120,27 @@ describe('fold', () => {
     for (const name of ['fc.weight', 'bn2.running_var']) expect(await file.read(name)).toEqual(await read(name));
   });
 
+  it('rounds float16 once', async () => {
+    const [from, to] = [join(folder, 'half.safetensors'), join(folder, 'folded.safetensors')];
+    const vector = (value: number) => ({ dtype: 'F32', shape: [1], data: Float32Array.of(value) }) as const;
+    // Just above the middle of 1 and the next float16.
+    const scale = 1 + 2 ** -11 + 2 ** -22;
+    const tensors = {
+      'fc.weight': { dtype: 'F16', shape: [1, 1], data: Float32Array.of(1) } as const,
+      'bn.weight': vector(scale),
+      'bn.running_mean': vector(0),
+      'bn.running_var': vector(1),
+    };
+    await writeFile(from, writeSafetensors(tensors));
+    await run('fold', from, to, '--pair', 'fc:bn', '--layout', 'OI', '--epsilon', '0');
+    const file = await openSafetensors(new Uint8Array(await readFile(to)));
+    expect(await file.read('fc.weight')).toEqual({ dtype: 'F16', shape: [1, 1], data: Float32Array.of(1 + 2 ** -10) });
+    await writeFile(from, writeSafetensors({ ...tensors, 'bn.weight': vector(1e5) }));
+    await expectCode('NON_FINITE_STATISTICS', () =>
+      run('fold', from, to, '--pair', 'fc:bn', '--layout', 'OI', '--epsilon', '0'),
+    );
+  });
+
   it('guesses no epsilon, and knows its names', async () => {
     const args = ['fold', fixturePath('model.safetensors'), join(folder, 'a.safetensors'), '--layout', 'OIHW'];
     await expectCode('INVALID_OPTION', () => run(...args, '--pair', 'conv1:bn1'), /--epsilon/);

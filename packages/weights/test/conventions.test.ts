@@ -97,6 +97,8 @@ describe('a batch norm of PyTorch', () => {
       hyperparameters,
     );
     expect(state).toMatchObject({ gamma: [1, -2], batchesTracked: 5 });
+    const whole = { dtype: 'U16', data: Uint16Array.of(1, 2), shape: [2] };
+    expect(fromPyTorch({ ...good, weight: whole }, hyperparameters).state.gamma).toEqual([1, 2]);
   });
 
   it.each([
@@ -123,6 +125,13 @@ describe('a batch norm of PyTorch', () => {
       hyperparameters,
       'INVALID_STATE',
       /shape \[1,2\]/,
+    ],
+    [
+      'a column',
+      { ...good, weight: { data: [1, 2], shape: [2, 1] } },
+      hyperparameters,
+      'INVALID_STATE',
+      /shape \[2,1\]/,
     ],
     [
       'no count',

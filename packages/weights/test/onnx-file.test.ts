@@ -1,8 +1,10 @@
 // Models of ONNX: of PyTorch's exporter, and made by hand field by field.
+import { createJsBackend } from '@batchnorm/backend-js';
+import { BatchNorm, type Tensor } from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
-import { findBatchNorms, fold, openOnnx, openSafetensors } from '../src/index.js';
+import { findBatchNorms, fold, type OnnxLayer, openOnnx, openSafetensors, toOnnx, writeOnnx } from '../src/index.js';
 import { expectCode } from './expect-code.js';
-import { fixture } from './fixtures.js';
+import { fixture, jsonFixture } from './fixtures.js';
 
 type Bytes = readonly number[];
 
@@ -54,6 +56,60 @@ describe('a model of ONNX', () => {
       expect(state.runningMean).toEqual(await expected('running_mean'));
       expect(state.runningVariance).toEqual(await expected('running_var'));
     }
+  });
+
+  it.each(['nodes.onnx', 'external.onnx'])(
+    'computes here what the reference evaluator of ONNX does: %s',
+    async (name) => {
+      const { x, z, shape } = await jsonFixture<{ x: number[]; z: number[]; shape: number[] }>('nodes.json');
+      const found = findBatchNorms(await openOnnx(await fixture(name), { open: fixture }));
+      expect(found.map((one) => one.name)).toEqual(['with defaults', 'with attributes']);
+      const backend = await createJsBackend();
+      let batch: Tensor = { data: Float32Array.from(x), shape };
+      for (const one of found) {
+        const { options, state } = await one.load();
+        const layer = new BatchNorm({ backend, ...options });
+        await layer.loadState(state);
+        batch = await layer.forward(batch, { training: false });
+      }
+      expect(found[1]!.hyperparameters).toEqual({ epsilon: 0.25, momentum: 0.75 });
+      // Some ten operations of float32 in each layer on either side, with results of size 10 at most.
+      for (const [k, value] of z.entries()) expect(Math.abs(batch.data[k]! - value)).toBeLessThan(400 * 2 ** -24);
+    },
+  );
+
+  it('is written, and has the same batch norm to the bit', async () => {
+    const vector = (...data: number[]) =>
+      ({ dtype: 'F32', shape: [data.length], data: Float32Array.from(data) }) as const;
+    const layer: OnnxLayer = {
+      inputs: {
+        scale: vector(0.1, 2),
+        B: vector(-0.3, 4),
+        input_mean: vector(5, 1e-40),
+        input_var: vector(0, 3e38),
+      },
+      attributes: { epsilon: Math.fround(1e-3), momentum: Math.fround(0.99) },
+    };
+    const file = await openOnnx(writeOnnx(layer, 4));
+    const [found, ...others] = findBatchNorms(file);
+    expect(others).toEqual([]);
+    expect(toOnnx(await found!.load())).toEqual(layer);
+    expect(found!.name).toBe('batch norm');
+    const { momentum: _, ...attributes } = layer.attributes;
+    expect((await openOnnx(writeOnnx({ ...layer, attributes }, 2))).batchNorms[0]!.attributes.momentum).toBe(
+      Math.fround(0.9),
+    );
+    await expectCode('INVALID_OPTION', () => writeOnnx(layer, 1), /rank 1/);
+    const wrong = { ...layer.inputs, scale: { ...vector(1), dtype: 'F16' } as const };
+    await expectCode('UNSUPPORTED', () => writeOnnx({ ...layer, inputs: wrong }, 4), /F16/);
+  });
+
+  it('whose nodes of Identity are each behind the other is read', async () => {
+    const [one, other] = [node('Identity', ['b'], 'a'), node('Identity', ['a'], 'b')];
+    const file = await openOnnx(
+      model(one, other, node('BatchNormalization', ['x', 'a', 'B', 'mean', 'var'], 'y'), ...vectors),
+    );
+    await expectCode('UNSUPPORTED', () => findBatchNorms(file)[0]!.load(), /which the graph computes/);
   });
 
   it('that was exported for inference has the first one folded, as fold() does it', async () => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import {
   type ByteSource,
   type FileTensor,
+  findBatchNorms,
   openSafetensors,
   openShardedSafetensors,
   safetensorsParts,
@@ -136,6 +137,20 @@ describe('a file of safetensors', () => {
     ['a tensor called __proto__ that is none', fileOf('{"__proto__":{"dtype":"F32"}}', 0), /'__proto__'/],
   ])('is refused: %s', async (_, bytes, message) => {
     await expectCode('INVALID_FILE', () => openSafetensors(bytes), message);
+  });
+
+  it('whose running statistics do not fit each other has no batch norms', async () => {
+    const vector = (C: number): FileTensor => ({ dtype: 'F32', shape: [C], data: new Float32Array(C) });
+    const matrix: FileTensor = { dtype: 'F32', shape: [1, 2], data: new Float32Array(2) };
+    for (const [mean, variance] of [
+      [vector(2), vector(3)],
+      [matrix, matrix],
+    ] as const) {
+      const file = await openSafetensors(writeSafetensors({ 'a.running_mean': mean, 'a.running_var': variance }));
+      await expectCode('INVALID_FILE', () => findBatchNorms(file), /'a\.running_mean' of shape/);
+    }
+    const alone = await openSafetensors(writeSafetensors({ running_mean: vector(2) }));
+    await expectCode('INVALID_FILE', () => findBatchNorms(alone), /running_var of \[none\]/);
   });
 
   it('names what it lacks, and what is not read', async () => {
