@@ -5,6 +5,7 @@ import { createMpiCollective, sumGradients } from '@batchnorm/collective-mpi';
 import { builtInFixtures, type CaseResult, runConformance } from '@batchnorm/conformance';
 import { type Backend, BatchNorm, BatchNormError, inProcessCollective } from '@batchnorm/core-api';
 import { type Selection, selectBackend } from '@batchnorm/select';
+import { type FileTensor, findBatchNorms, openSafetensors, toPyTorch, writeSafetensors } from '@batchnorm/weights';
 
 const gpujs: GpuJsBackend = await createGpuJsBackend({ mode: 'cpu' });
 await gpujs.dispose();
@@ -23,6 +24,11 @@ const error: unknown = await layer
   .forward({ data: new Float32Array(2), shape: [1, 1, 2] })
   .catch((reason: unknown) => reason);
 if (!(error instanceof BatchNormError) || error.code !== 'SHAPE_MISMATCH') throw error;
+
+const trained = new BatchNorm({ backend, numFeatures: 2, varianceEstimator: 'sample' });
+const tensors: Readonly<Record<string, FileTensor>> = toPyTorch(await trained.state()).stateDict;
+const [found] = findBatchNorms(await openSafetensors(new Blob([writeSafetensors(tensors).slice()])));
+await trained.loadState((await found!.load({ eps: 1e-5, momentum: 0.1 })).state);
 await backend.dispose();
 
 // A project that has no koffi, or no MPI, hears what to install.

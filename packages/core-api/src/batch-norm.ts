@@ -14,6 +14,7 @@ import {
   type LoadMomentsOptions,
   type MomentsOptions,
   maskOf,
+  mayDifferOf,
   type NewBackwardOptions,
   type NewForwardOptions,
 } from './calls.js';
@@ -27,7 +28,9 @@ import { checkedMoments, copyOf, type Moments, type Statistics, statisticsOf } f
 import type { BatchNormOptions, Momentum, ResolvedOptions } from './options.js';
 import { assertMomentum, resolveOptions } from './resolve-options.js';
 import { assertTracking, RunningStatistics } from './running-statistics.js';
-import { assignVector, type BatchNormState, type Numbers, readState, type StateVectors, writeState } from './state.js';
+import { type BatchNormState, type LoadableState, readState, writeState } from './state.js';
+import type { LoadStateOptions, StateOptions } from './state-options.js';
+import { assignVector, type Numbers, type StateVectors } from './state-vectors.js';
 import { arrived, begin, finishOn, type Steps } from './steps.js';
 import type { SyncCalls } from './sync-calls.js';
 import { dtypeOf, type Float16Tensor, type Tensor } from './tensor.js';
@@ -286,26 +289,31 @@ export class BatchNorm {
   }
 
   /**
-   * Parameters and running statistics as plain JSON. Errors: `INVALID_STATE` where one of their numbers is not finite,
-   * or a variance is negative; those of `settle`; `DISPOSED`.
+   * Parameters, running statistics and options as plain JSON. Errors: `INVALID_STATE` where one of their numbers is not
+   * finite, or a variance is negative; those of `settle`; `DISPOSED`.
    */
   state(): Promise<BatchNormState> {
     return this.#call(async () => {
       await begin(this.#running.settle());
       const { batchesTracked, valuesTracked } = this.#running;
       const tracked = { batchesTracked, valuesTracked: this.#momentum === 'exact' ? valuesTracked : undefined };
-      return writeState(this.options.numFeatures, this.#stateVectors(), tracked);
+      return writeState(this.#options.numFeatures, this.#stateOptions(), this.#stateVectors(), tracked);
     });
   }
 
   /**
-   * Copies a state that `state()` wrote. Forgets batches that wait on the device, and errors of those that were left
-   * out. Errors: `INVALID_STATE`, and then nothing has changed; `DISPOSED`.
+   * Copies the numbers of a state that `state()` wrote, now or in an earlier version. Forgets batches that wait on the
+   * device, and errors of those that were left out.
+   *
+   * Errors: `INVALID_STATE`; `OPTIONS_MISMATCH` for a state of a layer that computes something else, as one with another
+   * epsilon or momentum does, unless `otherOptions` allows it; and then nothing has changed. `INVALID_OPTION`,
+   * `DISPOSED`.
    */
-  loadState(state: BatchNormState): Promise<void> {
+  async loadState(state: LoadableState, options: LoadStateOptions = {}): Promise<void> {
+    const mayDiffer = mayDifferOf(options);
     return this.#call(async () => {
-      const { numFeatures } = this.options;
-      this.#running.restart(readState(state, numFeatures, this.#stateVectors(), this.#momentum === 'exact'));
+      const { numFeatures } = this.#options;
+      this.#running.restart(readState(state, numFeatures, this.#stateOptions(), this.#stateVectors(), mayDiffer));
     });
   }
 
@@ -499,6 +507,10 @@ export class BatchNorm {
   #setLatest(record: ForwardRecord | undefined): void {
     this.#latest?.release();
     this.#latest = record;
+  }
+
+  #stateOptions(): StateOptions {
+    return { ...this.#options, momentum: this.#momentum };
   }
 
   #stateVectors(): StateVectors {

@@ -1,7 +1,7 @@
 // How far a calibration is: the moments of the batches so far, merged pairwise, and the same as plain JSON.
 import { describe } from './describe.js';
 import { type Moments, type MomentsState, merged, noMoments, readMoments, writeMoments } from './moments.js';
-import { assertCount, refuseState } from './state.js';
+import { assertCount, refuseState } from './state-vectors.js';
 import { readUntrusted } from './untrusted.js';
 
 /**

@@ -2,8 +2,9 @@
 import type { Activation, AnyActivation } from './activation.js';
 import type { DeviceTensor } from './backend.js';
 import { copyOfMask, type Mask } from './mask.js';
-import { assertBoolean, assertOption, assertOptionNames } from './option-checks.js';
+import { assertBoolean, assertOption, assertOptionNames, oneOf } from './option-checks.js';
 import type { Momentum } from './options.js';
+import type { LoadStateOptions } from './state-options.js';
 import type { OnDevice, Tensor } from './tensor.js';
 import { readUntrusted } from './untrusted.js';
 
@@ -125,5 +126,15 @@ export function batchesTrackedOf(options: LoadMomentsOptions, count: number): nu
       `a whole number from 1 to ${count}, the values there are`,
     ]);
     return batchesTracked;
+  });
+}
+
+/** Whether the state of a layer that computes something else may be loaded. Errors: `INVALID_OPTION`. */
+export function mayDifferOf(options: LoadStateOptions): boolean {
+  return readUntrusted('INVALID_OPTION', 'options', () => {
+    assertOptionNames(options, ['otherOptions']);
+    const { otherOptions = 'reject' } = options;
+    assertOption('otherOptions', otherOptions, oneOf('reject', 'allow'));
+    return otherOptions === 'allow';
   });
 }

@@ -17,10 +17,12 @@
  * | `CALL_PENDING` | a call of `layer.sync` while an asynchronous call of the layer has not ended: await it first |
  * | `UNSETTLED` | running statistics are asked for while batches wait on the device for them: `await settle()` first |
  * | `INVALID_STATE` | parameters, running statistics or moments that can't be, wherever they come from |
+ * | `OPTIONS_MISMATCH` | a state of a layer that computes something else, loaded without `otherOptions: 'allow'` |
+ * | `INVALID_FILE` | a file of weights that is malformed, truncated, or not what its format allows |
  * | `FOREIGN_TENSOR` | a device tensor of another backend |
  * | `DISPOSED` | use after `dispose()` |
- * | `UNSUPPORTED` | a capability that this backend says it lacks |
- * | `LIMIT_EXCEEDED` | more elements or memory than the backend can hold |
+ * | `UNSUPPORTED` | a capability that this backend says it lacks, or what another framework or its file can't hold |
+ * | `LIMIT_EXCEEDED` | more elements or memory than the backend can hold, or a reader will take |
  * | `BACKEND_UNAVAILABLE` | the backend can't run on this platform |
  * | `BACKEND_FELL_BACK` | the backend would run on something slower than was asked for |
  * | `DEVICE_LOST` | the device went away; a new backend can carry on from the layer's state |
@@ -39,6 +41,8 @@ export type ErrorCode =
   | 'CALL_PENDING'
   | 'UNSETTLED'
   | 'INVALID_STATE'
+  | 'OPTIONS_MISMATCH'
+  | 'INVALID_FILE'
   | 'FOREIGN_TENSOR'
   | 'DISPOSED'
   | 'UNSUPPORTED'

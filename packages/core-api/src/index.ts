@@ -82,7 +82,9 @@ export {
 } from './options.js';
 export { allocatesMemory, checkedShape, copyOn, ordinaryTensor } from './ordinary-tensor.js';
 export { assertDtype, isBackend, layerOptionChecks, resolveLayerOptions } from './resolve-options.js';
-export type { BatchNormState, Numbers } from './state.js';
+export type { BatchNormState, LoadableState } from './state.js';
+export type { LoadStateOptions, StateOptions } from './state-options.js';
+export type { Numbers } from './state-vectors.js';
 export type { SyncCalls } from './sync-calls.js';
 export {
   allocate,

@@ -1,7 +1,7 @@
 // Moments of each channel's values: those of two sets of values merge to those of both. And the same as plain JSON.
 import { describe } from './describe.js';
 import { refuse } from './errors.js';
-import { assertCount, copiedVector, refuseState } from './state.js';
+import { assertCount, copiedVector, refuseState } from './state-vectors.js';
 import { readUntrusted } from './untrusted.js';
 import { zeros } from './vector.js';
 

@@ -2,7 +2,7 @@
 import { refuse } from './errors.js';
 import { assertFinite, assertFiniteMoments, type Moments, mergeInto, type Statistics } from './moments.js';
 import type { Momentum, ResolvedOptions } from './options.js';
-import { assertCount, assertStateVector, type Tracked } from './state.js';
+import { assertCount, assertStateVector, type Tracked } from './state-vectors.js';
 import { arrived, type Steps } from './steps.js';
 import type { OnDevice } from './tensor.js';
 import { zeros } from './vector.js';

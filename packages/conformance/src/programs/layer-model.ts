@@ -3,11 +3,11 @@
 import {
   type Accumulation,
   type Backend,
-  type BatchNormState,
   type ErrorCode,
   extentOf,
   type FloatArray,
   type LayerOptions,
+  type LoadableState,
   type Mask,
   type Momentum,
   resolveLayerOptions,
@@ -160,7 +160,7 @@ export class LayerModel {
     };
   }
 
-  loadState({ gamma, beta, runningMean, runningVariance, batchesTracked }: BatchNormState): void {
+  loadState({ gamma, beta, runningMean, runningVariance, batchesTracked }: LoadableState): void {
     this.gamma.set(gamma);
     this.beta.set(beta);
     if (this.options.trackRunningStatistics) {

@@ -5,7 +5,6 @@ import {
   type AllocatedTensor,
   type Backend,
   BatchNorm,
-  type BatchNormState,
   type DeviceTensor,
   type Dtype,
   dtypeOf,
@@ -14,6 +13,7 @@ import {
   type FloatArray,
   type ForwardPass,
   type Gradients,
+  type LoadableState,
   product,
   type Tensor,
 } from '@batchnorm/core-api';
@@ -396,7 +396,7 @@ class ProgramRun implements ProgramFindings {
     const random = randomOf(seed);
     const { numFeatures: C, trackRunningStatistics } = model.options;
     const statistics = trackRunningStatistics ? C : 0;
-    const state: BatchNormState = {
+    const state: LoadableState = {
       formatVersion: 1,
       numFeatures: C,
       gamma: [...parametersOf(random, model.gamma.length)],
@@ -483,7 +483,7 @@ class ProgramRun implements ProgramFindings {
           return ['EMPTY_BATCH', layer.forward({ data, shape: empty })];
         }
         case 'bad state':
-          return ['INVALID_STATE', layer.loadState({ ...({} as BatchNormState), formatVersion: 1, numFeatures: -1 })];
+          return ['INVALID_STATE', layer.loadState({ ...({} as LoadableState), formatVersion: 1, numFeatures: -1 })];
       }
     };
     const [expected, answer] = await attempt();

@@ -230,7 +230,7 @@ export const parameterRules: readonly Rule[] = [
       const one = await scene.y(layer, batches[0]!.x, { training: false });
       await scene.step(layer, scene.batch(3, other), { training: false, shape: other });
       const after = await layer.state();
-      const restored = scene.layer();
+      const restored = scene.layer({ momentum: 'cumulative' });
       await restored.loadState(JSON.parse(JSON.stringify(after)));
       return [
         identical('the mean of two batches', before.runningMean, average('runningMean')),

@@ -1,0 +1,70 @@
+// A layer of a file and the batch norm after it, folded.
+import { elementsFrom, type FloatArray, numbersOf, refuse } from '@batchnorm/core-api';
+import { findBatchNorms, type Hyperparameters } from '../find-batch-norms.js';
+import { fold } from '../fold.js';
+import type { FileTensor, TensorFile } from '../tensor-file.js';
+
+/** A layer with its batch norm in it. */
+export interface FoldedPair {
+  /** By their names in the file: the layer's weight and bias. */
+  readonly tensors: readonly (readonly [name: string, tensor: FileTensor])[];
+  /** The names of the batch norm's tensors, which nobody needs any more. */
+  readonly gone: readonly string[];
+}
+
+/** Errors: `INVALID_OPTION` for names that the file does not have, or an epsilon that it does not hold; those of `fold`. */
+export async function foldPair(
+  file: TensorFile,
+  layer: string,
+  batchNorm: string,
+  {
+    layout,
+    groups,
+    epsilon,
+  }: { readonly layout: string; readonly groups: number; readonly epsilon: number | undefined },
+): Promise<FoldedPair> {
+  const found = findBatchNorms(file).find(({ name }) => name === batchNorm);
+  if (found === undefined) refuse('INVALID_OPTION', `a batch norm '${batchNorm}'`, 'one that `inspect` lists');
+  if (epsilon === undefined && found.hyperparameters === undefined) {
+    refuse('INVALID_OPTION', 'no --epsilon', 'it: the file does not hold it');
+  }
+  // Of the hyperparameters inference reads epsilon alone.
+  const forInference = { momentum: 0.9, axis: 1, ...found.hyperparameters };
+  const given = epsilon === undefined ? {} : { [found.convention === 'PyTorch' ? 'eps' : 'epsilon']: epsilon };
+  const { state } = await found.load({ ...forInference, ...given } as Hyperparameters);
+  const [weightName, biasName] = namesOf(file, layer);
+  const weight = await file.read(weightName);
+  const bias = file.tensors.has(biasName) ? await file.read(biasName) : undefined;
+  const folded = fold({ weight: forFold(weight), bias: bias && forFold(bias), layout, groups }, state);
+  const narrow = ({ data, shape }: ForFold) => ({ dtype: weight.dtype, shape, data: numbersOf(data) });
+  return {
+    tensors: [
+      [weightName, narrow(folded.weight)],
+      [biasName, narrow(folded.bias)],
+    ],
+    gone: Object.values(found.tensors),
+  };
+}
+
+/** 'conv1' is 'conv1.weight' and 'conv1.bias' in PyTorch, 'conv1/kernel' and 'conv1/bias' in Keras. */
+function namesOf(file: TensorFile, layer: string): [weight: string, bias: string] {
+  for (const [weight, bias] of [
+    [`${layer}.weight`, `${layer}.bias`],
+    [`${layer}/kernel`, `${layer}/bias`],
+  ] as const) {
+    if (file.tensors.has(weight)) return [weight, bias];
+  }
+  refuse('INVALID_OPTION', `a layer '${layer}'`, 'one whose weight is in the file');
+}
+
+interface ForFold {
+  readonly data: FloatArray;
+  readonly shape: readonly number[];
+}
+
+/** Floats in the array of their type, to which `fold` rounds: float16 as bits. */
+function forFold({ dtype, data, shape }: FileTensor): ForFold {
+  if (dtype === 'F16') return { data: elementsFrom('float16', data as Float32Array), shape };
+  if (data instanceof Float32Array || data instanceof Float64Array) return { data, shape };
+  refuse('UNSUPPORTED', `a weight of ${dtype}`, 'floats');
+}

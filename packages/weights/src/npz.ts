@@ -1,0 +1,42 @@
+// Archives of NumPy arrays, .npz.
+import { refuse } from '@batchnorm/core-api';
+import { zipSync } from 'fflate';
+import { bytesOf, type FileSource } from './byte-source.js';
+import { readArray, storedArray, writeNpy } from './npy.js';
+import { type FileTensor, readableInfo, type TensorFile } from './tensor-file.js';
+import { bytesOfEntry, openZip } from './zip.js';
+
+/**
+ * Opens a .npz file, compressed or not; the directory and the headers of its arrays are read. Errors: `INVALID_FILE`,
+ * `UNSUPPORTED` and `LIMIT_EXCEEDED` for compressed arrays, as in docs/weights.md; those of the source.
+ */
+export async function openNpz(source: FileSource): Promise<TensorFile> {
+  const bytes = await bytesOf(source);
+  const arrays = new Map<string, { entry: Awaited<ReturnType<typeof bytesOfEntry>>; array: Stored }>();
+  for (const [file, entry] of await openZip(bytes)) {
+    if (!file.endsWith('.npy')) continue;
+    const own = await bytesOfEntry(bytes, entry);
+    arrays.set(file.slice(0, -4), { entry: own, array: await storedArray(own, `'${file}'`) });
+  }
+  const tensors = new Map([...arrays].map(([name, { array }]) => [name, array] as const));
+  return {
+    format: 'npz',
+    tensors,
+    read: async (name) => {
+      const info = readableInfo(tensors, name);
+      return readArray(arrays.get(name)!.entry, info);
+    },
+  };
+}
+
+type Stored = Awaited<ReturnType<typeof storedArray>>;
+
+/** The bytes of a .npz file, not compressed. Errors: those of `writeNpy`; `INVALID_OPTION` for an empty name. */
+export function writeNpz(tensors: Readonly<Record<string, FileTensor>> | ReadonlyMap<string, FileTensor>): Uint8Array {
+  const entries = (tensors instanceof Map ? [...tensors] : Object.entries(tensors)) as [string, FileTensor][];
+  if (entries.some(([name]) => name === ''))
+    refuse('INVALID_OPTION', 'a tensor without a name', 'names of one letter or more');
+  const files = entries.map(([name, tensor]) => [`${name}.npy`, writeNpy(tensor)] as const);
+  // The same arrays are the same bytes, whenever they are written.
+  return zipSync(Object.fromEntries(files), { level: 0, mtime: new Date(1980, 0, 1) });
+}

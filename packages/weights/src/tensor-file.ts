@@ -1,0 +1,47 @@
+// What a file of tensors is, whatever its format: names, types and shapes at once, elements on demand.
+import { describe, refuse } from '@batchnorm/core-api';
+import { type Elements, type ElementType, isElementType } from './element-types.js';
+
+/** What a file says of a tensor. */
+export interface TensorInfo {
+  /** As in safetensors; another name is of a type that is not read, such as 'F8_E4M3'. */
+  readonly dtype: ElementType | (string & {});
+  readonly shape: readonly number[];
+}
+
+/** A tensor with its elements, row-major and contiguous. */
+export interface FileTensor {
+  readonly dtype: ElementType;
+  readonly shape: readonly number[];
+  readonly data: Elements;
+}
+
+export type FileFormat = 'safetensors' | 'npy' | 'npz' | 'PyTorch' | 'ONNX' | 'tfjs' | 'Keras';
+
+/** An open file. Its elements have not been read. */
+export interface TensorFile {
+  readonly format: FileFormat;
+  /** By name, in the order of the file. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The configs of its batch norms by their names, where the file holds them, as those of Keras do. */
+  readonly layerConfigs?: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+  /**
+   * Reads the elements of one tensor, and no others. Errors: `INVALID_OPTION` for a name that the file does not have,
+   * `UNSUPPORTED` for elements that are not read, `INVALID_FILE`, and those of the source.
+   */
+  read(name: string): Promise<FileTensor>;
+}
+
+/** What the file says of a tensor whose elements can be read. Errors: `INVALID_OPTION`, `UNSUPPORTED`. */
+export function readableInfo<Info extends TensorInfo>(
+  tensors: ReadonlyMap<string, Info>,
+  name: string,
+): Info & { readonly dtype: ElementType } {
+  const info = tensors.get(name);
+  if (info === undefined)
+    refuse('INVALID_OPTION', `a tensor ${describe(name)}`, `one of the ${tensors.size} in the file`);
+  const { dtype } = info;
+  if (!isElementType(dtype))
+    refuse('UNSUPPORTED', `elements ${describe(dtype)} of ${describe(name)}`, 'floats or integers');
+  return { ...info, dtype };
+}

@@ -1,0 +1,152 @@
+// The command, on files.
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { newProgram } from '../src/command/program.js';
+import { fold, fromPyTorch, openNpz, openSafetensors, writeSafetensors } from '../src/index.js';
+import { expectCode } from './expect-code.js';
+import { fixture, fixturePath } from './fixtures.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'batchnorm-weights-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+async function run(...args: readonly string[]): Promise<{ out: string; progress: string }> {
+  const written = { out: '', progress: '' };
+  const program = newProgram({
+    out: (text) => {
+      written.out += text;
+    },
+    progress: (text) => {
+      written.progress += text;
+    },
+  });
+  await program.parseAsync(args, { from: 'user' });
+  return written;
+}
+
+describe('inspect', () => {
+  it.each(['model.safetensors', 'state-dict.pt', 'model.onnx'])('lists the batch norms of %s', async (name) => {
+    const { out } = await run('inspect', fixturePath(name));
+    const rows = out.trim().split('\n');
+    expect(rows).toHaveLength(3);
+    expect(rows[0]).toMatch(/^name +channels +convention +smallest variance +warnings$/);
+    expect(rows[1]).toMatch(name === 'model.onnx' ? / 3 +ONNX +\d/ : /^bn1 +3 +PyTorch +\d/);
+  });
+
+  it('warns of what will be wrong', async () => {
+    const vector = (...data: number[]) => ({ dtype: 'F32', shape: [3], data: Float32Array.from(data) }) as const;
+    const path = join(folder, 'sick.safetensors');
+    const sick = {
+      'a.weight': vector(0, 1, 1),
+      'a.running_mean': vector(0, Number.NaN, 0),
+      'a.running_var': vector(1, 1e-9, -1),
+      'b.running_mean': vector(0, 0, 0),
+      'b.running_var': vector(1, 1, 1),
+    };
+    await writeFile(path, writeSafetensors(sick));
+    const [a, b] = JSON.parse((await run('inspect', path, '--json')).out);
+    expect(a.smallestVariance).toBe(-1);
+    expect(a.warnings).toEqual([
+      'running_mean is not finite in 1 of 3 channels, the first is 1',
+      'variance is negative in 1 of 3 channels, the first is 2',
+      'variance is below 0.00001: epsilon decides in 1 of 3 channels, the first is 1',
+      'gamma is 0 in 1 of 3 channels, the first is 0',
+    ]);
+    expect(b.warnings).toEqual(['running statistics are those of a new layer']);
+  });
+
+  it('says why there is none', async () => {
+    const path = join(folder, 'none.safetensors');
+    await writeFile(path, writeSafetensors({ 'a.weight': { dtype: 'F32', shape: [1], data: Float32Array.of(1) } }));
+    expect((await run('inspect', path)).out).toMatch(/^No batch norm in 1 tensors: no running_mean/);
+  });
+
+  it('refuses what it does not know', async () => {
+    await expectCode('UNSUPPORTED', () => run('inspect', fixturePath('make.py')), /'make\.py'/);
+  });
+});
+
+describe('convert', () => {
+  it('writes what a .pt has as .safetensors and .npz', async () => {
+    const expected = await openSafetensors(await fixture('model.safetensors'));
+    for (const [name, open] of [
+      ['a.safetensors', openSafetensors],
+      ['a.npz', openNpz],
+    ] as const) {
+      const path = join(folder, name);
+      const { progress } = await run('convert', fixturePath('state-dict.pt'), path);
+      expect(progress).toMatch(/^13 of 13 tensors$/m);
+      const file = await open(new Uint8Array(await readFile(path)));
+      expect(file.tensors.size).toBe(expected.tensors.size);
+      if ('metadata' in file) expect(file.metadata).toEqual(expected.metadata);
+      for (const key of expected.tensors.keys()) expect(await file.read(key)).toEqual(await expected.read(key));
+    }
+  });
+
+  it('leaves nothing where it fails', async () => {
+    const path = join(folder, 'bf16.npz');
+    await expectCode('UNSUPPORTED', () => run('convert', fixturePath('types.safetensors'), path), /'BF16'/);
+    expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+describe('fold', () => {
+  it('writes the layer with its batch norm in it, and the rest as it was', async () => {
+    const path = join(folder, 'folded.safetensors');
+    const from = fixturePath('model.safetensors');
+    await run('fold', from, path, '--pair', 'conv1:bn1', '--layout', 'OIHW', '--epsilon', '0.001');
+    const [file, model] = [
+      await openSafetensors(new Uint8Array(await readFile(path))),
+      await openSafetensors(await fixture('model.safetensors')),
+    ];
+    expect([...file.tensors.keys()].filter((name) => name.startsWith('bn1'))).toEqual([]);
+    const read = async (name: string) => (await model.read(name)) as never;
+    const norm = fromPyTorch(
+      {
+        weight: await read('bn1.weight'),
+        bias: await read('bn1.bias'),
+        running_mean: await read('bn1.running_mean'),
+        running_var: await read('bn1.running_var'),
+      },
+      { eps: 1e-3, momentum: 0.2 },
+    );
+    const { weight, bias } = fold({ weight: await read('conv1.weight'), layout: 'OIHW' }, norm);
+    expect((await file.read('conv1.weight')).data).toEqual(weight.data);
+    expect((await file.read('conv1.bias')).data).toEqual(bias.data);
+    for (const name of ['fc.weight', 'bn2.running_var']) expect(await file.read(name)).toEqual(await read(name));
+  });
+
+  it('rounds float16 once', async () => {
+    const [from, to] = [join(folder, 'half.safetensors'), join(folder, 'folded.safetensors')];
+    const vector = (value: number) => ({ dtype: 'F32', shape: [1], data: Float32Array.of(value) }) as const;
+    // Just above the middle of 1 and the next float16.
+    const scale = 1 + 2 ** -11 + 2 ** -22;
+    const tensors = {
+      'fc.weight': { dtype: 'F16', shape: [1, 1], data: Float32Array.of(1) } as const,
+      'bn.weight': vector(scale),
+      'bn.running_mean': vector(0),
+      'bn.running_var': vector(1),
+    };
+    await writeFile(from, writeSafetensors(tensors));
+    await run('fold', from, to, '--pair', 'fc:bn', '--layout', 'OI', '--epsilon', '0');
+    const file = await openSafetensors(new Uint8Array(await readFile(to)));
+    expect(await file.read('fc.weight')).toEqual({ dtype: 'F16', shape: [1, 1], data: Float32Array.of(1 + 2 ** -10) });
+    await writeFile(from, writeSafetensors({ ...tensors, 'bn.weight': vector(1e5) }));
+    await expectCode('NON_FINITE_STATISTICS', () =>
+      run('fold', from, to, '--pair', 'fc:bn', '--layout', 'OI', '--epsilon', '0'),
+    );
+  });
+
+  it('guesses no epsilon, and knows its names', async () => {
+    const args = ['fold', fixturePath('model.safetensors'), join(folder, 'a.safetensors'), '--layout', 'OIHW'];
+    await expectCode('INVALID_OPTION', () => run(...args, '--pair', 'conv1:bn1'), /--epsilon/);
+    await expectCode('INVALID_OPTION', () => run(...args, '--pair', 'conv1:bn9', '--epsilon', '1'), /'bn9'/);
+    await expectCode('INVALID_OPTION', () => run(...args, '--pair', 'conv9:bn1', '--epsilon', '1'), /'conv9'/);
+    await expect(run(...args, '--pair', 'conv1')).rejects.toThrow(/colon/);
+    await expect(run(...args, '--pair', 'conv1:bn1', '--pair', 'conv1:bn2')).rejects.toThrow(/each name once/);
+  });
+});

@@ -1,0 +1,87 @@
+// Arrays of NumPy.
+import { describe, expect, it } from 'vitest';
+import { type FileTensor, openNpy, openNpz, writeNpy, writeNpz } from '../src/index.js';
+import { expectCode } from './expect-code.js';
+import { fixture } from './fixtures.js';
+
+/** A .npy file with any header. */
+function npy(header: string, bytes: number, version = 1): Uint8Array {
+  const file = new Uint8Array(10 + header.length + bytes);
+  file.set([0x93, ...new TextEncoder().encode('NUMPY'), version, 0]);
+  new DataView(file.buffer).setUint16(8, header.length, true);
+  file.set(new TextEncoder().encode(header), 10);
+  return file;
+}
+
+const header = (descr: string, shape: string, order = 'False') =>
+  `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': ${shape}, }`;
+
+describe('a .npy file', () => {
+  it('is read row-major, whatever its order', async () => {
+    const file = await openNpy(await fixture('fortran.npy'));
+    const counting = Float32Array.from({ length: 24 }, (_, k) => k);
+    expect(await file.read('arr_0')).toEqual({ dtype: 'F32', shape: [2, 3, 4], data: counting });
+  });
+
+  it('is read whatever its byte order', async () => {
+    const file = await openNpy(await fixture('big-endian.npy'));
+    expect((await file.read('arr_0')).data).toEqual(Float64Array.of(1.5, -2, 1e10));
+  });
+
+  it.each<FileTensor>([
+    { dtype: 'F64', shape: [2, 1], data: Float64Array.of(0.1, Number.NaN) },
+    { dtype: 'F16', shape: [1], data: Float32Array.of(1.5) },
+    { dtype: 'I64', shape: [], data: BigInt64Array.of(-1n) },
+    { dtype: 'BOOL', shape: [0], data: new Uint8Array(0) },
+  ])('is the same when it is written: $dtype of shape $shape', async (tensor) => {
+    const bytes = writeNpy(tensor);
+    expect((bytes.length - tensor.data.byteLength / (tensor.dtype === 'F16' ? 2 : 1)) % 64).toBe(0);
+    expect(await (await openNpy(bytes)).read('arr_0')).toEqual(tensor);
+  });
+
+  it.each([
+    ['another magic string', new Uint8Array(100), /magic/],
+    ['another version', npy(header('<f4', '(1,)'), 4, 9), /version 9/],
+    ['an object', npy(header('|O', '(1,)'), 8), /\|O/],
+    ['a record', npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", 4), /header/],
+    ['no shape', npy("{'descr': '<f4', 'fortran_order': False}", 4), /header/],
+    ['code in the shape', npy(header('<f4', '(exit(),)'), 4), /exit/],
+    ['a shape that does not fit', npy(header('<f4', '(2,)'), 4), /4 bytes of the array, expected 8/],
+    ['a shape that overflows', npy(header('<f4', '(9007199254740993, 2)'), 4), /elements|shape/],
+    ['a header beyond its end', npy(header('<f4', '(1,)'), 0).subarray(0, 20), /20 bytes/],
+  ])('is refused: %s', async (_, bytes, message) => {
+    await expectCode('INVALID_FILE', () => openNpy(bytes), message);
+  });
+
+  it('is not written of what NumPy lacks', async () => {
+    const tensor = { dtype: 'BF16', shape: [1], data: Float32Array.of(1) } as const;
+    await expectCode('UNSUPPORTED', () => writeNpy(tensor), /'BF16'/);
+  });
+});
+
+describe('a .npz file', () => {
+  it.each([
+    ['arrays.npz', 100],
+    ['compressed.npz', 5000],
+  ])('has arrays of every type: %s', async (name, zeros) => {
+    const file = await openNpz(await fixture(name));
+    const data = async (key: string) => (await file.read(key)).data;
+    expect(await data('f2')).toEqual(Float32Array.of(1.5, -2));
+    expect(await file.read('i8')).toEqual({ dtype: 'I64', shape: [1, 2], data: BigInt64Array.of(2n ** 40n, -1n) });
+    expect(await data('u1')).toEqual(Uint8Array.of(0, 255));
+    expect(await data('b1')).toEqual(Uint8Array.of(1, 0));
+    expect(await file.read('scalar')).toEqual({ dtype: 'F32', shape: [], data: Float32Array.of(7) });
+    expect(await data('zeros')).toEqual(new Float32Array(zeros));
+  });
+
+  it('is the same when it is written, and the same bytes each time', async () => {
+    const tensors: Readonly<Record<string, FileTensor>> = {
+      'bn1.weight': { dtype: 'F32', shape: [2], data: Float32Array.of(1, 2) },
+      empty: { dtype: 'F64', shape: [0], data: new Float64Array(0) },
+    };
+    const bytes = writeNpz(tensors);
+    expect(writeNpz(tensors)).toEqual(bytes);
+    const file = await openNpz(bytes);
+    for (const [name, tensor] of Object.entries(tensors)) expect(await file.read(name)).toEqual(tensor);
+  });
+});

@@ -1,0 +1,199 @@
+// Files of safetensors, of the format's description and of our own.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type ByteSource,
+  type FileTensor,
+  findBatchNorms,
+  openSafetensors,
+  openShardedSafetensors,
+  safetensorsParts,
+  writeSafetensors,
+} from '../src/index.js';
+import { expectCode } from './expect-code.js';
+import { fixture } from './fixtures.js';
+
+/** A file with any header. */
+function fileOf(header: unknown, bytes: number, length?: number): Uint8Array {
+  const text = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
+  const file = new Uint8Array(8 + text.length + bytes);
+  new DataView(file.buffer).setBigUint64(0, BigInt(length ?? text.length), true);
+  file.set(text, 8);
+  return file;
+}
+
+const f32 = (begin: number, end: number) => ({ dtype: 'F32', shape: [(end - begin) / 4], data_offsets: [begin, end] });
+
+describe('a file of safetensors', () => {
+  it('has tensors of every type', async () => {
+    const file = await openSafetensors(await fixture('types.safetensors'));
+    expect([...file.metadata]).toEqual([['format', 'pt']]);
+    const read = async (name: string) => (await file.read(name)).data;
+    expect(await read('half')).toEqual(Float32Array.of(1.5, -2, 65504, 2 ** -24));
+    // 3e38 and 1e-40 to 8 bits.
+    const bfloat = await read('bfloat');
+    expect([bfloat[0], bfloat[1]]).toEqual([1.5, -2]);
+    expect(Math.abs(Number(bfloat[2]) / 3e38 - 1)).toBeLessThan(2 ** -8);
+    expect(Math.abs(Number(bfloat[3]) - 1e-40)).toBeLessThan(2 ** -133);
+    expect(await read('double')).toEqual(Float64Array.of(0.1, 1e300));
+    expect(await read('long')).toEqual(BigInt64Array.of(2n ** 40n, -1n));
+    expect(await file.read('transposed')).toMatchObject({ shape: [3, 2], data: Float32Array.of(0, 3, 1, 4, 2, 5) });
+    expect(await file.read('nothing')).toMatchObject({ shape: [0, 3], data: new Float32Array(0) });
+  });
+
+  it('is the same to the bit when it is written again', async () => {
+    for (const name of ['types.safetensors', 'model.safetensors']) {
+      const file = await openSafetensors(await fixture(name));
+      const tensors = new Map<string, FileTensor>();
+      for (const key of file.tensors.keys()) tensors.set(key, await file.read(key));
+      const written = writeSafetensors(tensors, Object.fromEntries(file.metadata));
+      const again = await openSafetensors(written);
+      expect(again.metadata).toEqual(file.metadata);
+      for (const [key, tensor] of tensors) expect(await again.read(key)).toEqual(tensor);
+      const parts: Uint8Array[] = [];
+      for await (const part of safetensorsParts(file.tensors, (key) => file.read(key), { format: 'pt' }))
+        parts.push(part);
+      expect(Buffer.concat(parts).equals(written)).toBe(true);
+    }
+  });
+
+  it('has the bytes that the reference implementation writes', async () => {
+    const bytes = await fixture('reference.safetensors');
+    const file = await openSafetensors(bytes);
+    const tensors = new Map<string, FileTensor>();
+    for (const key of [...file.tensors.keys()].reverse()) tensors.set(key, await file.read(key));
+    expect(writeSafetensors(tensors, { format: 'np' })).toEqual(bytes);
+  });
+
+  it('keeps any numbers, and any names', async () => {
+    const names = fc.uniqueArray(fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', '1', 'a.b')));
+    await fc.assert(
+      fc.asyncProperty(names, fc.float32Array(), fc.float64Array(), async (keys, single, double) => {
+        const tensors = new Map<string, FileTensor>(
+          keys
+            .filter((key) => key !== '__metadata__')
+            .map((key, k) => [
+              key,
+              k % 2 === 0
+                ? { dtype: 'F32', shape: [single.length], data: single }
+                : { dtype: 'F64', shape: [double.length, 1], data: double },
+            ]),
+        );
+        const file = await openSafetensors(writeSafetensors(tensors));
+        expect([...file.tensors.keys()].sort()).toEqual([...tensors.keys()].sort());
+        for (const [key, tensor] of tensors) expect(await file.read(key)).toEqual(tensor);
+      }),
+      { seed: 17 },
+    );
+  });
+
+  it('rounds to the nearest float16 and bfloat16, ties to even', async () => {
+    const values = Float32Array.of(1 + 2 ** -11, 1 + 3 * 2 ** -11, 1 + 2 ** -8, 1 + 3 * 2 ** -8, Number.NaN, -0);
+    for (const [dtype, expected] of [
+      ['F16', [1, 1 + 2 ** -9, 1 + 2 ** -8, 1 + 3 * 2 ** -8, Number.NaN, -0]],
+      ['BF16', [1, 1, 1, 1 + 2 ** -6, Number.NaN, -0]],
+    ] as const) {
+      const file = await openSafetensors(writeSafetensors({ v: { dtype, shape: [6], data: values } }));
+      expect((await file.read('v')).data).toEqual(Float32Array.from(expected));
+    }
+  });
+
+  it('is read where it is needed, and nowhere else', async () => {
+    const size = 2 ** 31;
+    const header = new TextEncoder().encode(JSON.stringify({ big: f32(0, size), small: f32(size, size + 256) }));
+    const reads: number[] = [];
+    const source: ByteSource = {
+      size: 8 + header.length + size + 256,
+      async read(offset, length) {
+        reads.push(length);
+        const bytes = new Uint8Array(length);
+        if (offset === 0) new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
+        if (offset === 8) bytes.set(header);
+        return bytes;
+      },
+    };
+    const file = await openSafetensors(source);
+    expect((await file.read('small')).data.length).toBe(64);
+    expect(reads).toEqual([8, header.length, 256]);
+  });
+
+  it.each([
+    ['nothing', new Uint8Array(0), /0 bytes/],
+    ['a header beyond its end', fileOf({}, 0, 100), /100 bytes at 8/],
+    ['a header of 2⁶³ bytes', fileOf({}, 0, 2 ** 62), /header of/],
+    ['no JSON', fileOf('{"a":', 0), /no JSON/],
+    ['a list', fileOf([], 0), /array of 0/],
+    ['a gap', fileOf({ a: f32(0, 4), b: f32(8, 12) }, 12), /'b' from byte 8/],
+    ['an overlap', fileOf({ a: f32(0, 8), b: f32(4, 12) }, 12), /'b' from byte 4/],
+    ['bytes that no tensor has', fileOf({ a: f32(0, 4) }, 5), /5 bytes of tensors, expected 4/],
+    ['tensors beyond its end', fileOf({ a: f32(0, 8) }, 4), /4 bytes of tensors, expected 8/],
+    ['a shape that does not fit', fileOf({ a: { ...f32(0, 8), shape: [3] } }, 8), /8 bytes of 'a', expected 12/],
+    ['a shape that overflows', fileOf({ a: { ...f32(0, 8), shape: [2 ** 40, 2 ** 40] } }, 8), /elements of 'a'/],
+    ['a negative size', fileOf({ a: { ...f32(0, 8), shape: [-2] } }, 8), /shape \[-2\] of 'a'/],
+    ['offsets in the wrong order', fileOf({ a: { ...f32(0, 8), data_offsets: [8, 0] } }, 8), /data_offsets/],
+    ['no type', fileOf({ a: { shape: [], data_offsets: [0, 0] } }, 0), /dtype undefined/],
+    ['a tensor that is a number', fileOf({ a: 1 }, 0), /'a': 1/],
+    ['metadata that are no texts', fileOf({ __metadata__: { a: 1 } }, 0), /__metadata__\.a 1/],
+    ['a tensor called __proto__ that is none', fileOf('{"__proto__":{"dtype":"F32"}}', 0), /'__proto__'/],
+  ])('is refused: %s', async (_, bytes, message) => {
+    await expectCode('INVALID_FILE', () => openSafetensors(bytes), message);
+  });
+
+  it('whose running statistics do not fit each other has no batch norms', async () => {
+    const vector = (C: number): FileTensor => ({ dtype: 'F32', shape: [C], data: new Float32Array(C) });
+    const matrix: FileTensor = { dtype: 'F32', shape: [1, 2], data: new Float32Array(2) };
+    for (const [mean, variance] of [
+      [vector(2), vector(3)],
+      [matrix, matrix],
+    ] as const) {
+      const file = await openSafetensors(writeSafetensors({ 'a.running_mean': mean, 'a.running_var': variance }));
+      await expectCode('INVALID_FILE', () => findBatchNorms(file), /'a\.running_mean' of shape/);
+    }
+    const alone = await openSafetensors(writeSafetensors({ running_mean: vector(2) }));
+    await expectCode('INVALID_FILE', () => findBatchNorms(alone), /running_var of \[none\]/);
+  });
+
+  it('names what it lacks, and what is not read', async () => {
+    const file = await openSafetensors(fileOf({ a: { dtype: 'F8_E4M3', shape: [3], data_offsets: [0, 3] } }, 3));
+    await expectCode('INVALID_OPTION', () => file.read('b'), /'b'/);
+    await expectCode('UNSUPPORTED', () => file.read('a'), /'F8_E4M3'/);
+  });
+
+  it('is not written where data and shape do not agree', async () => {
+    const tensor = { dtype: 'F32', shape: [3], data: new Float32Array(2) } as const;
+    await expectCode('INVALID_TENSOR', () => writeSafetensors({ tensor }), /2 elements of 'tensor'/);
+    await expectCode('INVALID_OPTION', () => writeSafetensors({ __metadata__: tensor }), /__metadata__/);
+  });
+});
+
+describe('a model of several files', () => {
+  const tensor = (value: number): FileTensor => ({ dtype: 'F32', shape: [1], data: Float32Array.of(value) });
+  const shards: Readonly<Record<string, Uint8Array>> = {
+    'one.safetensors': writeSafetensors({ a: tensor(1), b: tensor(2) }),
+    'two.safetensors': writeSafetensors({ c: tensor(3) }),
+  };
+  const index = (map: unknown) => new TextEncoder().encode(JSON.stringify({ metadata: {}, weight_map: map }));
+  const all = { a: 'one.safetensors', b: 'one.safetensors', c: 'two.safetensors' };
+
+  it('has the tensors of all, and opens each once', async () => {
+    const opened: string[] = [];
+    const file = await openShardedSafetensors(index(all), (name) => {
+      opened.push(name);
+      return shards[name]!;
+    });
+    expect(opened).toEqual(['one.safetensors', 'two.safetensors']);
+    expect([...file.tensors.keys()]).toEqual(['a', 'b', 'c']);
+    for (const [k, name] of ['a', 'b', 'c'].entries()) expect(await file.read(name)).toEqual(tensor(k + 1));
+    await expectCode('INVALID_OPTION', () => file.read('d'), /'d'/);
+  });
+
+  it.each([
+    ['a path to elsewhere', { a: '../secret' }, /'\.\.\/secret'/],
+    ['the folder above', { a: '..' }, /'\.\.'/],
+    ['what is no name', { a: 1 }, /a file 1/],
+    ['a tensor that the file lacks', { d: 'two.safetensors' }, /without 'd'/],
+    ['no map', undefined, /weight_map/],
+  ])('is refused: %s', async (_, map, message) => {
+    await expectCode('INVALID_FILE', () => openShardedSafetensors(index(map), (name) => shards[name]!), message);
+  });
+});
