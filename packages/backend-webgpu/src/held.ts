@@ -54,7 +54,7 @@ export function lostChannels(by: Normalizer): number[] {
 }
 
 /** The largest size of a value that counts; NaN if one is NaN. */
-export function largest(values: FloatArray, extent: Extent, c: number, mask?: CountedPositions): number {
+function largest(values: FloatArray, extent: Extent, c: number, mask?: CountedPositions): number {
   let most = 0;
   const look = (run: Float32Array | Float64Array) => {
     for (const value of run) most = Math.max(most, Math.abs(value));

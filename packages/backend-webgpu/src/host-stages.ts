@@ -36,26 +36,22 @@ import { WebGpuTensor } from './device-tensor.js';
 import type { Gpu } from './gpu.js';
 import { assertMomentsHeld, assertNormalizerHeld } from './held.js';
 import type { Passes } from './passes.js';
-import { exponentsFor, type SeenGradients, scaledElements, scaledSums, unscaleInto } from './scaled-gradients.js';
+import { exponentsFor, type HostGradients, scaledElements, scaledSums, unscaled } from './scaled-gradients.js';
 import { gradientSumsOf } from './tables.js';
 
 type Device = DeviceMemory;
 type Host = HostMemory;
 
-/** The device's saved forward, and what the host needs to tell whether float32 held a gradient. */
+/** The device's saved forward, and by what it normalised how many values. */
 class HostSaved implements Saved {
   readonly onDevice: Saved;
-  readonly x: FloatArray;
   readonly by: Normalizer;
   readonly count: number;
-  readonly hasResidual: boolean;
 
-  constructor(onDevice: Saved, { x, residual }: ForwardInput<Host>, by: Normalizer, count: number) {
+  constructor(onDevice: Saved, by: Normalizer, count: number) {
     this.onDevice = onDevice;
-    this.x = x;
     this.by = by;
     this.count = count;
-    this.hasResidual = residual !== undefined;
   }
 
   dispose(): void {
@@ -109,14 +105,14 @@ export class HostStages implements Stages<Host> {
       const elements = await this.#readFor(saved, (y as WebGpuTensor).memory);
       return {
         y: filled(this.#elementsOf(elements[0]!), input.y),
-        saved: new HostSaved(saved, input, own, count),
+        saved: new HostSaved(saved, own, count),
       };
     });
   }
 
   async gradientSums({ saved, dy }: GradientSumsInput<Host>): Promise<GradientSums> {
     const forward = saved as HostSaved;
-    const { sums } = await this.#unlessLost(forward, dy, undefined, (dy) =>
+    const { sums } = await this.#withScaled(forward, dy, undefined, (dy) =>
       holding(async (held) => {
         const own = await this.#bring(held, dy);
         const onDevice = await this.#device.gradientSums({ saved: forward.onDevice, dy: own });
@@ -149,7 +145,7 @@ export class HostStages implements Stages<Host> {
         const moments = this.#momentsOf(onDevice, table!, x, epsilon, mask, requireFinite);
         const by = normalizerOf(statisticsOf(moments), parameters);
         assertNormalizerHeld(by);
-        const saved = new HostSaved(output.saved, input, by, moments.count);
+        const saved = new HostSaved(output.saved, by, moments.count);
         return { y: filled(this.#elementsOf(elements!), input.y), saved, moments };
       } catch (error) {
         output.saved.dispose();
@@ -178,9 +174,9 @@ export class HostStages implements Stages<Host> {
       onDevice: GradientSumsInput<Device> & GradientBuffers<Device>,
       total: GradientSums | null,
     ) => MaybePromise<BackwardOutput<Device>>,
-  ): Promise<SeenGradients> {
+  ): Promise<HostGradients> {
     const forward = saved as HostSaved;
-    return this.#unlessLost(forward, dy, total, (dy, total) =>
+    return this.#withScaled(forward, dy, total, (dy, total) =>
       holding(async (held) => {
         const own = await this.#bring(held, dy);
         const buffers = { dx: own, dresidual: undefined, dgamma: undefined, dbeta: undefined };
@@ -199,26 +195,22 @@ export class HostStages implements Stages<Host> {
     );
   }
 
-  /** What `compute` gives, but of a scaled dy in the channels whose gradients float32 does not hold. */
-  async #unlessLost(
-    forward: HostSaved,
-    given: FloatArray,
+  /** What `compute` gives, which gets a scaled dy in the channels whose gradients float32 could not hold. */
+  async #withScaled(
+    { by, count }: HostSaved,
+    dy: FloatArray,
     total: GradientSums | null | undefined,
-    compute: (dy: FloatArray, total: GradientSums | null | undefined) => Promise<SeenGradients>,
-  ): Promise<SeenGradients> {
-    const { extent } = this.#passes;
-    const seen = await compute(given, total);
+    compute: (dy: FloatArray, total: GradientSums | null | undefined) => Promise<HostGradients>,
+  ): Promise<HostGradients> {
+    const { extent, dtype } = this.#passes;
     // Products of float16 numbers are well within float32.
-    if (this.#passes.dtype === 'float16') return seen;
-    const exponents = exponentsFor(extent, forward, given, total ?? undefined, seen);
-    if (exponents.size > 0) {
-      const scaled = await compute(scaledElements(extent, given, exponents), total && scaledSums(total, exponents));
-      unscaleInto(seen, scaled, extent, exponents);
-    }
-    return seen;
+    if (dtype === 'float16') return compute(dy, total);
+    const exponents = exponentsFor(extent, by, count, dy, total ?? undefined);
+    const gradients = await compute(scaledElements(extent, dy, exponents), total && scaledSums(total, exponents));
+    return unscaled(gradients, extent, exponents);
   }
 
-  #output({ dx, dresidual, dgamma, dbeta }: GradientBuffers<Host>, seen: SeenGradients): BackwardOutput<Host> {
+  #output({ dx, dresidual, dgamma, dbeta }: GradientBuffers<Host>, seen: HostGradients): BackwardOutput<Host> {
     const { channels } = this.#passes.extent;
     return {
       dx: filled(seen.dx!, dx),
