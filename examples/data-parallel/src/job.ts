@@ -36,14 +36,16 @@ export async function runJob<T>(program: string, { ranks, hosts }: Place, ...arg
   const folder = mkdtempSync(join(tmpdir(), 'data-parallel-'));
   const file = join(folder, 'result.json');
   const path = fileURLToPath(new URL(`../dist/${program}`, import.meta.url));
+  // What Open MPI leaves behind when it is cut off.
+  const files = { OMPI_MCA_orte_tmpdir_base: folder };
   const launch = hosts ? onBoth(hosts, ranks) : ['mpirun', '-np', `${ranks}`];
   const [command, ...rest] = [...launch, process.execPath, path, file, ...args];
   try {
     const other = hosts && { OTHER_HOST: `${hosts.pids[1]}` };
-    await run(command!, rest, { env: { ...process.env, ...environment, ...other }, timeout: limit });
+    await run(command!, rest, { env: { ...process.env, ...environment, ...files, ...other }, timeout: limit });
     return JSON.parse(readFileSync(file, 'utf8'));
   } finally {
-    rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

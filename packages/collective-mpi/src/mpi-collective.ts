@@ -116,8 +116,9 @@ export class MpiCollective implements Collective {
     const { length } = values;
     const rest = Math.max(0, length - valuesPerFrame);
     if (rest > 0) {
-      if (this.#rest.length < rest)
+      if (this.#rest.length < rest) {
         [this.#rest, this.#rests] = [new Float64Array(rest), new Float64Array(rest * this.size)];
+      }
       this.#rest.set(values.subarray(valuesPerFrame));
       await this.#exchange(this.#rest, this.#rests, rest);
     }
@@ -130,6 +131,10 @@ export class MpiCollective implements Collective {
   }
 
   async #exchangeFrames(status: Status, values: Float64Array): Promise<readonly Float64Array[]> {
+    // Before anything is written: MPI may still be reading what a gather without an end has given it.
+    if (this.#dead !== undefined) {
+      refuse('COLLECTIVE_FAILED', `a call of a collective that is dead: ${this.#dead}`, 'none: begin a new job');
+    }
     writeFrame(this.#frame, this.#sequence++, status, values);
     await this.#exchange(this.#frame, this.#frames, frameLength);
     const frames = Array.from({ length: this.size }, (_, rank) =>
@@ -142,9 +147,6 @@ export class MpiCollective implements Collective {
   }
 
   async #exchange(send: Float64Array, receive: Float64Array, length: number): Promise<void> {
-    if (this.#dead !== undefined) {
-      refuse('COLLECTIVE_FAILED', `a call of a collective that is dead: ${this.#dead}`, 'none: begin a new job');
-    }
     let isDone: boolean;
     try {
       this.#begin(send, receive, length);

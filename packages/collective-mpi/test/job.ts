@@ -42,6 +42,12 @@ const environment = {
   OMPI_MCA_mpi_yield_when_idle: '1',
 };
 
+/** Where Open MPI keeps what it leaves behind when it is killed: files of shared memory, and of the job. */
+const filesIn = (folder: string) => ({
+  OMPI_MCA_btl_vader_backing_directory: folder,
+  OMPI_MCA_orte_tmpdir_base: folder,
+});
+
 /** Every process of a job has it in its environment, whoever started it. */
 const marker = 'BATCHNORM_TEST_JOB';
 
@@ -61,7 +67,7 @@ export async function runJob(program: string, { ranks, args = [] }: JobOptions):
   const [command, ...rest] =
     ranks === 0 ? [process.execPath, ...script] : ['mpirun', '-np', `${ranks}`, process.execPath, ...script];
   const child = spawn(command!, rest, {
-    env: { ...process.env, ...environment, [marker]: id, BATCHNORM_TEST_REPORTS: reports },
+    env: { ...process.env, ...environment, ...filesIn(folder), [marker]: id, BATCHNORM_TEST_REPORTS: reports },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
