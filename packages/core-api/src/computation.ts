@@ -213,8 +213,10 @@ export class Computation {
     const { gamma, beta } = this.#parameters;
     const tracks = this.#tracks(request);
     // Batches are averaged in call order: those that wait on the device come before one on the host.
-    const most = ArrayBuffer.isView(x) ? 1 : maxDeferredBatches;
-    if (tracks && this.#running.deferred >= most) yield* this.#running.trackDeferred();
+    const isOnHost = ArrayBuffer.isView(x);
+    const most = isOnHost ? 1 : maxDeferredBatches;
+    const refused = tracks && this.#running.deferred >= most && (yield* this.#running.trackDeferred());
+    if (refused && isOnHost) throw refused;
     const input = { x, residual, mask, y: out, gamma, beta, epsilon, requireFinite: tracks };
     const { y, saved, moments } = yield* arrived(operations.forwardTraining(input, round && this.#peers(round)));
     try {
@@ -292,7 +294,8 @@ export class Computation {
     if (tracks) assertFiniteMoments(moments);
     yield* arrived(round.confirm());
     if (tracks) {
-      yield* this.#running.trackDeferred();
+      const refused = yield* this.#running.trackDeferred();
+      if (refused) throw refused;
       this.#running.track(moments, request.momentum);
     }
     return statisticsOf(moments);

@@ -1,5 +1,5 @@
 // Running mean and variance: the averages over batches with which inference normalises.
-import { refuse } from './errors.js';
+import { BatchNormError, refuse } from './errors.js';
 import { assertFinite, assertFiniteMoments, type Moments, mergeInto, type Statistics } from './moments.js';
 import type { Momentum, ResolvedOptions } from './options.js';
 import { assertCount, assertStateVector, type Tracked } from './state-vectors.js';
@@ -125,24 +125,33 @@ export class RunningStatistics {
     }
   }
 
-  /** Averages in the batches that wait on the device, in order. `settle` throws the error of one that can't be. */
-  *trackDeferred(): Steps<void> {
+  /**
+   * Averages in the batches that wait on the device, in order. `settle` throws the error of one that can't be. Those that
+   * can't be read yet (`UNSUPPORTED`) go on waiting: returns that error.
+   */
+  *trackDeferred(): Steps<BatchNormError | undefined> {
     for (let [first] = this.#deferred; first !== undefined; [first] = this.#deferred) {
       const { moments, momentum } = first;
       try {
         this.track(yield* arrived(moments.read()), momentum);
       } catch (error) {
+        if (error instanceof BatchNormError && error.code === 'UNSUPPORTED') return error;
         this.#leftOut.push(error);
       }
       // Not in a `finally`: where nobody can wait, the batch goes on waiting.
       this.#deferred.shift();
       moments.dispose();
     }
+    return undefined;
   }
 
-  /** `trackDeferred`. Errors: that of the first batch that was left out since the latest `settle`; others are in. */
+  /**
+   * `trackDeferred`. Errors: that of the first batch that was left out since the latest `settle`; others are in. And
+   * `UNSUPPORTED` while some can't be read yet.
+   */
   *settle(): Steps<void> {
-    yield* this.trackDeferred();
+    const refused = yield* this.trackDeferred();
+    if (refused) throw refused;
     const [first] = this.#leftOut.splice(0);
     if (first !== undefined) throw first;
   }

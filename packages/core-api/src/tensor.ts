@@ -28,7 +28,10 @@ export interface Tensor {
 
 /** A value in the memory of a backend's device. */
 export interface OnDevice<T> {
-  /** Copies the value to the host. Errors: `DISPOSED`, `DEVICE_LOST`. */
+  /**
+   * Copies the value to the host. Errors: `DISPOSED`, `DEVICE_LOST`; `UNSUPPORTED` while it can't be read yet, because it
+   * is computed by what nobody has submitted to the device.
+   */
   read(): MaybePromise<T>;
   /**
    * The value itself, without a copy and at once; absent where the host can't reach the device's memory. Valid until
