@@ -2,6 +2,7 @@
 // a browser, nor for MPI.
 import { mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { chromiumPath } from '@batchnorm/browser';
 import { glFolder } from './gl-folder.mjs';
 
@@ -17,11 +18,15 @@ function program(name) {
   return folders.map((folder) => file(join(folder, name))).find(Boolean) ?? null;
 }
 
+const onnxruntime = fileURLToPath(
+  new URL('../examples/webgpu-interop/onnxruntime/node_modules/onnxruntime-web/package.json', import.meta.url),
+);
 const machine = {
   node: process.version,
   chromium: file(chromiumPath()),
   gl: file(join(glFolder, 'build/Release/webgl.node')),
   mpirun: program('mpirun'),
+  onnxruntime: file(onnxruntime),
 };
 const folder = new URL('../.turbo/', import.meta.url);
 mkdirSync(folder, { recursive: true });

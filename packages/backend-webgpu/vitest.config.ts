@@ -5,6 +5,7 @@ export default inNode({
     'test/accuracy.test.ts',
     'test/callers-gpu.test.ts',
     'test/conformance.test.ts',
+    'test/deno/deno.test.ts',
     'test/device-trouble.test.ts',
     'test/float16.test.ts',
     'test/page/strict-csp.test.ts',
