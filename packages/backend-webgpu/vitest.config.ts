@@ -7,6 +7,7 @@ export default inNode({
     'test/conformance.test.ts',
     'test/deno/deno.test.ts',
     'test/device-trouble.test.ts',
+    'test/encode.test.ts',
     'test/float16.test.ts',
     'test/page/strict-csp.test.ts',
   ],

@@ -10,6 +10,7 @@ import {
   checkedTensor,
   copyOn,
   type Dtype,
+  describe,
   dtypeOf,
   type Execution,
   type Kernels,
@@ -45,11 +46,13 @@ export interface WebGpuBackend extends Backend {
   wrap(buffer: GPUBuffer, shape: readonly number[], options?: WrapOptions): Promise<WebGpuTensor>;
   /**
    * Calls of layers on device tensors within `work` are recorded into `encoder`, in their order, and nothing is submitted:
-   * finish and submit it before anything else is asked of this backend. Reading has to wait for that. Between two awaited
-   * calls `work` may record passes of its own.
+   * finish and submit it before anything else is computed on what they give. Reading that has to wait, too, and so do
+   * statistics: `settle` is refused meanwhile, and nothing is lost. Calls that were made before are waited for, and so are
+   * those that `work` does not await. Between two awaited calls `work` may record passes of its own. Calls with host
+   * arrays are submitted by themselves.
    *
-   * Errors: `UNSUPPORTED` within another `encode`, for an encoder that had one, and of what reads within `work`; those of
-   * `work`; `DISPOSED`, `DEVICE_LOST`.
+   * Errors: `INVALID_OPTION` for what is no open encoder; `UNSUPPORTED` within another `encode`, for an encoder that had
+   * one, and of what reads within `work`; those of `work`; `DISPOSED`, `DEVICE_LOST`.
    */
   encode<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T>;
 }
@@ -61,6 +64,8 @@ export interface WebGpuBackend extends Backend {
  */
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
   const { device, isOwn } = await openDevice(options);
+  const lost = await Promise.race([device.lost, undefined]);
+  if (lost) refuse('BACKEND_UNAVAILABLE', `a device that was lost (${lost.message})`, 'one that works');
   return new Implementation(new Gpu(device, isOwn));
 }
 
@@ -122,21 +127,22 @@ class Implementation implements WebGpuBackend {
     return copyOn(this, tensor);
   }
 
-  async wrap(
-    buffer: GPUBuffer,
-    shape: readonly number[],
-    { dtype = 'float32', offset = 0 }: WrapOptions = {},
-  ): Promise<WebGpuTensor> {
+  async wrap(buffer: GPUBuffer, shape: readonly number[], options: WrapOptions = {}): Promise<WebGpuTensor> {
     this.#gpu.assertUsable();
+    const { dtype, offset } = checkedWrapOptions(options);
     const own = checkedShape(this, shape, dtype);
     const bytes = product(own) * arrayOf[dtype].BYTES_PER_ELEMENT;
     assertBuffer(buffer, Math.ceil(bytes / 4) * 4, offset, this.device.limits.minStorageBufferOffsetAlignment);
     const memory = new DeviceBuffer(buffer, bytes, offset);
-    await this.#gpu.assertAlive(memory);
+    if (bytes > 0) await this.#gpu.assertAlive(memory);
     return new WebGpuTensor(this, this.#gpu, memory, own, dtype);
   }
 
-  encode<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T> {
+  async encode<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T> {
+    if (typeof encoder?.pushDebugGroup !== 'function') {
+      refuse('INVALID_OPTION', `encoder ${describe(encoder)}`, 'a GPUCommandEncoder');
+    }
+    if (typeof work !== 'function') refuse('INVALID_OPTION', `work ${describe(work)}`, 'a function');
     return this.#gpu.recordInto(encoder, work);
   }
 
@@ -147,6 +153,17 @@ class Implementation implements WebGpuBackend {
   dispose(): void {
     this.#gpu.destroy();
   }
+}
+
+/** Errors: `INVALID_OPTION`. */
+function checkedWrapOptions(options: WrapOptions): Required<WrapOptions> {
+  if (typeof options !== 'object' || options === null) {
+    refuse('INVALID_OPTION', `options ${describe(options)}`, '{ dtype, offset }');
+  }
+  const { dtype = 'float32', offset = 0, ...unknown } = options;
+  const [name] = Object.keys(unknown);
+  if (name !== undefined) refuse('INVALID_OPTION', `an option '${name}'`, 'dtype, offset');
+  return { dtype, offset };
 }
 
 /** Errors: `INVALID_TENSOR`. */

@@ -1,5 +1,7 @@
 // A stretch of a GPU buffer that several may use: it is freed when the last of them has let it go.
 
+import type { Encoding } from './encoding.js';
+
 export type Usage = 'storage' | 'uniform' | 'staging';
 
 export class DeviceBuffer {
@@ -8,6 +10,8 @@ export class DeviceBuffer {
   readonly bytes: number;
   /** Whether the buffer is the caller's, who may destroy it at any time. */
   readonly isForeign: boolean;
+  /** What will have written what it holds, if that is in an encoder of the caller. */
+  encoding: Encoding | undefined;
   readonly #free: ((buffer: GPUBuffer) => void) | undefined;
   #references = 1;
 

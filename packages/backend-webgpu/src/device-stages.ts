@@ -18,13 +18,14 @@ import {
   type MomentsInput,
   type NormalizeInput,
   type OnDevice,
+  refuse,
   type Stages,
   statisticsOf,
   valuesPerChannel,
 } from '@batchnorm/core-api';
 import { type Normalizer, normalizerOf } from '@batchnorm/core-api/float32-range';
 import { WebGpuMoments, WebGpuSums, WebGpuVector } from './channel-values.js';
-import type { DeviceBuffer } from './device-buffer.js';
+import { DeviceBuffer } from './device-buffer.js';
 import { WebGpuTensor } from './device-tensor.js';
 import type { Gpu } from './gpu.js';
 import { assertNormalizerHeld, lostChannels } from './held.js';
@@ -51,11 +52,14 @@ export class DeviceStages implements Stages<DeviceMemory> {
   readonly #backend: Backend;
   readonly #gpu: Gpu;
   readonly #passes: Passes;
+  readonly #run: Gpu['run'];
 
-  constructor(backend: Backend, gpu: Gpu, passes: Passes) {
+  /** `isAwaited`: the host waits for results, so that no call is recorded into an encoder of the caller. */
+  constructor(backend: Backend, gpu: Gpu, passes: Passes, isAwaited: boolean) {
     this.#backend = backend;
     this.#gpu = gpu;
     this.#passes = passes;
+    this.#run = isAwaited ? (work) => gpu.runApart(work) : (work) => gpu.run(work);
     this.fused = {
       forwardTraining: (input) => this.#forwardTraining(input),
       backwardTraining: (input) => this.#backward(input, true),
@@ -64,7 +68,7 @@ export class DeviceStages implements Stages<DeviceMemory> {
   }
 
   moments({ x, epsilon, mask }: MomentsInput<DeviceMemory>): Promise<WebGpuMoments> {
-    return this.#gpu.run((r) => {
+    return this.#run((r) => {
       const count = mask?.count ?? valuesPerChannel(this.#passes.extent);
       const uniform = this.#passes.parameters(r, { epsilon, count, mask });
       const { values } = this.#take(r, uniform, x);
@@ -74,7 +78,7 @@ export class DeviceStages implements Stages<DeviceMemory> {
   }
 
   normalize(input: NormalizeInput<DeviceMemory>): Promise<ForwardOutput<DeviceMemory>> {
-    return this.#gpu.run((r) => {
+    return this.#run((r) => {
       const by = this.#normalization(r, input);
       return this.#normalize(r, input, this.#take(r, by.uniform, input.x), by);
     });
@@ -87,14 +91,14 @@ export class DeviceStages implements Stages<DeviceMemory> {
     mask: CountedPositions | undefined,
     count: number,
   ): Promise<ForwardOutput<DeviceMemory>> {
-    return this.#gpu.run((r) => {
+    return this.#run((r) => {
       const own = this.#normalizationBy(r, by, mask, count);
       return this.#normalize(r, input, this.#take(r, own.uniform, input.x), own);
     });
   }
 
   gradientSums({ saved, dy }: GradientSumsInput<DeviceMemory>): Promise<WebGpuSums> {
-    return this.#gpu.run((r) => {
+    return this.#run((r) => {
       const { kept } = saved as SavedForward;
       const uniform = this.#parameters(r, kept);
       const values = this.#valuesOf(r, uniform, kept);
@@ -104,7 +108,7 @@ export class DeviceStages implements Stages<DeviceMemory> {
   }
 
   inputGradient(input: InputGradientInput<DeviceMemory>): Promise<BackwardOutput<DeviceMemory>> {
-    return this.#gpu.run((r) => {
+    return this.#run((r) => {
       const { kept } = input.saved as SavedForward;
       const { sums, total } = input;
       const own = sums && WebGpuSums.of(sums, this.#gpu).table;
@@ -117,7 +121,7 @@ export class DeviceStages implements Stages<DeviceMemory> {
 
   #forwardTraining(input: ForwardTrainingInput<DeviceMemory>): Promise<ForwardTrainingOutput<DeviceMemory>> {
     const { x, mask, gamma, beta, epsilon } = input;
-    return this.#gpu.run((r) => {
+    return this.#run((r) => {
       const count = mask?.count ?? valuesPerChannel(this.#passes.extent);
       const uniform = this.#passes.parameters(r, { epsilon, count, mask });
       const onDevice = mask && this.#passes.mask(r, mask);
@@ -135,7 +139,7 @@ export class DeviceStages implements Stages<DeviceMemory> {
   }
 
   #backward(input: BackwardInput<DeviceMemory>, throughStatistics: boolean): Promise<BackwardOutput<DeviceMemory>> {
-    return this.#gpu.run((r) => {
+    return this.#run((r) => {
       const { kept } = input.saved as SavedForward;
       const uniform = this.#parameters(r, kept);
       const [values, dy] = [this.#valuesOf(r, uniform, kept), this.#take(r, uniform, input.dy)];
@@ -178,6 +182,7 @@ export class DeviceStages implements Stages<DeviceMemory> {
     { uniform, coefficients, mask, count }: Normalization,
   ): () => ForwardOutput<DeviceMemory> {
     const added = residual && this.#take(r, uniform, residual).values;
+    assertApart('out', out, { x, residual }, this.#gpu);
     const target = this.#target(r, uniform, out, x.shape, values, added ? [added] : []);
     const gate = this.#passes.normalize(r, uniform, { x: values, residual: added, coefficients, y: target.memory });
     target.finish();
@@ -213,6 +218,8 @@ export class DeviceStages implements Stages<DeviceMemory> {
       dgamma: dgamma && WebGpuVector.of(dgamma, 'dgamma', channels, this.#gpu),
       dbeta: dbeta && WebGpuVector.of(dbeta, 'dbeta', channels, this.#gpu),
     };
+    assertApart('out.dx', dxOut, { x: kept.x, 'out.dresidual': dresidualOut }, this.#gpu);
+    assertApart('out.dresidual', dresidualOut, { x: kept.x }, this.#gpu);
     const dx = this.#target(r, uniform, dxOut, dy.shape, upstream, total ? [kept.x] : []);
     const dresidual = kept.hasResidual
       ? this.#target(r, uniform, dresidualOut, dy.shape, undefined, [kept.x, upstream, dx.memory])
@@ -289,5 +296,29 @@ export class DeviceStages implements Stages<DeviceMemory> {
     if (!isRead) return { memory: stored, finish: () => undefined, tensor };
     const apart = r.scratch(this.#passes.bytes);
     return { memory: apart, finish: () => r.copy(apart, stored), tensor };
+  }
+}
+
+/**
+ * Errors: `INVALID_TENSOR` where `out` shares memory with an operand that must stay as it is. Of tensors that are the same
+ * object layers know already; wrapped ones may be others, and lie in one buffer all the same.
+ */
+function assertApart(
+  what: string,
+  out: DeviceTensor | undefined,
+  operands: Readonly<Record<string, DeviceTensor | DeviceBuffer | undefined>>,
+  gpu: Gpu,
+): void {
+  if (out === undefined) return;
+  const { memory } = WebGpuTensor.of(out, gpu);
+  for (const [name, operand] of Object.entries(operands)) {
+    if (operand === undefined || operand === out) continue;
+    const other = operand instanceof DeviceBuffer ? operand : WebGpuTensor.of(operand, gpu).memory;
+    const isShared =
+      other.buffer === memory.buffer &&
+      other !== memory &&
+      other.offset < memory.offset + memory.bytes &&
+      memory.offset < other.offset + other.bytes;
+    if (isShared) refuse('INVALID_TENSOR', `${what} that shares memory with ${name}`, 'memory of its own');
   }
 }

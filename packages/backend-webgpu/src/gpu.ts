@@ -1,6 +1,7 @@
 // A WebGPU device: its memory, which is used again, its compiled shaders, and what became of it.
-import { BatchNormError, refuse } from '@batchnorm/core-api';
+import { BatchNormError, describe, refuse } from '@batchnorm/core-api';
 import { DeviceBuffer, type Usage } from './device-buffer.js';
+import { type Encoding, Marks } from './encoding.js';
 import { compile, type Program } from './program.js';
 import { type Memory, Recording } from './recording.js';
 import type { Shader } from './shaders/shader.js';
@@ -31,8 +32,14 @@ export class Gpu implements Memory {
   readonly #programs = new Map<string, Program>();
   /** Where calls are recorded while the caller has an encoder of its own. */
   #recording: Recording | undefined;
+  #isRecording = false;
   /** Those that the caller has recorded into. */
   readonly #encoders = new WeakSet<GPUCommandEncoder>();
+  #marks: Marks | undefined;
+  /** How many calls on device tensors are under way. */
+  #callsUnderWay = 0;
+  /** All that were made and not destroyed. */
+  readonly #buffers = new Set<GPUBuffer>();
   /** What was freed meanwhile: what the caller has not submitted yet refers to it. */
   #waiting: (() => void)[] = [];
   /** How often something new was made of which the device may say that there is no room for it. */
@@ -70,6 +77,7 @@ export class Gpu implements Memory {
     if (buffer) this.#idleBytes -= size;
     else {
       buffer = this.device.createBuffer({ size, usage: usages[usage] });
+      this.#buffers.add(buffer);
       this.#made++;
     }
     this.allocatedBytes += size;
@@ -80,6 +88,7 @@ export class Gpu implements Memory {
   }
 
   #putBack(key: string, size: number, buffer: GPUBuffer): void {
+    if (this.#destroyed) return;
     if (this.#recording) {
       this.#waiting.push(() => this.#putBack(key, size, buffer));
       return;
@@ -88,7 +97,6 @@ export class Gpu implements Memory {
     if (idle) idle.push(buffer);
     else this.#idle.set(key, [buffer]);
     this.#idleBytes += size;
-    if (this.#destroyed) this.#trim(0);
   }
 
   /** Destroys idle memory until it has no more than `most` bytes. */
@@ -97,6 +105,7 @@ export class Gpu implements Memory {
       if (this.#idleBytes <= most) return;
       for (const buffer of buffers) {
         this.#idleBytes -= buffer.size;
+        this.#buffers.delete(buffer);
         buffer.destroy();
       }
       this.#idle.delete(key);
@@ -122,17 +131,31 @@ export class Gpu implements Memory {
    * Errors: `LIMIT_EXCEEDED`, `DEVICE_LOST`, `DISPOSED`, and those of `work`.
    */
   async run<T>(work: (recording: Recording) => () => T): Promise<T> {
+    this.#callsUnderWay++;
+    try {
+      return await this.#run(this.#recording, work);
+    } finally {
+      this.#callsUnderWay--;
+    }
+  }
+
+  /** The same, also within `recordInto`, in an encoder of its own: for what the host waits for. */
+  runApart<T>(work: (recording: Recording) => () => T): Promise<T> {
+    return this.#run(undefined, work);
+  }
+
+  async #run<T>(shared: Recording | undefined, work: (recording: Recording) => () => T): Promise<T> {
     this.assertUsable();
     const { device } = this;
     const before = this.#made;
     device.pushErrorScope('validation');
     device.pushErrorScope('out-of-memory');
-    const recording = this.#recording ?? new Recording(this, device.createCommandEncoder());
+    const recording = shared ?? new Recording(this, device.createCommandEncoder());
     let result: (() => T) | undefined;
     let failed: { readonly error: unknown } | undefined;
     try {
       result = work(recording);
-      if (recording === this.#recording) recording.leave();
+      if (shared) shared.leave();
       else {
         device.queue.submit([recording.finish()]);
         // Not earlier: an encoder that the caller submitted before this call may have needed it.
@@ -179,53 +202,109 @@ export class Gpu implements Memory {
   }
 
   /**
-   * While `work` runs, calls are recorded into `encoder` and not submitted: the caller does that, before it calls anything
-   * else. Errors: `UNSUPPORTED` within another such call, and for an encoder that had one: the memory of that one's calls
-   * would be used again before they run.
+   * While `work` runs, calls on device tensors are recorded into `encoder` and not submitted: the caller does that, before
+   * he calls anything else. Calls that were made before are waited for, as are those of `work` that it does not await.
+   *
+   * Errors: `INVALID_OPTION` for what is no encoder that can be recorded into; `UNSUPPORTED` within another such call, and
+   * for an encoder that had one: the memory of that one's calls would be used again before they run; those of `work`.
    */
   async recordInto<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T> {
     this.assertUsable();
-    if (this.#recording) refuse('UNSUPPORTED', 'encode() while another one runs', 'one after the other');
-    if (this.#encoders.has(encoder))
+    if (this.#isRecording) refuse('UNSUPPORTED', 'encode() while another one runs', 'one after the other');
+    if (this.#encoders.has(encoder)) {
       refuse('UNSUPPORTED', 'encode() again with the same encoder', 'one of all its steps');
-    this.#encoders.add(encoder);
-    const recording = new Recording(this, encoder);
-    this.#recording = recording;
+    }
+    this.#isRecording = true;
+    let recording: Recording | undefined;
+    let encoding: Encoding | undefined;
     try {
-      return await work();
-    } finally {
+      await this.#calls();
+      await this.#assertRecordable(encoder);
+      this.#encoders.add(encoder);
+      this.#marks ??= new Marks(this.device);
+      encoding = this.#marks.next();
+      recording = new Recording(this, encoder, encoding);
+      this.#recording = recording;
+      const result = await work();
+      await this.#calls();
       recording.leave();
+      this.#marks.leave(encoding, encoder);
+      encoding.end(true);
+      return result;
+    } catch (error) {
+      if (recording) await this.#calls();
+      recording?.leave();
+      encoding?.end(false);
+      throw error;
+    } finally {
       this.#recording = undefined;
+      this.#isRecording = false;
       const waiting = this.#waiting;
       this.#waiting = [];
       for (const putBack of waiting) putBack();
     }
   }
 
+  /** Waits until no call on device tensors is under way, nor begins at once after another. */
+  async #calls(): Promise<void> {
+    do await new Promise((resolve) => setTimeout(resolve));
+    while (this.#callsUnderWay > 0);
+  }
+
+  /** Errors: `INVALID_OPTION`. */
+  async #assertRecordable(encoder: GPUCommandEncoder): Promise<void> {
+    this.device.pushErrorScope('validation');
+    let thrown: unknown;
+    try {
+      encoder.pushDebugGroup('batchnorm');
+      encoder.popDebugGroup();
+    } catch (error) {
+      thrown = error;
+    }
+    const error = (await this.device.popErrorScope()) ?? (thrown as Error | undefined);
+    if (error) {
+      refuse('INVALID_OPTION', `encoder ${describe(encoder)}`, `a GPUCommandEncoder that is open (${error.message})`);
+    }
+  }
+
   /** Errors: `INVALID_TENSOR` unless the device can use this buffer; `DEVICE_LOST`, `DISPOSED`. */
   async assertAlive(foreign: DeviceBuffer): Promise<void> {
-    await this.run((recording) => {
-      recording.copy(new DeviceBuffer(foreign.buffer, 4, foreign.offset), recording.scratch(4));
+    await this.runApart((recording) => {
+      try {
+        recording.copy(new DeviceBuffer(foreign.buffer, 4, foreign.offset), recording.scratch(4));
+      } catch (cause) {
+        refuse('INVALID_TENSOR', 'what looks like a buffer', 'a GPUBuffer', { cause });
+      }
       return () => undefined;
     });
   }
 
   /** A copy of `elements`, which are read before this returns. Errors: `LIMIT_EXCEEDED`, `DEVICE_LOST`, `DISPOSED`. */
   put(elements: ArrayBufferView): Promise<DeviceBuffer> {
-    return this.run((recording) => {
+    return this.runApart((recording) => {
       const memory = recording.write(recording.result(elements.byteLength), elements);
       return () => memory;
     });
   }
 
-  /** Copies to the host what each of `sources` holds, after all that was submitted. Errors: `DEVICE_LOST`, `UNSUPPORTED`. */
+  /**
+   * Copies to the host what each of `sources` holds, after all that was submitted. Errors: `DEVICE_LOST`, `DISPOSED`;
+   * `UNSUPPORTED` for what is computed by commands that the caller has not submitted.
+   */
   async read(...sources: readonly DeviceBuffer[]): Promise<ArrayBuffer[]> {
-    if (this.#recording) refuse('UNSUPPORTED', 'a read within encode()', 'one after the encoder was submitted');
-    const reading = await this.run((recording) => {
-      const staged = sources.map((source) => recording.copyToHost(source));
+    const encodings = new Set(sources.map(({ encoding }) => encoding).filter((one) => one && !one.isSubmitted));
+    for (const encoding of encodings) encoding!.assertReadable();
+    const places = [...encodings].map((one) => new DeviceBuffer(this.#marks!.buffer, 4, one!.offset));
+    const reading = await this.runApart((recording) => {
+      const staged = [...places, ...sources].map((source) => recording.copyToHost(source));
       return () => staged;
     });
-    return this.#fetch(reading);
+    const contents = await this.#fetch(reading);
+    const found = contents.splice(0, places.length);
+    [...encodings].forEach((one, k) => {
+      one!.assertSubmitted(new Uint32Array(found[k]!)[0]!);
+    });
+    return contents;
   }
 
   /** The contents of buffers that `Recording.copyToHost` gave, which are released. Errors: `DEVICE_LOST`. */
@@ -250,8 +329,11 @@ export class Gpu implements Memory {
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    this.#trim(0);
+    for (const buffer of this.#buffers) buffer.destroy();
+    this.#buffers.clear();
+    this.#idle.clear();
     this.#programs.clear();
+    this.#marks?.destroy();
     if (this.#ownsDevice) this.device.destroy();
   }
 

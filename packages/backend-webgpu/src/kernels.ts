@@ -10,9 +10,8 @@ export class WebGpuKernels extends HostStages implements Kernels {
 
   constructor(backend: Backend, gpu: Gpu, plan: Plan) {
     const passes = new Passes(gpu, plan);
-    const device = new DeviceStages(backend, gpu, passes);
-    super(backend, gpu, passes, device);
-    this.device = device;
+    super(backend, gpu, passes, new DeviceStages(backend, gpu, passes, true));
+    this.device = new DeviceStages(backend, gpu, passes, false);
   }
 
   /** Shaders are the backend's, for all plans, and memory is that of each call. */

@@ -19,8 +19,8 @@ import { tableOfGradientSums, tableOfNormalizer } from './tables.js';
 
 const wordBytes = 4;
 
-/** How many channels a workgroup of the second stage of a sum has. */
-const mergedChannels = 8;
+/** With more blocks, threads share those of a channel in the second stage of a sum. */
+const fewBlocks = 8;
 
 export class Passes {
   readonly extent: Extent;
@@ -81,7 +81,7 @@ export class Passes {
     for (const _round of [1, 2]) {
       r.dispatch(sums, uniform, { x, moments, partials, ...(mask && { mask }) }, this.#sumWorkgroups);
       r.dispatch(
-        this.#gpu.program('mergedMoments', mergedMoments),
+        this.#gpu.program(`mergedMoments ${this.#mergeLanes}`, () => mergedMoments(this.#mergeLanes)),
         uniform,
         { partials, moments },
         this.#mergeWorkgroups,
@@ -145,7 +145,7 @@ export class Passes {
       gradientSums(this.#layout, gate !== undefined),
     );
     r.dispatch(sums, uniform, { x, dy, coefficients, partials, ...(gate && { gate }) }, this.#sumWorkgroups);
-    const merge = this.#gpu.program('mergedGradients', mergedGradients);
+    const merge = this.#gpu.program(`mergedGradients ${this.#mergeLanes}`, () => mergedGradients(this.#mergeLanes));
     r.dispatch(merge, uniform, { partials, coefficients, gradients }, this.#mergeWorkgroups);
     return gradients;
   }
@@ -186,8 +186,8 @@ export class Passes {
   }
 
   #program(name: string, variant: string, make: () => Shader): Program {
-    const { arrangement, width, lanes } = this.#layout;
-    return this.#gpu.program(`${name} ${variant} of ${arrangement}, ${width} × ${lanes}`, make);
+    const { arrangement, width, lanes, sharing } = this.#layout;
+    return this.#gpu.program(`${name} ${variant} of ${arrangement}, ${width} × ${lanes}, ${sharing}`, make);
   }
 
   #table(r: Recording, fields: number): DeviceBuffer {
@@ -206,15 +206,20 @@ export class Passes {
     return Math.ceil(this.bytes / (2 * wordBytes * threads));
   }
 
+  /** How many threads share a channel's blocks. */
+  get #mergeLanes(): number {
+    return this.#layout.blocks <= fewBlocks ? 1 : 8;
+  }
+
   get #mergeWorkgroups(): number {
-    return Math.ceil(this.extent.channels / mergedChannels);
+    return Math.ceil((this.extent.channels * this.#mergeLanes) / threads);
   }
 
   get #sumWorkgroups(): number {
-    const { arrangement, columns, channels, blocks, lanes } = this.#layout;
+    const { arrangement, columns, channels, blocks, lanes, sharing } = this.#layout;
     return arrangement === 'rows'
       ? Math.ceil(columns / lanes) * Math.ceil(blocks / (threads / lanes))
-      : channels * (blocks / threads);
+      : Math.ceil((channels * (blocks / sharing)) / (threads / sharing));
   }
 
   get #elementWorkgroups(): number {

@@ -6,6 +6,8 @@ export interface Program {
   readonly layout: GPUBindGroupLayout;
   /** Its buffers, in the order of their bindings. */
   readonly names: readonly string[];
+  /** Those that it writes to. */
+  readonly written: ReadonlySet<string>;
 }
 
 /** Of `GPUShaderStage`, which only pages have. */
@@ -26,5 +28,6 @@ export function compile(device: GPUDevice, label: string, { code, bindings }: Sh
     layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
     compute: { module: device.createShaderModule({ label, code }), entryPoint: 'main' },
   });
-  return { pipeline, layout, names: Object.keys(bindings) };
+  const names = Object.keys(bindings);
+  return { pipeline, layout, names, written: new Set(names.filter((name) => bindings[name]!.isWritten)) };
 }

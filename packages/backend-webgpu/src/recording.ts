@@ -1,5 +1,6 @@
 // Commands for the device, in the order in which it will execute them, and the memory that they need meanwhile.
 import type { DeviceBuffer, Usage } from './device-buffer.js';
+import type { Encoding } from './encoding.js';
 import type { Program } from './program.js';
 
 /** Most workgroups along one dimension. */
@@ -21,9 +22,13 @@ export class Recording {
   #results: DeviceBuffer[] = [];
   #usesForeign = false;
 
-  constructor(memory: Memory, encoder: GPUCommandEncoder) {
+  /** Of the caller's encoder, where it is one of his. */
+  readonly #encoding: Encoding | undefined;
+
+  constructor(memory: Memory, encoder: GPUCommandEncoder, encoding?: Encoding) {
     this.#memory = memory;
     this.#encoder = encoder;
+    this.#encoding = encoding;
   }
 
   /** Whether it uses a buffer of the caller, who may have destroyed it. */
@@ -78,7 +83,7 @@ export class Recording {
 
   /** Runs so many workgroups of `program`, each of whose buffers is named. */
   dispatch(
-    { pipeline, layout, names }: Program,
+    { pipeline, layout, names, written }: Program,
     uniform: DeviceBuffer,
     buffers: Readonly<Record<string, DeviceBuffer>>,
     workgroups: number,
@@ -91,6 +96,7 @@ export class Recording {
       { binding: 0, resource: resource(uniform) },
       ...names.map((name, index) => ({ binding: index + 1, resource: resource(buffers[name]!) })),
     ];
+    for (const name of written) buffers[name]!.encoding = this.#encoding;
     this.#pass ??= this.#encoder.beginComputePass();
     this.#pass.setPipeline(pipeline);
     this.#pass.setBindGroup(0, this.#memory.device.createBindGroup({ layout, entries }));
@@ -101,6 +107,7 @@ export class Recording {
   copy(from: DeviceBuffer, to: DeviceBuffer): void {
     this.#endPass();
     for (const used of [from, to]) this.#use(used);
+    to.encoding = this.#encoding;
     const bytes = Math.ceil(from.bytes / 4) * 4;
     this.#encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
   }

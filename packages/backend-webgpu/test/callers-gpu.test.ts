@@ -102,14 +102,6 @@ await describeHere(() => {
     for (const layer of [expected!, recorded!]) await layer.dispose();
   });
 
-  it('refuses to read, and another encode, within encode()', async () => {
-    const tensor = await backend.upload(batch.x);
-    const [first, second, third] = [1, 2, 3].map(() => device.createCommandEncoder());
-    await expectCode('UNSUPPORTED', () => backend.encode(first!, () => tensor.read()), /encode/);
-    await expectCode('UNSUPPORTED', () => backend.encode(second!, () => backend.encode(third!, () => undefined)));
-    expect(await tensor.read()).toEqual(x);
-  });
-
   it('refuses an encoder that had one encode()', async () => {
     const encoder = device.createCommandEncoder();
     await backend.encode(encoder, () => undefined);
@@ -162,6 +154,63 @@ await describeHere(() => {
     await expectCode('DTYPE_MISMATCH', () => backend.wrap(buffer, shape, { dtype: 'float64' }));
     const tensor = await backend.wrap(buffer, shape);
     expect(await tensor.read()).toEqual(x);
+  });
+
+  it('refuses results that would be written over an operand that has to stay, whatever tensors they are', async () => {
+    const offset = Math.max(256, device.limits.minStorageBufferOffsetAlignment);
+    const buffer = device.createBuffer({ size: 4 * offset, usage: tensorUsage });
+    const part = (at: number) => backend.wrap(buffer, shape, { offset: at });
+    const layer = new BatchNorm({ backend, numFeatures: 8 });
+    const upstream = await backend.upload(batch.dy);
+    const refused = (attempt: () => unknown) => expectCode('INVALID_TENSOR', attempt, /shares memory with/);
+    const first = await part(0);
+    await layer.forward(first);
+    for (const at of [0, offset]) {
+      const out = await part(at);
+      await refused(() => layer.forward(first, { out }));
+      await refused(() => layer.forward(first, { training: false, out }));
+      await refused(() => layer.backward(upstream, { out: { dx: out } }));
+    }
+    const residual = await backend.upload(batch.x);
+    await layer.forward(residual, { residual: await part(2 * offset - offset) });
+    const [dx, dresidual] = [await part(0), await part(offset)];
+    await refused(() => layer.backward(upstream, { out: { dx, dresidual } }));
+    await layer.dispose();
+  });
+
+  it('takes no option of wrap() that it does not know', async () => {
+    const buffer = bufferOf(device, x);
+    for (const options of [{ offSet: 256 }, 'float32', 256, null]) {
+      await expectCode('INVALID_OPTION', () => backend.wrap(buffer, shape, options as never), /dtype, offset/);
+    }
+    await expectCode('INVALID_TENSOR', () =>
+      backend.wrap({ size: 4096, usage: 0x8c, mapState: 'unmapped' } as never, shape),
+    );
+  });
+
+  it('refuses a device that was lost, and leaves nothing on one that it is disposed on', async () => {
+    let alive = 0;
+    const createBuffer = device.createBuffer.bind(device);
+    device.createBuffer = (descriptor) => {
+      alive++;
+      const made = createBuffer(descriptor);
+      const destroy = made.destroy.bind(made);
+      made.destroy = () => {
+        alive--;
+        destroy();
+      };
+      return made;
+    };
+    const own = await createWebGpuBackend({ device });
+    const layer = new BatchNorm({ backend: own, numFeatures: 8 });
+    await layer.forward(await own.upload(batch.x));
+    expect(alive).toBeGreaterThan(3);
+    await own.dispose();
+    expect(alive).toBe(0);
+    const lost = await ownDevice();
+    lost.destroy();
+    await lost.lost;
+    await expectCode('BACKEND_UNAVAILABLE', () => createWebGpuBackend({ device: lost }), /lost/);
   });
 
   it('a wrapped buffer that was destroyed later fails the call, which changes nothing', async () => {

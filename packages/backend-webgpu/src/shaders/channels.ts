@@ -32,16 +32,21 @@ export function pivots(): Shader {
   );
 }
 
-/** How many threads share a channel's blocks. */
-const lanes = 8;
-
-/** A workgroup for so many channels: their blocks are merged, and `finish` has them as `sums`. */
-function merge(bindings: Bindings, isWanted: string, finish: string): Shader {
+/** Blocks of channels are merged, of each by so many `lanes`, and `finish` has them as `sums`. */
+function merge(lanes: number, bindings: Bindings, isWanted: string, finish: string): Shader {
   const channels = threads / lanes;
+  // One thread has nobody to wait for.
+  const overLanes = `
+  ofLanes[lane] = sums;
+  workgroupBarrier();
+  for (var distance = ${threads / 2}u; distance >= ${channels}u; distance /= 2u) {
+    if (lane < distance) { sums = merged(sums, ofLanes[lane + distance]); ofLanes[lane] = sums; }
+    workgroupBarrier();
+  }`;
   return shader(
     { partials: { type: 'Partial' }, ...bindings },
     `
-var<workgroup> ofLanes: array<Partial, ${threads}>;
+${lanes > 1 ? `var<workgroup> ofLanes: array<Partial, ${threads}>;` : ''}
 fn merged(a: Partial, b: Partial) -> Partial { return Partial(both(a.first, b.first), both(a.second, b.second)); }
 
 @compute @workgroup_size(${threads}) fn main(
@@ -55,13 +60,7 @@ fn merged(a: Partial, b: Partial) -> Partial { return Partial(both(a.first, b.fi
     for (var block = lane / ${channels}u; block < P.blocks; block += ${lanes}u) {
       sums = merged(sums, partials[block * P.channels + channel]);
     }
-  }
-  ofLanes[lane] = sums;
-  workgroupBarrier();
-  for (var distance = ${threads / 2}u; distance >= ${channels}u; distance /= 2u) {
-    if (lane < distance) { sums = merged(sums, ofLanes[lane + distance]); ofLanes[lane] = sums; }
-    workgroupBarrier();
-  }
+  }${lanes > 1 ? overLanes : ''}
   if (lane >= ${channels}u || !isWanted) { return; }
   ${finish}
 }`,
@@ -72,8 +71,9 @@ fn merged(a: Partial, b: Partial) -> Partial { return Partial(both(a.first, b.fi
  * The sums of moments. Where the pivot is further than a deviation from the mean after the first round, the mean becomes
  * the pivot of a second: rounded, it is within a deviation, because no value can be nearer to the mean.
  */
-export function mergedMoments(): Shader {
+export function mergedMoments(lanes: number): Shader {
   return merge(
+    lanes,
     { moments: { type: 'Moments', isWritten: true } },
     'moments[min(channel, P.channels - 1u)].rounds > 0u',
     `let before = moments[channel];
@@ -87,8 +87,9 @@ export function mergedMoments(): Shader {
 }
 
 /** dbeta = Σ g, and dgamma = Σ g · (x − mean) · invStd. */
-export function mergedGradients(): Shader {
+export function mergedGradients(lanes: number): Shader {
   return merge(
+    lanes,
     { coefficients: { type: 'Coefficients' }, gradients: { type: 'Gradients', isWritten: true } },
     'true',
     `let by = coefficients[channel];

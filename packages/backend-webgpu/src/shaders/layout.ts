@@ -15,6 +15,8 @@ export interface LayoutClass {
   readonly width: 1 | 4;
   /** How many of a workgroup's threads are neighbours along a row, a power of two. */
   readonly lanes: number;
+  /** How many threads share a stretch of a channel's runs, a power of two. */
+  readonly sharing: number;
 }
 
 export interface Layout extends LayoutClass {
@@ -24,9 +26,9 @@ export interface Layout extends LayoutClass {
   readonly columns: number;
   /** How many parts a sum over a channel has, each of one thread. */
   readonly blocks: number;
-  /** Rows of a block; of runs, elements that a workgroup's blocks have together. */
+  /** Rows of a block; of runs, elements of the blocks that share a stretch. */
   readonly blockLength: number;
-  /** From a thread's element of a run to its next, `threads` further on: so many runs, and so many columns. */
+  /** From a thread's element of a run to its next, `sharing` further on: so many runs, and so many columns. */
   readonly laneRows: number;
   readonly laneColumns: number;
 }
@@ -52,21 +54,24 @@ export function layoutOf(given: Extent): Layout {
   const columns = along / width;
   const rows = inner === 1 ? outer : outer * channels;
   const lanes = Math.min(threads, 2 ** Math.ceil(Math.log2(columns)));
-  const [length, stride] = arrangement === 'rows' ? [rows, group] : [outer * columns, group * threads];
+  const ofRuns = outer * columns;
+  const sharing = Math.min(threads, 2 ** Math.ceil(Math.log2(Math.ceil(ofRuns / group))));
+  const [length, stride] = arrangement === 'rows' ? [rows, group] : [ofRuns, group * sharing];
   const parts = Math.max(1, Math.min(mostParts(arrangement), Math.floor(length / (stride * groupsPerThread))));
   const blockLength = Math.ceil(length / parts / stride) * stride;
   return {
     arrangement,
     width,
     lanes,
+    sharing,
     extent,
     channels,
     rows,
     columns,
-    blocks: Math.ceil(length / blockLength) * (arrangement === 'rows' ? 1 : threads),
+    blocks: Math.ceil(length / blockLength) * (arrangement === 'rows' ? 1 : sharing),
     blockLength,
-    laneRows: Math.floor(threads / columns),
-    laneColumns: threads % columns,
+    laneRows: Math.floor(sharing / columns),
+    laneColumns: sharing % columns,
   };
 }
 

@@ -143,14 +143,14 @@ function overRows({ width, lanes }: LayoutClass, { isWanted }: Summing): string 
 `;
 }
 
-/** A workgroup has a stretch of a channel's elements, run after run, and each thread is a block of every so many of them. */
-function overRuns({ width }: LayoutClass, { isWanted }: Summing): string {
+/** Some threads share a stretch of a channel's elements, run after run: each has a block of every so many of them. */
+function overRuns({ width, sharing }: LayoutClass, { isWanted }: Summing): string {
   const fold = (pair: string) => {
     const [x, y, z, w] = each(4, (k) => `Pair(mine.${pair}.high[${k}], mine.${pair}.low[${k}])`);
     return width === 4 ? `both(both(${x}, ${y}), both(${z}, ${w}))` : `mine.${pair}`;
   };
   const next = `
-      element += ${threads}u;
+      element += ${sharing}u;
       row += P.laneRows * P.channels;
       column += P.laneColumns;
       if (column >= P.columns) { column -= P.columns; row += P.channels; }`;
@@ -158,10 +158,11 @@ function overRuns({ width }: LayoutClass, { isWanted }: Summing): string {
 @compute @workgroup_size(${threads}) fn main(
   @builtin(workgroup_id) workgroupId: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) thread: u32,
 ) {
-  let id = workgroupId.y * workgroups.x + workgroupId.x;
-  let stretches = P.blocks / ${threads}u;
+  let id = (workgroupId.y * workgroups.x + workgroupId.x) * ${threads / sharing}u + thread / ${sharing}u;
+  let lane = thread % ${sharing}u;
+  let stretches = P.blocks / ${sharing}u;
   let channel = id / stretches;
   if (channel >= P.channels || !(${isWanted})) { return; }
   let stretch = id % stretches;
@@ -174,7 +175,7 @@ function overRuns({ width }: LayoutClass, { isWanted }: Summing): string {
   while (element < end) {
       ${turn(() => 'termsOf(element < end, row, column, around)', next)}
   }
-  partials[(stretch * ${threads}u + lane) * P.channels + channel] = Partial(${fold('first')}, ${fold('second')});
+  partials[(stretch * ${sharing}u + lane) * P.channels + channel] = Partial(${fold('first')}, ${fold('second')});
 }
 `;
 }

@@ -1,0 +1,139 @@
+// Steps in an encoder of the caller: what is recorded there and what is not, and that nothing is lost or made up, whatever
+// becomes of the encoder.
+import { BatchNorm, type BatchNormOptions } from '@batchnorm/core-api';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { createWebGpuBackend, type WebGpuBackend, type WebGpuTensor } from '../src/index.js';
+import { batchOf, exactOf, largestError } from './batches.js';
+import { describeHere, expectCode, ownDevice } from './here.js';
+
+await describeHere(() => {
+  let device: GPUDevice;
+  let backend: WebGpuBackend;
+  let layer: BatchNorm;
+  let x: WebGpuTensor;
+  const batch = batchOf([64, 4]);
+  const exact = exactOf(batch);
+  const layerOf = (options: Partial<BatchNormOptions> = {}) => new BatchNorm({ backend, numFeatures: 4, ...options });
+  const submit = (encoder: GPUCommandEncoder) => device.queue.submit([encoder.finish()]);
+  const errorOf = async (y: { read(): unknown }) => largestError((await y.read()) as Float32Array, exact.y);
+
+  beforeEach(async () => {
+    device = await ownDevice();
+    backend = await createWebGpuBackend({ device });
+    layer = layerOf();
+    x = await backend.upload(batch.x);
+  });
+
+  afterEach(async () => {
+    await layer.dispose();
+    await backend.dispose();
+    device.destroy();
+  });
+
+  it.each([
+    ['one step in each of 100 encoders', 100, 1],
+    ['200 steps in one encoder', 1, 200],
+  ])('%s are tracked, each once', async (_what, encoders, steps) => {
+    const [other, y] = [layerOf(), await backend.upload(batch.x)];
+    for (let n = 0; n < encoders; n++) {
+      const encoder = device.createCommandEncoder();
+      await backend.encode(encoder, async () => {
+        for (let step = 0; step < steps; step++) await layer.forward(x, { out: y });
+      });
+      submit(encoder);
+      for (let step = 0; step < steps; step++) await other.forward(x, { out: y });
+    }
+    expect(await layer.state()).toEqual(await other.state());
+    expect(layer.batchesTracked).toBe(encoders * steps);
+    await other.dispose();
+  });
+
+  it('what is recorded can be read after the submission alone, and statistics wait for it; other tensors at any time', async () => {
+    await layer.forward(x);
+    const encoder = device.createCommandEncoder();
+    const y = await backend.encode(encoder, async () => {
+      expect(await x.read()).toEqual(batch.x.data);
+      const y = await layer.forward(x);
+      await expectCode('UNSUPPORTED', () => y.read(), /encode/);
+      await expectCode('UNSUPPORTED', () => layer.settle());
+      await expectCode('UNSUPPORTED', () => layer.forward(x, { training: false }));
+      return y;
+    });
+    await expectCode('UNSUPPORTED', () => y.read(), /submit/);
+    await expectCode('UNSUPPORTED', () => layer.state(), /submit/);
+    submit(encoder);
+    expect(await errorOf(y)).toBeLessThan(1e-6);
+    await layer.settle();
+    expect(layer.batchesTracked).toBe(2);
+  });
+
+  it('calls that were made before, and those with host arrays, are not recorded', async () => {
+    const others = [1, 2, 3].map(() => layerOf());
+    const [onHost, onDevice] = [others[0]!.forward(batch.x), others[1]!.forward(x)];
+    const encoder = device.createCommandEncoder();
+    const y = await backend.encode(encoder, async () => {
+      const during = await others[2]!.forward(batch.x);
+      expect(largestError(during.data as Float32Array, exact.y)).toBeLessThan(1e-6);
+      return layer.forward(x);
+    });
+    expect(largestError((await onHost).data as Float32Array, exact.y)).toBeLessThan(1e-6);
+    expect(await errorOf(await onDevice)).toBeLessThan(1e-6);
+    submit(encoder);
+    expect(await errorOf(y)).toBeLessThan(1e-6);
+    for (const other of others) await other.dispose();
+  });
+
+  it('calls that are not awaited are recorded all the same', async () => {
+    const dy = await backend.upload(batch.dy);
+    const encoder = device.createCommandEncoder();
+    const [forward, backward] = await backend
+      .encode(encoder, () => [[layer.forward(x), layer.backward(dy)]] as const)
+      .then(([calls]) => calls);
+    const [y, { dx }] = [await forward, await backward];
+    submit(encoder);
+    expect(await errorOf(y)).toBeLessThan(1e-6);
+    expect(largestError((await dx.read()) as Float32Array, exact.dx)).toBeLessThan(1e-6 * Math.max(...exact.invStd));
+  });
+
+  it('an encode() that throws has tracked nothing, and its results cannot be read', async () => {
+    const before = await layer.state();
+    let y: { read(): unknown } | undefined;
+    const failing = backend.encode(device.createCommandEncoder(), async () => {
+      y = await layer.forward(x);
+      throw new Error('mine');
+    });
+    await expect(failing).rejects.toThrow('mine');
+    await expectCode('DISPOSED', () => y!.read());
+    await expectCode('DISPOSED', () => layer.settle());
+    expect(await layer.state()).toEqual(before);
+    await layer.forward(x);
+    await layer.settle();
+    expect(layer.batchesTracked).toBe(1);
+  });
+
+  it('an encoder that is never submitted, or is of another device, has tracked nothing', async () => {
+    const other = await ownDevice();
+    for (const encoder of [device.createCommandEncoder(), other.createCommandEncoder()]) {
+      const own = layerOf({ momentum: 0 });
+      await backend.encode(encoder, () => own.forward(x));
+      await expectCode('UNSUPPORTED', () => own.settle(), /submit/);
+      await expectCode('UNSETTLED', () => own.batchesTracked);
+      await own.resetRunningStatistics();
+      await own.dispose();
+    }
+    other.destroy();
+  });
+
+  it('refuses what is no open encoder, no function, and another encode() meanwhile', async () => {
+    const finished = device.createCommandEncoder();
+    finished.finish();
+    for (const encoder of [null, undefined, {}, 5, device, finished]) {
+      await expectCode('INVALID_OPTION', () => backend.encode(encoder as never, () => undefined), /GPUCommandEncoder/);
+    }
+    await expectCode('INVALID_OPTION', () => backend.encode(device.createCommandEncoder(), 7 as never), /function/);
+    const encoder = device.createCommandEncoder();
+    const within = () => backend.encode(device.createCommandEncoder(), () => undefined);
+    await expectCode('UNSUPPORTED', () => backend.encode(encoder, within));
+    expect(await errorOf(await layer.forward(x))).toBeLessThan(1e-6);
+  });
+});
