@@ -12,11 +12,11 @@ const path = chromiumPath();
 const batch = batchOf([50, 6], { mean: 3 });
 
 const page = '<!doctype html><title>strict</title><script type="module" src="/step.mjs"></script><body></body>';
-/** An import map would be an inline script, which the policy forbids, too. */
-const packages = {
-  '@batchnorm/core-api': '/core-api/index.js',
-  '@batchnorm/backend-webgpu': '/backend-webgpu/index.js',
-};
+/** Addresses in place of packages' names: an import map would be an inline script, which the policy forbids, too. */
+const withAddresses = (script: string) =>
+  script
+    .replace(/'@batchnorm\/([a-z-]+)'/g, "'/$1/index.js'")
+    .replace(/'@batchnorm\/([a-z-]+)\/([a-z0-9-]+)'/g, "'/$1/$2.js'");
 const folders: Readonly<Record<string, URL>> = {
   'step.mjs': new URL('step.mjs', import.meta.url),
   'core-api': new URL('../../../core-api/dist/', import.meta.url),
@@ -32,8 +32,7 @@ async function served(address: string): Promise<readonly [string, string]> {
   }
   const [folder, ...rest] = address.slice(1).split('/');
   const script = await readFile(new URL(rest.join('/'), folders[folder!]), 'utf8');
-  const entries = Object.entries(packages);
-  return ['text/javascript', entries.reduce((text, [from, to]) => text.replaceAll(`'${from}'`, `'${to}'`), script)];
+  return ['text/javascript', withAddresses(script)];
 }
 
 describe("on a page whose policy is default-src 'self'", () => {
@@ -59,9 +58,12 @@ describe("on a page whose policy is default-src 'self'", () => {
     const browser = await launchChromium(path);
     try {
       const tab = await browser.newPage();
+      const failed = new Promise<never>((_, reject) => tab.on('pageerror', reject));
+      failed.catch(() => undefined);
       await tab.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);
       const body = tab.locator('body[data-outcome]');
-      const outcome = JSON.parse((await body.getAttribute('data-outcome', { timeout: 120_000 }))!);
+      const attribute = await Promise.race([body.getAttribute('data-outcome', { timeout: 120_000 }), failed]);
+      const outcome = JSON.parse(attribute!);
       if (outcome.code === 'BACKEND_UNAVAILABLE' && !isRequired(name)) skip(outcome.message);
       const { y, dx, ofStep, evaluated } = outcome;
       expect(ofStep, outcome.message).toEqual([]);
