@@ -73,9 +73,9 @@ else {
       expect(passed).toBeGreaterThan(100);
     });
 
-    it("passes the tests of callers' buffers, float16 and shared memory, which vitest runs in Deno", async () => {
+    it("passes the tests of callers' buffers and encoders, float16 and shared memory, which vitest runs in Deno", async () => {
       const vitest = fileURLToPath(new URL('vitest.mjs', pathToFileURL(resolve('vitest/package.json'))));
-      const files = ['callers-gpu', 'float16', 'shared-memory'].map((file) => `test/${file}.test.ts`);
+      const files = ['callers-gpu', 'encode', 'float16', 'shared-memory'].map((file) => `test/${file}.test.ts`);
       // In the child nothing may be skipped.
       const { code, output } = await run([vitest, 'run', ...files], { REQUIRE_BACKENDS: 'webgpu' });
       expect(code, output).toBe(0);
