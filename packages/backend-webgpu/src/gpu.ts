@@ -6,6 +6,12 @@ import { compile, type Program } from './program.js';
 import { type Memory, Recording } from './recording.js';
 import type { Shader } from './shaders/shader.js';
 
+/** An encoder of the caller, and what it is to leave. */
+interface Shared {
+  readonly encoder: GPUCommandEncoder;
+  readonly encoding: Encoding;
+}
+
 /** What a buffer is for, in flags of `GPUBufferUsage`, which only pages have. */
 const usages: Readonly<Record<Usage, number>> = {
   /** STORAGE | COPY_DST | COPY_SRC */
@@ -30,8 +36,8 @@ export class Gpu implements Memory {
   readonly #idle = new Map<string, GPUBuffer[]>();
   #idleBytes = 0;
   readonly #programs = new Map<string, Program>();
-  /** Where calls are recorded while the caller has an encoder of its own. */
-  #recording: Recording | undefined;
+  /** Where calls are recorded while the caller has an encoder of his own. */
+  #shared: Shared | undefined;
   #isRecording = false;
   /** Those that the caller has recorded into. */
   readonly #encoders = new WeakSet<GPUCommandEncoder>();
@@ -89,7 +95,7 @@ export class Gpu implements Memory {
 
   #putBack(key: string, size: number, buffer: GPUBuffer): void {
     if (this.#destroyed) return;
-    if (this.#recording) {
+    if (this.#shared) {
       this.#waiting.push(() => this.#putBack(key, size, buffer));
       return;
     }
@@ -133,7 +139,7 @@ export class Gpu implements Memory {
   async run<T>(work: (recording: Recording) => () => T): Promise<T> {
     this.#callsUnderWay++;
     try {
-      return await this.#run(this.#recording, work);
+      return await this.#run(this.#shared, work);
     } finally {
       this.#callsUnderWay--;
     }
@@ -144,18 +150,18 @@ export class Gpu implements Memory {
     return this.#run(undefined, work);
   }
 
-  async #run<T>(shared: Recording | undefined, work: (recording: Recording) => () => T): Promise<T> {
+  async #run<T>(shared: Shared | undefined, work: (recording: Recording) => () => T): Promise<T> {
     this.assertUsable();
     const { device } = this;
     const before = this.#made;
     device.pushErrorScope('validation');
     device.pushErrorScope('out-of-memory');
-    const recording = shared ?? new Recording(this, device.createCommandEncoder());
+    const recording = new Recording(this, shared?.encoder ?? device.createCommandEncoder(), shared?.encoding);
     let result: (() => T) | undefined;
     let failed: { readonly error: unknown } | undefined;
     try {
       result = work(recording);
-      if (shared) shared.leave();
+      if (shared) recording.leave();
       else {
         device.queue.submit([recording.finish()]);
         // Not earlier: an encoder that the caller submitted before this call may have needed it.
@@ -215,29 +221,25 @@ export class Gpu implements Memory {
       refuse('UNSUPPORTED', 'encode() again with the same encoder', 'one of all its steps');
     }
     this.#isRecording = true;
-    let recording: Recording | undefined;
-    let encoding: Encoding | undefined;
     try {
       await this.#calls();
       await this.#assertRecordable(encoder);
       this.#encoders.add(encoder);
       this.#marks ??= new Marks(this.device);
-      encoding = this.#marks.next();
-      recording = new Recording(this, encoder, encoding);
-      this.#recording = recording;
-      const result = await work();
-      await this.#calls();
-      recording.leave();
-      this.#marks.leave(encoding, encoder);
-      encoding.end(true);
-      return result;
-    } catch (error) {
-      if (recording) await this.#calls();
-      recording?.leave();
-      encoding?.end(false);
-      throw error;
+      const encoding = this.#marks.next();
+      this.#shared = { encoder, encoding };
+      let succeeded = false;
+      try {
+        const result = await work();
+        succeeded = true;
+        return result;
+      } finally {
+        await this.#calls();
+        if (succeeded) this.#marks.leave(encoding, encoder);
+        encoding.end(succeeded);
+      }
     } finally {
-      this.#recording = undefined;
+      this.#shared = undefined;
       this.#isRecording = false;
       const waiting = this.#waiting;
       this.#waiting = [];

@@ -2,15 +2,18 @@
 import { largestCoefficient, largestVariance, leastVariance } from '@batchnorm/core-api/float32-range';
 import { threads } from './layout.js';
 import { samples } from './parameters.js';
-import { type Bindings, type Shader, shader } from './shader.js';
+import { type Bindings, type Shader, shader, workgroupNumber, workgroupParameters } from './shader.js';
 
 /** A thread for each channel. */
 function perChannel(bindings: Bindings, body: string): Shader {
   return shader(
     bindings,
     `
-@compute @workgroup_size(${threads}) fn main(@builtin(global_invocation_id) thread: vec3u) {
-  let channel = thread.x;
+@compute @workgroup_size(${threads}) fn main(${workgroupParameters}
+  @builtin(local_invocation_index) lane: u32,
+) {
+  ${workgroupNumber}
+  let channel = id * ${threads}u + lane;
   if (channel >= P.channels) { return; }
   ${body}
 }`,
@@ -49,11 +52,11 @@ function merge(lanes: number, bindings: Bindings, isWanted: string, finish: stri
 ${lanes > 1 ? `var<workgroup> ofLanes: array<Partial, ${threads}>;` : ''}
 fn merged(a: Partial, b: Partial) -> Partial { return Partial(both(a.first, b.first), both(a.second, b.second)); }
 
-@compute @workgroup_size(${threads}) fn main(
-  @builtin(workgroup_id) workgroupId: vec3u,
+@compute @workgroup_size(${threads}) fn main(${workgroupParameters}
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let channel = workgroupId.x * ${channels}u + lane % ${channels}u;
+  ${workgroupNumber}
+  let channel = id * ${channels}u + lane % ${channels}u;
   let isWanted = channel < P.channels && ${isWanted};
   var sums = Partial();
   if (isWanted) {

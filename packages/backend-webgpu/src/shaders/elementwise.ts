@@ -2,7 +2,7 @@
 // before it writes.
 import { computedType, gateText, maskText } from './elements.js';
 import { group, type LayoutClass, threads } from './layout.js';
-import { type Bindings, type Shader, shader } from './shader.js';
+import { type Bindings, type Shader, shader, workgroupNumber, workgroupParameters } from './shader.js';
 
 /** What there is of a forward's normalisation. */
 export interface Normalizing {
@@ -134,12 +134,10 @@ fn aroundOf(index: u32) -> Around {
   );
 }
 
-@compute @workgroup_size(${lanes}, ${down}) fn main(
-  @builtin(workgroup_id) workgroupId: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
+@compute @workgroup_size(${lanes}, ${down}) fn main(${workgroupParameters}
   @builtin(local_invocation_id) thread: vec3u,
 ) {
-  let id = workgroupId.y * workgroups.x + workgroupId.x;
+  ${workgroupNumber}
   let chunks = (P.columns + ${lanes - 1}u) / ${lanes}u;
   let column = (id % chunks) * ${lanes}u + thread.x;
   let rowGroup = (id / chunks) * ${down}u + thread.y;

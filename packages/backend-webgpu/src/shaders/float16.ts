@@ -1,7 +1,7 @@
 // float16 is storage: words of two numbers become float32 before anything is computed, and results become words. By
 // integers: WGSL's own conversions may lose subnormal numbers, and need not round to nearest.
 import { threads } from './layout.js';
-import { type Bindings, type Shader, shader } from './shader.js';
+import { type Bindings, type Shader, shader, workgroupNumber, workgroupParameters } from './shader.js';
 
 /** A thread for each word, in workgroups of two dimensions. */
 function perWord(bindings: Bindings, functions: string, body: string): Shader {
@@ -9,12 +9,11 @@ function perWord(bindings: Bindings, functions: string, body: string): Shader {
     bindings,
     `
 ${functions}
-@compute @workgroup_size(${threads}) fn main(
-  @builtin(workgroup_id) workgroupId: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
+@compute @workgroup_size(${threads}) fn main(${workgroupParameters}
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let word = (workgroupId.y * workgroups.x + workgroupId.x) * ${threads}u + lane;
+  ${workgroupNumber}
+  let word = id * ${threads}u + lane;
   let count = P.rows * P.columns * P.width;
   if (2u * word >= count) { return; }
   let hasTwo = 2u * word + 1u < count;

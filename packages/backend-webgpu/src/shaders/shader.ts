@@ -17,6 +17,14 @@ export interface Shader {
   readonly bindings: Bindings;
 }
 
+/** Parameters of an entry point whose workgroups may have two dimensions, because one has 65,535 at most. */
+export const workgroupParameters: string = `
+  @builtin(workgroup_id) workgroupId: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,`;
+
+/** Declares `id`, the number of the workgroup. */
+export const workgroupNumber = 'let id = workgroupId.y * workgroups.x + workgroupId.x;';
+
 /** `body` is of functions, of which `main` is the entry point; `enable` the extensions that it needs. */
 export function shader(bindings: Bindings, body: string, enable: readonly string[] = []): Shader {
   const declarations = Object.entries(bindings).map(([name, { type, isWritten }], index) => {

@@ -3,7 +3,7 @@
 // beside its elements, and waiting for each other is what costs most where a processor draws.
 import { computedType, gateText, maskText } from './elements.js';
 import { group, type LayoutClass, threads } from './layout.js';
-import { type Bindings, type Shader, shader } from './shader.js';
+import { type Bindings, type Shader, shader, workgroupNumber, workgroupParameters } from './shader.js';
 
 interface Summing {
   readonly bindings: Bindings;
@@ -117,12 +117,10 @@ function overRows({ width, lanes }: LayoutClass, { isWanted }: Summing): string 
     width === 4 ? `Pair(mine.${pair}.high[${k}], mine.${pair}.low[${k}])` : `mine.${pair}`;
   const down = threads / lanes;
   return `
-@compute @workgroup_size(${lanes}, ${down}) fn main(
-  @builtin(workgroup_id) workgroupId: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
+@compute @workgroup_size(${lanes}, ${down}) fn main(${workgroupParameters}
   @builtin(local_invocation_id) thread: vec3u,
 ) {
-  let id = workgroupId.y * workgroups.x + workgroupId.x;
+  ${workgroupNumber}
   let chunks = (P.columns + ${lanes - 1}u) / ${lanes}u;
   let block = (id / chunks) * ${down}u + thread.y;
   let column = (id % chunks) * ${lanes}u + thread.x;
@@ -155,17 +153,16 @@ function overRuns({ width, sharing }: LayoutClass, { isWanted }: Summing): strin
       column += P.laneColumns;
       if (column >= P.columns) { column -= P.columns; row += P.channels; }`;
   return `
-@compute @workgroup_size(${threads}) fn main(
-  @builtin(workgroup_id) workgroupId: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
+@compute @workgroup_size(${threads}) fn main(${workgroupParameters}
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let id = (workgroupId.y * workgroups.x + workgroupId.x) * ${threads / sharing}u + thread / ${sharing}u;
+  ${workgroupNumber}
+  let member = id * ${threads / sharing}u + thread / ${sharing}u;
   let lane = thread % ${sharing}u;
   let stretches = P.blocks / ${sharing}u;
-  let channel = id / stretches;
+  let channel = member / stretches;
   if (channel >= P.channels || !(${isWanted})) { return; }
-  let stretch = id % stretches;
+  let stretch = member % stretches;
   let around = aroundOf(channel);
   let end = min((stretch + 1u) * P.blockLength, (P.rows / P.channels) * P.columns);
   var element = stretch * P.blockLength + lane;
