@@ -1,9 +1,10 @@
-// A WebGPU device: its memory, which is used again, its compiled shaders, and what became of it.
+// A WebGPU device: work that is submitted to it or recorded for the caller, its compiled shaders, and what became of it.
 import { BatchNormError, describe, refuse } from '@batchnorm/core-api';
-import { DeviceBuffer, type Usage } from './device-buffer.js';
+import { DeviceBuffer } from './device-buffer.js';
 import { type Encoding, Marks } from './encoding.js';
+import { MemoryPool } from './memory-pool.js';
 import { compile, type Program } from './program.js';
-import { type Memory, Recording } from './recording.js';
+import { Recording } from './recording.js';
 import type { Shader } from './shaders/shader.js';
 
 /** An encoder of the caller, and what it is to leave. */
@@ -12,29 +13,10 @@ interface Shared {
   readonly encoding: Encoding;
 }
 
-/** What a buffer is for, in flags of `GPUBufferUsage`, which only pages have. */
-const usages: Readonly<Record<Usage, number>> = {
-  /** STORAGE | COPY_DST | COPY_SRC */
-  storage: 0x80 | 0x08 | 0x04,
-  /** UNIFORM | COPY_DST */
-  uniform: 0x40 | 0x08,
-  /** MAP_READ | COPY_DST */
-  staging: 0x01 | 0x08,
-};
-
-/** Memory that nobody uses, kept for the next who asks for as much. */
-const mostIdleBytes = 2 ** 28;
-
-/** Sizes are multiples of this, so that fewer differ. */
-const granule = 256;
-
-export class Gpu implements Memory {
+export class Gpu {
   readonly device: GPUDevice;
-  /** What is in use. */
-  allocatedBytes = 0;
+  readonly #memory: MemoryPool;
   readonly #ownsDevice: boolean;
-  readonly #idle = new Map<string, GPUBuffer[]>();
-  #idleBytes = 0;
   readonly #programs = new Map<string, Program>();
   /** Where calls are recorded while the caller has an encoder of his own. */
   #shared: Shared | undefined;
@@ -44,21 +26,23 @@ export class Gpu implements Memory {
   #marks: Marks | undefined;
   /** How many calls on device tensors are under way. */
   #callsUnderWay = 0;
-  /** All that were made and not destroyed. */
-  readonly #buffers = new Set<GPUBuffer>();
-  /** What was freed meanwhile: what the caller has not submitted yet refers to it. */
-  #waiting: (() => void)[] = [];
-  /** How often something new was made of which the device may say that there is no room for it. */
-  #made = 0;
+  /** How many shaders were compiled. */
+  #compiled = 0;
   #trouble: string | undefined;
   #destroyed = false;
 
   constructor(device: GPUDevice, ownsDevice: boolean) {
     this.device = device;
+    this.#memory = new MemoryPool(device);
     this.#ownsDevice = ownsDevice;
     device.lost.then(({ reason, message }) => {
       this.#trouble ??= `a device that was lost (${message || reason})`;
     });
+  }
+
+  /** What tables, tensors and calls have taken. */
+  get allocatedBytes(): number {
+    return this.#memory.allocatedBytes;
   }
 
   /** How many bytes one activation may have. */
@@ -73,58 +57,13 @@ export class Gpu implements Memory {
     if (this.#trouble !== undefined) throw this.#lost();
   }
 
-  /** Memory of `bytes` or more, which may hold anything. Errors: `LIMIT_EXCEEDED`. */
-  take(bytes: number, usage: Usage = 'storage'): DeviceBuffer {
-    const size = Math.max(1, Math.ceil(bytes / granule)) * granule;
-    const most = this.device.limits.maxBufferSize;
-    if (size > most) refuse('LIMIT_EXCEEDED', `${bytes} bytes at once`, `at most ${most} on this device`);
-    const key = `${usage} ${size}`;
-    let buffer = this.#idle.get(key)?.pop();
-    if (buffer) this.#idleBytes -= size;
-    else {
-      buffer = this.device.createBuffer({ size, usage: usages[usage] });
-      this.#buffers.add(buffer);
-      this.#made++;
-    }
-    this.allocatedBytes += size;
-    return new DeviceBuffer(buffer, bytes, 0, (freed) => {
-      this.allocatedBytes -= size;
-      this.#putBack(key, size, freed);
-    });
-  }
-
-  #putBack(key: string, size: number, buffer: GPUBuffer): void {
-    if (this.#destroyed) return;
-    if (this.#shared) {
-      this.#waiting.push(() => this.#putBack(key, size, buffer));
-      return;
-    }
-    const idle = this.#idle.get(key);
-    if (idle) idle.push(buffer);
-    else this.#idle.set(key, [buffer]);
-    this.#idleBytes += size;
-  }
-
-  /** Destroys idle memory until it has no more than `most` bytes. */
-  #trim(most: number): void {
-    for (const [key, buffers] of this.#idle) {
-      if (this.#idleBytes <= most) return;
-      for (const buffer of buffers) {
-        this.#idleBytes -= buffer.size;
-        this.#buffers.delete(buffer);
-        buffer.destroy();
-      }
-      this.#idle.delete(key);
-    }
-  }
-
   /** The program of this name; `make` is called for its shader when it is asked for first. */
   program(name: string, make: () => Shader): Program {
     let program = this.#programs.get(name);
     if (!program) {
       program = compile(this.device, name, make());
       this.#programs.set(name, program);
-      this.#made++;
+      this.#compiled++;
     }
     return program;
   }
@@ -156,7 +95,7 @@ export class Gpu implements Memory {
     const before = this.#made;
     device.pushErrorScope('validation');
     device.pushErrorScope('out-of-memory');
-    const recording = new Recording(this, shared?.encoder ?? device.createCommandEncoder(), shared?.encoding);
+    const recording = new Recording(this.#memory, shared?.encoder ?? device.createCommandEncoder(), shared?.encoding);
     let result: (() => T) | undefined;
     let failed: { readonly error: unknown } | undefined;
     try {
@@ -165,7 +104,7 @@ export class Gpu implements Memory {
       else {
         device.queue.submit([recording.finish()]);
         // Not earlier: an encoder that the caller submitted before this call may have needed it.
-        if (this.#idleBytes > mostIdleBytes) this.#trim(mostIdleBytes);
+        this.#memory.trim();
       }
     } catch (error) {
       failed = { error };
@@ -189,7 +128,7 @@ export class Gpu implements Memory {
     if (error || this.#trouble !== undefined) {
       recording.end(false);
       // What was made for it may be no good.
-      this.#trim(0);
+      this.#memory.trim(0);
       this.#programs.clear();
       if (this.#trouble !== undefined) throw this.#lost();
       if (memory) {
@@ -228,6 +167,7 @@ export class Gpu implements Memory {
       this.#marks ??= new Marks(this.device);
       const encoding = this.#marks.next();
       this.#shared = { encoder, encoding };
+      this.#memory.holdBack();
       let succeeded = false;
       try {
         const result = await work();
@@ -241,9 +181,7 @@ export class Gpu implements Memory {
     } finally {
       this.#shared = undefined;
       this.#isRecording = false;
-      const waiting = this.#waiting;
-      this.#waiting = [];
-      for (const putBack of waiting) putBack();
+      this.#memory.handOut();
     }
   }
 
@@ -331,12 +269,15 @@ export class Gpu implements Memory {
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    for (const buffer of this.#buffers) buffer.destroy();
-    this.#buffers.clear();
-    this.#idle.clear();
+    this.#memory.destroy();
     this.#programs.clear();
     this.#marks?.destroy();
     if (this.#ownsDevice) this.device.destroy();
+  }
+
+  /** How often something new was made, of which the device may say that there is no room for it. */
+  get #made(): number {
+    return this.#memory.made + this.#compiled;
   }
 
   #note(error: { readonly message: string } | null): void {
