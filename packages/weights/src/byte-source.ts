@@ -99,15 +99,38 @@ async function ofUrl(url: URL): Promise<ByteSource> {
 
 /** RFC 9110, section 14. */
 async function range(url: URL, offset: number, length: number): Promise<{ bytes: Uint8Array; size: number }> {
-  const response = await fetch(url, { headers: { Range: `bytes=${offset}-${offset + length - 1}` } });
-  const size = Number(/^bytes \d+-\d+\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1]);
+  const last = offset + length - 1;
+  const response = await fetch(url, { headers: { Range: `bytes=${offset}-${last}` } });
+  const sent = response.headers.get('content-range') ?? '';
+  const size = Number(/^bytes \d+-\d+\/(\d+)$/.exec(sent)?.[1]);
   if (response.status !== 206 || !Number.isSafeInteger(size)) {
     // Of a server that would send all of it instead, nothing more is taken.
     await response.body?.cancel();
     const expected = '206 and a Content-Range: a server that answers range requests, and shows that header to pages';
     refuse(response.ok ? 'UNSUPPORTED' : 'INVALID_FILE', `status ${response.status} from ${url}`, expected);
   }
-  return { bytes: new Uint8Array(await response.arrayBuffer()), size };
+  // A part that ends with the file may be shorter than what was asked for.
+  if (sent !== `bytes ${offset}-${Math.min(last, size - 1)}/${size}`) {
+    await response.body?.cancel();
+    refuse('INVALID_FILE', `${sent} from ${url}`, `bytes ${offset}-${last}, as was asked for`);
+  }
+  return { bytes: await bodyOf(response, url, length), size };
+}
+
+/** Errors: `INVALID_FILE` for more than `most` bytes, of which no more is taken. */
+async function bodyOf(response: Response, url: URL, most: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(most);
+  let done = 0;
+  const reader = response.body?.getReader();
+  for (let part = await reader?.read(); part?.value; part = await reader?.read()) {
+    if (done + part.value.length > most) {
+      await reader?.cancel();
+      refuse('INVALID_FILE', `more than ${most} bytes from ${url}`, 'as many as were asked for');
+    }
+    bytes.set(part.value, done);
+    done += part.value.length;
+  }
+  return bytes.subarray(0, done);
 }
 
 /** The same bytes, of which small reads that lie near each other are one read of `window` bytes. */

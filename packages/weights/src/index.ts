@@ -3,6 +3,7 @@ export { type Affine, affine } from './affine.js';
 export type { ByteSource, FileSource, OpenFile } from './byte-source.js';
 export type { Elements, ElementType } from './element-types.js';
 export { type FoundBatchNorm, findBatchNorms, type Hyperparameters } from './find-batch-norms.js';
+export { type FloatTensor, floats } from './floats.js';
 export { type Folded, fold, type Linear } from './fold.js';
 export type { Hdf5Library } from './hdf5.js';
 export { type Inspection, inspect } from './inspect.js';

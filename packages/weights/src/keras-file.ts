@@ -11,27 +11,31 @@ import { bytesOfEntry, openZip } from './zip.js';
 /** In bytes. */
 const longestFile = 2 ** 30;
 
+/** Of the JSON that says what layers there are, in bytes: parsed, it takes fifty times as much. */
+const longestConfig = 2 ** 22;
+
 /** A tensor, and where HDF5 has it. */
 interface StoredTensor extends TensorInfo {
   readonly path: string;
 }
 
 /**
- * Opens a file of Keras with `jsfive`, which is `await import('jsfive')`, and takes it whole. Its batch norms are called by
- * their layers: 'bn/gamma'. A .weights.h5 has no configs, and `load` has to be given them; which of three vectors is gamma
+ * Opens a file of Keras with `jsfive`, which in a page is `await import('jsfive')`, and takes it whole; Node finds the
+ * package by itself. Its batch norms are called by their layers: 'bn/gamma'. A .weights.h5 has no configs, and `load` has to be given them; which of three vectors is gamma
  * or beta only a .keras or .h5 file says.
  *
- * Errors: `LIMIT_EXCEEDED` for a file of more than 1 GiB; `INVALID_FILE`; `INVALID_OPTION` for what is not jsfive; those of
+ * Errors: `LIMIT_EXCEEDED` for a file of more than 1 GiB, or a config of more than 4 MiB; `UNSUPPORTED` without jsfive; `INVALID_FILE`; `INVALID_OPTION` for what is not jsfive; those of
  * the source.
  */
-export async function openKeras(source: FileSource, jsfive: Hdf5Library): Promise<TensorFile> {
+export async function openKeras(source: FileSource, jsfive?: Hdf5Library): Promise<TensorFile> {
   const bytes = await bytesOf(source);
   if (bytes.size > longestFile) refuse('LIMIT_EXCEEDED', `a file of ${bytes.size} bytes`, `${longestFile} at most`);
   const first = await bytes.read(0, Math.min(2, bytes.size));
   const isArchive = String(first) === '80,75';
   const { hdf5, config } = isArchive ? await fromArchive(bytes) : { hdf5: bytes, config: undefined };
-  const file = openHdf5(await hdf5.read(0, hdf5.size), jsfive);
+  const file = openHdf5(await hdf5.read(0, hdf5.size), jsfive ?? (await installedJsfive()));
   const model = config ?? file.attribute('', 'model_config');
+  if (typeof model === 'string') assertConfigLength(model.length);
   const configs = kerasConfigs(typeof model === 'string' ? parseJson(new TextEncoder().encode(model), 'config') : {});
   const tensors = storedTensors(file, configs);
   return {
@@ -49,6 +53,16 @@ export async function openKeras(source: FileSource, jsfive: Hdf5Library): Promis
   };
 }
 
+async function installedJsfive(): Promise<Hdf5Library> {
+  // Not a literal: bundlers of pages must not look for it.
+  const name = 'jsfive';
+  try {
+    return (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as Hdf5Library;
+  } catch (cause) {
+    refuse('UNSUPPORTED', 'a file of Keras without jsfive', 'it: npm install jsfive', { cause });
+  }
+}
+
 async function fromArchive(bytes: ByteSource): Promise<{ hdf5: ByteSource; config: string }> {
   const archive = await openZip(bytes);
   const entry = (name: string) => {
@@ -57,10 +71,15 @@ async function fromArchive(bytes: ByteSource): Promise<{ hdf5: ByteSource; confi
     return bytesOfEntry(bytes, found);
   };
   const config = await entry('config.json');
+  assertConfigLength(config.size);
   return {
     hdf5: await entry('model.weights.h5'),
     config: new TextDecoder().decode(await config.read(0, config.size)),
   };
+}
+
+function assertConfigLength(length: number): void {
+  if (length > longestConfig) refuse('LIMIT_EXCEEDED', `a config of ${length} bytes`, `${longestConfig} at most`);
 }
 
 function storedTensors(

@@ -90,7 +90,12 @@ function assertAgrees(option: string, says: boolean | undefined, name: string, v
 /** A batch norm for Keras: its weights, and the arguments of the layer. */
 export interface KerasLayer {
   /** In the order of `layer.setWeights`. */
-  readonly weights: Readonly<Partial<Record<keyof KerasWeights, FileTensor>>>;
+  readonly weights: {
+    readonly gamma?: FileTensor;
+    readonly beta?: FileTensor;
+    readonly moving_mean: FileTensor;
+    readonly moving_variance: FileTensor;
+  };
   readonly config: {
     readonly axis: number;
     /** Absent where a layer is for inference alone, and Keras has no such average. */
@@ -105,6 +110,11 @@ export interface KerasLayer {
  * The inverse of `fromKeras`. Errors: `INVALID_STATE`; `UNSUPPORTED` for what Keras can't hold: no running statistics, a
  * fused ReLU, and for training the sample variance and a momentum that is no number.
  */
+export function toKeras(
+  layer: Layer,
+  translation?: TranslationOptions & { readonly purpose?: 'training' },
+): KerasLayer & { readonly config: { readonly momentum: number } };
+export function toKeras(layer: Layer, translation: TranslationOptions): KerasLayer;
 export function toKeras(layer: Layer, translation: TranslationOptions = {}): KerasLayer {
   const { purpose, dtype } = translationOptions(translation);
   const { options, gamma, beta, runningMean, runningVariance } = stateOf(layer);

@@ -64,6 +64,11 @@ export interface OnnxLayer {
  * `INVALID_STATE`; `UNSUPPORTED` for what ONNX can't hold: another axis than 1, no running statistics, a fused ReLU, and
  * for training the sample variance and a momentum that is no number.
  */
+export function toOnnx(
+  layer: Layer,
+  translation?: TranslationOptions & { readonly purpose?: 'training' },
+): OnnxLayer & { readonly attributes: { readonly momentum: number } };
+export function toOnnx(layer: Layer, translation: TranslationOptions): OnnxLayer;
 export function toOnnx(layer: Layer, translation: TranslationOptions = {}): OnnxLayer {
   const { purpose, dtype } = translationOptions(translation);
   const { numFeatures: C, options, gamma, beta, runningMean, runningVariance } = stateOf(layer);

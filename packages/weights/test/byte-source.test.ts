@@ -47,6 +47,20 @@ describe('a file', () => {
     }
   });
 
+  it.each([
+    ['another range than was asked for', 16, 0],
+    ['more bytes than were asked for', 0, 2 ** 20],
+  ])('is refused where a server sends %s, of which no more is taken', async (_what, shift, more) => {
+    const answer = (range: RegExpExecArray | null) => {
+      const [from, to] = [Number(range![1]), Number(range![2])].map((at) => (at === 0 ? at : at + shift));
+      const headers = { 'content-range': `bytes ${from}-${to}/${bytes.length}` };
+      const body = new Uint8Array(to! - from! + 1 + more);
+      body.set(bytes.slice(from, to! + 1));
+      return { status: 206, headers, body };
+    };
+    await served(answer, (url) => expectCode('INVALID_FILE', () => openSafetensors(url)));
+  });
+
   it('is read from a URL, in ranges', async () => {
     const asked: number[] = [];
     const ranges = (range: RegExpExecArray | null) => {

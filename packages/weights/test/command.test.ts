@@ -1,5 +1,5 @@
 // The command, on files.
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -27,6 +27,18 @@ async function run(...args: readonly string[]): Promise<{ out: string; progress:
   await program.parseAsync(args, { from: 'user' });
   return written;
 }
+
+describe('what a terminal gets', () => {
+  it('is no command of it: names in files are escaped', async () => {
+    const vector = { dtype: 'F32', shape: [1], data: Float32Array.of(1) } as const;
+    const name = 'a\x1b[2J\x07\n\u202e';
+    const path = join(folder, 'odd.safetensors');
+    await writeFile(path, writeSafetensors({ [`${name}.running_mean`]: vector, [`${name}.running_var`]: vector }));
+    const { out } = await run('inspect', path);
+    expect(out).toContain('a\\u{1b}[2J\\u{7}\\u{a}\\u{202e}');
+    expect(out.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+  });
+});
 
 describe('inspect', () => {
   it.each(['model.safetensors', 'state-dict.pt', 'model.onnx'])('lists the batch norms of %s', async (name) => {
@@ -148,5 +160,40 @@ describe('fold', () => {
     await expectCode('INVALID_OPTION', () => run(...args, '--pair', 'conv9:bn1', '--epsilon', '1'), /'conv9'/);
     await expect(run(...args, '--pair', 'conv1')).rejects.toThrow(/colon/);
     await expect(run(...args, '--pair', 'conv1:bn1', '--pair', 'conv1:bn2')).rejects.toThrow(/each name once/);
+  });
+});
+
+describe('a file that is written', () => {
+  it('leaves what lies beside it alone, and nothing behind where it fails', async () => {
+    const to = join(folder, 'to.safetensors');
+    await writeFile(`${to}.unfinished`, 'mine');
+    await run('convert', fixturePath('model.safetensors'), to);
+    expect(await readFile(`${to}.unfinished`, 'utf8')).toBe('mine');
+    const taken = join(folder, 'folder.safetensors');
+    await mkdir(taken);
+    await expect(run('convert', fixturePath('model.safetensors'), taken)).rejects.toThrow(/EISDIR|ENOTEMPTY|EPERM/);
+    expect((await readdir(folder)).sort()).toEqual([
+      'folder.safetensors',
+      'to.safetensors',
+      'to.safetensors.unfinished',
+    ]);
+  });
+});
+
+describe('fold', () => {
+  it('takes no epsilon where the file has one', async () => {
+    const args = [
+      'fold',
+      fixturePath('model.onnx'),
+      join(folder, 'to.safetensors'),
+      '--pair',
+      'a:b',
+      '--layout',
+      'OIHW',
+    ];
+    const name = (JSON.parse((await run('inspect', fixturePath('model.onnx'), '--json')).out) as { name: string }[])[0]!
+      .name;
+    args[args.indexOf('a:b')] = `conv1:${name}`;
+    await expectCode('INVALID_OPTION', () => run(...args, '--epsilon', '0.5'), /--epsilon 0.5, expected none/);
   });
 });

@@ -109,3 +109,16 @@ describe('a file of Keras', () => {
     expect(state).toMatchObject({ gamma: [5, 5], beta: [6, 5], runningMean: [7, 5], runningVariance: [8, 5] });
   });
 });
+
+it('a config that would be large when parsed is refused before that', async () => {
+  const entries = unzipSync(archive);
+  const config = new TextEncoder().encode(`[${'{},'.repeat(2_000_000)}{}]`);
+  const bomb = zipSync({ ...entries, 'config.json': config });
+  expect(bomb.length).toBeLessThan(100_000);
+  await expectCode('LIMIT_EXCEEDED', () => openKeras(bomb, jsfive), /config of 6000004 bytes/);
+});
+
+it('Node finds jsfive by itself', async () => {
+  const [own, given] = [await openKeras(archive), await openKeras(archive, jsfive)];
+  expect([...own.tensors.keys()]).toEqual([...given.tensors.keys()]);
+});

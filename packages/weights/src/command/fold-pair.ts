@@ -1,6 +1,7 @@
 // A layer of a file and the batch norm after it, folded.
-import { elementsFrom, type FloatArray, numbersOf, refuse } from '@batchnorm/core-api';
+import { numbersOf, refuse } from '@batchnorm/core-api';
 import { findBatchNorms, type Hyperparameters } from '../find-batch-norms.js';
+import { type FloatTensor, floats } from '../floats.js';
 import { fold } from '../fold.js';
 import type { FileTensor, TensorFile } from '../tensor-file.js';
 
@@ -28,6 +29,9 @@ export async function foldPair(
   if (epsilon === undefined && found.hyperparameters === undefined) {
     refuse('INVALID_OPTION', 'no --epsilon', 'it: the file does not hold it');
   }
+  if (epsilon !== undefined && found.hyperparameters !== undefined) {
+    refuse('INVALID_OPTION', `--epsilon ${epsilon}`, `none: the file says ${found.hyperparameters.epsilon}`);
+  }
   // Of the hyperparameters inference reads epsilon alone.
   const forInference = { momentum: 0.9, axis: 1, ...found.hyperparameters };
   const given = epsilon === undefined ? {} : { [found.convention === 'PyTorch' ? 'eps' : 'epsilon']: epsilon };
@@ -35,8 +39,8 @@ export async function foldPair(
   const [weightName, biasName] = namesOf(file, layer);
   const weight = await file.read(weightName);
   const bias = file.tensors.has(biasName) ? await file.read(biasName) : undefined;
-  const folded = fold({ weight: forFold(weight), bias: bias && forFold(bias), layout, groups }, state);
-  const narrow = ({ data, shape }: ForFold) => ({ dtype: weight.dtype, shape, data: numbersOf(data) });
+  const folded = fold({ weight: floats(weight), bias: bias && floats(bias), layout, groups }, state);
+  const narrow = ({ data, shape }: FloatTensor) => ({ dtype: weight.dtype, shape, data: numbersOf(data) });
   return {
     tensors: [
       [weightName, narrow(folded.weight)],
@@ -55,16 +59,4 @@ function namesOf(file: TensorFile, layer: string): [weight: string, bias: string
     if (file.tensors.has(weight)) return [weight, bias];
   }
   refuse('INVALID_OPTION', `a layer '${layer}'`, 'one whose weight is in the file');
-}
-
-interface ForFold {
-  readonly data: FloatArray;
-  readonly shape: readonly number[];
-}
-
-/** Floats in the array of their type, to which `fold` rounds: float16 as bits. */
-function forFold({ dtype, data, shape }: FileTensor): ForFold {
-  if (dtype === 'F16') return { data: elementsFrom('float16', data as Float32Array), shape };
-  if (data instanceof Float32Array || data instanceof Float64Array) return { data, shape };
-  refuse('UNSUPPORTED', `a weight of ${dtype}`, 'floats');
 }

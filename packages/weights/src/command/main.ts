@@ -2,6 +2,7 @@
 // `npx @batchnorm/weights`: exits with 0, with 1 where a file is refused, and with 2 where the question was wrong.
 import { BatchNormError } from '@batchnorm/core-api';
 import { CommanderError } from 'commander';
+import { printable } from './aligned.js';
 import { newProgram } from './program.js';
 
 const program = newProgram({
@@ -14,7 +15,7 @@ try {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else if (error instanceof BatchNormError || (error instanceof Error && 'syscall' in error)) {
-    console.error(error instanceof BatchNormError ? `${error.code}: ${error.message}` : error.message);
+    console.error(printable(error instanceof BatchNormError ? `${error.code}: ${error.message}` : error.message));
     process.exitCode = 1;
   } else {
     throw error;

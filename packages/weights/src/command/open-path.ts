@@ -38,7 +38,7 @@ function openByName(
   if (name.endsWith('.json')) return openTfjs(file, beside);
   if (name.endsWith('.npy')) return openNpy(file);
   if (name.endsWith('.npz')) return openNpz(file);
-  if (/\.(keras|h5|hdf5)$/.test(name)) return openWithHdf5(file);
+  if (/\.(keras|h5|hdf5)$/.test(name)) return openKeras(file);
   if (name.endsWith('.onnx')) return openOnnx(file, { open: beside });
   if (/\.(pt|pth|bin)$/.test(name)) return openPyTorch(file);
   refuse(
@@ -46,11 +46,4 @@ function openByName(
     `'${name}'`,
     '.safetensors, .index.json, .npy, .npz, .pt, .pth, .bin, .onnx, .keras, .h5 or model.json of tfjs',
   );
-}
-
-async function openWithHdf5(file: FileHandle): Promise<TensorFile> {
-  const jsfive = await import('jsfive').catch((cause: unknown) =>
-    refuse('UNSUPPORTED', 'a file of Keras without jsfive', 'it: npm install jsfive', { cause }),
-  );
-  return openKeras(file, jsfive);
 }

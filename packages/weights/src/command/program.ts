@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { type Inspection, inspect } from '../inspect.js';
 import type { FileTensor, TensorFile } from '../tensor-file.js';
-import { aligned } from './aligned.js';
+import { aligned, printable } from './aligned.js';
 import { foldPair } from './fold-pair.js';
 import { withFile } from './open-path.js';
 import { writeTensors } from './write-tensors.js';
@@ -95,8 +95,8 @@ function tableOf(file: TensorFile, found: readonly Inspection[]): string {
     return `No batch norm in ${file.tensors.size} tensors: ${why}.\n`;
   }
   const rows = found.map(({ name, convention, channels, smallestVariance, warnings }) => [
-    ...[name || '(the file)', `${channels}`, convention, smallestVariance?.toPrecision(3) ?? '?'],
-    warnings.join('; '),
+    ...[printable(name) || '(the file)', `${channels}`, convention, smallestVariance?.toPrecision(3) ?? '?'],
+    printable(warnings.join('; ')),
   ]);
   return `${aligned([['name', 'channels', 'convention', 'smallest variance', 'warnings'], ...rows])}\n`;
 }

@@ -1,4 +1,5 @@
 // Tensors as a file, part by part.
+import { randomUUID } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 import { refuse } from '@batchnorm/core-api';
 import { writeNpz } from '../npz.js';
@@ -24,17 +25,20 @@ export async function writeTensors(
     return tensor;
   };
   const parts = partsOf(to, from, tensors, counted);
-  const unfinished = `${to}.unfinished`;
-  const file = await open(unfinished, 'w');
+  // A new file, whatever is there: not through a link, and not over a file of somebody else.
+  const unfinished = `${to}.${randomUUID()}.unfinished`;
+  const file = await open(unfinished, 'wx');
   try {
-    for await (const part of parts) await file.writeFile(part);
+    try {
+      for await (const part of parts) await file.writeFile(part);
+    } finally {
+      await file.close();
+    }
+    await rename(unfinished, to);
   } catch (error) {
-    await file.close();
     await rm(unfinished);
     throw error;
   }
-  await file.close();
-  await rename(unfinished, to);
 }
 
 function partsOf(
