@@ -241,9 +241,13 @@ class PickleReader {
 /** Most values that a pickle may hold, those counted several times that are in it several times. */
 const mostValues = 2 ** 20;
 
+/** In characters: keys are shared in a pickle, paths of them are not. */
+const longestPath = 10_000;
+
 /**
  * Calls `visit` with every value in `root` that is no list and no dict, and its path, such as 'state_dict.bn1.weight'.
- * Errors: `INVALID_FILE` for a value that contains itself, or small ones that stand for more values than memory holds.
+ * Errors: `INVALID_FILE` for a value that contains itself, or small ones that stand for more values than memory holds;
+ * `LIMIT_EXCEEDED` for a path of more than 10,000 characters.
  */
 export function visitLeaves(root: PickleValue, visit: (path: string, value: PickleValue) => void): void {
   const within = new Set<PickleValue>();
@@ -256,6 +260,9 @@ export function visitLeaves(root: PickleValue, visit: (path: string, value: Pick
     within.add(value);
     for (const [key, item] of value.entries()) {
       const name = typeof key === 'string' || typeof key === 'number' ? `${key}` : describe(key);
+      const length = path.length + 1 + name.length;
+      if (length > longestPath)
+        refuse('LIMIT_EXCEEDED', `a name of ${length} characters in a pickle`, `at most ${longestPath}`);
       walk(path === '' ? name : `${path}.${name}`, item);
     }
     within.delete(value);

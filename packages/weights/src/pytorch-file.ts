@@ -3,7 +3,7 @@ import { describe, refuse } from '@batchnorm/core-api';
 import { type ByteSource, bytesOf, type FileSource } from './byte-source.js';
 import { countOf, type Elements, type ElementType, elementSize, elementsOf } from './element-types.js';
 import { PickleGlobal, type PickleValue, readPickle, refusePickle, visitLeaves } from './pickle.js';
-import { type FileTensor, readableInfo, type TensorFile, type TensorInfo } from './tensor-file.js';
+import { type FileTensor, readableInfo, setOnce, type TensorFile, type TensorInfo } from './tensor-file.js';
 import { bytesOfEntry, openZip, type ZipArchive } from './zip.js';
 
 /** The elements of a storage, of which a tensor shows some. */
@@ -45,6 +45,9 @@ class StoredTensor implements TensorInfo {
   }
 }
 
+/** Of all names together, in characters. */
+const longestNames = 2 ** 26;
+
 const storageTypes: ReadonlyMap<string, ElementType> = new Map([
   ['torch.DoubleStorage', 'F64'],
   ['torch.FloatStorage', 'F32'],
@@ -79,7 +82,8 @@ const calls: Readonly<Record<string, (args: readonly PickleValue[]) => PickleVal
  * 'state_dict.bn1.weight'. Its pickle is read as data; nothing of it is executed.
  *
  * Errors: `UNSUPPORTED` for what holds more than tensors in dicts and lists, such as a whole model, which the error
- * names, and for files of PyTorch before 1.6; `INVALID_FILE`; those of the source.
+ * names, and for files of PyTorch before 1.6; `LIMIT_EXCEEDED` for names that are too long, as in docs/weights.md;
+ * `INVALID_FILE`, also for two tensors whose paths are the same name; those of the source.
  */
 export async function openPyTorch(source: FileSource): Promise<TensorFile> {
   const bytes = await bytesOf(source);
@@ -90,8 +94,14 @@ export async function openPyTorch(source: FileSource): Promise<TensorFile> {
   const folder = pickle.slice(0, -'data.pkl'.length);
   const value = readPickle(await wholeEntry(bytes, archive, pickle), { call, load });
   const tensors = new Map<string, StoredTensor>();
+  let characters = 0;
   visitLeaves(value, (path, leaf) => {
-    if (leaf instanceof StoredTensor) tensors.set(path === '' ? 'tensor' : path, leaf);
+    if (!(leaf instanceof StoredTensor)) return;
+    characters += path.length;
+    if (characters > longestNames)
+      refuse('LIMIT_EXCEEDED', 'names of tensors without an end', `${longestNames} characters`);
+    // The keys 1 and '1', or 'a.b' and 'b' within 'a'.
+    setOnce(tensors, path === '' ? 'tensor' : path, leaf);
   });
   const isLittleEndian = !archive.has(`${folder}byteorder`) || (await byteOrder(bytes, archive, folder)) === 'little';
   return {

@@ -45,3 +45,9 @@ export function readableInfo<Info extends TensorInfo>(
     refuse('UNSUPPORTED', `elements ${describe(dtype)} of ${describe(name)}`, 'floats or integers');
   return { ...info, dtype };
 }
+
+/** Errors: `INVALID_FILE` for a name that is there already: one of two tensors would be lost. */
+export function setOnce<Value>(tensors: Map<string, Value>, name: string, value: Value): void {
+  if (tensors.has(name)) refuse('INVALID_FILE', `two tensors ${describe(name)}`, 'one');
+  tensors.set(name, value);
+}

@@ -116,6 +116,29 @@ describe('a file of torch.save', () => {
     expect((await whole.read('tensor')).data).toEqual(new Float32Array(2));
   });
 
+  /** A text of a pickle. */
+  const text = (value: string) => ['X', value.length & 255, (value.length >> 8) & 255, value.length >> 16, 0, value];
+
+  it('whose names would be longer than memory is refused', async () => {
+    const long = 'k'.repeat(100_000);
+    const nested = ['}', 'h', 0, ...Array.from({ length: 89 }, () => ['}', 'h', 0]).flat()];
+    const deep = ['}', ...text(long), 'q', 0, '0', ...nested, ...tensor(0, 2, 1), 's'.repeat(90), '.'];
+    await expectCode('LIMIT_EXCEEDED', () => openPyTorch(archive(0x80, 2, ...deep)), /100001 characters/);
+    // Each short enough, and together 100 MB.
+    const [key, count] = ['k'.repeat(9_900), 10_000];
+    const items = Array.from({ length: count }, (_, k) => ['M', k & 255, k >> 8, 'h', 1]).flat();
+    const wide = ['}', ...text(key), ...tensor(0, 2, 1), 'q', 1, '0', '}(', ...items, 'us.'];
+    await expectCode('LIMIT_EXCEEDED', () => openPyTorch(archive(0x80, 2, ...wide)), /67108864 characters/);
+  });
+
+  it('that has two tensors of one name is refused', async () => {
+    const leaf = tensor(0, 2, 1);
+    const numbers = ['}', 'K', 1, ...leaf, 's', ...text('1'), ...leaf, 's.'];
+    await expectCode('INVALID_FILE', () => openPyTorch(archive(0x80, 2, ...numbers)), /two tensors '1'/);
+    const paths = ['}', ...text('a'), '}', ...text('b'), ...leaf, 'ss', ...text('a.b'), ...leaf, 's.'];
+    await expectCode('INVALID_FILE', () => openPyTorch(archive(0x80, 2, ...paths)), /two tensors 'a\.b'/);
+  });
+
   it('has keys that mean nothing here', async () => {
     const key = ['X', 9, 0, 0, 0, '__proto__'] as const;
     const file = await openPyTorch(archive(0x80, 2, '}', ...key, ...tensor(0, 2, 1), 's.'));
