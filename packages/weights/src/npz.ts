@@ -1,5 +1,5 @@
 // Archives of NumPy arrays, .npz.
-import { refuse } from '@batchnorm/core-api';
+import { describe, refuse } from '@batchnorm/core-api';
 import { zipSync } from 'fflate';
 import { bytesOf, type FileSource } from './byte-source.js';
 import { readArray, storedArray, writeNpy } from './npy.js';
@@ -13,10 +13,15 @@ import { bytesOfEntry, openZip } from './zip.js';
 export async function openNpz(source: FileSource): Promise<TensorFile> {
   const bytes = await bytesOf(source);
   const arrays = new Map<string, { entry: Awaited<ReturnType<typeof bytesOfEntry>>; array: Stored }>();
-  for (const [file, entry] of await openZip(bytes)) {
+  const archive = await openZip(bytes);
+  for (const [file, entry] of archive) {
     if (!file.endsWith('.npy')) continue;
+    const name = file.slice(0, -4);
+    // NumPy calls both 'a'.
+    if (archive.has(name) && !name.endsWith('.npy'))
+      refuse('INVALID_FILE', `entries ${describe(name)} and ${describe(file)}`, 'one of them');
     const own = await bytesOfEntry(bytes, entry);
-    arrays.set(file.slice(0, -4), { entry: own, array: await storedArray(own, `'${file}'`) });
+    arrays.set(name, { entry: own, array: await storedArray(own, `'${file}'`) });
   }
   const tensors = new Map([...arrays].map(([name, { array }]) => [name, array] as const));
   return {

@@ -5,7 +5,7 @@ import { type ByteSource, bytesOf, type FileSource, readAhead } from './byte-sou
 import { bytesFrom, countOf, type ElementType, elementSize, elementsOf } from './element-types.js';
 import type { OnnxAttributes } from './onnx.js';
 import { type Field, fieldsIn, floatOf, textOf, varintsIn } from './protobuf.js';
-import { type FileTensor, readableInfo, type TensorFile, type TensorInfo } from './tensor-file.js';
+import { type FileTensor, readableInfo, setOnce, type TensorFile, type TensorInfo } from './tensor-file.js';
 
 /** A node of BatchNormalization. */
 export interface OnnxNode {
@@ -132,6 +132,7 @@ async function readNode(
 /** The attributes of BatchNormalization that are numbers, by their names. */
 async function numbersOf(bytes: ByteSource, attributes: readonly Field[]): Promise<Partial<OnnxAttributes>> {
   const numbers: Record<string, number> = {};
+  const names = new Set<string>();
   for (const { start, length } of attributes) {
     let [name, value]: [string, number | undefined] = ['', undefined];
     for await (const field of fieldsIn(bytes, start, length)) {
@@ -139,6 +140,8 @@ async function numbersOf(bytes: ByteSource, attributes: readonly Field[]): Promi
       if (field.number === 2) value = await floatOf(bytes, field);
       if (field.number === 3) value = field.value;
     }
+    if (names.has(name)) refuse('INVALID_FILE', `two attributes ${describe(name)} of a node`, 'one');
+    names.add(name);
     if (['epsilon', 'momentum', 'training_mode', 'spatial'].includes(name) && value !== undefined)
       numbers[name] = value;
   }
@@ -154,14 +157,14 @@ async function readConstant(
 ): Promise<void> {
   for (const { start, length } of attributes) {
     for await (const field of fieldsIn(bytes, start, length)) {
-      if (field.number === 5) tensors.set(output, (await readTensorProto(bytes, field)).tensor);
+      if (field.number === 5) setOnce(tensors, output, (await readTensorProto(bytes, field)).tensor);
     }
   }
 }
 
 async function readInitializer(bytes: ByteSource, field: Field, tensors: Map<string, StoredTensor>): Promise<void> {
   const { name, tensor } = await readTensorProto(bytes, field);
-  tensors.set(name, tensor);
+  setOnce(tensors, name, tensor);
 }
 
 async function readTensorProto(

@@ -4,7 +4,7 @@ import { type ByteSource, bytesOf, type FileSource } from './byte-source.js';
 import { countOf, type Elements, type ElementType, elementSize, elementsOf } from './element-types.js';
 import { fieldsOf, parseJson } from './json.js';
 import { kerasConfigs, withPaths } from './keras-configs.js';
-import { readableInfo, type TensorFile, type TensorInfo } from './tensor-file.js';
+import { readableInfo, setOnce, type TensorFile, type TensorInfo } from './tensor-file.js';
 
 /** In bytes. */
 const longestModel = 2 ** 28;
@@ -79,8 +79,7 @@ async function readGroup(
   let start = 0;
   for (const value of weights) {
     const { name, tensor } = storedTensor(fieldsOf(value, 'a weight'), source, start);
-    if (tensors.has(name)) refuse('INVALID_FILE', `two tensors ${describe(name)}`, 'one');
-    tensors.set(name, tensor);
+    setOnce(tensors, name, tensor);
     start += countOf(tensor.shape, describe(name)) * elementSize(tensor.stored);
   }
   if (start !== source.size) refuse('INVALID_FILE', `${source.size} bytes of ${describe(paths[0])}, …`, `${start}`);

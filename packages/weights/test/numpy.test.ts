@@ -1,4 +1,5 @@
 // Arrays of NumPy.
+import { zipSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
 import { type FileTensor, openNpy, openNpz, writeNpy, writeNpz } from '../src/index.js';
 import { expectCode } from './expect-code.js';
@@ -83,5 +84,15 @@ describe('a .npz file', () => {
     expect(writeNpz(tensors)).toEqual(bytes);
     const file = await openNpz(bytes);
     for (const [name, tensor] of Object.entries(tensors)) expect(await file.read(name)).toEqual(tensor);
+  });
+
+  it('that has two arrays of one name is refused', async () => {
+    const array = writeNpy({ dtype: 'F32', shape: [1], data: Float32Array.of(1) });
+    await expectCode('INVALID_FILE', () => openNpz(zipSync({ a: array, 'a.npy': array })), /entries 'a' and 'a\.npy'/);
+    const names = { a: 1, 'a.npy': 2 };
+    const tensors = Object.entries(names).map(([name, value]) => {
+      return [name, { dtype: 'F32', shape: [1], data: Float32Array.of(value) }] as const;
+    });
+    expect([...(await openNpz(writeNpz(new Map(tensors)))).tensors.keys()]).toEqual(Object.keys(names));
   });
 });

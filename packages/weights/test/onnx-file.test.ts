@@ -204,6 +204,12 @@ describe('a model of ONNX', () => {
     ['a varint without an end', [0x3a, 255, 255, 255], /varint/],
     ['field 0', [0x02, 0], /field 0/],
     ['a group', [0x3b, 0], /wire type 3/],
+    ['two initialisers of one name', [...model(...vectors, ...vectors.slice(3))], /two tensors 'var'/],
+    [
+      'an attribute twice',
+      [...model(node('BatchNormalization', inputs, 'y', epsilon(0.5), epsilon(0.25)))],
+      /two attributes 'epsilon'/,
+    ],
     ['a node of three inputs', [...model(node('BatchNormalization', inputs.slice(0, 3), 'y'))], /3 inputs/],
     ['a tensor of 100 axes', [...model(sub(5, sub(1, Array(100).fill(1)), text(8, 'a')))], /numbers/],
   ])('is refused: %s', async (_, bytes, message) => {

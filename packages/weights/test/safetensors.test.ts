@@ -134,6 +134,12 @@ describe('a file of safetensors', () => {
     ['no type', fileOf({ a: { shape: [], data_offsets: [0, 0] } }, 0), /dtype undefined/],
     ['a tensor that is a number', fileOf({ a: 1 }, 0), /'a': 1/],
     ['metadata that are no texts', fileOf({ __metadata__: { a: 1 } }, 0), /__metadata__\.a 1/],
+    [
+      'a key twice',
+      fileOf(`{"a":${JSON.stringify(f32(0, 4))}, "\\u0061" :${JSON.stringify(f32(0, 4))}}`, 4),
+      /two keys 'a'/,
+    ],
+    ['a key of metadata twice', fileOf('{"__metadata__":{"\\"b":"b","c":"c:{","\\"b":"d"}}', 0), /two keys '"b'/],
     ['a tensor called __proto__ that is none', fileOf('{"__proto__":{"dtype":"F32"}}', 0), /'__proto__'/],
   ])('is refused: %s', async (_, bytes, message) => {
     await expectCode('INVALID_FILE', () => openSafetensors(bytes), message);
