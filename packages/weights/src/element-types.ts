@@ -1,10 +1,15 @@
 // The elements of tensors in files: how many bytes they have, and typed arrays of them. The names are those of safetensors.
-import { float16Bits, float16Numbers, refuse } from '@batchnorm/core-api';
+import { describe, float16Bits, float16Numbers, refuse } from '@batchnorm/core-api';
 
 /** F16, BF16, F32 and F64 are floats, I and U whole numbers, and of BOOL each byte is 0 or 1. */
 export type ElementType = keyof typeof elementTypes;
 
-/** Elements of a tensor. Those of F16 and BF16 are in a Float32Array, which holds each exactly. */
+/**
+ * Elements of a tensor, in an array of their type; those that were read of F16 and BF16 in a Float32Array, which holds each
+ * exactly. What is written may be in another array, too: floats of any type in a Float32Array or a Float64Array, or in one
+ * of integers of 32 bits at most; integers in any, if each is an integer of their type. A Uint16Array has U16, or the bits
+ * of F16 or BF16, and no other elements.
+ */
 export type Elements =
   | Float64Array
   | Float32Array
@@ -95,8 +100,12 @@ export function elementsOf(type: ElementType, bytes: Uint8Array, isLittleEndian 
   const stored = new elementTypes[type](own.buffer);
   if (type === 'F16') return Float32Array.from(stored as Uint16Array, (bits) => float16Numbers()[bits]!);
   if (type !== 'BF16') return stored;
-  // A bfloat16 is the upper half of a float32.
-  return new Float32Array(Uint32Array.from(stored as Uint16Array, (bits) => bits * 2 ** 16).buffer);
+  return bfloat16Numbers(stored as Uint16Array);
+}
+
+/** A bfloat16 is the upper half of a float32. */
+export function bfloat16Numbers(elements: Uint16Array): Float32Array {
+  return new Float32Array(Uint32Array.from(elements, (bits) => bits * 2 ** 16).buffer);
 }
 
 /** Elements with these values. */
@@ -108,25 +117,53 @@ export function elementsWith(type: ElementType, values: readonly (number | bigin
   return elements;
 }
 
-/** The bytes of these elements, little-endian. Numbers are rounded to the nearest of their type, ties to even. */
-export function bytesFrom(type: ElementType, elements: Elements): Uint8Array {
+/**
+ * The bytes of these elements, little-endian. Floats are rounded once, to the nearest of their type, ties to even. Errors:
+ * `code` for elements that `Elements` does not allow.
+ */
+export function bytesFrom(
+  type: ElementType,
+  elements: Elements,
+  code: 'INVALID_TENSOR' | 'INVALID_FILE' = 'INVALID_TENSOR',
+): Uint8Array {
   const stored = new elementTypes[type](elements.length);
-  if (type === 'F16') (stored as Uint16Array).set(Array.from(elements as Float32Array, float16Bits));
-  else if (type === 'BF16') (stored as Uint16Array).set(Array.from(elements as Float32Array, bfloat16Bits));
-  else stored.set(elements as never);
+  const isFloat = type === 'F64' || type === 'F32' || type === 'F16' || type === 'BF16';
+  const isWide = elements instanceof BigInt64Array || elements instanceof BigUint64Array;
+  if (elements instanceof elementTypes[type]) stored.set(elements as never);
+  else if (elements instanceof Uint16Array || (isFloat && isWide))
+    refuse(code, `${describe(elements)} for ${type}`, 'elements of that type');
+  else if (type === 'F16') for (const [k, value] of elements.entries()) stored[k] = float16Bits(value as number);
+  else if (type === 'BF16') for (const [k, value] of elements.entries()) stored[k] = bfloat16Bits(value as number);
+  else if (isFloat) stored.set(elements as never);
+  else setIntegers(type, stored, elements, code);
   const bytes = new Uint8Array(stored.buffer as ArrayBuffer);
   if (!platformIsLittleEndian) swapBytes(bytes, elementSize(type));
   return bytes;
 }
 
+/** As integers of any size, because a float64 does not tell 2⁵³ from 2⁵³ + 1. */
+function setIntegers(type: ElementType, stored: Elements, elements: Elements, code: 'INVALID_TENSOR' | 'INVALID_FILE') {
+  const isWide = stored instanceof BigInt64Array || stored instanceof BigUint64Array;
+  for (const [k, value] of elements.entries()) {
+    const integer = typeof value === 'bigint' || Number.isInteger(value) ? BigInt(value) : undefined;
+    if (integer !== undefined) stored[k] = isWide ? integer : Number(integer);
+    // An integer of another type comes back as another one. Of BOOL there are two.
+    if (integer === undefined || BigInt(stored[k]!) !== integer || (type === 'BOOL' && integer > 1n))
+      refuse(code, `${value} for ${type}`, 'integers of that type');
+  }
+}
+
 const word = new Float32Array(1);
 const wordBits = new Uint32Array(word.buffer);
 
-/** The upper half of the float32, rounded to the nearest, of two that are as near to the even one. */
+/** The upper half of a float32, rounded to the nearest, of two that are as near to the even one. */
 function bfloat16Bits(value: number): number {
-  word[0] = value;
-  const bits = wordBits[0]!;
   if (Number.isNaN(value)) return 0x7fc0;
+  word[0] = value;
+  let bits = wordBits[0]!;
+  // What float32 can't hold is cut off, with a last bit of 1 that says so: rounded twice, it could seem to be a tie.
+  if (Math.abs(word[0]) > Math.abs(value)) bits--;
+  if (word[0] !== value) bits |= 1;
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }
 
@@ -134,12 +171,16 @@ function swapBytes(bytes: Uint8Array, size: number): void {
   for (let start = 0; start < bytes.length; start += size) bytes.subarray(start, start + size).reverse();
 }
 
+export function isShape(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.length <= 64 && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
 /**
  * How many elements a tensor of this shape has. Errors: `INVALID_FILE` for what is no shape, or one of more elements
  * than can be counted.
  */
 export function countOf(shape: unknown, whose: string): number {
-  if (!Array.isArray(shape) || shape.length > 64 || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
+  if (!isShape(shape)) {
     refuse(
       'INVALID_FILE',
       `shape ${JSON.stringify(shape)?.slice(0, 100)} of ${whose}`,
@@ -147,7 +188,7 @@ export function countOf(shape: unknown, whose: string): number {
     );
   }
   // A size of 0 makes any other harmless, and must not hide an overflow.
-  const count = (shape as number[]).reduce((product, size) => product * size, 1);
+  const count = shape.reduce((product, size) => product * size, 1);
   if (!Number.isSafeInteger(count)) refuse('INVALID_FILE', `${count} elements of ${whose}`, 'fewer than 2⁵³');
   return count;
 }

@@ -11,7 +11,7 @@ import {
   elementsOf,
   numpyTypes,
 } from './element-types.js';
-import { type FileTensor, readableInfo, type TensorFile, type TensorInfo } from './tensor-file.js';
+import { assertTensor, type FileTensor, readableInfo, type TensorFile, type TensorInfo } from './tensor-file.js';
 
 const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 /** In bytes. NumPy itself refuses more than 10,000. */
@@ -112,12 +112,12 @@ function rowMajor(elements: Elements, shape: readonly number[]): Elements {
 }
 
 /** The bytes of a .npy file of version 1. Errors: `INVALID_TENSOR`, `UNSUPPORTED` for BF16, which NumPy lacks. */
-export function writeNpy({ dtype, shape, data }: FileTensor): Uint8Array {
+export function writeNpy(tensor: FileTensor): Uint8Array {
+  assertTensor('the array', tensor);
+  const { dtype, shape, data } = tensor;
   const type = [...numpyTypes].find(([, name]) => name === dtype)?.[0];
   if (type === undefined)
     refuse('UNSUPPORTED', `elements ${describe(dtype)}`, `${[...numpyTypes.values()].join(', ')} in .npy`);
-  const count = shape.reduce((product, size) => product * size, 1);
-  if (count !== data.length) refuse('INVALID_TENSOR', `${data.length} elements`, `${count}, as shape [${shape}] has`);
   const order = elementSize(dtype) === 1 ? '|' : '<';
   const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
   const header = `{'descr': '${order}${type}', 'fortran_order': False, 'shape': (${sizes}), }`;

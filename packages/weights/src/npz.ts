@@ -3,7 +3,7 @@ import { describe, refuse } from '@batchnorm/core-api';
 import { zipSync } from 'fflate';
 import { bytesOf, type FileSource } from './byte-source.js';
 import { readArray, storedArray, writeNpy } from './npy.js';
-import { type FileTensor, readableInfo, type TensorFile } from './tensor-file.js';
+import { type FileTensor, namedTensors, readableInfo, type TensorFile } from './tensor-file.js';
 import { bytesOfEntry, openZip } from './zip.js';
 
 /**
@@ -38,7 +38,7 @@ type Stored = Awaited<ReturnType<typeof storedArray>>;
 
 /** The bytes of a .npz file, not compressed. Errors: those of `writeNpy`; `INVALID_OPTION` for an empty name. */
 export function writeNpz(tensors: Readonly<Record<string, FileTensor>> | ReadonlyMap<string, FileTensor>): Uint8Array {
-  const entries = (tensors instanceof Map ? [...tensors] : Object.entries(tensors)) as [string, FileTensor][];
+  const entries = namedTensors(tensors);
   if (entries.some(([name]) => name === ''))
     refuse('INVALID_OPTION', 'a tensor without a name', 'names of one letter or more');
   const files = entries.map(([name, tensor]) => [`${name}.npy`, writeNpy(tensor)] as const);

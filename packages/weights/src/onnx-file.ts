@@ -250,7 +250,7 @@ function storedBytes(dtype: ElementType, values: readonly number[]): Uint8Array 
     if (inexact !== undefined) refuse('UNSUPPORTED', `an integer near ${inexact}`, 'integers below 2⁵³, or raw bytes');
     return bytesFrom('I64', BigInt64Array.from(values, BigInt));
   }
-  return bytesFrom(dtype, Float64Array.from(values));
+  return bytesFrom(dtype, Float64Array.from(values), 'INVALID_FILE');
 }
 
 async function externalBytes(

@@ -4,7 +4,14 @@ import { describe, refuse } from '@batchnorm/core-api';
 import { type ByteSource, bytesOf, type FileSource } from './byte-source.js';
 import { bytesFrom, countOf, elementSize, elementsOf, isElementType } from './element-types.js';
 import { fieldsOf, parseJson } from './json.js';
-import { type FileTensor, readableInfo, type TensorFile, type TensorInfo } from './tensor-file.js';
+import {
+  assertTensor,
+  type FileTensor,
+  namedTensors,
+  readableInfo,
+  type TensorFile,
+  type TensorInfo,
+} from './tensor-file.js';
 
 /** In bytes, as in the reference implementation. */
 const longestHeader = 100_000_000;
@@ -95,20 +102,23 @@ function storedTensor(name: string, value: unknown): StoredTensor {
 }
 
 /**
- * The bytes of a file of safetensors. Errors: `INVALID_TENSOR` where data and shape do not agree, `INVALID_OPTION` for the
- * name `__metadata__`.
+ * The bytes of a file of safetensors. Errors: `INVALID_TENSOR` where dtype, shape and data do not agree, as `Elements` says,
+ * `INVALID_OPTION` for the name `__metadata__`, or metadata that are no texts.
  */
 export function writeSafetensors(
   tensors: Readonly<Record<string, FileTensor>> | ReadonlyMap<string, FileTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  const given: ReadonlyMap<string, FileTensor> = tensors instanceof Map ? tensors : new Map(Object.entries(tensors));
+  const given = new Map(namedTensors(tensors));
+  assertOptions(given, metadata);
+  for (const [name, tensor] of given) assertTensor(name, tensor);
   const { header, order, size } = layOut(given, metadata);
   const file = new Uint8Array(header.length + size);
   file.set(header);
   let at = header.length;
   for (const name of order) {
-    const bytes = checkedBytes(name, given.get(name)!);
+    const { dtype, data } = given.get(name)!;
+    const bytes = bytesFrom(dtype, data);
     file.set(bytes, at);
     at += bytes.length;
   }
@@ -124,12 +134,24 @@ export async function* safetensorsParts(
   read: (name: string) => Promise<FileTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): AsyncGenerator<Uint8Array> {
+  assertOptions(tensors, metadata);
   const { header, order } = layOut(tensors, metadata);
   yield header;
   for (const name of order) {
-    const { dtype } = readableInfo(tensors, name);
-    yield checkedBytes(name, { ...(await read(name)), dtype });
+    const { dtype, shape } = readableInfo(tensors, name);
+    const { data } = await read(name);
+    assertTensor(name, { dtype, shape, data });
+    yield bytesFrom(dtype, data);
   }
+}
+
+function assertOptions(tensors: ReadonlyMap<string, unknown>, metadata: unknown): void {
+  if (!(tensors instanceof Map)) refuse('INVALID_OPTION', `tensors ${describe(tensors)}`, 'a map of them');
+  if (tensors.has('__metadata__'))
+    refuse('INVALID_OPTION', "a tensor '__metadata__'", 'another name: this one is taken');
+  const isText = Object.values(Object(metadata)).every((text) => typeof text === 'string');
+  if (typeof metadata !== 'object' || !isText || metadata === null)
+    refuse('INVALID_OPTION', `metadata ${describe(metadata)}`, 'an object of strings');
 }
 
 /**
@@ -140,8 +162,6 @@ function layOut(
   tensors: ReadonlyMap<string, TensorInfo>,
   metadata: Readonly<Record<string, string>>,
 ): { header: Uint8Array; order: string[]; size: number } {
-  if (tensors.has('__metadata__'))
-    refuse('INVALID_OPTION', "a tensor '__metadata__'", 'another name: this one is taken');
   const elements = (name: string) => elementSize(readableInfo(tensors, name).dtype);
   const order = [...tensors.keys()].sort((a, b) => elements(b) - elements(a) || (a < b ? -1 : 1));
   const fields: [string, unknown][] = Object.keys(metadata).length > 0 ? [['__metadata__', metadata]] : [];
@@ -158,10 +178,4 @@ function layOut(
   new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
   header.set(text, 8);
   return { header, order, size };
-}
-
-function checkedBytes(name: string, { dtype, shape, data }: FileTensor): Uint8Array {
-  const count = shape.reduce((product, size) => product * size, 1);
-  if (count === data.length) return bytesFrom(dtype, data);
-  refuse('INVALID_TENSOR', `${data.length} elements of '${name}'`, `${count}, as shape [${shape}] has`);
 }

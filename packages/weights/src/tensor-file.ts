@@ -1,6 +1,6 @@
 // What a file of tensors is, whatever its format: names, types and shapes at once, elements on demand.
 import { describe, refuse } from '@batchnorm/core-api';
-import { type Elements, type ElementType, isElementType } from './element-types.js';
+import { type Elements, type ElementType, isElementType, isShape } from './element-types.js';
 
 /** What a file says of a tensor. */
 export interface TensorInfo {
@@ -46,8 +46,29 @@ export function readableInfo<Info extends TensorInfo>(
   return { ...info, dtype };
 }
 
+/** Errors: `INVALID_TENSOR` for what is no tensor, or one whose data and shape do not agree. */
+export function assertTensor(name: string, tensor: unknown): asserts tensor is FileTensor {
+  const { dtype, shape, data } = Object(tensor) as Readonly<Record<string, unknown>>;
+  if (!isElementType(dtype) || !isShape(shape) || !ArrayBuffer.isView(data) || data instanceof DataView) {
+    refuse('INVALID_TENSOR', `${describe(name)}: ${describe(tensor)}`, '{ dtype, shape, data } with a typed array');
+  }
+  const { length } = data as Elements;
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (count === length) return;
+  refuse('INVALID_TENSOR', `${length} elements of ${describe(name)}`, `${count}, as shape [${shape}] has`);
+}
+
 /** Errors: `INVALID_FILE` for a name that is there already: one of two tensors would be lost. */
 export function setOnce<Value>(tensors: Map<string, Value>, name: string, value: Value): void {
   if (tensors.has(name)) refuse('INVALID_FILE', `two tensors ${describe(name)}`, 'one');
   tensors.set(name, value);
+}
+
+/** Tensors to write, by their names. Errors: `INVALID_OPTION` for what has none. */
+export function namedTensors(
+  tensors: Readonly<Record<string, FileTensor>> | ReadonlyMap<string, FileTensor>,
+): readonly (readonly [name: string, tensor: FileTensor])[] {
+  if (typeof tensors !== 'object' || tensors === null || ArrayBuffer.isView(tensors))
+    refuse('INVALID_OPTION', `tensors ${describe(tensors)}`, 'an object or a map of them');
+  return [...(tensors instanceof Map ? tensors : Object.entries(tensors))] as [string, FileTensor][];
 }

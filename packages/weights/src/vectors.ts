@@ -1,11 +1,11 @@
 // Vectors of numbers, out of tensors and arrays of whatever kind.
 import { describe, float16Numbers, type Numbers, refuse } from '@batchnorm/core-api';
-import type { Elements } from './element-types.js';
+import { bfloat16Numbers, type Elements } from './element-types.js';
 import type { FileTensor } from './tensor-file.js';
 
 /**
  * [C] numbers: an array, a typed array, or a tensor of shape [C]. A Uint16Array has the bits of float16, as everywhere
- * in core-api, unless a tensor of a file says that its `dtype` is U16.
+ * in core-api, unless a tensor of a file says that its `dtype` is U16 or BF16.
  */
 export type VectorLike = Numbers | { readonly data: Numbers | Elements; readonly shape: readonly number[] };
 
@@ -28,7 +28,9 @@ function numbersIn(name: string, values: VectorLike): number[] {
   if (shape !== undefined && (!Array.isArray(shape) || shape.length !== 1 || shape[0] !== data.length)) {
     refuse('INVALID_STATE', `${name} of shape [${shape}] with ${data.length} numbers`, 'shape [C]');
   }
-  return Object(values).dtype === 'U16' ? Array.from(data) : numbersOf(data);
+  const { dtype } = Object(values) as { dtype?: unknown };
+  if (dtype === 'BF16' && data instanceof Uint16Array) return Array.from(bfloat16Numbers(data));
+  return dtype === 'U16' ? Array.from(data) : numbersOf(data);
 }
 
 function isArray(value: unknown): value is ArrayLike<number> {

@@ -216,6 +216,11 @@ describe('a model of ONNX', () => {
     await expectCode('INVALID_FILE', () => openOnnx(Uint8Array.from(bytes)), message);
   });
 
+  it('whose integers are none of their type is refused where they are read', async () => {
+    const file = await openOnnx(model(sub(5, int(1, 1), int(2, 3), text(8, 'w'), sub(5, varint(300)))));
+    await expectCode('INVALID_FILE', () => file.read('w'), /300 for I8/);
+  });
+
   it('whose elements do not fit the shape is refused where they are read', async () => {
     const file = await openOnnx(model(sub(5, int(1, 1000), int(2, 1), text(8, 'w'), sub(9, floats([1])))));
     await expectCode('INVALID_FILE', () => file.read('w'), /4 bytes of 'w', expected 4000/);

@@ -5,6 +5,7 @@ import {
   type ByteSource,
   type FileTensor,
   findBatchNorms,
+  fromPyTorch,
   openSafetensors,
   openShardedSafetensors,
   safetensorsParts,
@@ -96,6 +97,69 @@ describe('a file of safetensors', () => {
       const file = await openSafetensors(writeSafetensors({ v: { dtype, shape: [6], data: values } }));
       expect((await file.read('v')).data).toEqual(Float32Array.from(expected));
     }
+  });
+
+  const written = async (dtype: FileTensor['dtype'], data: FileTensor['data']) => {
+    const file = await openSafetensors(writeSafetensors({ v: { dtype, shape: [data.length], data } }));
+    return Array.from((await file.read('v')).data as Float64Array);
+  };
+
+  it('rounds once: from float64 to bfloat16, too', async () => {
+    const between = 1.7271531190107233e-21;
+    const [up, down] = [1 + 2 ** -8 + 2 ** -40, 1 + 3 * 2 ** -8 - 2 ** -40];
+    const values = Float64Array.of(between, up, -up, down, 1 + 2 ** -8, 2 ** -134, 2 ** -134 * (1 + 2 ** -40), 1e-300);
+    expect(await written('BF16', values)).toEqual([
+      new Float32Array(Uint32Array.of(7427 * 2 ** 16).buffer)[0],
+      ...[1 + 2 ** -7, -1 - 2 ** -7, 1 + 2 ** -7, 1, 0, 2 ** -133, 0],
+    ]);
+    // The largest is (2 − 2⁻⁷) · 2¹²⁷, and the middle between it and infinity 2⁻⁸ · 2¹²⁷ above it.
+    const [largest, middle] = [(2 - 2 ** -7) * 2 ** 127, (2 - 2 ** -8) * 2 ** 127];
+    expect(await written('BF16', Float64Array.of(middle * (1 - 2 ** -40), -middle, 1e300))).toEqual([
+      ...[largest, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+    ]);
+    await fc.assert(
+      fc.asyncProperty(fc.double({ noNaN: true, min: -(2 ** 127), max: 2 ** 127 }), async (value) => {
+        const unit = 2 ** Math.max(Math.floor(Math.log2(Math.abs(value) || 1)) - 7, -133);
+        expect(Math.abs((await written('BF16', Float64Array.of(value)))[0]! - value)).toBeLessThanOrEqual(unit / 2);
+      }),
+      { seed: 17 },
+    );
+  });
+
+  it('takes a Uint16Array as the bits of F16 and BF16', async () => {
+    expect(await written('F16', Uint16Array.of(0x3c00, 0xc000))).toEqual([1, -2]);
+    expect(await written('BF16', Uint16Array.of(0x3f80, 0xc000))).toEqual([1, -2]);
+    const half = { dtype: 'BF16', shape: [2], data: Uint16Array.of(0x3f80, 0x4000) } as const;
+    const { state } = fromPyTorch({ running_mean: half, running_var: half }, { eps: 1e-5, momentum: 0.1 });
+    expect(state.runningMean).toEqual([1, 2]);
+  });
+
+  it('has elements of another array where they are exact, or floats', async () => {
+    expect(await written('U8', Float32Array.of(0, 255))).toEqual([0, 255]);
+    expect(await written('I64', Int32Array.of(-1, 5))).toEqual([-1n, 5n]);
+    expect(await written('U64', Float64Array.of(2 ** 63))).toEqual([2n ** 63n]);
+    expect(await written('I32', BigInt64Array.of(-(2n ** 31n)))).toEqual([-(2 ** 31)]);
+    expect(await written('BOOL', Int32Array.of(0, 1))).toEqual([0, 1]);
+    expect(await written('F32', Int32Array.of(2 ** 24 + 1, 2 ** 24 + 3))).toEqual([2 ** 24, 2 ** 24 + 4]);
+    expect(await written('F16', Uint8Array.of(7))).toEqual([7]);
+  });
+
+  it.each([
+    ...[1.6, 2.5, -1, 300, Number.NaN, Number.POSITIVE_INFINITY].map(
+      (value) => ['U8', Float32Array.of(value)] as const,
+    ),
+    ['I8', Int16Array.of(300)],
+    ['I64', Float64Array.of(2 ** 63)],
+    ['I64', BigUint64Array.of(2n ** 63n)],
+    ['I32', BigInt64Array.of(2n ** 32n)],
+    ['U64', Int32Array.of(-1)],
+    ['BOOL', Int32Array.of(2)],
+    ['F32', BigInt64Array.of(1n)],
+    ['BF16', BigInt64Array.of(1n)],
+    ['F32', Uint16Array.of(1)],
+    ['I32', Uint16Array.of(1)],
+  ] as const)('is not written as %s of %o', async (dtype, data) => {
+    await expectCode('INVALID_TENSOR', () => writeSafetensors({ v: { dtype, shape: [1], data } }));
   });
 
   it('is read where it is needed, and nowhere else', async () => {
