@@ -153,6 +153,25 @@ describe('fold', () => {
     );
   });
 
+  it('rounds bfloat16 once', async () => {
+    const [from, to] = [join(folder, 'bfloat.safetensors'), join(folder, 'folded.safetensors')];
+    const vector = (value: number) => ({ dtype: 'F64', shape: [1], data: Float64Array.of(value) }) as const;
+    const tensors = {
+      'fc.weight': { dtype: 'BF16', shape: [1, 1], data: Float32Array.of(1) } as const,
+      // Just above the middle of 1 and the next bfloat16: in float32 the middle itself.
+      'bn.weight': vector(1 + 2 ** -8 + 2 ** -40),
+      'bn.running_mean': vector(0),
+      'bn.running_var': vector(1),
+    };
+    const args = ['fold', from, to, '--pair', 'fc:bn', '--layout', 'OI', '--epsilon', '0'];
+    await writeFile(from, writeSafetensors(tensors));
+    await run(...args);
+    const file = await openSafetensors(new Uint8Array(await readFile(to)));
+    expect(await file.read('fc.weight')).toEqual({ dtype: 'BF16', shape: [1, 1], data: Float32Array.of(1 + 2 ** -7) });
+    await writeFile(from, writeSafetensors({ ...tensors, 'bn.weight': vector(3.4e38) }));
+    await expectCode('NON_FINITE_STATISTICS', () => run(...args), /bfloat16/);
+  });
+
   it('guesses no epsilon, and knows its names', async () => {
     const args = ['fold', fixturePath('model.safetensors'), join(folder, 'a.safetensors'), '--layout', 'OIHW'];
     await expectCode('INVALID_OPTION', () => run(...args, '--pair', 'conv1:bn1'), /--epsilon/);

@@ -39,8 +39,14 @@ export async function foldPair(
   const [weightName, biasName] = namesOf(file, layer);
   const weight = await file.read(weightName);
   const bias = file.tensors.has(biasName) ? await file.read(biasName) : undefined;
-  const folded = fold({ weight: floats(weight), bias: bias && floats(bias), layout, groups }, state);
-  const narrow = ({ data, shape }: FloatTensor) => ({ dtype: weight.dtype, shape, data: numbersOf(data) });
+  const forFold = (tensor: FileTensor) => (weight.dtype === 'BF16' ? widened(floats(tensor)) : floats(tensor));
+  const folded = fold({ weight: forFold(weight), bias: bias && forFold(bias), layout, groups }, state);
+  const narrow = ({ data, shape }: FloatTensor) => {
+    const numbers = numbersOf(data);
+    const k = weight.dtype === 'BF16' ? numbers.findIndex((value) => Math.abs(value) >= infiniteBfloat16) : -1;
+    if (k >= 0) refuse('NON_FINITE_STATISTICS', `${weightName}: ${numbers[k]}`, 'a number that bfloat16 can hold');
+    return { dtype: weight.dtype, shape, data: numbers };
+  };
   return {
     tensors: [
       [weightName, narrow(folded.weight)],
@@ -59,4 +65,12 @@ function namesOf(file: TensorFile, layer: string): [weight: string, bias: string
     if (file.tensors.has(weight)) return [weight, bias];
   }
   refuse('INVALID_OPTION', `a layer '${layer}'`, 'one whose weight is in the file');
+}
+
+/** Numbers from here on are rounded to infinity. */
+const infiniteBfloat16 = (2 - 2 ** -8) * 2 ** 127;
+
+/** In float64: `fold` has no type of bfloat16 to round to, and numbers are rounded once where they are written. */
+function widened({ data, shape }: FloatTensor): FloatTensor {
+  return { data: Float64Array.from(numbersOf(data)), shape };
 }
