@@ -43,9 +43,23 @@ const conventions = [
  * The batch norms of a file, in its order: nodes of BatchNormalization in a model of ONNX, elsewhere tensors that have
  * running statistics by the names of PyTorch ('bn1.running_mean') or Keras ('bn1/moving_mean'). Layers without running
  * statistics have no names of their own, and are not found. PyTorch's InstanceNorm with running statistics has the same
- * names. Errors: `INVALID_FILE` for a mean without a variance, or of another shape.
+ * names. A mean without a variance, or of another shape than [C], is left out; `inspect` tells of it. Errors:
+ * `INVALID_OPTION` for what is no open file.
  */
 export function findBatchNorms(file: TensorFile): readonly FoundBatchNorm[] {
+  return candidates(file).filter((one) => 'load' in one);
+}
+
+/** What has the name of a batch norm's mean, and is none. */
+export interface OddStatistics extends Pick<FoundBatchNorm, 'name' | 'convention'> {
+  readonly warning: string;
+}
+
+/** The batch norms of a file, and what only seems to be one, in its order. Errors: those of `findBatchNorms`. */
+export function candidates(file: TensorFile): readonly (FoundBatchNorm | OddStatistics)[] {
+  if (typeof Object(Object(file).tensors).get !== 'function' || typeof file.read !== 'function') {
+    refuse('INVALID_OPTION', `a file ${describe(file)}`, 'an open one, such as `await openSafetensors(…)` gives');
+  }
   if ('batchNorms' in file) return (file as OnnxFile).batchNorms.map((node) => ofNode(file, node));
   return [...file.tensors.keys()].flatMap((key) => {
     const [path, own] = split(key);
@@ -65,16 +79,16 @@ function ofNames(
   path: string,
   meanKey: string,
   { convention, mean, variance, others }: (typeof conventions)[number],
-): FoundBatchNorm {
+): FoundBatchNorm | OddStatistics {
   const suffix = meanKey.endsWith(':0') ? ':0' : '';
   const keys = [mean, variance, ...others].map((own) => [own, `${path}${own}${suffix}`] as const);
   const tensors = Object.fromEntries(keys.filter(([, key]) => file.tensors.has(key)));
   const [shape, other] = [meanKey, tensors[variance]].map((key) => key && file.tensors.get(key)?.shape);
-  if (shape?.length !== 1 || String(other) !== String(shape)) {
-    const received = `${describe(meanKey)} of shape [${shape}], ${variance} of [${other || 'none'}]`;
-    refuse('INVALID_FILE', received, 'both of shape [C]');
-  }
   const name = path.slice(0, -1);
+  if (shape?.length !== 1 || String(other) !== String(shape)) {
+    const than = other ? `${variance} of [${other}]` : `no ${variance}`;
+    return { name, convention, warning: `no batch norm: ${mean} of shape [${shape}], ${than}` };
+  }
   const hyperparameters = file.layerConfigs?.get(name);
   return {
     ...{ name, convention, channels: shape[0] as number, tensors, hyperparameters },

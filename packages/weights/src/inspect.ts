@@ -1,6 +1,6 @@
 // What there is to know of the batch norms in a file before one is loaded.
 import { BatchNormError } from '@batchnorm/core-api';
-import { type FoundBatchNorm, findBatchNorms } from './find-batch-norms.js';
+import { candidates, type FoundBatchNorm } from './find-batch-norms.js';
 import type { TensorFile } from './tensor-file.js';
 
 export interface Inspection extends Pick<FoundBatchNorm, 'name' | 'convention' | 'channels' | 'hyperparameters'> {
@@ -13,9 +13,21 @@ export interface Inspection extends Pick<FoundBatchNorm, 'name' | 'convention' |
 /** Where a file does not say what epsilon is: the default of PyTorch, to compare variances with, and for nothing else. */
 const usualEpsilon = 1e-5;
 
-/** Reads the batch norms of a file, one after the other. Errors: those of `findBatchNorms` and of the file's `read`. */
+/**
+ * Reads the batch norms of a file, one after the other. What has the name of a running mean but is none, because it has no
+ * variance or another shape, is there with 0 channels and a warning. Errors: those of
+ * `findBatchNorms` and of the file's `read`.
+ */
 export async function* inspect(file: TensorFile): AsyncGenerator<Inspection> {
-  for (const found of findBatchNorms(file)) {
+  for (const found of candidates(file)) {
+    if (!('load' in found)) {
+      const { name, convention, warning } = found;
+      yield {
+        ...{ name, convention, channels: 0, hyperparameters: undefined, smallestVariance: undefined },
+        warnings: [warning],
+      };
+      continue;
+    }
     const { name, convention, channels, hyperparameters } = found;
     const warnings: string[] = [];
     const vectors = await readVectors(file, found, warnings);

@@ -146,7 +146,7 @@ export async function* safetensorsParts(
 }
 
 function assertOptions(tensors: ReadonlyMap<string, unknown>, metadata: unknown): void {
-  if (!(tensors instanceof Map)) refuse('INVALID_OPTION', `tensors ${describe(tensors)}`, 'a map of them');
+  if (typeof Object(tensors).has !== 'function') refuse('INVALID_OPTION', `tensors ${describe(tensors)}`, 'a map of them');
   if (tensors.has('__metadata__'))
     refuse('INVALID_OPTION', "a tensor '__metadata__'", 'another name: this one is taken');
   const isText = Object.values(Object(metadata)).every((text) => typeof text === 'string');

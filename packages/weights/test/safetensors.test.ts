@@ -6,6 +6,7 @@ import {
   type FileTensor,
   findBatchNorms,
   fromPyTorch,
+  inspect,
   openSafetensors,
   openShardedSafetensors,
   safetensorsParts,
@@ -209,18 +210,26 @@ describe('a file of safetensors', () => {
     await expectCode('INVALID_FILE', () => openSafetensors(bytes), message);
   });
 
-  it('whose running statistics do not fit each other has no batch norms', async () => {
+  it('whose running statistics do not fit each other has the other batch norms, and warnings', async () => {
     const vector = (C: number): FileTensor => ({ dtype: 'F32', shape: [C], data: new Float32Array(C) });
     const matrix: FileTensor = { dtype: 'F32', shape: [1, 2], data: new Float32Array(2) };
-    for (const [mean, variance] of [
-      [vector(2), vector(3)],
-      [matrix, matrix],
-    ] as const) {
-      const file = await openSafetensors(writeSafetensors({ 'a.running_mean': mean, 'a.running_var': variance }));
-      await expectCode('INVALID_FILE', () => findBatchNorms(file), /'a\.running_mean' of shape/);
-    }
-    const alone = await openSafetensors(writeSafetensors({ running_mean: vector(2) }));
-    await expectCode('INVALID_FILE', () => findBatchNorms(alone), /running_var of \[none\]/);
+    const scalar: FileTensor = { dtype: 'F32', shape: [], data: new Float32Array(1) };
+    const tensors = {
+      ...{ 'a.running_mean': vector(2), 'a.running_var': vector(3) },
+      ...{ 'b.running_mean': matrix, 'b.running_var': matrix },
+      ...{ 'c.running_mean': vector(4), 'c.running_var': vector(4) },
+      ...{ 'd.running_mean': scalar, 'd.running_var': scalar, 'loss.running_mean': scalar },
+      'e/moving_mean': vector(2),
+    };
+    const file = await openSafetensors(writeSafetensors(tensors));
+    expect(findBatchNorms(file).map(({ name, channels }) => [name, channels])).toEqual([['c', 4]]);
+    const warnings = new Map<string, readonly string[]>();
+    for await (const one of inspect(file)) warnings.set(one.name, one.warnings);
+    expect([...warnings.keys()].sort()).toEqual(['a', 'b', 'c', 'd', 'e', 'loss']);
+    expect(warnings.get('a')).toEqual(['no batch norm: running_mean of shape [2], running_var of [3]']);
+    expect(warnings.get('d')).toEqual(['no batch norm: running_mean of shape [], running_var of []']);
+    expect(warnings.get('loss')).toEqual(['no batch norm: running_mean of shape [], no running_var']);
+    expect(warnings.get('e')).toEqual(['no batch norm: moving_mean of shape [2], no moving_variance']);
   });
 
   it('names what it lacks, and what is not read', async () => {
