@@ -108,6 +108,32 @@ export function bfloat16Numbers(elements: Uint16Array): Float32Array {
   return new Float32Array(Uint32Array.from(elements, (bits) => bits * 2 ** 16).buffer);
 }
 
+/** In bytes, of one tensor: engines have longer arrays, and not all of them. */
+const longestTensor = 2 ** 32;
+
+/**
+ * The elements in `size` bytes that `read` gives. Errors: `LIMIT_EXCEEDED` for more than 4 GiB, or than an array can have
+ * here; those of `read`.
+ */
+export async function readElements(
+  type: ElementType,
+  whose: string,
+  size: number,
+  read: () => Promise<Uint8Array>,
+  isLittleEndian = true,
+): Promise<Elements> {
+  const refuseSize = (cause?: unknown): never =>
+    refuse('LIMIT_EXCEEDED', `${size} bytes of ${whose}`, 'at most 4 GiB, or what an array can have here', { cause });
+  if (size > longestTensor) refuseSize();
+  try {
+    return elementsOf(type, await read(), isLittleEndian);
+  } catch (error) {
+    // What engines throw for an array that is too long, or that there is no memory for.
+    if (error instanceof RangeError) refuseSize(error);
+    throw error;
+  }
+}
+
 /** Elements with these values. */
 export function elementsWith(type: ElementType, values: readonly (number | bigint)[]): Elements {
   if (type === 'F16' || type === 'BF16') return Float32Array.from(values, Number);

@@ -8,8 +8,8 @@ import {
   type Elements,
   type ElementType,
   elementSize,
-  elementsOf,
   numpyTypes,
+  readElements,
 } from './element-types.js';
 import { assertTensor, type FileTensor, readableInfo, type TensorFile, type TensorInfo } from './tensor-file.js';
 
@@ -85,7 +85,8 @@ export async function readArray(
   bytes: ByteSource,
   { dtype, shape, isFortran, isLittleEndian, start }: StoredArray & { readonly dtype: ElementType },
 ): Promise<FileTensor> {
-  const elements = elementsOf(dtype, await bytes.read(start, bytes.size - start), isLittleEndian);
+  const size = bytes.size - start;
+  const elements = await readElements(dtype, 'the array', size, () => bytes.read(start, size), isLittleEndian);
   return { dtype, shape, data: isFortran ? rowMajor(elements, shape) : elements };
 }
 

@@ -2,7 +2,7 @@
 // onnx.proto3.
 import { describe, refuse } from '@batchnorm/core-api';
 import { type ByteSource, bytesOf, type FileSource, readAhead } from './byte-source.js';
-import { bytesFrom, countOf, type ElementType, elementSize, elementsOf } from './element-types.js';
+import { bytesFrom, countOf, type ElementType, elementSize, elementsOf, readElements } from './element-types.js';
 import type { OnnxAttributes } from './onnx.js';
 import { type Field, fieldsIn, floatOf, textOf, varintsIn } from './protobuf.js';
 import { type FileTensor, readableInfo, setOnce, type TensorFile, type TensorInfo } from './tensor-file.js';
@@ -216,11 +216,13 @@ async function readTensor(
     }
   };
   if (external !== undefined) {
-    return { dtype, shape, data: elementsOf(dtype, await externalBytes(name, external, size, open)) };
+    const read = () => externalBytes(name, external, size, open);
+    return { dtype, shape, data: await readElements(dtype, describe(name), size, read) };
   }
   if (isRaw) {
     assertSize(parts[0]!.length, size);
-    return { dtype, shape, data: elementsOf(dtype, await bytes.read(parts[0]!.start, size)) };
+    const read = () => bytes.read(parts[0]!.start, size);
+    return { dtype, shape, data: await readElements(dtype, describe(name), size, read) };
   }
   // float_data and double_data have the bytes of their elements; the others are varints, whatever the type.
   if (dtype === 'F32' || dtype === 'F64') {

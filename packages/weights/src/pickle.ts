@@ -33,6 +33,9 @@ export interface PickleMeaning {
 /** In bytes: that of a model of a million tensors is smaller. */
 const longestPickle = 2 ** 27;
 
+/** What to do about a file that has more than tensors. */
+export const savedStateDict = 'tensors in dicts and lists: save model.state_dict()';
+
 const mark = Symbol('mark');
 type Slot = PickleValue | typeof mark;
 
@@ -134,6 +137,9 @@ class PickleReader {
     ['q', (reader) => reader.#memo.set(reader.#byte(), reader.#top())],
     ['r', (reader) => reader.#memo.set(reader.#uint32(), reader.#top())],
     ['\x94', (reader) => reader.#memo.set(reader.#memo.size, reader.#top())],
+    // NEWOBJ, NEWOBJ_EX
+    ['\x81', (reader) => reader.#refuseObject(2)],
+    ['\x92', (reader) => reader.#refuseObject(3)],
     // BUILD
     ['b', (reader) => reader.#build()],
   ]);
@@ -148,6 +154,13 @@ class PickleReader {
     const [callee, args] = this.#popMany(2);
     if (!(callee instanceof PickleGlobal) || !Array.isArray(args)) refusePickle('a call of what is no function');
     return this.#meaning.call(callee.name, args);
+  }
+
+  /** Of a class, of which it names the one that the pickle has: a model instead of its numbers, most often. */
+  #refuseObject(operands: number): never {
+    const [type] = this.#popMany(operands);
+    const name = type instanceof PickleGlobal ? type.name : type;
+    refuse('UNSUPPORTED', `a pickle with an object of ${describe(name)}`, savedStateDict);
   }
 
   /** Of an OrderedDict, such as the `_metadata` of a state dict: its items do not depend on its attributes. */

@@ -1,8 +1,8 @@
 // Files of torch.save, .pt and .pth, since PyTorch 1.6: an archive of a pickle and of the elements of each storage.
 import { describe, refuse } from '@batchnorm/core-api';
 import { type ByteSource, bytesOf, type FileSource } from './byte-source.js';
-import { countOf, type Elements, type ElementType, elementSize, elementsOf } from './element-types.js';
-import { PickleGlobal, type PickleValue, readPickle, refusePickle, visitLeaves } from './pickle.js';
+import { countOf, type Elements, type ElementType, elementSize, readElements } from './element-types.js';
+import { PickleGlobal, type PickleValue, readPickle, refusePickle, savedStateDict, visitLeaves } from './pickle.js';
 import { type FileTensor, readableInfo, setOnce, type TensorFile, type TensorInfo } from './tensor-file.js';
 import { bytesOfEntry, openZip, type ZipArchive } from './zip.js';
 
@@ -92,6 +92,7 @@ export async function openPyTorch(source: FileSource): Promise<TensorFile> {
   const pickle = [...archive.keys()].find((name) => name === 'data.pkl' || /^[^/]+\/data\.pkl$/.test(name));
   if (pickle === undefined) refuse('INVALID_FILE', 'an archive without data.pkl', 'what torch.save writes');
   const folder = pickle.slice(0, -'data.pkl'.length);
+  if (archive.has(`${folder}constants.pkl`)) refuse('UNSUPPORTED', 'a model of TorchScript', savedStateDict);
   const value = readPickle(await wholeEntry(bytes, archive, pickle), { call, load });
   const tensors = new Map<string, StoredTensor>();
   let characters = 0;
@@ -195,7 +196,8 @@ async function readTensor(
     refuse('INVALID_FILE', `an archive without storage ${describe(key)}`, 'what torch.save writes');
   const size = elementSize(dtype);
   const content = await bytesOfEntry(bytes, entry);
-  const elements = elementsOf(dtype, await content.read(offset * size, span * size), isLittleEndian);
+  const read = () => content.read(offset * size, span * size);
+  const elements = await readElements(dtype, `storage ${describe(key)}`, span * size, read, isLittleEndian);
   return { dtype, shape, data: contiguous(elements, shape, strides) };
 }
 

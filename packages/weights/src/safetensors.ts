@@ -2,7 +2,7 @@
 // tensors. No npm library reads the elements.
 import { describe, refuse } from '@batchnorm/core-api';
 import { type ByteSource, bytesOf, type FileSource } from './byte-source.js';
-import { bytesFrom, countOf, elementSize, elementsOf, isElementType } from './element-types.js';
+import { bytesFrom, countOf, elementSize, isElementType, readElements } from './element-types.js';
 import { fieldsOf, parseJson } from './json.js';
 import {
   assertTensor,
@@ -30,7 +30,8 @@ export interface SafetensorsFile extends TensorFile {
 
 /**
  * Opens a file of safetensors; its header is read. Errors: `INVALID_FILE` for a header that is none, or tensors that
- * overlap, leave gaps or end anywhere but at the end of the file; those of the source.
+ * overlap, leave gaps or end anywhere but at the end of the file; those of the source. Reading a tensor of more than 4 GiB
+ * is `LIMIT_EXCEEDED`.
  */
 export async function openSafetensors(source: FileSource): Promise<SafetensorsFile> {
   const bytes = await bytesOf(source);
@@ -54,7 +55,9 @@ async function readTensor(
   name: string,
 ): Promise<FileTensor> {
   const { dtype, shape, begin, end } = readableInfo(stored, name);
-  return { dtype, shape, data: elementsOf(dtype, await bytes.read(start + begin, end - begin)) };
+  const size = end - begin;
+  const data = await readElements(dtype, describe(name), size, () => bytes.read(start + begin, size));
+  return { dtype, shape, data };
 }
 
 function metadataOf(header: ReadonlyMap<string, unknown>): ReadonlyMap<string, string> {
@@ -146,7 +149,8 @@ export async function* safetensorsParts(
 }
 
 function assertOptions(tensors: ReadonlyMap<string, unknown>, metadata: unknown): void {
-  if (typeof Object(tensors).has !== 'function') refuse('INVALID_OPTION', `tensors ${describe(tensors)}`, 'a map of them');
+  if (typeof Object(tensors).has !== 'function')
+    refuse('INVALID_OPTION', `tensors ${describe(tensors)}`, 'a map of them');
   if (tensors.has('__metadata__'))
     refuse('INVALID_OPTION', "a tensor '__metadata__'", 'another name: this one is taken');
   const isText = Object.values(Object(metadata)).every((text) => typeof text === 'string');

@@ -1,7 +1,7 @@
 // Models of TensorFlow.js: model.json, which says which tensors there are, and files of their bytes, the shards.
 import { describe, refuse } from '@batchnorm/core-api';
 import { type ByteSource, bytesOf, type FileSource } from './byte-source.js';
-import { countOf, type Elements, type ElementType, elementSize, elementsOf } from './element-types.js';
+import { countOf, type Elements, type ElementType, elementSize, readElements } from './element-types.js';
 import { fieldsOf, parseJson } from './json.js';
 import { kerasConfigs, withPaths } from './keras-configs.js';
 import { readableInfo, setOnce, type TensorFile, type TensorInfo } from './tensor-file.js';
@@ -55,8 +55,8 @@ export async function openTfjs(
     layerConfigs,
     async read(name) {
       const { dtype, shape, group, start, stored, scale, min } = readableInfo(tensors, name);
-      const bytes = await group.read(start, countOf(shape, describe(name)) * elementSize(stored));
-      const data = elementsOf(stored, bytes);
+      const size = countOf(shape, describe(name)) * elementSize(stored);
+      const data = await readElements(stored, describe(name), size, () => group.read(start, size));
       return { dtype, shape, data: stored === dtype ? data : dequantised(data, scale, min) };
     },
   };

@@ -54,6 +54,13 @@ describe('a .npy file', () => {
     await expectCode('INVALID_FILE', () => openNpy(bytes), message);
   });
 
+  it('that is longer than an array is refused where it is read', async () => {
+    const start = npy(header('<f4', `(${2 ** 31},)`), 0);
+    const read = async (offset: number, length: number) => start.subarray(offset, offset + length);
+    const file = await openNpy({ size: start.length + 2 ** 33, read });
+    await expectCode('LIMIT_EXCEEDED', () => file.read('arr_0'), /8589934592 bytes/);
+  });
+
   it('is not written of what NumPy lacks', async () => {
     const tensor = { dtype: 'BF16', shape: [1], data: Float32Array.of(1) } as const;
     await expectCode('UNSUPPORTED', () => writeNpy(tensor), /'BF16'/);

@@ -77,7 +77,11 @@ describe('a file of torch.save', () => {
   });
 
   it('is refused where it holds more than tensors', async () => {
-    await expectCode('UNSUPPORTED', async () => openPyTorch(await fixture('whole-model.pt')), /calls|opcode/);
+    await expectCode(
+      'UNSUPPORTED',
+      async () => openPyTorch(await fixture('whole-model.pt')),
+      /an object of '[\w.]+', .+ save model\.state_dict\(\)/,
+    );
     await expectCode('UNSUPPORTED', async () => openPyTorch(await fixture('before-1.6.pt')), /1\.6/);
   });
 
@@ -97,7 +101,19 @@ describe('a file of torch.save', () => {
       'INVALID_FILE',
       /more than/,
     ],
-    ['an object that is made', archive(0x80, 2, 'c__main__\nModel\n', ')', 0x81, '.'), 'UNSUPPORTED', /opcode 0x81/],
+    [
+      'an object that is made',
+      archive(0x80, 2, 'c__main__\nModel\n', ')', 0x81, '.'),
+      'UNSUPPORTED',
+      /'__main__\.Model'.+state_dict/,
+    ],
+    ['an opcode of other pickles', archive(0x80, 2, 'I1\n.'), 'UNSUPPORTED', /opcode 0x49/],
+    [
+      'a model of TorchScript',
+      zipSync({ 'm/data.pkl': bytes(0x80, 2, '}.'), 'm/constants.pkl': bytes(0x80, 2, ').') }),
+      'UNSUPPORTED',
+      /TorchScript.+state_dict/,
+    ],
     ['a getattr', archive(0x80, 2, 'cbuiltins\ngetattr\n', ')R.'), 'UNSUPPORTED', /builtins\.getattr/],
     ['a name of Object', archive(0x80, 2, 'cconstructor\nconstructor\n', ')R.'), 'UNSUPPORTED', /constructor/],
     ['a view beyond its storage', archive(0x80, 2, ...tensor(1, 2, 1), '.'), 'INVALID_FILE', /at 1 of 2 elements/],

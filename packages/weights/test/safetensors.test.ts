@@ -182,6 +182,22 @@ describe('a file of safetensors', () => {
     expect(reads).toEqual([8, header.length, 256]);
   });
 
+  it('whose tensor is longer than an array is refused where it is read', async () => {
+    const size = 2 ** 33;
+    const header = new TextEncoder().encode(JSON.stringify({ big: f32(0, size), other: f32(size, size + 8) }));
+    const start = fileOf(new TextDecoder().decode(header), 0);
+    const source: ByteSource = {
+      size: start.length + size + 8,
+      read: async (offset, length) => {
+        if (length === 8 && offset > 0) throw new RangeError('Array buffer allocation failed');
+        return start.subarray(offset, offset + length);
+      },
+    };
+    const file = await openSafetensors(source);
+    await expectCode('LIMIT_EXCEEDED', () => file.read('big'), /8589934592 bytes of 'big'/);
+    await expectCode('LIMIT_EXCEEDED', () => file.read('other'), /8 bytes of 'other'/);
+  });
+
   it.each([
     ['nothing', new Uint8Array(0), /0 bytes/],
     ['a header beyond its end', fileOf({}, 0, 100), /100 bytes at 8/],
