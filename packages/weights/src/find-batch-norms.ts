@@ -127,7 +127,7 @@ function ofNode(file: TensorFile, { name, inputs, attributes }: OnnxNode): Found
  */
 function assertConvention(convention: FoundBatchNorm['convention'], given: Hyperparameters = {}): void {
   const [foreign, own] = convention === 'PyTorch' ? ['epsilon', 'eps'] : ['eps', 'epsilon'];
-  if (foreign in given)
+  if (foreign in Object(given))
     refuse('INVALID_OPTION', `'${foreign}' for a batch norm of ${convention}`, `'${own}' and its momentum`);
 }
 

@@ -35,17 +35,17 @@ export interface Folded<Data extends FloatArray = FloatArray> {
  * result.
  */
 export function fold<Data extends FloatArray>(linear: Linear<Data>, layer: Layer): Folded<Data> {
-  const { weight, bias, layout, groups = 1 } = linear;
+  const { weight, bias, layout, groups = 1 } = Object(linear) as Linear<Data>;
   const { scale, shift } = affine(layer);
   const C = scale.length;
   const values = numbers('weight', weight);
   const channelOf = outputChannels(layout, weight.shape, groups, C);
   const dtype =
     weight.data instanceof Float64Array ? 'float64' : weight.data instanceof Float32Array ? 'float32' : 'float16';
-  if (bias && bias.data.length !== C) {
-    refuse('SHAPE_MISMATCH', `a bias of ${bias.data.length} elements`, `${C}, one for each channel of the layer`);
-  }
   const biases = bias ? numbers('bias', bias) : new Float64Array(C);
+  if (biases.length !== C) {
+    refuse('SHAPE_MISMATCH', `a bias of ${biases.length} elements`, `${C}, one for each channel of the layer`);
+  }
   const folded = Float64Array.from(values, (value, k) => value * scale[channelOf(k)]!);
   const foldedBias = Float64Array.from(biases, (value, c) => value * scale[c]! + shift[c]!);
   const rounded = (name: string, of: Float64Array) => {
@@ -71,7 +71,7 @@ function numbers(name: string, tensor: Linear['weight']): Float32Array | Float64
 
 /** The output channel of each element of a weight. */
 function outputChannels(layout: string, shape: readonly number[], groups: number, C: number): (k: number) => number {
-  const letters = [...layout];
+  const letters = typeof layout === 'string' ? [...layout] : [];
   const [O, I, M] = ['O', 'I', 'M'].map((letter) => letters.indexOf(letter)) as [number, number, number];
   const isPossible = new Set(letters).size === letters.length && /^[A-Z]+$/.test(layout) && O < 0 !== M < 0 && I >= 0;
   if (!isPossible || letters.length !== shape.length) {

@@ -1,9 +1,9 @@
 // Batch norms of Keras, TensorFlow and TensorFlow.js: the layer BatchNormalization.
-import { describe, refuse } from '@batchnorm/core-api';
+import { assertOptionNames, describe, refuse } from '@batchnorm/core-api';
 import { assertVariance, type Layer, type LayerWeights, layerWeights, stateOf } from './layer-weights.js';
 import type { FileTensor } from './tensor-file.js';
 import { assertGiven, assertHeld, type TranslationOptions, translationOptions } from './translation.js';
-import { tensorFrom, type VectorLike, vectorOf } from './vectors.js';
+import { optionalVector, tensorFrom, type VectorLike, vectorOf } from './vectors.js';
 
 /** The weights of one layer, each [C]. */
 export interface KerasWeights {
@@ -43,11 +43,9 @@ const otherLayers = ['renorm', 'virtual_batch_size', 'adjustment'];
  * Errors: `INVALID_OPTION` for a config that lacks something, or can't be; `UNSUPPORTED` for renormalisation;
  * `INVALID_STATE` for weights that do not fit it or each other, or are not finite.
  */
-export function fromKeras(
-  weights: KerasWeights,
-  config: KerasConfig,
-  { varianceEstimator = 'population' }: FromKerasOptions = {},
-): LayerWeights {
+export function fromKeras(weights: KerasWeights, config: KerasConfig, options: FromKerasOptions = {}): LayerWeights {
+  assertOptionNames(options, ['varianceEstimator']);
+  const { varianceEstimator = 'population' } = options;
   assertGiven(Object(config), ['axis', 'momentum', 'epsilon'], 'the weights do not hold them, layer.getConfig() does');
   for (const name of otherLayers) {
     const value = (config as unknown as Readonly<Record<string, unknown>>)[name];
@@ -68,8 +66,8 @@ export function fromKeras(
       ...{ scale: gamma !== undefined, center: beta !== undefined },
       ...{ trackRunningStatistics: true, singleValue: 'allow' },
     },
-    gamma: gamma && vectorOf('gamma', gamma, C),
-    beta: beta && vectorOf('beta', beta, C),
+    gamma: optionalVector('gamma', gamma, C),
+    beta: optionalVector('beta', beta, C),
     ...{ runningMean, runningVariance, batchesTracked: 0 },
   });
 }

@@ -2,6 +2,7 @@
 import { describe, refuse } from '@batchnorm/core-api';
 import { bytesFrom, type ElementType } from './element-types.js';
 import type { OnnxLayer } from './onnx.js';
+import { assertTensor } from './tensor-file.js';
 
 /** What an opset is that has `training_mode`, and the version of the format that came with it. */
 const [opset, irVersion] = [15, 8];
@@ -16,15 +17,18 @@ const types: ReadonlyMap<ElementType, number> = new Map([
  * The bytes of a model with one node of BatchNormalization in inference mode: its input 'x' is [N, C, …] of `rank` axes,
  * which ONNX has to be told, and of any size but C; its output is 'y', and its initialisers are called as the inputs of
  * the node are. Errors: `INVALID_OPTION` for a rank that is no whole number from 2 to 64; `UNSUPPORTED` for inputs that are
- * no F32 or F64.
+ * no F32 or F64; `INVALID_TENSOR` for inputs that are no tensors.
  */
-export function writeOnnx({ inputs, attributes }: OnnxLayer, rank: number): Uint8Array {
+export function writeOnnx(layer: OnnxLayer, rank: number): Uint8Array {
+  const { inputs, attributes } = Object(layer) as OnnxLayer;
   if (!Number.isSafeInteger(rank) || rank < 2 || rank > 64) {
     refuse('INVALID_OPTION', `rank ${describe(rank)}`, 'a whole number from 2 to 64');
   }
   const names = ['scale', 'B', 'input_mean', 'input_var'] as const;
   const initializers = names.map((name) => {
-    const { dtype, shape, data } = inputs[name];
+    const tensor: unknown = Object(inputs)[name];
+    assertTensor(name, tensor);
+    const { dtype, shape, data } = tensor;
     const dims = shape.map((size) => varintField(1, size));
     return bytesField(
       5,
@@ -35,7 +39,7 @@ export function writeOnnx({ inputs, attributes }: OnnxLayer, rank: number): Uint
     );
   });
   // AttributeProto.AttributeType FLOAT is 1.
-  const floats = Object.entries(attributes).map(([name, value]) =>
+  const floats = Object.entries(Object(attributes) as OnnxLayer['attributes']).map(([name, value]) =>
     bytesField(5, textField(1, name), floatField(2, value), varintField(20, 1)),
   );
   const node = bytesField(

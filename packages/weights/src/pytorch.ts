@@ -3,7 +3,7 @@ import { describe, type Momentum, refuse } from '@batchnorm/core-api';
 import { assertVariance, type Layer, type LayerWeights, layerWeights, stateOf } from './layer-weights.js';
 import type { FileTensor } from './tensor-file.js';
 import { assertGiven, refuseUnheld, type TranslationOptions, translationOptions } from './translation.js';
-import { tensorFrom, type VectorLike, vectorOf } from './vectors.js';
+import { optionalVector, tensorFrom, type VectorLike, vectorOf } from './vectors.js';
 
 /** The state dict of one layer: what is absent is None there. */
 export interface PyTorchStateDict {
@@ -44,7 +44,7 @@ export function fromPyTorch(stateDict: PyTorchStateDict, hyperparameters: PyTorc
   if (unknown !== undefined) {
     refuse('INVALID_STATE', `a tensor '${unknown}'`, `those of one layer: ${names.join(', ')}`);
   }
-  const { weight, bias, running_mean, running_var, num_batches_tracked } = stateDict;
+  const { weight, bias, running_mean, running_var, num_batches_tracked } = given as PyTorchStateDict;
   const C = channelsOf({ weight, bias, running_mean, running_var });
   if ((running_mean === undefined) !== (running_var === undefined)) {
     refuse(
@@ -53,7 +53,7 @@ export function fromPyTorch(stateDict: PyTorchStateDict, hyperparameters: PyTorc
       'running_mean and running_var, or neither',
     );
   }
-  const vector = (name: string, values: VectorLike | undefined) => values && vectorOf(name, values, C);
+  const vector = (name: string, values: VectorLike | undefined) => optionalVector(name, values, C);
   const { eps, momentum } = hyperparameters;
   const runningVariance = vector('running_var', running_var);
   assertVariance('running_var', runningVariance);
@@ -98,7 +98,7 @@ function countOf(count: ScalarLike | undefined, momentum: number | null): number
     return 0;
   }
   const values = Object(count).data ?? count;
-  const scalar = typeof values === 'object' && values.length === 1 ? values[0] : values;
+  const scalar = typeof values === 'object' && values?.length === 1 ? values[0] : values;
   const number = typeof scalar === 'bigint' ? Number(scalar) : scalar;
   if (!Number.isSafeInteger(number) || number < 0) {
     refuse('INVALID_STATE', `num_batches_tracked ${describe(scalar)}`, 'a whole number from 0 to 2⁵³ − 1');

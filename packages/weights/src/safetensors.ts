@@ -16,6 +16,9 @@ import {
 /** In bytes, as in the reference implementation. */
 const longestHeader = 100_000_000;
 
+/** In bytes, of one in memory. */
+const longestFile = 2 ** 32;
+
 interface StoredTensor extends TensorInfo {
   /** Where its bytes are, from the first after the header: from begin to before end. */
   readonly begin: number;
@@ -106,7 +109,7 @@ function storedTensor(name: string, value: unknown): StoredTensor {
 
 /**
  * The bytes of a file of safetensors. Errors: `INVALID_TENSOR` where dtype, shape and data do not agree, as `Elements` says,
- * `INVALID_OPTION` for the name `__metadata__`, or metadata that are no texts.
+ * `INVALID_OPTION` for the name `__metadata__`, or metadata that are no texts; `LIMIT_EXCEEDED` for more than 4 GiB.
  */
 export function writeSafetensors(
   tensors: Readonly<Record<string, FileTensor>> | ReadonlyMap<string, FileTensor>,
@@ -116,6 +119,12 @@ export function writeSafetensors(
   assertOptions(given, metadata);
   for (const [name, tensor] of given) assertTensor(name, tensor);
   const { header, order, size } = layOut(given, metadata);
+  if (header.length + size > longestFile)
+    refuse(
+      'LIMIT_EXCEEDED',
+      `a file of ${header.length + size} bytes`,
+      '4 GiB at most: `safetensorsParts` writes longer ones',
+    );
   const file = new Uint8Array(header.length + size);
   file.set(header);
   let at = header.length;

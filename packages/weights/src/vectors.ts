@@ -20,6 +20,11 @@ export function vectorOf(name: string, values: VectorLike, length?: number): num
   return numbers;
 }
 
+/** The same of one that may be absent, which null is not. */
+export function optionalVector(name: string, values: VectorLike | undefined, length: number): number[] | undefined {
+  return values === undefined ? undefined : vectorOf(name, values, length);
+}
+
 function numbersIn(name: string, values: VectorLike): number[] {
   if (isArray(values)) return numbersOf(values);
   const { data, shape } = Object(values) as { data: unknown; shape: unknown };
