@@ -5,6 +5,7 @@ import {
   type ByteSource,
   type FileTensor,
   findBatchNorms,
+  floats,
   fromPyTorch,
   inspect,
   openSafetensors,
@@ -133,6 +134,8 @@ describe('a file of safetensors', () => {
     const half = { dtype: 'BF16', shape: [2], data: Uint16Array.of(0x3f80, 0x4000) } as const;
     const { state } = fromPyTorch({ running_mean: half, running_var: half }, { eps: 1e-5, momentum: 0.1 });
     expect(state.runningMean).toEqual([1, 2]);
+    expect(floats(half).data).toEqual(Float32Array.of(1, 2));
+    expect(floats({ ...half, dtype: 'F16' }).data).toBe(half.data);
   });
 
   it('has elements of another array where they are exact, or floats', async () => {
