@@ -1,12 +1,12 @@
 // A cable that is taken out: the job ends on both hosts, and nothing of it is left on either.
 import { setTimeout } from 'node:timers/promises';
+import { skipWithoutMpi } from '@batchnorm/testing/mpi';
 import { expect, it, onTestFinished } from 'vitest';
 import { runJob } from '../src/job.js';
 import { TwoHosts } from '../src/two-hosts.js';
-import { skipWithoutMpi } from './skip-without-mpi.js';
 
 it('ends on both hosts when the cable between them is taken out', async ({ skip }) => {
-  skipWithoutMpi(skip);
+  skipWithoutMpi('data-parallel', skip);
   const hosts = await TwoHosts.create().catch((error: Error) => {
     console.warn(`two hosts skipped: ${error.message}`);
     return skip(error.message);

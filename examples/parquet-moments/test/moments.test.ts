@@ -6,21 +6,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { MomentsState } from '@batchnorm/core-api';
+import { jobEnvironment, skipWithoutMpi } from '@batchnorm/testing/mpi';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { batchesOf, connect, fileOf, writeFile } from '../src/data.js';
-import { skipWithoutMpi } from './skip-without-mpi.js';
 
 const run = promisify(execFile);
 const rank = fileURLToPath(new URL('../dist/rank.js', import.meta.url));
 const [files, rows, C] = [5, 20_000, 3];
-
-const environment = {
-  OMPI_ALLOW_RUN_AS_ROOT: '1',
-  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
-  OMPI_MCA_rmaps_base_oversubscribe: '1',
-  OMPI_MCA_hwloc_base_binding_policy: 'none',
-  OMPI_MCA_mpi_yield_when_idle: '1',
-};
 
 const folder = mkdtempSync(join(tmpdir(), 'parquet-moments-'));
 beforeAll(async () => {
@@ -39,7 +31,7 @@ interface Result {
 async function momentsBy(ranks: number): Promise<Result> {
   const program = [process.execPath, rank, folder, `${files}`, `${C}`];
   const [command, ...args] = ranks === 1 ? program : ['mpirun', '-np', `${ranks}`, ...program];
-  const { stdout } = await run(command!, args, { env: { ...process.env, ...environment }, timeout: 100_000 });
+  const { stdout } = await run(command!, args, { env: { ...process.env, ...jobEnvironment }, timeout: 100_000 });
   return JSON.parse(stdout);
 }
 
@@ -48,7 +40,7 @@ function forget(...files: readonly number[]): void {
 }
 
 it('are those of all rows, the same bits for any number of ranks, and go on from what is done', async ({ skip }) => {
-  skipWithoutMpi(skip);
+  skipWithoutMpi('parquet-moments', skip);
   const one = await momentsBy(1);
   expect(one.read).toBe(files);
   forget(1, 3);

@@ -9,9 +9,9 @@ import {
   type OnDevice,
   refuse,
 } from '@batchnorm/core-api';
+import { releasedByOwner, releaseWhenDropped } from '@batchnorm/core-api/finalization';
 import { assertNormalizable, type Parameters } from '@batchnorm/core-api/float32-range';
 import { type ArrayOwner, assertAlive, type DeviceArray, readRetained } from './device-array.js';
-import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import { gradientSumsOf, momentsOf } from './passes.js';
 import type { SeenMoments, SeenSums } from './redo.js';
 

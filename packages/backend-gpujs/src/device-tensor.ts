@@ -1,7 +1,7 @@
 // Activations on the device, as users and layers get them.
 import { type Backend, BatchNormError, type DeviceTensor } from '@batchnorm/core-api';
+import { releasedByOwner, releaseWhenDropped } from '@batchnorm/core-api/finalization';
 import { type ArrayOwner, assertAlive, type DeviceArray, isOnHost, readRetained } from './device-array.js';
-import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 
 /** An activation of float32. */
 export class GpuJsTensor implements DeviceTensor {

@@ -30,11 +30,11 @@ import {
   type Plan,
   type Stages,
 } from '@batchnorm/core-api';
+import { releasedByOwner, releaseWhenDropped } from '@batchnorm/core-api/finalization';
 import { copyOf, GpuJsMoments, GpuJsSums, GpuJsVector } from './channel-values.js';
 import { isOnHost } from './device-array.js';
 import { deviceMask } from './device-mask.js';
 import { GpuJsTensor } from './device-tensor.js';
-import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import type { GpuContext } from './gpu-context.js';
 import { Passes } from './passes.js';
 import { SavedForward } from './saved-forward.js';

@@ -1,8 +1,8 @@
 // What a forward keeps for its backward.
 import type { Saved } from '@batchnorm/core-api';
+import { releasedByOwner, releaseWhenDropped } from '@batchnorm/core-api/finalization';
 import type { DeviceArray } from './device-array.js';
 import type { DeviceMask } from './device-mask.js';
-import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import type { Redone } from './redo.js';
 import type { Scope } from './scope.js';
 

@@ -1,7 +1,7 @@
 // float32 as accurate as the design promises, in every mode and at every size.
 import { BatchNorm } from '@batchnorm/core-api';
+import { batchOf, exactOf, largestError } from '@batchnorm/testing/batches';
 import { describe, expect, it } from 'vitest';
-import { batchOf, exactOf, largestError } from './batches.js';
 import { describeModes, modesHere } from './modes.js';
 
 await describeModes(modesHere, (mode, create) => {

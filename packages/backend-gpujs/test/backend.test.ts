@@ -8,14 +8,15 @@ import {
   type Stages,
   type Tensor,
 } from '@batchnorm/core-api';
+import { batchOf, exactOf, largestError } from '@batchnorm/testing/batches';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import * as gpujs from 'gpu.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { DeviceArray } from '../src/device-array.js';
 import { GpuContext } from '../src/gpu-context.js';
 import { createGpuJsBackend, gpuJsModes } from '../src/index.js';
-import { batchOf, exactOf, largestError } from './batches.js';
 import { countDeviceMemory } from './device-memory.js';
-import { describeModes, expectCode, inBrowser, modesHere } from './modes.js';
+import { describeModes, inBrowser, modesHere } from './modes.js';
 
 afterEach(() => {
   vi.restoreAllMocks();

@@ -1,8 +1,9 @@
 // A device that goes away: a coded error, a layer that is as it was, and a new backend that carries on.
 import { BatchNorm } from '@batchnorm/core-api';
+import { batchOf } from '@batchnorm/testing/batches';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { afterEach, expect, it } from 'vitest';
-import { batchOf } from './batches.js';
-import { describeModes, expectCode, inBrowser } from './modes.js';
+import { describeModes, inBrowser } from './modes.js';
 
 /** Every WebGL context and WebGPU device that has been made since this file was loaded. */
 const contexts: { getExtension(name: string): { loseContext(): void } | null }[] = [];

@@ -16,9 +16,9 @@ import {
   type Stages,
   valuesPerChannel,
 } from '@batchnorm/core-api';
+import { type Batch, batchOf, largestError } from '@batchnorm/testing/batches';
 import { expect, it } from 'vitest';
 import type { GpuJsBackend } from '../src/index.js';
-import { type Batch, batchOf, largestError } from './batches.js';
 import { countDeviceMemory } from './device-memory.js';
 import { describeModes, modesHere } from './modes.js';
 

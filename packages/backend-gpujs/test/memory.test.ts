@@ -8,12 +8,13 @@ import {
   operationsOf,
   type Stages,
 } from '@batchnorm/core-api';
+import { batchOf } from '@batchnorm/testing/batches';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import * as gpujs from 'gpu.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { GpuContext, maxKernels } from '../src/gpu-context.js';
 import type { GpuJsBackend } from '../src/index.js';
-import { batchOf } from './batches.js';
-import { describeModes, expectCode, modesHere } from './modes.js';
+import { describeModes, modesHere } from './modes.js';
 
 afterEach(() => {
   vi.restoreAllMocks();

@@ -1,7 +1,5 @@
 // The modes of this platform, for tests that run in each of them.
 import { describeBackend } from '@batchnorm/browser/describe-backend';
-import { BatchNormError, type ErrorCode } from '@batchnorm/core-api';
-import { expect } from 'vitest';
 import { createGpuJsBackend, type GpuJsMode } from '../src/index.js';
 
 export const inBrowser: boolean = 'document' in globalThis;
@@ -19,15 +17,4 @@ export async function describeModes(
     const create = () => createGpuJsBackend({ mode });
     await describeBackend(`gpujs-${mode}`, create, () => body(mode, create));
   }
-}
-
-/** That `attempt` fails with `code` and a message that names what was received and what was expected. */
-export async function expectCode(code: ErrorCode, attempt: () => unknown, message: RegExp = /received/): Promise<void> {
-  const error = await (async () => attempt())().then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(BatchNormError);
-  expect(error).toMatchObject({ code, message: expect.stringMatching(/received [\s\S]+, expected [\s\S]+/) });
-  expect((error as Error).message).toMatch(message);
 }

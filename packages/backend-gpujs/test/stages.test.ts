@@ -10,11 +10,12 @@ import {
   operationsOf,
   type Stages,
 } from '@batchnorm/core-api';
+import { type Batch, batchOf, exactOf, largestError } from '@batchnorm/testing/batches';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { DeviceArray } from '../src/device-array.js';
 import type { GpuJsBackend } from '../src/index.js';
-import { type Batch, batchOf, exactOf, largestError } from './batches.js';
-import { describeModes, expectCode, modesHere } from './modes.js';
+import { describeModes, modesHere } from './modes.js';
 
 afterEach(() => {
   vi.restoreAllMocks();

@@ -1,6 +1,8 @@
 // What this backend adds to the layer's refusals, and its promises about buffers.
+
 import { seededBatch } from '@batchnorm/conformance';
-import { BatchNorm, BatchNormError, type ErrorCode, type Kernels, operationsOf, type Saved } from '@batchnorm/core-api';
+import { BatchNorm, type Kernels, operationsOf, type Saved } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { describe, expect, it } from 'vitest';
 import { createJsBackend } from '../src/index.js';
 
@@ -9,12 +11,6 @@ const extents = [
   { outer: 4, channels: 9, inner: 20 },
 ];
 const shapeOf = ({ outer, channels, inner }: (typeof extents)[number]) => [outer, channels, inner];
-
-async function expectCode(code: ErrorCode, attempt: () => unknown): Promise<void> {
-  const error = await (async () => attempt())().catch((reason: unknown) => reason);
-  expect(error).toBeInstanceOf(BatchNormError);
-  expect(error).toMatchObject({ code, message: expect.stringMatching(/received .+, expected .+/) });
-}
 
 describe('NON_FINITE_STATISTICS', () => {
   it.each(extents)('leaves out, running statistics and the saved forward untouched (%o)', async (extent) => {

@@ -83,5 +83,8 @@ function decoded(base64: string): Uint8Array<ArrayBuffer> {
 }
 
 export function unavailable(reason: string): BatchNormError {
-  return new BatchNormError('BACKEND_UNAVAILABLE', `received a request for backend 'wasm', but ${reason}`);
+  return new BatchNormError(
+    'BACKEND_UNAVAILABLE',
+    `received a request for backend 'wasm', expected an engine that can run it: ${reason}`,
+  );
 }

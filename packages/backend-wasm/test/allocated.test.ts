@@ -4,10 +4,10 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { seededBatch } from '@batchnorm/conformance';
 import { type AllocatedTensor, BatchNorm, type Dtype, extentOf, type Tensor } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
 import { LinearMemory, MemoryBudget } from '../src/linear-memory.js';
-import { expectCode } from './expect-code.js';
 
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;

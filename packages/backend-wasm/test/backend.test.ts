@@ -2,10 +2,10 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { BatchNorm } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
 import { modules } from '../src/modules.js';
-import { expectCode } from './expect-code.js';
 
 afterEach(() => {
   vi.restoreAllMocks();

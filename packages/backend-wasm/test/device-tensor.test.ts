@@ -1,9 +1,9 @@
 // What kernels on the device take as theirs, and how what lies there is read.
 import { seededBatch } from '@batchnorm/conformance';
 import { BatchNorm, type DeviceTensor, operationsOf } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 
 const extent = { outer: 8, channels: 3, inner: 1 };
 const shape = [8, 3];

@@ -12,12 +12,12 @@ import {
   operationsOf,
   type Stages,
 } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import { describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
 import { backends } from './backends.js';
-import { expectCode } from './expect-code.js';
 import { read, unfused } from './stages.js';
 
 const unset = { dx: undefined, dresidual: undefined, dgamma: undefined, dbeta: undefined, parameterGradients: true };

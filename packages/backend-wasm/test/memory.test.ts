@@ -12,10 +12,10 @@ import {
   type MaybePromise,
   operationsOf,
 } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
 import { LinearMemory, MemoryBudget } from '../src/linear-memory.js';
-import { expectCode } from './expect-code.js';
 
 const zeros = (length: number) => ({ data: new Float32Array(length), shape: [length] });
 

@@ -14,9 +14,9 @@ import {
   type Statistics,
   type Tensor,
 } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { describe, expect, it } from 'vitest';
 import { backends } from './backends.js';
-import { expectCode } from './expect-code.js';
 
 const extents: Extent[] = [
   { outer: 64, channels: 4, inner: 1 },

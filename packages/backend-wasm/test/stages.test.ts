@@ -16,9 +16,9 @@ import {
   operationsOf,
   type Stages,
 } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { describe, expect, it } from 'vitest';
 import { backends } from './backends.js';
-import { expectCode } from './expect-code.js';
 import { read, unfused } from './stages.js';
 
 const extents: Extent[] = [

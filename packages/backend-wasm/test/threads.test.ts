@@ -15,13 +15,13 @@ import {
   type Kernels,
   operationsOf,
 } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { PoolExports } from '../src/abi/exports.js';
 import { createWasmBackend } from '../src/index.js';
 import { LinearMemory, MemoryBudget } from '../src/linear-memory.js';
 import { modules } from '../src/modules.js';
 import { WorkerPool } from '../src/worker-pool.js';
-import { expectCode } from './expect-code.js';
 
 afterEach(() => {
   vi.restoreAllMocks();

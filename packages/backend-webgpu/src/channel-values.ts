@@ -1,10 +1,10 @@
 // What kernels find out per channel: moments, sums of gradients, gradients of parameters. Each is in a table on the
 // device, which the host reads when somebody asks.
 import { type GradientSums, type MaybePromise, type Moments, type OnDevice, refuse } from '@batchnorm/core-api';
+import { releasedByOwner, releaseWhenDropped } from '@batchnorm/core-api/finalization';
 import { assertNormalizable, type Parameters } from '@batchnorm/core-api/float32-range';
 import type { DeviceBuffer } from './device-buffer.js';
 import { refuseDisposed } from './device-tensor.js';
-import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import type { Gpu } from './gpu.js';
 import { gradientSumsOf, momentsOf } from './tables.js';
 

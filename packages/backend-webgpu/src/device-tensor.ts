@@ -1,7 +1,7 @@
 // Activations on the device, as users and layers get them.
 import { arrayOf, type Backend, type DeviceTensor, type Dtype, type FloatArray, refuse } from '@batchnorm/core-api';
+import { releasedByOwner, releaseWhenDropped } from '@batchnorm/core-api/finalization';
 import type { DeviceBuffer } from './device-buffer.js';
-import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 import type { Gpu } from './gpu.js';
 
 /** An activation in a `GPUBuffer`. */

@@ -1,7 +1,7 @@
 // What a forward keeps for its backward.
 import type { Saved } from '@batchnorm/core-api';
+import { releasedByOwner, releaseWhenDropped } from '@batchnorm/core-api/finalization';
 import type { DeviceBuffer } from './device-buffer.js';
-import { releasedByOwner, releaseWhenDropped } from './finalization.js';
 
 export interface Kept {
   /** Its buffer is x's: x does not change until the backward. */

@@ -1,8 +1,8 @@
 // How near results come: large means, many shapes and sizes, and pivots that are far from the mean.
 import { BatchNorm } from '@batchnorm/core-api';
+import { batchOf, exactOf, largestError } from '@batchnorm/testing/batches';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createWebGpuBackend, type WebGpuBackend } from '../src/index.js';
-import { batchOf, exactOf, largestError } from './batches.js';
 import { describeHere } from './here.js';
 
 /** Both arrangements, vectors of four and single numbers, few and many rows, columns and blocks. */

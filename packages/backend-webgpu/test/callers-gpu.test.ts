@@ -1,9 +1,10 @@
 // A program's own device, buffers and command encoders: nothing is copied, submitted or destroyed behind its back.
 import { BatchNorm } from '@batchnorm/core-api';
+import { batchOf, exactOf, largestError } from '@batchnorm/testing/batches';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createWebGpuBackend, type WebGpuBackend } from '../src/index.js';
-import { batchOf, exactOf, largestError } from './batches.js';
-import { bufferOf, contentsOf, describeHere, expectCode, ownDevice, tensorUsage } from './here.js';
+import { bufferOf, contentsOf, describeHere, ownDevice, tensorUsage } from './here.js';
 
 await describeHere(() => {
   let device: GPUDevice;

@@ -1,9 +1,10 @@
 // A device that goes away, and memory: what calls answer, that a layer's state survives, and that steps need no more.
 import { BatchNorm } from '@batchnorm/core-api';
+import { batchOf } from '@batchnorm/testing/batches';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { expect, it } from 'vitest';
 import { createWebGpuBackend } from '../src/index.js';
-import { batchOf } from './batches.js';
-import { describeHere, expectCode, ownDevice } from './here.js';
+import { describeHere, ownDevice } from './here.js';
 
 await describeHere(() => {
   const { x, dy } = batchOf([24, 8]);

@@ -1,10 +1,11 @@
 // Steps in an encoder of the caller: what is recorded there and what is not, and that nothing is lost or made up, whatever
 // becomes of the encoder.
 import { BatchNorm, type BatchNormOptions } from '@batchnorm/core-api';
+import { batchOf, exactOf, largestError } from '@batchnorm/testing/batches';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createWebGpuBackend, type WebGpuBackend, type WebGpuTensor } from '../src/index.js';
-import { batchOf, exactOf, largestError } from './batches.js';
-import { describeHere, expectCode, ownDevice } from './here.js';
+import { describeHere, ownDevice } from './here.js';
 
 await describeHere(() => {
   let device: GPUDevice;

@@ -1,7 +1,5 @@
 // What tests need of this platform: a device with buffers of their own, and refusals by code.
 import { describeBackend } from '@batchnorm/browser/describe-backend';
-import { BatchNormError, type ErrorCode } from '@batchnorm/core-api';
-import { expect } from 'vitest';
 import { createWebGpuBackend } from '../src/index.js';
 
 /** STORAGE | COPY_SRC | COPY_DST */
@@ -44,15 +42,4 @@ export async function contentsOf(device: GPUDevice, buffer: GPUBuffer): Promise<
   const contents = new Float32Array(staging.getMappedRange().slice(0));
   staging.destroy();
   return contents;
-}
-
-/** That `attempt` fails with `code` and a message that names what was received and what was expected. */
-export async function expectCode(code: ErrorCode, attempt: () => unknown, message: RegExp = /received/): Promise<void> {
-  const error = await (async () => attempt())().then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(BatchNormError);
-  expect(error).toMatchObject({ code, message: expect.stringMatching(/received [\s\S]+, expected [\s\S]+/) });
-  expect((error as Error).message).toMatch(message);
 }

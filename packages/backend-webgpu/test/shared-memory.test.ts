@@ -1,8 +1,8 @@
 // Host arrays in shared memory, such as those of threads: not every implementation of WebGPU takes them everywhere.
 import { BatchNorm } from '@batchnorm/core-api';
+import { batchOf } from '@batchnorm/testing/batches';
 import { expect, it } from 'vitest';
 import { createWebGpuBackend } from '../src/index.js';
-import { batchOf } from './batches.js';
 import { describeHere } from './here.js';
 
 await describeHere(() => {

@@ -1,4 +1,5 @@
 // Starts MPI jobs of the programs beside it, hears what their ranks report, and leaves no process behind.
+
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -7,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { jobEnvironment } from '@batchnorm/testing/mpi';
 import { onTestFinished } from 'vitest';
 
 export interface JobOptions {
@@ -33,15 +35,6 @@ export interface JobResult {
   readonly endedAt: number;
 }
 
-/** mpirun as root, with more ranks than cores, none of which is bound to one. */
-const environment = {
-  OMPI_ALLOW_RUN_AS_ROOT: '1',
-  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
-  OMPI_MCA_rmaps_base_oversubscribe: '1',
-  OMPI_MCA_hwloc_base_binding_policy: 'none',
-  OMPI_MCA_mpi_yield_when_idle: '1',
-};
-
 /** Where Open MPI keeps what it leaves behind when it is killed: files of shared memory, and of the job. */
 const filesIn = (folder: string) => ({
   OMPI_MCA_btl_vader_backing_directory: folder,
@@ -67,7 +60,7 @@ export async function runJob(program: string, { ranks, args = [] }: JobOptions):
   const [command, ...rest] =
     ranks === 0 ? [process.execPath, ...script] : ['mpirun', '-np', `${ranks}`, process.execPath, ...script];
   const child = spawn(command!, rest, {
-    env: { ...process.env, ...environment, ...filesIn(folder), [marker]: id, BATCHNORM_TEST_REPORTS: reports },
+    env: { ...process.env, ...jobEnvironment, ...filesIn(folder), [marker]: id, BATCHNORM_TEST_REPORTS: reports },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

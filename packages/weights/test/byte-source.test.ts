@@ -2,10 +2,10 @@
 import { open } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { describe, expect, it } from 'vitest';
 import { readAhead } from '../src/byte-source.js';
 import { type FileSource, openSafetensors } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 import { fixture, fixturePath } from './fixtures.js';
 
 const bytes = await fixture('model.safetensors');

@@ -1,4 +1,6 @@
 // Calls that TypeScript would not let pass: whoever has none gets a code, and no TypeError from within.
+
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { describe, expect, it } from 'vitest';
 import {
   affine,
@@ -21,7 +23,6 @@ import {
   writeOnnx,
   writeSafetensors,
 } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 
 const nothing = null as never;
 const vectors = { running_mean: [1], running_var: [1] };

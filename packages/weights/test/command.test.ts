@@ -2,10 +2,10 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newProgram } from '../src/command/program.js';
 import { fold, fromPyTorch, openNpz, openSafetensors, writeSafetensors } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 import { fixture, fixturePath } from './fixtures.js';
 
 let folder: string;

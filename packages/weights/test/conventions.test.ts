@@ -1,6 +1,7 @@
 // Batch norms of other frameworks as layers here, and back.
 import { createJsBackend } from '@batchnorm/backend-js';
 import { BatchNorm, type BatchNormState, resolveLayerOptions } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -14,7 +15,6 @@ import {
   toOnnx,
   toPyTorch,
 } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 import { type JsonTensor, jsonFixture } from './fixtures.js';
 
 interface ObservedLayer {

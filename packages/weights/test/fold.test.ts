@@ -1,9 +1,9 @@
 // Batch norms folded into the layers before them, beside what PyTorch computes of both.
 import { createJsBackend } from '@batchnorm/backend-js';
 import { BatchNorm, elementsFrom, type FloatArray, numbersOf } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { describe, expect, it } from 'vitest';
 import { affine, fold, fromPyTorch, type LayerWeights, type Linear, type PyTorchStateDict } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 import { type JsonTensor, jsonFixture } from './fixtures.js';
 
 interface Pair {

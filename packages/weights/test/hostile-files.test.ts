@@ -1,5 +1,6 @@
 // Files that are broken, cut off or made to harm: whatever they say, a reader ends soon with tensors or with a code.
 import { BatchNormError } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { zipSync } from 'fflate';
 import * as jsfive from 'jsfive';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -15,7 +16,6 @@ import {
   type TensorFile,
   writeNpy,
 } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 import { fixture } from './fixtures.js';
 
 // jsfive tells the console what it does not know.

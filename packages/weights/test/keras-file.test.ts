@@ -1,11 +1,11 @@
 // Files of Keras 3.15, and of what is none.
 import { createJsBackend } from '@batchnorm/backend-js';
 import { BatchNorm } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { unzipSync, zipSync } from 'fflate';
 import * as jsfive from 'jsfive';
 import { describe, expect, it } from 'vitest';
 import { findBatchNorms, openKeras } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 import { fixture, type JsonTensor, jsonFixture } from './fixtures.js';
 
 interface ObservedLayer {

@@ -1,8 +1,9 @@
 // Arrays of NumPy.
+
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { zipSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
 import { type FileTensor, openNpy, openNpz, writeNpy, writeNpz } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 import { fixture } from './fixtures.js';
 
 /** A .npy file with any header. */

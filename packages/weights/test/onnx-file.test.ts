@@ -1,9 +1,9 @@
 // Models of ONNX: of PyTorch's exporter, and made by hand field by field.
 import { createJsBackend } from '@batchnorm/backend-js';
 import { BatchNorm, type Tensor } from '@batchnorm/core-api';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { describe, expect, it } from 'vitest';
 import { findBatchNorms, fold, type OnnxLayer, openOnnx, openSafetensors, toOnnx, writeOnnx } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 import { fixture, jsonFixture } from './fixtures.js';
 
 type Bytes = readonly number[];

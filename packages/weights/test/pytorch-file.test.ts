@@ -1,9 +1,9 @@
 // Files of torch.save.
 import { existsSync } from 'node:fs';
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { zipSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
 import { openPyTorch, openSafetensors } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 import { fixture } from './fixtures.js';
 
 /** An archive with any pickle. */

@@ -1,4 +1,6 @@
 // Files of safetensors, of the format's description and of our own.
+
+import { expectCode } from '@batchnorm/testing/expect-code';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -13,7 +15,6 @@ import {
   safetensorsParts,
   writeSafetensors,
 } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 import { fixture } from './fixtures.js';
 
 /** A file with any header. */

@@ -1,7 +1,8 @@
 // Models of TensorFlow.js, made by hand as its converter writes them.
+
+import { expectCode } from '@batchnorm/testing/expect-code';
 import { describe, expect, it } from 'vitest';
 import { findBatchNorms, openTfjs } from '../src/index.js';
-import { expectCode } from './expect-code.js';
 
 const names = ['gamma', 'beta', 'moving_mean', 'moving_variance'];
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));

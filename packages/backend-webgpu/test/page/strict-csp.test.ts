@@ -4,8 +4,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { chromiumMissing, chromiumPath, launchChromium } from '@batchnorm/browser';
 import { describeMissing, isRequired } from '@batchnorm/browser/describe-backend';
+import { batchOf, exactOf, largestError } from '@batchnorm/testing/batches';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { batchOf, exactOf, largestError } from '../batches.js';
 
 const name = 'webgpu@chromium';
 const path = chromiumPath();

@@ -300,7 +300,8 @@ class Latest {
   };
 
   get saved(): Saved {
-    if (this.#saved === undefined) throw new BatchNormError('FORWARD_REQUIRED', 'received a backward before a forward');
+    if (this.#saved === undefined)
+      throw new BatchNormError('FORWARD_REQUIRED', 'received a backward before a forward, expected one after it');
     return this.#saved;
   }
 

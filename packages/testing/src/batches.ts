@@ -9,7 +9,10 @@ export interface Batch {
   readonly extent: Extent;
 }
 
-export function batchOf(shape: readonly number[], { seed = 1, mean = 0 } = {}): Batch {
+export function batchOf(
+  shape: readonly number[],
+  { seed = 1, mean = 0 }: { readonly seed?: number; readonly mean?: number } = {},
+): Batch {
   const generator = mersenne(seed);
   const uniform = () => uniformFloat64(generator);
   const length = shape.reduce((a, b) => a * b, 1);
@@ -21,8 +24,21 @@ export function batchOf(shape: readonly number[], { seed = 1, mean = 0 } = {}): 
   };
 }
 
+/** What batch norm makes of a batch: [C] each, but for y and dx, which are as long as x. */
+export interface Exact {
+  readonly y: Float64Array;
+  readonly dx: Float64Array;
+  readonly dgamma: Float64Array;
+  readonly dbeta: Float64Array;
+  readonly mean: Float64Array;
+  readonly variance: Float64Array;
+  readonly invStd: Float64Array;
+  /** Σ |dy| */
+  readonly size: Float64Array;
+}
+
 /** Training forward and backward with gamma = 1 and beta = 0, by the formulas, in float64 around a pivot. */
-export function exactOf({ x: { data: x }, dy: { data: dy }, extent }: Batch, epsilon = 1e-5) {
+export function exactOf({ x: { data: x }, dy: { data: dy }, extent }: Batch, epsilon = 1e-5): Exact {
   const { channels: C, inner } = extent;
   const M = valuesPerChannel(extent);
   const channelOf = (k: number) => Math.floor(k / inner) % C;

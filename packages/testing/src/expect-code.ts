@@ -3,7 +3,7 @@ import { BatchNormError, type ErrorCode } from '@batchnorm/core-api';
 import { expect } from 'vitest';
 
 /** That `attempt` fails with `code`, and a message that says what was received and what was expected. */
-export async function expectCode(code: ErrorCode, attempt: () => unknown, message = /received/): Promise<void> {
+export async function expectCode(code: ErrorCode, attempt: () => unknown, message: RegExp = /received/): Promise<void> {
   const error = await Promise.resolve()
     .then(attempt)
     .then(
