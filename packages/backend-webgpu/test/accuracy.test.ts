@@ -55,6 +55,20 @@ await describeHere(() => {
     });
   });
 
+  it('more workgroups than one dimension has are all run', async () => {
+    const C = 64 * 65_535 + 65;
+    const value = (c: number) => (c % 7) - 3;
+    const data = Float32Array.from({ length: 2 * C }, (_, k) => (k < C ? value(k) : -value(k - C)));
+    const layer = new BatchNorm({ backend, numFeatures: C, trackRunningStatistics: false });
+    const x = await backend.upload({ data, shape: [2, C] });
+    const y = await layer.forward(x);
+    const elements = (await y.read()) as Float32Array;
+    const errors = elements.map((got, k) => Math.abs(got - data[k]! / Math.sqrt(data[k]! ** 2 + 1e-5)));
+    expect(errors.reduce((a, b) => Math.max(a, b))).toBeLessThan(1e-6);
+    await layer.dispose();
+    for (const one of [x, y]) one.dispose();
+  });
+
   it.each([
     ['outliers where pivots are sampled', (k: number) => ((k + 1) % 48 === 0 ? 3e4 : 0)],
     ['a jump in the middle', (k: number) => (k < 500 ? -1000 : 1000)],

@@ -119,8 +119,9 @@ await describeHere(() => {
       await backend.encode(encoder, () => own.forward(x));
       await expectCode('UNSUPPORTED', () => own.settle(), /submit/);
       await expectCode('UNSETTLED', () => own.batchesTracked);
-      await own.resetRunningStatistics();
-      await own.dispose();
+      const bytes = backend.allocatedBytes!();
+      await expectCode('UNSUPPORTED', () => own.dispose());
+      expect(backend.allocatedBytes!()).toBeLessThan(bytes);
     }
     other.destroy();
   });

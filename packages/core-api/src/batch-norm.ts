@@ -269,7 +269,7 @@ export class BatchNorm {
    * `dispose()` settle by themselves.
    *
    * Errors: `NON_FINITE_STATISTICS`, once, if the statistics of a batch were not finite: that batch was left out, all
-   * others are averaged in. `DISPOSED`.
+   * others are averaged in. `UNSUPPORTED` while statistics can't be read yet: they go on waiting. `DISPOSED`.
    */
   settle(): Promise<void> {
     return this.#call(() => begin(this.#running.settle()));
@@ -349,6 +349,7 @@ export class BatchNorm {
       try {
         await begin(this.#running.settle());
       } finally {
+        this.#running.forgetDeferred();
         this.#setLatest(undefined);
         for (const record of this.#passes) record.release();
         this.#passes.clear();

@@ -166,10 +166,15 @@ export class RunningStatistics {
 
   /** Sets the counts, after vectors were overwritten. Forgets batches that wait, and errors of those left out. */
   restart({ batchesTracked, valuesTracked = 0 }: Tracked): void {
-    for (const { moments } of this.#deferred.splice(0)) moments.dispose();
+    this.forgetDeferred();
     this.#leftOut.length = 0;
     this.#batchesTracked = batchesTracked;
     this.#valuesTracked = valuesTracked;
+  }
+
+  /** Frees what is on the device of batches that wait. */
+  forgetDeferred(): void {
+    for (const { moments } of this.#deferred.splice(0)) moments.dispose();
   }
 
   /** The vectors, whether or not batches wait: to be overwritten. */

@@ -112,6 +112,34 @@ describe('batches that wait on the device', () => {
     await expect(layer.settle()).resolves.toBeUndefined();
   });
 
+  it('go on waiting while they cannot be read: nothing is lost, and nothing is averaged in before them', async () => {
+    const { layer, backend } = newLayer();
+    const { layer: good } = newLayer();
+    const batches = Array.from({ length: 70 }, (_, n) => filled([4, C], n + 1));
+    backend.isUnsubmitted = true;
+    for (const batch of batches) await layer.forward(backend.upload(batch));
+    for (const attempt of [
+      () => layer.settle(),
+      () => layer.state(),
+      () => layer.forward(x, { training: false }),
+      () => layer.forward(x),
+    ]) {
+      await expectError('UNSUPPORTED', attempt, /later/);
+    }
+    backend.isUnsubmitted = false;
+    for (const batch of batches) await good.forward(batch);
+    expect(await layer.state()).toEqual(await good.state());
+  });
+
+  it('are freed by dispose() all the same where they cannot be read', async () => {
+    const { layer, backend } = newLayer();
+    const onDevice = backend.upload(x);
+    const y = await layer.forward(onDevice);
+    backend.isUnsubmitted = true;
+    await expectError('UNSUPPORTED', () => layer.dispose());
+    expect(backend.alive).toEqual(new Set([onDevice, y]));
+  });
+
   it('never fail a training forward, however many they are', async () => {
     const { layer, backend } = newLayer();
     const { layer: good } = newLayer();

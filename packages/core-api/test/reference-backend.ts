@@ -60,6 +60,8 @@ export class ReferenceBackend implements Backend {
   reads = 0;
   /** Whether each backward was asked for dgamma or dbeta, or needed them for dx. */
   readonly parameterGradients: boolean[] = [];
+  /** Whether values on the device can't be read for now. */
+  isUnsubmitted = false;
   /** Whether values on the device have a view. */
   sharesMemory = false;
 
@@ -318,6 +320,7 @@ class Stored<T> implements OnDevice<T> {
 
   async read(): Promise<T> {
     if (this.disposed) throw new BatchNormError('DISPOSED', 'received read() after dispose()');
+    if (this.backend.isUnsubmitted) throw new BatchNormError('UNSUPPORTED', 'received read(), expected it later');
     this.backend.reads++;
     return structuredClone(this.stored);
   }
