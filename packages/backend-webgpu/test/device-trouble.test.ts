@@ -113,8 +113,10 @@ await describeHere(() => {
     const popErrorScope = device.popErrorScope.bind(device);
     const createBuffer = device.createBuffer.bind(device);
     const made: GPUBuffer[] = [];
+    // What there is no room for is of no use afterwards.
     device.createBuffer = (descriptor) => {
       made.push(createBuffer(descriptor));
+      made.at(-1)!.destroy();
       return made.at(-1)!;
     };
     // Of the two scopes of a call, the inner one is about memory.

@@ -45,6 +45,15 @@ await describeHere(() => {
     await layer.dispose();
   });
 
+  it('subnormal results halfway between two are rounded to even', async () => {
+    const layer = identity();
+    layer.gamma = [2 ** -25];
+    const numbers = Float32Array.from({ length: 2048 }, (_, k) => k);
+    const y = (await layer.forward({ data: halvesOf(numbers), shape: [2048, 1] }, { training: false })).data;
+    expect(y).toEqual(halvesOf(numbers.map((k) => k * 2 ** -25)));
+    await layer.dispose();
+  });
+
   it.each([
     [7, 3],
     [5, 4],
