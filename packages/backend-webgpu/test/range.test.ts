@@ -84,4 +84,15 @@ await describeHere(() => {
       onDevice.dispose();
     },
   );
+
+  it('on the device small deviations without an epsilon make y NaN, and never what a constant channel has', async () => {
+    const layer = new BatchNorm({ backend, numFeatures: 3, epsilon: 0 });
+    const data = Float32Array.from({ length: 48 }, (_, k) => (k % 2 === 0 ? 1e-30 : 2e-30));
+    const onDevice = await backend.upload({ data, shape });
+    const y = (await (await layer.forward(onDevice)).read()) as Float32Array;
+    expect(y.every((value) => Number.isNaN(value))).toBe(true);
+    await expectCode('NON_FINITE_STATISTICS', () => layer.settle());
+    await layer.dispose();
+    onDevice.dispose();
+  });
 });

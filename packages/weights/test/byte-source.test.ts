@@ -48,17 +48,19 @@ describe('a file', () => {
   });
 
   it.each([
-    ['another range than was asked for', 16, 0],
+    ['another range than was asked for', 4, 0],
     ['more bytes than were asked for', 0, 2 ** 20],
   ])('is refused where a server sends %s, of which no more is taken', async (_what, shift, more) => {
     const answer = (range: RegExpExecArray | null) => {
-      const [from, to] = [Number(range![1]), Number(range![2])].map((at) => (at === 0 ? at : at + shift));
+      // What is in the header would be found out by what it says; tensors say nothing.
+      const isOfTensor = Number(range![1]) > 8;
+      const [from, to] = [Number(range![1]), Number(range![2])].map((at) => (isOfTensor ? at - shift : at));
       const headers = { 'content-range': `bytes ${from}-${to}/${bytes.length}` };
       const body = new Uint8Array(to! - from! + 1 + more);
       body.set(bytes.slice(from, to! + 1));
       return { status: 206, headers, body };
     };
-    await served(answer, (url) => expectCode('INVALID_FILE', () => openSafetensors(url)));
+    await served(answer, (url) => expectCode('INVALID_FILE', () => readsTheSame(url)));
   });
 
   it('is read from a URL, in ranges', async () => {
