@@ -79,6 +79,9 @@ await describeHere(() => {
       const onDevice = await backend.upload(x);
       const y = (await (await layer.forward(onDevice)).read()) as Float32Array;
       expect(Array.from(y, (value) => Number.isNaN(value))).toEqual(Array.from(y, (_, k) => k % 3 === 1));
+      const { dx } = await layer.backward(onDevice);
+      const lost = Array.from((await dx.read()) as Float32Array, (value) => Number.isNaN(value));
+      expect(lost).toEqual(lost.map((_, k) => k % 3 === 1 && gamma[1] !== 1));
       await expectCode('NON_FINITE_STATISTICS', () => layer.settle(), /channel 1/);
       await layer.dispose();
       onDevice.dispose();
