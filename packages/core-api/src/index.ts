@@ -83,7 +83,7 @@ export {
 export { allocatesMemory, checkedShape, copyOn, ordinaryTensor } from './ordinary-tensor.js';
 export { assertDtype, isBackend, layerOptionChecks, resolveLayerOptions } from './resolve-options.js';
 export type { BatchNormState, LoadableState } from './state.js';
-export type { LoadStateOptions, StateOptions } from './state-options.js';
+export { type LoadStateOptions, type StateOptions, stateOptionNames } from './state-options.js';
 export type { Numbers } from './state-vectors.js';
 export type { SyncCalls } from './sync-calls.js';
 export {

@@ -21,7 +21,8 @@ const refusing = ['singleValue', 'emptyBatch'] as const;
 
 type Carried = (typeof computing)[number] | (typeof refusing)[number];
 
-const carried: readonly Carried[] = [...computing, ...refusing];
+/** The names of `StateOptions`. */
+export const stateOptionNames: readonly (keyof StateOptions)[] = [...computing, ...refusing];
 
 /** What a layer is, wherever it runs: without backend, collective, dtype and checks. */
 export type StateOptions = Readonly<Required<Pick<BatchNormOptions, Carried>>>;
@@ -37,7 +38,7 @@ export interface LoadStateOptions {
 
 /** Those of `options`, in an object of their own. */
 export function stateOptionsOf(options: StateOptions): StateOptions {
-  return Object.fromEntries(carried.map((name) => [name, options[name]])) as unknown as StateOptions;
+  return Object.fromEntries(stateOptionNames.map((name) => [name, options[name]])) as unknown as StateOptions;
 }
 
 /**
@@ -49,7 +50,7 @@ export function readOptions(given: unknown, own: StateOptions, mayDiffer: boolea
     refuse('INVALID_STATE', `options ${describe(given)}`, 'the options of the layer that had this state');
   }
   const options = { ...(given as Readonly<Record<Carried, unknown>>) };
-  for (const name of carried) {
+  for (const name of stateOptionNames) {
     const [isValid, expected] = layerOptionChecks[name];
     if (!isValid(options[name])) refuse('INVALID_STATE', `options.${name} ${describe(options[name])}`, expected);
   }

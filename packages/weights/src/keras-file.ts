@@ -11,7 +11,7 @@ import { bytesOfEntry, openZip } from './zip.js';
 /** In bytes. */
 const longestFile = 2 ** 30;
 
-/** Of the JSON that says what layers there are, in bytes: parsed, it takes fifty times as much. */
+/** Of the JSON that says what layers there are, in characters: parsed, it takes fifty times as much. */
 const longestConfig = 2 ** 22;
 
 /** A tensor, and where HDF5 has it. */
@@ -24,7 +24,7 @@ interface StoredTensor extends TensorInfo {
  * package by itself. Its batch norms are called by their layers: 'bn/gamma'. A .weights.h5 has no configs, and `load` has to be given them; which of three vectors is gamma
  * or beta only a .keras or .h5 file says.
  *
- * Errors: `LIMIT_EXCEEDED` for a file of more than 1 GiB, or a config of more than 4 MiB; `UNSUPPORTED` without jsfive; `INVALID_FILE`; `INVALID_OPTION` for what is not jsfive; those of
+ * Errors: `LIMIT_EXCEEDED` for a file of more than 1 GiB, or a config of more than 4 Mi characters; `UNSUPPORTED` without jsfive; `INVALID_FILE`; `INVALID_OPTION` for what is not jsfive; those of
  * the source.
  */
 export async function openKeras(source: FileSource, jsfive?: Hdf5Library): Promise<TensorFile> {
@@ -35,7 +35,9 @@ export async function openKeras(source: FileSource, jsfive?: Hdf5Library): Promi
   const { hdf5, config } = isArchive ? await fromArchive(bytes) : { hdf5: bytes, config: undefined };
   const file = openHdf5(await hdf5.read(0, hdf5.size), jsfive ?? (await installedJsfive()));
   const model = config ?? file.attribute('', 'model_config');
-  if (typeof model === 'string') assertConfigLength(model.length);
+  if (typeof model === 'string' && model.length > longestConfig) {
+    refuse('LIMIT_EXCEEDED', `a config of ${model.length} characters`, `${longestConfig} at most`);
+  }
   const configs = kerasConfigs(typeof model === 'string' ? parseJson(new TextEncoder().encode(model), 'config') : {});
   const tensors = storedTensors(file, configs);
   return {
@@ -71,15 +73,10 @@ async function fromArchive(bytes: ByteSource): Promise<{ hdf5: ByteSource; confi
     return bytesOfEntry(bytes, found);
   };
   const config = await entry('config.json');
-  assertConfigLength(config.size);
   return {
     hdf5: await entry('model.weights.h5'),
     config: new TextDecoder().decode(await config.read(0, config.size)),
   };
-}
-
-function assertConfigLength(length: number): void {
-  if (length > longestConfig) refuse('LIMIT_EXCEEDED', `a config of ${length} bytes`, `${longestConfig} at most`);
 }
 
 function storedTensors(

@@ -7,6 +7,7 @@ import {
   type Numbers,
   refuse,
   type StateOptions,
+  stateOptionNames,
 } from '@batchnorm/core-api';
 import { vectorOf } from './vectors.js';
 
@@ -67,16 +68,7 @@ export function stateOf(layer: Layer): BatchNormState {
 }
 
 function assertLayerOptions(options: StateOptions, code: 'INVALID_OPTION' | 'INVALID_STATE'): void {
-  const names = [
-    'epsilon',
-    'momentum',
-    'axis',
-    'scale',
-    'center',
-    'trackRunningStatistics',
-    'varianceEstimator',
-  ] as const;
-  for (const name of [...names, 'activation', 'singleValue'] as const) {
+  for (const name of stateOptionNames) {
     const [isValid, expected] = layerOptionChecks[name];
     if (!isValid(options[name])) refuse(code, `${name} ${describe(options[name])}`, expected);
   }

@@ -115,7 +115,7 @@ it('a config that would be large when parsed is refused before that', async () =
   const config = new TextEncoder().encode(`[${'{},'.repeat(2_000_000)}{}]`);
   const bomb = zipSync({ ...entries, 'config.json': config });
   expect(bomb.length).toBeLessThan(100_000);
-  await expectCode('LIMIT_EXCEEDED', () => openKeras(bomb, jsfive), /config of 6000004 bytes/);
+  await expectCode('LIMIT_EXCEEDED', () => openKeras(bomb, jsfive), /config of 6000004 characters/);
 });
 
 it('Node finds jsfive by itself', async () => {
