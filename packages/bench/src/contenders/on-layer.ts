@@ -37,7 +37,7 @@ function calledIn(
   return {
     name,
     kind: 'layer',
-    platforms: platforms.filter((platform) => platform === 'node'),
+    platforms,
     enter: async (workload) => {
       const [module, { BatchNorm }] = [await load(), await loadLayer()];
       const [backend, creation] = await timed(() => create(module));
