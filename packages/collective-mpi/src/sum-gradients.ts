@@ -1,6 +1,6 @@
 // What a data-parallel trainer does between backward and step: adds up the gradients of all ranks.
 import { types } from 'node:util';
-import { type Collective, describe, refuse } from '@batchnorm/core-api';
+import { type Collective, describe, inCallOrder, refuse } from '@batchnorm/core-api';
 
 export type SummedArray = Float32Array | Float64Array;
 
@@ -9,19 +9,23 @@ const valuesPerMessage = 2 ** 16;
 
 /**
  * Makes each array the sum of that of all ranks, in float64 and in rank order: the same bits on every rank. Every rank
- * calls it with as many arrays of the same lengths. For a mean over ranks divide the learning rate by `collective.size`.
+ * calls it with as many arrays of the same types and lengths, in the same order as its layers, awaited or not. For a mean over ranks divide the learning rate by `collective.size`.
  *
  * Errors, which leave all arrays as they were: `INVALID_OPTION` for what are no arrays of float32 or float64; then, and
- * where numbers or lengths of arrays differ, `COLLECTIVE_FAILED` on the other ranks, which names the first that does.
+ * where numbers, types or lengths of arrays differ, `COLLECTIVE_FAILED` on the other ranks, which names the first that does.
  */
 export async function sumGradients(collective: Collective, arrays: readonly SummedArray[]): Promise<void> {
+  return inCallOrder(collective, () => sumTogether(collective, arrays));
+}
+
+async function sumTogether(collective: Collective, arrays: readonly SummedArray[]): Promise<void> {
   const unusable = whatIsUnusable(arrays);
   const counts = await collective.allGather(Float64Array.of(unusable === undefined ? arrays.length : failed));
   if (unusable !== undefined) refuse('INVALID_OPTION', unusable, 'arrays of type Float32Array or Float64Array');
   assertSame(counts, (value) => `${value} arrays`);
-  assertSame(
-    await collective.allGather(Float64Array.from(arrays, ({ length }) => length)),
-    (value, n) => `${value} values in array ${n}`,
+  const kinds = arrays.flatMap(({ length, BYTES_PER_ELEMENT }) => [length, 8 * BYTES_PER_ELEMENT]);
+  assertSame(await collective.allGather(Float64Array.from(kinds)), (value, n) =>
+    n % 2 === 0 ? `${value} values in array ${n / 2}` : `float${value} in array ${(n - 1) / 2}`,
   );
   const sums = concatenated(arrays);
   for (let begin = 0; begin < sums.length; begin += valuesPerMessage) {

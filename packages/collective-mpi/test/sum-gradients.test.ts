@@ -1,5 +1,6 @@
 // Gradients of all ranks added up, whatever carries them; bad ones change no array anywhere.
-import { inProcessCollective } from '@batchnorm/core-api';
+import { createJsBackend } from '@batchnorm/backend-js';
+import { BatchNorm, inProcessCollective } from '@batchnorm/core-api';
 import { describe, expect, it } from 'vitest';
 import { type SummedArray, sumGradients } from '../src/index.js';
 
@@ -35,6 +36,19 @@ describe('sumGradients', () => {
     for (const [sum] of arrays) expect(sum![0]).toBe(2 ** -30);
   });
 
+  it('keeps its place among the calls of layers, where nobody awaits any of them', async () => {
+    const x = { data: Float32Array.of(1, 2, 4, 8), shape: [2, 2] };
+    const sums = inProcessCollective(2).map(async (collective, rank) => {
+      const layer = new BatchNorm({ backend: createJsBackend(), numFeatures: 2, collective });
+      const sum = Float32Array.of(rank + 1);
+      // What only one rank does makes its layer late.
+      const own = rank === 1 ? [layer.moments(x), layer.state()] : [];
+      await Promise.all([...own, layer.forward(x), sumGradients(collective, [sum]), layer.backward(x)]);
+      return sum[0];
+    });
+    expect(await Promise.all(sums)).toEqual([3, 3]);
+  });
+
   it('leaves the arrays of a rank alone as they are, to the bit', async () => {
     const array = Float64Array.of(-0, Number.NaN, 1e-320);
     await attempt([[array]]);
@@ -47,6 +61,11 @@ describe('sumGradients', () => {
       'arrays of other lengths',
       [Float32Array.of(5, 6, 7), Float64Array.of(8)],
       /rank 1 with 3 values in array 0, expected 2 values in array 0, as rank 0 has/,
+    ],
+    [
+      'an array of another type',
+      [Float32Array.of(5, 6), Float32Array.of(7, 8)],
+      /rank 1 with float32 in array 1, expected float64 in array 1, as rank 0 has/,
     ],
   ])('changes nothing on any rank where one has %s', async (_, other, message) => {
     const own = () => [Float32Array.of(1, 2), Float64Array.of(3, 4)];

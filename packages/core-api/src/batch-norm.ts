@@ -2,7 +2,7 @@
 import type { Activation, AnyActivation } from './activation.js';
 import type { AllocatedTensor } from './allocated-tensor.js';
 import type { DeviceTensor } from './backend.js';
-import { CallQueue } from './call-queue.js';
+import { CallQueue, type Place } from './call-queue.js';
 import {
   type BackwardOptions,
   backwardOutputs,
@@ -18,6 +18,7 @@ import {
   type NewBackwardOptions,
   type NewForwardOptions,
 } from './calls.js';
+import { callsOn } from './collective.js';
 import { Computation, type ForwardResult } from './computation.js';
 import { refuse } from './errors.js';
 import { ForwardPass, SyncForwardPass } from './forward-pass.js';
@@ -42,8 +43,8 @@ interface LayerCall<T> {
   readonly operation: SharedOperation;
   /** Whether other ranks have no part in it. */
   isAlone(): boolean;
-  /** Reads the arguments: what is to be done at its turn. */
-  read(): () => Steps<T>;
+  /** Reads the arguments: what is to be done at its turn, with its place among the calls that talk to other ranks. */
+  read(): (place?: Place) => Steps<T>;
 }
 
 /** A forward that a pass holds. */
@@ -374,7 +375,7 @@ export class BatchNorm {
    * of that, unless they do not expect this one.
    */
   #request<T>({ operation, isAlone, read }: LayerCall<T>): Promise<T> {
-    let work: () => Steps<T>;
+    let work: (place?: Place) => Steps<T>;
     try {
       work = read();
     } catch (error) {
@@ -383,14 +384,20 @@ export class BatchNorm {
         throw error;
       };
     }
-    return this.#queue.run(() => {
+    const { collective } = this.#options;
+    // Of which forward a backward is, and so whether others have a part in it, is known at its turn.
+    const isPrivate = collective === undefined || (operation === 'forward' && isAlone());
+    const place = isPrivate ? undefined : callsOn(collective).takePlace();
+    const result = this.#queue.run(() => {
       try {
         this.#assertAlive();
-        return begin(work());
+        return begin(work(place));
       } catch (error) {
-        return isAlone() ? Promise.reject(error) : this.#computation.fail(operation, error);
+        return isAlone() ? Promise.reject(error) : this.#computation.fail(operation, error, place);
       }
     });
+    if (place) result.then(place.leave, place.leave);
+    return result;
   }
 
   /** The same at once, of one rank. */
@@ -435,13 +442,13 @@ export class BatchNorm {
       isAlone: () => this.#options.trackRunningStatistics && isInference(options),
       read: () => {
         const request = forwardRequest(x, options, this.#momentum, keepStatistics);
-        return () => this.#forward(request, end);
+        return (place) => this.#forward(request, place, end);
       },
     };
   }
 
-  *#forward<T>(request: ForwardRequest, end: (result: ForwardResult) => T): Steps<T> {
-    return end(yield* this.#computation.forward(request));
+  *#forward<T>(request: ForwardRequest, place: Place | undefined, end: (result: ForwardResult) => T): Steps<T> {
+    return end(yield* this.#computation.forward(request, place));
   }
 
   /** Of the record that there is at its turn; `assertUsable` fails where nobody may ask for that any more. */
@@ -456,9 +463,9 @@ export class BatchNorm {
       isAlone: () => record()?.usesBatchStatistics === false,
       read: () => {
         const out = backwardOutputs(options);
-        return () => {
+        return (place) => {
           assertUsable();
-          return this.#computation.backward(record(), dy, out);
+          return this.#computation.backward(record(), dy, out, place);
         };
       },
     };

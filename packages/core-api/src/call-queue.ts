@@ -1,6 +1,14 @@
-// Calls of one layer take effect in call order, also if nobody awaits the one before.
+// Calls of one layer take effect in call order, also if nobody awaits the one before; those of all layers of a collective
+// talk to other ranks in call order.
 import { refuse } from './errors.js';
 import type { MaybePromise } from './maybe-promise.js';
+
+/** A place in a queue. */
+export interface Place {
+  /** When every call before it has settled. */
+  readonly reached: Promise<void>;
+  leave(): void;
+}
 
 export class CallQueue {
   #last: Promise<unknown> = Promise.resolve();
@@ -17,6 +25,21 @@ export class CallQueue {
     };
     this.#last = result.then(end, end);
     return result;
+  }
+
+  /** Takes a place now, for what is done later: calls behind it wait until `leave` is called. */
+  takePlace(): Place {
+    let leave!: () => void;
+    const left = new Promise<void>((resolve) => {
+      leave = resolve;
+    });
+    const reached = new Promise<void>((resolve) => {
+      this.run(() => {
+        resolve();
+        return left;
+      });
+    });
+    return { reached, leave };
   }
 
   /** Runs `call` now. Errors: `CALL_PENDING` while another call has not ended. */

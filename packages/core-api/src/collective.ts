@@ -1,4 +1,5 @@
 // What carries the messages of several processes that normalise as one.
+import { CallQueue } from './call-queue.js';
 import type { MaybePromise } from './maybe-promise.js';
 import type { OptionCheck } from './option-checks.js';
 
@@ -26,3 +27,21 @@ export const collectiveCheck: OptionCheck = [
   },
   'a collective: { rank, size, allGather }, with a rank from 0 to below size',
 ];
+
+const queues = new WeakMap<Collective, CallQueue>();
+
+/** In which order calls on a collective talk to other ranks: that in which they were made here. */
+export function callsOn(collective: Collective): CallQueue {
+  const queue = queues.get(collective) ?? new CallQueue();
+  queues.set(collective, queue);
+  return queue;
+}
+
+/**
+ * What `call` gives, which gathers: run when every earlier call of this, and of the layers with this collective, has
+ * ended. So calls that nobody awaits talk to other ranks in the order in which they were made, and not in that in which
+ * each rank happens to get there.
+ */
+export function inCallOrder<T>(collective: Collective, call: () => MaybePromise<T>): Promise<T> {
+  return callsOn(collective).run(call);
+}

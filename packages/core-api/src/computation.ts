@@ -3,6 +3,7 @@
 import { type Activation, elementsOf, isDeviceTensor } from './activation.js';
 import type { AllocatedTensor } from './allocated-tensor.js';
 import type { DeviceTensor, ForwardInput, ForwardOutput, Memory } from './backend.js';
+import type { Place } from './call-queue.js';
 import type { ForwardRequest, Gradients } from './calls.js';
 import type { CountedPositions } from './counted-positions.js';
 import { emptyLike, emptyOperations } from './empty-batch.js';
@@ -99,12 +100,12 @@ export class Computation {
   }
 
   /** Errors: those of `BatchNorm.forward`; then nothing has changed. */
-  forward(request: ForwardRequest): Steps<ForwardResult> {
+  forward(request: ForwardRequest, place?: Place): Steps<ForwardResult> {
     const { training, track, momentum } = request;
     const usesBatchStatistics = training || !this.#options.trackRunningStatistics;
     if (this.#group === undefined || !usesBatchStatistics) return this.#forward(request, usesBatchStatistics);
     const call = { training: +training, track: +track, momentum: codeOf(momentum) };
-    const together = this.#group.call('forward', call, async (round) => {
+    const together = this.#group.call('forward', call, place, async (round) => {
       const result = await begin(this.#forward(request, usesBatchStatistics, round));
       this.#forwardsTogether++;
       if (result.record) result.record.together = this.#forwardsTogether;
@@ -114,9 +115,9 @@ export class Computation {
   }
 
   /** A call that is refused before it begins: where other ranks may wait for this one, they hear of it. */
-  fail(operation: SharedOperation, error: unknown): Promise<never> {
+  fail(operation: SharedOperation, error: unknown, place?: Place): Promise<never> {
     const refused = () => Promise.reject(error);
-    return this.#group ? this.#group.call(operation, {}, refused) : refused();
+    return this.#group ? this.#group.call(operation, {}, place, refused) : refused();
   }
 
   *#forward(request: ForwardRequest, usesBatchStatistics: boolean, round?: Round): Steps<ForwardResult> {
@@ -337,11 +338,16 @@ export class Computation {
    * Of the latest forward, or of a pass. Without one, which is refused, the other ranks may wait for this one. Errors:
    * those of `BatchNorm.backward`; then nothing has changed.
    */
-  backward(record: ForwardRecord | undefined, dy: Activation, out: Partial<Gradients>): Steps<Gradients<never>> {
+  backward(
+    record: ForwardRecord | undefined,
+    dy: Activation,
+    out: Partial<Gradients>,
+    place?: Place,
+  ): Steps<Gradients<never>> {
     if (this.#group === undefined || record?.usesBatchStatistics === false) return this.#backward(record, dy, out);
     const call = { ofForward: record?.together ?? 0 };
     const backward = async (round: Round) => begin(this.#backward(record, dy, out, round));
-    return arrived(this.#group.call('backward', call, backward));
+    return arrived(this.#group.call('backward', call, place, backward));
   }
 
   *#backward(

@@ -1,5 +1,6 @@
 // The ranks of a layer: what they tell each other between the stages, so that each computes the same or all fail.
 import type { GradientSums } from './backend.js';
+import type { Place } from './call-queue.js';
 import type { Collective } from './collective.js';
 import { describe } from './describe.js';
 import { BatchNormError, refuse } from './errors.js';
@@ -51,10 +52,22 @@ export function codeOf(momentum: Momentum): number {
 
 const averages: readonly Momentum[] = ['cumulative', 'exact'];
 
-/** A value of an agreement as messages show it. */
-function textOf(name: string, value: number): string {
-  return `${name} ${name === 'momentum' && value < 0 ? averages[-1 - value] : value}`;
-}
+/** A value of an agreement as messages show it, where that is not its name and its number. */
+const texts: Readonly<Record<string, (value: number) => string>> = {
+  forward: (value) => (value ? 'a forward' : 'a backward'),
+  ofForward: (value) => `a backward of forward ${value}`,
+  momentum: (value) => `momentum ${value < 0 ? averages[-1 - value] : value}`,
+  relu: (value) => `activation '${value ? 'relu' : 'none'}'`,
+  sampleVariance: (value) => `varianceEstimator '${value ? 'sample' : 'population'}'`,
+  ...Object.fromEntries(
+    ['training', 'track', 'scale', 'center', 'trackRunningStatistics'].map((name) => [
+      name,
+      (value: number) => `${name} ${value === 1}`,
+    ]),
+  ),
+};
+
+const textOf = (name: string, value: number): string => texts[name]?.(value) ?? `${name} ${value}`;
 
 /** How many layers have been made with a collective, which tells layers apart that are made alike on every rank. */
 const layers = new WeakMap<Collective, number>();
@@ -74,13 +87,22 @@ export class Group {
 
   /**
    * What `work` gives in a call that every rank makes. Where it fails on one rank before that has heard of all others,
-   * it fails on all: there with its own error, elsewhere with `COLLECTIVE_FAILED`.
+   * it fails on all: there with its own error, elsewhere with `COLLECTIVE_FAILED`. Nothing is gathered before `place` has
+   * been reached.
    */
-  async call<T>(operation: SharedOperation, call: SharedCall, work: (round: Round) => Promise<T>): Promise<T> {
+  async call<T>(
+    operation: SharedOperation,
+    call: SharedCall,
+    place: Place | undefined,
+    work: (round: Round) => Promise<T>,
+  ): Promise<T> {
     // The same fields in every call: messages of different calls are as long, and tell what differs.
     const { training = 0, track = 0, momentum = 0, ofForward = 0 } = call;
     const header = { forward: +(operation === 'forward'), training, track, momentum, ofForward, ...this.#agreed };
-    const round = new Round(header, this.#channels, (values) => this.#allGather(values));
+    const round = new Round(header, this.#channels, async (values) => {
+      await place?.reached;
+      return this.#allGather(values);
+    });
     try {
       return await work(round);
     } catch (error) {

@@ -43,7 +43,7 @@ export type {
   NewBackwardOptions,
   NewForwardOptions,
 } from './calls.js';
-export type { Collective } from './collective.js';
+export { type Collective, inCallOrder } from './collective.js';
 export { type CountedPositions, everyCountedRun } from './counted-positions.js';
 export { describe } from './describe.js';
 export { BatchNormError, type ErrorCode, refuse } from './errors.js';
