@@ -67,6 +67,11 @@ export class Connection {
     return collective;
   }
 
+  /** In place of `collective` by a rank that is not given what it needs: it fails on the others, too. */
+  fail(): Promise<void> {
+    return this.#assembly.fail();
+  }
+
   /**
    * So that whoever waits for this rank fails now and not when time is up. Where that can't be said any more, the job is
    * over: MPI ends the other processes.

@@ -1,6 +1,6 @@
 // What users call to make the ranks of an MPI job a collective.
 import { assertOptionNames, assertOptions, type Collective, type OptionCheck } from '@batchnorm/core-api';
-import { Connection } from './connection.js';
+import { Connection, type ConnectionOptions } from './connection.js';
 
 export interface MpiCollectiveOptions {
   /** How long a rank waits for the others, in milliseconds: 60,000 if it is not given. After that all is over. */
@@ -30,20 +30,39 @@ let connection: Promise<Connection> | undefined;
  * `mpirun -np N` has started, or this one alone, where nothing has. Every rank calls it as often and in the same order,
  * and waits for the others. Dispose it before the process ends.
  *
- * Errors: `INVALID_OPTION`; `BACKEND_UNAVAILABLE` without koffi or an MPI library, with what to install; `UNSUPPORTED` in
+ * Errors: `INVALID_OPTION`, of which the other ranks hear by `COLLECTIVE_FAILED`; `BACKEND_UNAVAILABLE` without koffi or an MPI library, with what to install; `UNSUPPORTED` in
  * a worker thread, and where something else in this process uses MPI; `COLLECTIVE_FAILED` where some ranks have a group
  * and others none, or where they don't come in time. Those of its `allGather`: `COLLECTIVE_FAILED` on every rank where
  * one gives another number of values, fails or leaves, and where one does not answer within `timeoutMs`, after which
  * every later call fails, too; `INVALID_OPTION`; `DISPOSED`.
  */
 export async function createMpiCollective(options: MpiCollectiveOptions = {}): Promise<Collective> {
-  assertOptionNames(options, Object.keys(checks));
-  const { timeoutMs = 60_000, group, library } = options;
-  assertOptions({ timeoutMs, group, library }, checks);
-  connection ??= Connection.open({ timeoutMs, library }).catch((error: unknown) => {
+  const { timeoutMs, group, library } = await checked(options);
+  return (await connected({ timeoutMs, library })).collective(timeoutMs, group);
+}
+
+const defaultTimeoutMs = 60_000;
+
+/** Errors: `INVALID_OPTION`; the others, which wait for this rank, hear of it. */
+async function checked(options: MpiCollectiveOptions): Promise<ConnectionOptions & { group: number | undefined }> {
+  try {
+    assertOptionNames(options, Object.keys(checks));
+    const { timeoutMs = defaultTimeoutMs, group, library } = options;
+    assertOptions({ timeoutMs, group, library }, checks);
+    return { timeoutMs, group, library };
+  } catch (error) {
+    await connected({ timeoutMs: defaultTimeoutMs, library: undefined })
+      .then((connection) => connection.fail())
+      .catch(() => undefined);
+    throw error;
+  }
+}
+
+function connected(options: ConnectionOptions): Promise<Connection> {
+  connection ??= Connection.open(options).catch((error: unknown) => {
     // What is missing may be there next time.
     connection = undefined;
     throw error;
   });
-  return (await connection).collective(timeoutMs, group);
+  return connection;
 }

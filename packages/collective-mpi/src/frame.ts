@@ -45,21 +45,20 @@ export function haveAllLeft(frames: readonly Float64Array[]): boolean {
  * rank 0, and in what.
  */
 export function assertAgreement(frames: readonly Float64Array[]): void {
-  assertSame(frames, 'protocol', 0);
+  assertSame(frames, 0, (protocol) => `protocol ${protocol}`);
   const left = rankThatLeft(frames);
   if (left !== undefined) refuse('COLLECTIVE_FAILED', `nothing of rank ${left}, which has left`, 'its values');
-  assertSame(frames, 'call', 1);
+  assertSame(frames, 1, (sequence) => `call ${sequence}`);
   const failed = frames.findIndex((frame) => statusOf(frame) === 'failed');
   if (failed >= 0) refuse('COLLECTIVE_FAILED', `a call that failed on rank ${failed}`, 'one that succeeds on all');
-  assertSame(frames, 'length', 2);
+  assertSame(frames, 2, (length) => `${length} values`);
 }
 
-function assertSame(frames: readonly Float64Array[], name: string, n: number): void {
+function assertSame(frames: readonly Float64Array[], n: number, text: (value: number) => string): void {
   const first = frames[0]![n]!;
   const rank = frames.findIndex((frame) => frame[n] !== first);
   if (rank < 0) return;
-  const received = `rank ${rank} with ${name} ${frames[rank]![n]}`;
-  refuse('COLLECTIVE_FAILED', received, `${name} ${first}, as rank 0 has`);
+  refuse('COLLECTIVE_FAILED', `rank ${rank} with ${text(frames[rank]![n]!)}`, `${text(first)}, as rank 0 has`);
 }
 
 const statusOf = (frame: Float64Array): Status | undefined => statuses[frame[3]!];

@@ -59,13 +59,17 @@ export class MpiCollective implements Collective {
    */
   allGather(values: Float64Array): Promise<readonly Float64Array[]> {
     if (!types.isFloat64Array(values)) {
-      return this.#inTurn(async () => {
-        await this.#gather('failed', noValues).catch(() => undefined);
-        refuse('INVALID_OPTION', `values ${describe(values)}`, 'a Float64Array');
-      });
+      return this.fail().then(() => refuse('INVALID_OPTION', `values ${describe(values)}`, 'a Float64Array'));
     }
     const own = values.slice();
     return this.#inTurn(() => this.#gather('values', own));
+  }
+
+  /** In place of a gather by a rank that can't: the others hear of it. This one has an error of its own. */
+  fail(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#gather('failed', noValues).catch(() => undefined);
+    });
   }
 
   /**

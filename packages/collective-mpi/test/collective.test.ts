@@ -40,7 +40,7 @@ describeMpi('a collective on MPI', () => {
       [200, 5000],
       [5000, 1],
     ].flatMap(([one, others]) => [
-      { unequal: failed(new RegExp(`received rank 1 with length ${one}, expected length ${others}, as rank 0 has`)) },
+      { unequal: failed(new RegExp(`received rank 1 with ${one} values, expected ${others} values, as rank 0 has`)) },
       { after: right(3) },
     ]);
     expectOnEach(await reportsOf('unequal', 3), expected);
@@ -66,7 +66,7 @@ describeMpi('a collective on MPI', () => {
       { nan: refused('NON_FINITE_STATISTICS', /channel 0/) },
       { order },
       { order },
-      { channels: refused('COLLECTIVE_FAILED', /rank 1 with length \d+, expected length \d+, as rank 0 has/) },
+      { channels: refused('COLLECTIVE_FAILED', /rank 1 with \d+ values, expected \d+ values, as rank 0 has/) },
       {},
     ]);
   });
@@ -118,7 +118,25 @@ describeMpi('a collective on MPI', () => {
         { rank, size: 2, rankInGroup: Math.floor(rank / 2), firsts: [group, group + 2] },
         { rank, all: right(4) },
         { rank, mixed: failed(/rank 1 with no group, expected group 0, as rank 0 has/) },
+        {
+          rank,
+          invalid:
+            rank === 1
+              ? { code: 'INVALID_OPTION', message: expect.stringContaining('group 1.5') }
+              : failed(/a call that failed on rank 1/),
+        },
         { rank, after: right(4) },
+      ]);
+    }
+  });
+
+  it('fails to be made on every rank where the options of one are wrong, and is made then', async () => {
+    for (const [rank, answers] of (await reportsOf('misconfigured', 3)).entries()) {
+      expect(answers).toEqual([
+        rank === 1
+          ? { rank, code: 'INVALID_OPTION', message: expect.stringContaining("'timeout'") }
+          : { rank, ...failed(/a call that failed on rank 1/) },
+        { rank, ...right(3) },
       ]);
     }
   });

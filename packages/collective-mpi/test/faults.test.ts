@@ -68,7 +68,7 @@ describeMpi('a job with a fault', () => {
     expect(failures.map(({ rank }) => rank).sort()).toEqual([0, 1, 2]);
     for (const failure of failures) {
       expect(failure).toMatchObject({ step: faulty.step, code: 'COLLECTIVE_FAILED', isUnchanged: true });
-      expect(failure.message).toMatch(/rank 1 with forward 0, expected forward 1, as rank 0 has/);
+      expect(failure.message).toMatch(/rank 1 with a backward, expected a forward, as rank 0 has/);
     }
     stateOf(job);
     tell('skipped call', job);

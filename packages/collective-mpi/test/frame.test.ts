@@ -25,7 +25,7 @@ describe('frames', () => {
   older[0] = 0;
   it.each([
     ['another call', frame(4, 'values', 2), /rank 1 with call 4, expected call 3, as rank 0 has/],
-    ['another length', frame(3, 'values', 9), /rank 1 with length 9, expected length 2, as rank 0 has/],
+    ['another length', frame(3, 'values', 9), /rank 1 with 9 values, expected 2 values, as rank 0 has/],
     ['a failure', frame(3, 'failed', 0), /a call that failed on rank 1/],
     ['a rank that has left', frame(3, 'left', 0), /rank 1, which has left/],
     ['another protocol', older, /rank 1 with protocol 0/],

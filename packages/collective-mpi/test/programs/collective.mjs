@@ -91,6 +91,7 @@ const scenarios = {
     report({ size: group.size, rankInGroup: group.rank, firsts: gathered.map(([first]) => first / 1e6) });
     report({ all: await gather(collective, 2) });
     report({ mixed: await outcome(createMpiCollective(rank === 1 ? {} : { group: 0 })) });
+    report({ invalid: await outcome(createMpiCollective({ group: rank === 1 ? 1.5 : 0 })) });
     report({ after: await gather(await createMpiCollective(), 2) });
     await group.dispose();
   },
@@ -122,12 +123,20 @@ const scenarios = {
     report({ after: (await forward(one, batch(2))).code });
   },
 
+  async misconfigured(collective) {
+    report(misconfigured);
+    report(await gather(collective, 2));
+  },
+
   async undisposed() {
     report(await gather(await createMpiCollective(), 2));
   },
 };
 
 const [name] = process.argv.slice(2);
+// Before there is any other: nobody else has begun MPI's own beginning.
+const misconfigured =
+  name === 'misconfigured' && (await outcome(createMpiCollective(rank === 1 ? { timeout: 1 } : {})));
 const collective = await createMpiCollective();
 report({ rankInJob: collective.rank, size: collective.size });
 await scenarios[name](collective);
