@@ -4,14 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createJsBackend } from '@batchnorm/backend-js';
 import { boundsOf, normal, oracle, randomSeededBy } from '@batchnorm/conformance';
-import { type Accumulation, BatchNorm, type Dtype, extentOf } from '@batchnorm/core-api';
+import { type Accumulation, BatchNorm, type Dtype, extentOf, inProcessCollective } from '@batchnorm/core-api';
 import { expect, it, onTestFinished } from 'vitest';
+import { sumGradients } from '../src/index.js';
 import { describeMpi } from './describe-mpi.js';
 import { runJob } from './job.js';
 
 const C = 7;
 
 type Vectors = Readonly<Record<'y' | 'dx' | 'dgamma' | 'dbeta' | 'runningMean' | 'runningVariance', number[]>>;
+
+const numbersOf = (vectors: Readonly<Record<keyof Vectors, Iterable<number>>>): Vectors =>
+  Object.fromEntries(Object.entries(vectors).map(([name, values]) => [name, [...values]])) as Vectors;
 
 interface Input {
   readonly dtype: Dtype;
@@ -64,15 +68,48 @@ async function trainedAlone({ dtype, gamma, beta, steps }: Input): Promise<Vecto
     const y = await layer.forward(tensor(x));
     const { dx, dgamma, dbeta } = await layer.backward(tensor(dy));
     const { runningMean, runningVariance } = await layer.state();
-    const vectors = { y: y.data, dx: dx.data, dgamma, dbeta, runningMean, runningVariance };
-    results.push(Object.fromEntries(Object.entries(vectors).map(([name, values]) => [name, [...values]])) as Vectors);
+    results.push(numbersOf({ y: y.data, dx: dx.data, dgamma, dbeta, runningMean, runningVariance }));
   }
   await layer.dispose();
   await backend.dispose();
   return results;
 }
 
+/** The same by one process, in which layers are the ranks. */
+async function trainedInProcess({ dtype, gamma, beta, steps }: Input, rows: readonly number[]): Promise<Vectors[][]> {
+  const backend = createJsBackend();
+  const begins = rows.map((_, rank) => rows.slice(0, rank).reduce((a, b) => a + b, 0));
+  const ranks = inProcessCollective(rows.length).map(async (collective, rank) => {
+    const layer = new BatchNorm({ backend, numFeatures: C, dtype, momentum: 0, emptyBatch: 'pass', collective });
+    layer.gamma = gamma;
+    layer.beta = beta;
+    const own = (values: readonly number[]) => {
+      const part = values.slice(begins[rank]! * C, (begins[rank]! + rows[rank]!) * C);
+      return { data: dtype === 'float32' ? Float32Array.from(part) : Float64Array.from(part), shape: [rows[rank]!, C] };
+    };
+    const results: Vectors[] = [];
+    for (const { x, dy } of steps) {
+      const y = await layer.forward(own(x));
+      const { dx, dgamma, dbeta } = await layer.backward(own(dy));
+      await sumGradients(collective, [dgamma, dbeta]);
+      const { runningMean, runningVariance } = await layer.state();
+      results.push(numbersOf({ y: y.data, dx: dx.data, dgamma, dbeta, runningMean, runningVariance }));
+    }
+    return results;
+  });
+  return Promise.all(ranks);
+}
+
 describeMpi('SyncBatchNorm on MPI', () => {
+  it.each(['float32', 'float64'] as const)(
+    'has the bits of one process whose layers are the ranks, in %s',
+    async (dtype) => {
+      const rows = [5, 0, 17];
+      const input = inputOf(22, dtype, 7);
+      expect(await trained(input, rows, 'js')).toEqual(await trainedInProcess(input, rows));
+    },
+  );
+
   it.each([
     { backend: 'js', dtype: 'float32', accumulation: 'float64', rows: [24, 40] },
     { backend: 'js', dtype: 'float64', accumulation: 'float64', rows: [5, 0, 1, 58] },
