@@ -12,7 +12,7 @@ const run = promisify(execFile);
 const names = ['batchnorm0', 'batchnorm1'] as const;
 const addresses = ['10.77.0.1', '10.77.0.2'] as const;
 const network = '10.77.0.0/24';
-const wireEnd = fileURLToPath(new URL('wire-end.js', import.meta.url));
+const wireEnd = fileURLToPath(new URL('../dist/wire-end.js', import.meta.url));
 
 export class TwoHosts {
   readonly addresses: readonly string[] = addresses;

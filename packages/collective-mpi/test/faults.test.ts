@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { describeMpi } from './describe-mpi.js';
+import { describeMpi, describeMpich, mpich } from './describe-mpi.js';
 import { type JobResult, type Report, runJob } from './job.js';
 
 const ranks = 3;
@@ -17,9 +17,6 @@ function newFolder(): string {
   return folder;
 }
 
-const train = (folder: string, ...fault: readonly (string | number)[]): Promise<JobResult> =>
-  runJob('train.mjs', { ranks, args: [folder, steps, ...fault].map(String) });
-
 const failuresOf = ({ reports }: JobResult): Report[] => reports.filter(({ code }) => code !== undefined);
 
 /** The state that every rank ended with, the same on each. */
@@ -31,7 +28,11 @@ function stateOf({ exitCode, reports, output }: JobResult): unknown {
   return states[0];
 }
 
-describeMpi('a job with a fault', () => {
+/** The faults, in jobs of a launcher. */
+function faults(mpirun: string): void {
+  const train = (folder: string, ...fault: readonly (string | number)[]): Promise<JobResult> =>
+    runJob('train.mjs', { ranks, mpirun, args: [folder, steps, ...fault].map(String) });
+
   it.each([
     // Open MPI ends the others before they give up, as a rule.
     { fault: 'SIGKILL', answers: undefined },
@@ -59,7 +60,7 @@ describeMpi('a job with a fault', () => {
     const { step } = JSON.parse(readFileSync(join(folder, 'checkpoint.json'), 'utf8'));
     expect(step).toBe(faulty.step - 1);
     expect(stateOf(await train(folder))).toEqual(stateOf(await train(newFolder())));
-    tell(fault, failed);
+    tell(mpirun, fault, failed);
   });
 
   it('by a skipped call fails on every rank, and goes on with the next step', async () => {
@@ -71,15 +72,20 @@ describeMpi('a job with a fault', () => {
       expect(failure.message).toMatch(/rank 1 with a backward, expected a forward, as rank 0 has/);
     }
     stateOf(job);
-    tell('skipped call', job);
+    tell(mpirun, 'skipped call', job);
   });
-});
+}
+
+describeMpi('a job with a fault', () => faults('mpirun'));
+describeMpich('a job of MPICH with a fault', () => faults(mpich));
 
 /** For the table of docs/scaling.md. */
-function tell(fault: string, job: JobResult): void {
+function tell(mpirun: string, fault: string, job: JobResult): void {
   const begin = job.reports.find((report) => report.fault === fault)!.at as number;
   const answers = failuresOf(job)
     .filter(({ step }) => step === faulty.step)
     .map(({ rank, at }) => `rank ${rank} after ${(at as number) - begin} ms`);
-  console.info(`${fault}: ${answers.join(', ') || 'no rank answered'}; all ended after ${job.endedAt - begin} ms`);
+  console.info(
+    `${mpirun}, ${fault}: ${answers.join(', ') || 'no rank answered'}; all ended after ${job.endedAt - begin} ms`,
+  );
 }

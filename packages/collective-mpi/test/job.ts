@@ -15,6 +15,8 @@ export interface JobOptions {
   /** 0: the program alone, without mpirun. */
   readonly ranks: number;
   readonly args?: readonly string[];
+  /** The launcher, by default `mpirun`. */
+  readonly mpirun?: string;
 }
 
 /** What a rank said by `report`. */
@@ -48,7 +50,7 @@ const marker = 'BATCHNORM_TEST_JOB';
 const limit = 40_000;
 
 /** Runs a program of `programs/` until it and all processes that it started have ended. */
-export async function runJob(program: string, { ranks, args = [] }: JobOptions): Promise<JobResult> {
+export async function runJob(program: string, { ranks, args = [], mpirun = 'mpirun' }: JobOptions): Promise<JobResult> {
   const id = randomUUID();
   const folder = mkdtempSync(join(tmpdir(), 'batchnorm-job-'));
   onTestFinished(() => {
@@ -58,7 +60,7 @@ export async function runJob(program: string, { ranks, args = [] }: JobOptions):
   const reports = join(folder, 'reports');
   const script = [fileURLToPath(new URL(`programs/${program}`, import.meta.url)), ...args];
   const [command, ...rest] =
-    ranks === 0 ? [process.execPath, ...script] : ['mpirun', '-np', `${ranks}`, process.execPath, ...script];
+    ranks === 0 ? [process.execPath, ...script] : [mpirun, '-np', `${ranks}`, process.execPath, ...script];
   const child = spawn(command!, rest, {
     env: { ...process.env, ...jobEnvironment, ...filesIn(folder), [marker]: id, BATCHNORM_TEST_REPORTS: reports },
     stdio: ['ignore', 'pipe', 'pipe'],
