@@ -58,7 +58,7 @@ export class Connection {
 
   /** A collective of all ranks, or of those that give the same group. Every rank calls it. */
   async collective(timeoutMs: number, group: number | undefined): Promise<Collective> {
-    const groups = await this.#assembly.allGather(Float64Array.of(group ?? noGroup));
+    const groups = await this.#assembly.gatherWithin(timeoutMs, Float64Array.of(group ?? noGroup));
     assertAllOrNone(groups.map(([group]) => group!));
     // It blocks, but not for long: every rank is here.
     const communicator = this.#all.split(group ?? 0);

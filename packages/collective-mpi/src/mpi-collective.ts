@@ -58,11 +58,16 @@ export class MpiCollective implements Collective {
    * others hear of it. `DISPOSED`.
    */
   allGather(values: Float64Array): Promise<readonly Float64Array[]> {
+    return this.gatherWithin(this.#timeoutMs, values);
+  }
+
+  /** The same with a time of its own. */
+  gatherWithin(timeoutMs: number, values: Float64Array): Promise<readonly Float64Array[]> {
     if (!types.isFloat64Array(values)) {
       return this.fail().then(() => refuse('INVALID_OPTION', `values ${describe(values)}`, 'a Float64Array'));
     }
     const own = values.slice();
-    return this.#inTurn(() => this.#gather('values', own));
+    return this.#inTurn(() => this.#gather('values', own, timeoutMs));
   }
 
   /** In place of a gather by a rank that can't: the others hear of it. This one has an error of its own. */
@@ -114,8 +119,12 @@ export class MpiCollective implements Collective {
     return result;
   }
 
-  async #gather(status: Status, values: Float64Array): Promise<readonly Float64Array[]> {
-    const frames = await this.#exchangeFrames(status, values);
+  async #gather(
+    status: Status,
+    values: Float64Array,
+    timeoutMs: number = this.#timeoutMs,
+  ): Promise<readonly Float64Array[]> {
+    const frames = await this.#exchangeFrames(status, values, timeoutMs);
     assertAgreement(frames);
     const { length } = values;
     const rest = Math.max(0, length - valuesPerFrame);
@@ -124,7 +133,7 @@ export class MpiCollective implements Collective {
         [this.#rest, this.#rests] = [new Float64Array(rest), new Float64Array(rest * this.size)];
       }
       this.#rest.set(values.subarray(valuesPerFrame));
-      await this.#exchange(this.#rest, this.#rests, rest);
+      await this.#exchange(this.#rest, this.#rests, rest, timeoutMs);
     }
     return frames.map((frame, rank) => {
       const gathered = new Float64Array(length);
@@ -134,13 +143,17 @@ export class MpiCollective implements Collective {
     });
   }
 
-  async #exchangeFrames(status: Status, values: Float64Array): Promise<readonly Float64Array[]> {
+  async #exchangeFrames(
+    status: Status,
+    values: Float64Array,
+    timeoutMs: number = this.#timeoutMs,
+  ): Promise<readonly Float64Array[]> {
     // Before anything is written: MPI may still be reading what a gather without an end has given it.
     if (this.#dead !== undefined) {
       refuse('COLLECTIVE_FAILED', `a call of a collective that is dead: ${this.#dead}`, 'none: begin a new job');
     }
     writeFrame(this.#frame, this.#sequence++, status, values);
-    await this.#exchange(this.#frame, this.#frames, frameLength);
+    await this.#exchange(this.#frame, this.#frames, frameLength, timeoutMs);
     const frames = Array.from({ length: this.size }, (_, rank) =>
       this.#frames.subarray(rank * frameLength, (rank + 1) * frameLength),
     );
@@ -150,18 +163,18 @@ export class MpiCollective implements Collective {
     return frames;
   }
 
-  async #exchange(send: Float64Array, receive: Float64Array, length: number): Promise<void> {
+  async #exchange(send: Float64Array, receive: Float64Array, length: number, timeoutMs: number): Promise<void> {
     let isDone: boolean;
     try {
       this.#begin(send, receive, length);
-      isDone = await completed(() => this.#communicator.isDone(), this.#timeoutMs);
+      isDone = await completed(() => this.#communicator.isDone(), timeoutMs);
     } catch (error) {
       this.#dead = String(Object(error).message);
       throw error;
     }
     if (!isDone) {
-      this.#dead = `some rank gave no answer within ${this.#timeoutMs} ms`;
-      const received = `no answer of at least one of ${this.size} ranks within ${this.#timeoutMs} ms`;
+      this.#dead = `some rank gave no answer within ${timeoutMs} ms`;
+      const received = `no answer of at least one of ${this.size} ranks within ${timeoutMs} ms`;
       refuse('COLLECTIVE_FAILED', received, 'one of each: this collective is dead, begin a new job');
     }
     this.#isUnderWay = false;

@@ -104,6 +104,10 @@ describeMpi('a collective on MPI', () => {
     }
   });
 
+  it('is made within its own time, whatever that of the first was', async () => {
+    expectOnEach(await reportsOf('patience', 2), [right(2)]);
+  });
+
   it('says why a process ends that has not caught its failure', async () => {
     const { exitCode, hung, output } = await runJob('collective.mjs', { ranks: 2, args: ['uncaught'] });
     expect([hung, exitCode]).toEqual([false, 1]);

@@ -79,6 +79,14 @@ const scenarios = {
     report({ disposed: true });
   },
 
+  async patience() {
+    // The first of the process has 500 ms.
+    if (rank === 1) await setTimeout(2000);
+    const collective = await createMpiCollective({ timeoutMs: 20_000 });
+    report(await gather(collective, 3));
+    await collective.dispose();
+  },
+
   async uncaught() {
     const collective = await createMpiCollective({ timeoutMs: 300 });
     if (rank === 1) await setTimeout(2000);
@@ -137,7 +145,7 @@ const [name] = process.argv.slice(2);
 // Before there is any other: nobody else has begun MPI's own beginning.
 const misconfigured =
   name === 'misconfigured' && (await outcome(createMpiCollective(rank === 1 ? { timeout: 1 } : {})));
-const collective = await createMpiCollective();
+const collective = await createMpiCollective(name === 'patience' ? { timeoutMs: 500 } : {});
 report({ rankInJob: collective.rank, size: collective.size });
 await scenarios[name](collective);
 if (!['undisposed', 'timeout', 'uncaught'].includes(name)) await collective.dispose();
