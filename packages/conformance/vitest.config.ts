@@ -2,6 +2,8 @@ import { inNode } from '../../vitest.node.js';
 
 export default inNode({
   slow: [
+    'test/command/main.test.ts',
+    'test/report/accessibility.test.ts',
     'test/conformance.test.ts',
     'test/describe-conformance.test.ts',
     'test/float16.test.ts',

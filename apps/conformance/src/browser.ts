@@ -1,11 +1,10 @@
 // Backends in Chromium: the page of this package, served from this machine and driven by Playwright.
 import { fileURLToPath } from 'node:url';
 import { isolationHeaders, launchChromium } from '@batchnorm/browser';
-import type { CaseResult } from '@batchnorm/conformance';
+import { type BackendReport, type CaseResult, nothing } from '@batchnorm/conformance';
 import type { Browser } from 'playwright';
 import { type PreviewServer, preview } from 'vite';
 import type { PageGlobals, PageRequest } from './page.js';
-import { type BackendReport, nothing } from './run-backend.js';
 
 /** A running Chromium, and the server of its page. */
 export class ConformanceBrowser {

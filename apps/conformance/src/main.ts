@@ -1,42 +1,32 @@
-// `pnpm conformance`: exits with 0 when nothing failed, 1 when something did or the matrix of behaviours has a hole, 2
-// when the question was wrong.
+// `pnpm conformance`: the kit over all backends of this repository, in Node and in Chromium.
 import { resolve } from 'node:path';
 import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
-import { backends, backendsNamed } from '@batchnorm/catalogue';
-import { countsLine, dtypes, type FixtureFile, FixtureFormatError } from '@batchnorm/conformance';
-import type { Dtype } from '@batchnorm/core-api';
-import { Command } from 'commander';
+import { backends, backendsNamed, createBackend, type Platform } from '@batchnorm/catalogue';
+import { type BackendReport, nothing, runBackend } from '@batchnorm/conformance';
+import {
+  type Cases,
+  exitWith,
+  type KitFlags,
+  kitCommand,
+  type OnStatus,
+  ProgressLine,
+  pathOption,
+  runKit,
+  severalOf,
+} from '@batchnorm/conformance/command';
+import { nameOf, type Run } from '@batchnorm/conformance/report';
 import type { ConformanceBrowser } from './browser.js';
-import { readFixtureFolder } from './fixture-folder.js';
-import { pathOption, severalOf } from './options.js';
-import { type OnStatus, ProgressLine } from './progress.js';
-import { makeReportFolder, ReportError, writeJson, writeReport } from './report-files.js';
-import { goldenTable, matrixTable, messageLines, summaryTable } from './report-terminal.js';
-import { type BackendReport, nothing, runBackend } from './run-backend.js';
-import type { Run } from './run-summary.js';
-import { nameOf, verdictOf } from './verdict.js';
 
-interface Flags {
-  backend: string[];
-  browser?: true;
-  chromium?: string;
-  dtype: Dtype[];
-  fixtures?: string;
-  json?: string;
-  quick?: true;
-  report?: string;
-}
-
-interface Cases {
-  readonly dtypes: readonly Dtype[];
-  readonly quick: boolean;
-  readonly fixtures?: readonly FixtureFile[];
+interface Flags extends KitFlags {
+  readonly backend: readonly string[];
+  readonly browser?: true;
+  readonly chromium?: string;
 }
 
 /** pnpm runs scripts at the root of the repository; paths are the user's. */
-const pathOf = (path: string) => resolve(process.env.INIT_CWD ?? '', path);
+const from = process.env.INIT_CWD ?? process.cwd();
 
-const program = new Command('conformance')
+const program = kitCommand('conformance', from)
   .description('Runs every case of the kit against the backends and compares each result with its derived bound.')
   .addOption(
     severalOf(
@@ -46,34 +36,11 @@ const program = new Command('conformance')
       (name) => backendsNamed(name).length > 0,
     ),
   )
-  .addOption(severalOf([...dtypes, 'float16'], '--dtype <dtype...>', 'run only these'))
   .option('--browser', 'run in Chromium, too; a backend that needs a browser then runs only there')
-  .addOption(pathOption('--chromium <path>', 'the Chromium of --browser (default: CHROMIUM_PATH, or the one on PATH)'))
-  .addOption(pathOption('--fixtures <dir>', 'run every *.json of this folder instead of the built-in cases'))
-  .option('--quick', 'leave out what takes long: large activations, what stays in memory, most random programs')
-  .addOption(pathOption('--json <file>', 'write the results there, too'))
-  .addOption(pathOption('--report <dir>', 'write conformance.json, conformance.md and conformance.html there, too'))
-  .allowExcessArguments(false)
-  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
-
-async function main(flags: Flags): Promise<number> {
-  const fixtures = flags.fixtures === undefined ? undefined : await readFixtureFolder(pathOf(flags.fixtures));
-  const cases = { dtypes: flags.dtype, quick: flags.quick ?? false, ...(fixtures && { fixtures }) };
-  if (flags.report !== undefined) await makeReportFolder(pathOf(flags.report));
-  const run = await runAll(flags, cases);
-  const { reports } = run;
-
-  for (const table of [goldenTable(reports), matrixTable(reports), summaryTable(reports)]) {
-    if (table !== '') console.log(table);
-  }
-  for (const line of messageLines(reports)) console.error(line);
-  if (flags.report !== undefined) await writeReport(pathOf(flags.report), run);
-  if (flags.json !== undefined) await writeJson(pathOf(flags.json), run);
-  console.log(countsLine(reports.flatMap(({ results }) => results)));
-  const { ok, lines } = verdictOf(reports, isRequired);
-  for (const line of lines) console.error(line);
-  return ok ? 0 : 1;
-}
+  .addOption(
+    pathOption('--chromium <path>', 'the Chromium of --browser (default: CHROMIUM_PATH, or the one on PATH)', from),
+  )
+  .allowExcessArguments(false);
 
 async function runAll(flags: Flags, cases: Cases): Promise<Run> {
   const inThisNode = await inNode(flags, cases);
@@ -94,7 +61,7 @@ function asked(flags: Flags): string[] {
 async function inNode(flags: Flags, cases: Cases): Promise<BackendReport[]> {
   const here = asked(flags).filter((name) => !flags.browser || backends[name]!.platforms.includes('node'));
   return inTurn(here, 'node', (name, onStatus) =>
-    runBackend(name, 'node', { ...cases, onProgress: ({ status }) => onStatus(status) }),
+    runBackend(name, 'node', () => createBackend(name), { ...cases, onProgress: ({ status }) => onStatus(status) }),
   );
 }
 
@@ -111,7 +78,7 @@ async function inChromium(flags: Flags, cases: Cases): Promise<InChromium> {
     const path = flags.chromium ?? chromiumPath();
     if (path === undefined) throw new Error(chromiumMissing);
     const { ConformanceBrowser } = await import('./browser.js');
-    browser = await ConformanceBrowser.start(pathOf(path));
+    browser = await ConformanceBrowser.start(resolve(from, path));
   } catch (error) {
     const [reason] = (error as Error).message.split('\n');
     return { reports: there.map((name) => ({ ...nothing(name, 'chromium'), error: reason! })) };
@@ -127,7 +94,7 @@ async function inChromium(flags: Flags, cases: Cases): Promise<InChromium> {
 /** One backend after another. */
 async function inTurn(
   names: readonly string[],
-  platform: string,
+  platform: Platform,
   run: (name: string, onStatus: OnStatus) => Promise<BackendReport>,
 ): Promise<BackendReport[]> {
   const reports: BackendReport[] = [];
@@ -147,12 +114,7 @@ function isRequired(report: BackendReport): boolean {
   return (process.env.REQUIRE_BACKENDS ?? '').split(',').includes(nameOf(report));
 }
 
-try {
-  process.exitCode = await main(program.parse().opts<Flags>());
-} catch (error) {
-  if (error instanceof FixtureFormatError) {
-    for (const problem of error.problems) console.error(`malformed fixtures: ${problem}`);
-  } else if (error instanceof ReportError) console.error(`error: ${error.message}`);
-  else throw error;
-  process.exitCode = 2;
-}
+await exitWith(() => {
+  const flags = program.parse().opts<Flags>();
+  return runKit(flags, (cases) => runAll(flags, cases), isRequired);
+});

@@ -1,7 +1,7 @@
 // What runs in Chromium: Node asks through `batchNormConformance`, and hears of every case through `onProgress`.
-import type { CaseResult, FixtureFile } from '@batchnorm/conformance';
+import { createBackend } from '@batchnorm/catalogue';
+import { type BackendReport, type CaseResult, type FixtureFile, runBackend } from '@batchnorm/conformance';
 import type { Dtype } from '@batchnorm/core-api';
-import { type BackendReport, runBackend } from './run-backend.js';
 
 export interface PageRequest {
   readonly backend: string;
@@ -21,7 +21,7 @@ const globals = globalThis as unknown as PageGlobals;
 globals.batchNormConformance = async ({ backend, ...options }) => {
   const heard: Promise<void>[] = [];
   const onProgress = ({ status }: CaseResult) => void heard.push(globals.onProgress(status));
-  const report = await runBackend(backend, 'chromium', { ...options, onProgress });
+  const report = await runBackend(backend, 'chromium', () => createBackend(backend), { ...options, onProgress });
   await Promise.all(heard);
   return report;
 };

@@ -2,7 +2,9 @@
 // later.
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { type BackendReport, type OnStatus, runBackend } from '@batchnorm/conformance-cli';
+import { createBackend } from '@batchnorm/catalogue';
+import { type BackendReport, runBackend } from '@batchnorm/conformance';
+import type { OnStatus } from '@batchnorm/conformance/command';
 
 type Message = { readonly status: Parameters<OnStatus>[0] } | { readonly report: BackendReport };
 
@@ -27,7 +29,8 @@ const send = (message: Message) => new Promise((sent) => process.send!(message, 
 
 if (process.argv[1] === thisFile) {
   const onProgress = ({ status }: { readonly status: Parameters<OnStatus>[0] }) => void send({ status });
-  const report = await runBackend(process.argv[2]!, 'node', { quick: true, onProgress });
+  const name = process.argv[2]!;
+  const report = await runBackend(name, 'node', () => createBackend(name), { quick: true, onProgress });
   await send({ report });
   process.disconnect();
 }

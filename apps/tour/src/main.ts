@@ -4,15 +4,9 @@ import { arch, cpus, platform } from 'node:os';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { styleText } from 'node:util';
-import {
-  type BackendReport,
-  makeReportFolder,
-  messageLines,
-  ProgressLine,
-  summaryTable,
-  verdictOf,
-  writeReport,
-} from '@batchnorm/conformance-cli';
+import type { BackendReport } from '@batchnorm/conformance';
+import { ProgressLine } from '@batchnorm/conformance/command';
+import { makeReportFolder, messageLines, summaryTable, verdictOf, writeReport } from '@batchnorm/conformance/report';
 import { experiment } from '@batchnorm/example-train-digits';
 import { shapeText } from '@batchnorm/reporting';
 import { findCandidates } from './candidates.js';

@@ -38,6 +38,17 @@ export { normal, type Problem, type Random, randomSeededBy, solve } from './prob
 export type { Program } from './programs/program.js';
 export { runProgram } from './programs/run-program.js';
 export { replay } from './replay.js';
+export { type BackendReport, nothing, runBackend } from './report/backend-report.js';
+export {
+  accuracyText,
+  countsText,
+  failedFirst,
+  firstMessages,
+  isMeasured,
+  measureTexts,
+  ulpTexts,
+  worstOf,
+} from './report/kit-summary.js';
 export { type SeededBatch, type SeededBatchOptions, seededBatch } from './seeded-batch.js';
 export { suite } from './suite.js';
 export type { Quantity } from './tolerance.js';

@@ -1,5 +1,11 @@
 // What a backend runs on, in words.
-import type { Execution } from '@batchnorm/core-api';
+
+/** As core-api's `Execution` has it. */
+export interface RunsOn {
+  readonly engine: string;
+  readonly device: string;
+  readonly threads: number;
+}
 
 /** '1 thread', '2 threads' */
 export function threadsText(threads: number): string {
@@ -7,6 +13,6 @@ export function threadsText(threads: number): string {
 }
 
 /** 'JavaScript on cpu, 1 thread' */
-export function executionText({ engine, device, threads }: Execution): string {
+export function executionText({ engine, device, threads }: RunsOn): string {
   return `${engine} on ${device}, ${threadsText(threads)}`;
 }

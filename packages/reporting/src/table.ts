@@ -7,7 +7,7 @@ export interface ColumnFormat {
   readonly head: string;
   /** Whether its cells are aligned to the right, as numbers are. Default false. */
   readonly right?: boolean;
-  /** In a terminal, in characters: longer texts are wrapped. Default: that of the longest cell. */
+  /** In a terminal, in characters, at most: longer texts are wrapped. Default: that of the longest cell. */
   readonly width?: number;
 }
 

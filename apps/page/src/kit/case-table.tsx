@@ -1,6 +1,5 @@
 // Every case of one backend as a table, made when somebody opens it.
-import { type CaseResult, caseName, signs } from '@batchnorm/conformance';
-import { failedFirst, firstMessages, measureTexts } from '@batchnorm/reporting';
+import { type CaseResult, caseName, failedFirst, firstMessages, measureTexts, signs } from '@batchnorm/conformance';
 import { useState } from 'preact/hooks';
 
 interface Properties {

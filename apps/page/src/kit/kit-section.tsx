@@ -1,6 +1,13 @@
 // The conformance kit live: a cell for each case, as dark as its error is close to its bound.
-import { type CaseResult, countsLine, countTexts, type Group, groups, signs } from '@batchnorm/conformance';
-import { accuracyText } from '@batchnorm/reporting';
+import {
+  accuracyText,
+  type CaseResult,
+  countsLine,
+  countTexts,
+  type Group,
+  groups,
+  signs,
+} from '@batchnorm/conformance';
 import { memo } from 'preact/compat';
 import { TroubleBadges } from '../visit/trouble-badge.js';
 import type { BackendFindings, Visit } from '../visit/visit.js';

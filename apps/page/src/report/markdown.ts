@@ -1,14 +1,6 @@
 // What a visit found, as Markdown without links, to paste where people talk.
-import {
-  accuracyText,
-  countsText,
-  escapeMarkdown,
-  executionText,
-  markdownTable,
-  percentText,
-  shapeText,
-  timeText,
-} from '@batchnorm/reporting';
+import { accuracyText, countsText } from '@batchnorm/conformance';
+import { escapeMarkdown, executionText, markdownTable, percentText, shapeText, timeText } from '@batchnorm/reporting';
 import { shareOfLimit, spreadOf } from '../bench/spread.js';
 import type { Choice } from '../recommend/choice.js';
 import { codeFor } from '../recommend/code.js';

@@ -1,28 +1,17 @@
 // What a run found, as one page that needs nothing else: backends and groups at a glance, the matrices of behaviours,
 // every case.
-import {
-  type CaseResult,
-  countsOf,
-  countTexts,
-  describeAccumulation,
-  type Group,
-  type Status,
-  signs,
-} from '@batchnorm/conformance';
-import {
-  boundText,
-  failedFirst,
-  firstMessages,
-  isMeasured,
-  measureTexts,
-  ulpTexts,
-  worstOf,
-} from '@batchnorm/reporting';
+
+import { boundText } from '@batchnorm/reporting';
 import { Html, html } from '@batchnorm/reporting/html';
 import { htmlPage } from '@batchnorm/reporting/html-page';
+import { describeAccumulation } from '../arithmetic.js';
+import type { CaseResult } from '../conformance.js';
+import type { Group } from '../conformance-case.js';
+import { countsOf, countTexts, type Status, signs } from '../counts.js';
+import type { BackendReport } from './backend-report.js';
+import { failedFirst, firstMessages, isMeasured, measureTexts, ulpTexts, worstOf } from './kit-summary.js';
 import { htmlMatrices } from './matrix-html.js';
 import { style } from './report-html-style.js';
-import type { BackendReport } from './run-backend.js';
 import { factsOf, groupsOf, inGroup, placeOf, type Run } from './run-summary.js';
 
 export function htmlReport(run: Run): string {

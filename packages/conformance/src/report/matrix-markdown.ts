@@ -1,8 +1,8 @@
 // The matrices of behaviours as Markdown: closed, because they are long.
 import { escapeMarkdown, markdownTable } from '@batchnorm/reporting';
 import { html } from '@batchnorm/reporting/html';
+import type { BackendReport } from './backend-report.js';
 import { axes, columns, entriesOf, entryCounts, entrySigns, footnotesOf, type Matrix } from './matrix.js';
-import type { BackendReport } from './run-backend.js';
 import { matrixIn } from './run-summary.js';
 
 /** Lines; none where no behaviours ran. */

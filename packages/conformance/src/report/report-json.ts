@@ -1,5 +1,5 @@
 // What a run found, for programs.
-import { countsOf } from '@batchnorm/conformance';
+import { countsOf } from '../counts.js';
 import { holesOf } from './matrix.js';
 import { matrixIn, type Run } from './run-summary.js';
 

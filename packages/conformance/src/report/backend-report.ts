@@ -1,12 +1,12 @@
-// One backend against the kit, on the platform that this runs on: in Node, or in the page.
-import { createBackend, type Platform } from '@batchnorm/catalogue';
-import { type CaseResult, type ConformanceOptions, runConformance } from '@batchnorm/conformance';
-import { type Backend, BatchNormError, type Execution } from '@batchnorm/core-api';
+// One backend against the kit, as every report has it: its results, or why there are none.
+import { type Backend, BatchNormError, type Execution, type MaybePromise } from '@batchnorm/core-api';
+import { type CaseResult, type ConformanceOptions, runConformance } from '../conformance.js';
 
-/** The results of one backend, or why there are none. */
 export interface BackendReport {
+  /** Its name in tables. */
   readonly backend: string;
-  readonly platform: Platform;
+  /** What it ran in, such as 'node' or 'chromium'. */
+  readonly platform: string;
   readonly execution: Execution | null;
   /** Why it can't run here. */
   readonly unavailable: string | null;
@@ -15,20 +15,24 @@ export interface BackendReport {
   readonly results: readonly CaseResult[];
 }
 
-/** Does not reject: what goes wrong is in the report. */
+/**
+ * Runs the kit on a backend called `backend`, on `platform`. Does not reject: what goes wrong is in the report, and
+ * `BACKEND_UNAVAILABLE` of the factory is why it can't run here.
+ */
 export async function runBackend(
   backend: string,
-  platform: Platform,
-  options: ConformanceOptions,
+  platform: string,
+  create: () => MaybePromise<Backend>,
+  options: ConformanceOptions = {},
 ): Promise<BackendReport> {
   let first: Backend | undefined;
-  const create = async () => {
-    const instance = await createBackend(backend);
+  const createAndKeep = async () => {
+    const instance = await create();
     first ??= instance;
     return instance;
   };
   try {
-    const results = await runConformance(create, options);
+    const results = await runConformance(createAndKeep, options);
     return { ...nothing(backend, platform), execution: first!.execution, results };
   } catch (error) {
     if (error instanceof BatchNormError && error.code === 'BACKEND_UNAVAILABLE') {
@@ -39,6 +43,6 @@ export async function runBackend(
 }
 
 /** A report without results, to which the reason is added. */
-export function nothing(backend: string, platform: Platform): BackendReport {
+export function nothing(backend: string, platform: string): BackendReport {
   return { backend, platform, execution: null, unavailable: null, error: null, results: [] };
 }

@@ -1,17 +1,19 @@
 // What a run found, as tables of text.
 import { styleText } from 'node:util';
-import { type CaseResult, countTexts, explanations } from '@batchnorm/conformance';
-import { boundText, isMeasured, measureTexts, right, ulpTexts, worstOf } from '@batchnorm/reporting';
+import { boundText, right } from '@batchnorm/reporting';
 import { textTable } from '@batchnorm/reporting/terminal';
+import type { CaseResult } from '../conformance.js';
+import { countTexts, explanations } from '../counts.js';
+import type { BackendReport } from './backend-report.js';
+import { isMeasured, measureTexts, ulpTexts, worstOf } from './kit-summary.js';
 import { axes, type EntryStatus, entryCounts, type Matrix, remarksOf, remarkText } from './matrix.js';
-import type { BackendReport } from './run-backend.js';
 import { failuresOf, groupsOf, inGroup, matrixIn, placeOf, runsOn } from './run-summary.js';
 
 const colors = { passed: 'green', failed: 'red', refused: 'yellow', skipped: 'yellow', hole: 'red' } as const;
 const paint = (status: EntryStatus, text: string) => styleText(colors[status], text);
 
 /** One row for each backend and platform, one column for each group of cases. */
-export function summaryTable(reports: readonly BackendReport[]): string {
+export function summaryTable(reports: readonly BackendReport[], layout?: { readonly width: number }): string {
   const groups = groupsOf(reports);
   const columns = [
     ...['backend', 'platform', ...groups.map(right), right('worst ÷ bound')],
@@ -27,7 +29,7 @@ export function summaryTable(reports: readonly BackendReport[]): string {
       ...[worst ? boundText(worst.worst) : '', placeOf(worst), ulpTexts(results).join('\n'), runsOn(report)],
     ];
   });
-  return textTable(columns, rows);
+  return textTable(columns, rows, { ...layout, keys: 2 });
 }
 
 function countCell(counts: readonly { readonly status: EntryStatus; readonly text: string }[]): string {
@@ -38,7 +40,7 @@ function countCell(counts: readonly { readonly status: EntryStatus; readonly tex
  * The matrices of behaviours, in short: one row for each backend and platform, one column for each memory and size, and
  * how many rules, layouts and dtypes came out how. Empty where no behaviours ran.
  */
-export function matrixTable(reports: readonly BackendReport[]): string {
+export function matrixTable(reports: readonly BackendReport[], layout?: { readonly width: number }): string {
   const across = Object.keys(axes.memory).flatMap((memory) => Object.keys(axes.size).map((size) => ({ memory, size })));
   const heads = across.map(({ memory, size }) => right(`${memory}\n${size.replace(' or ', '\nor ')}`));
   const rows = reports.flatMap((report) => {
@@ -49,14 +51,14 @@ export function matrixTable(reports: readonly BackendReport[]): string {
     );
     return [[report.backend, report.platform, ...cells]];
   });
-  return rows.length === 0 ? '' : textTable(['behaviours', 'platform', ...heads], rows);
+  return rows.length === 0 ? '' : textTable(['behaviours', 'platform', ...heads], rows, { ...layout, keys: 2 });
 }
 
 /**
  * One row for each golden case, one column for each backend and platform: pass or FAIL, and the worst error over its
  * bound.
  */
-export function goldenTable(reports: readonly BackendReport[]): string {
+export function goldenTable(reports: readonly BackendReport[], layout?: { readonly width: number }): string {
   const ran = reports.map((report) => ({ ...report, results: inGroup(report.results, 'golden') }));
   const columns = ran.filter(({ results }) => results.length > 0);
   const heads = columns.map(({ backend, platform }) => `${backend.replace('-', '\n')}\n${platform}`);
@@ -66,7 +68,7 @@ export function goldenTable(reports: readonly BackendReport[]): string {
       cellOf(results.find((result) => result.dtype === dtype && result.source === source && result.name === name)),
     ),
   ]);
-  return textTable(['dtype', 'file', 'golden case', ...heads], rows);
+  return textTable(['dtype', 'file', 'golden case', ...heads], rows, { ...layout, keys: 3 });
 }
 
 function cellOf(result: CaseResult | undefined): string {

@@ -1,7 +1,7 @@
 // What stderr shows while a backend runs: one line, in it a character for every ten cases, and at its end how they came
 // out.
-import { countsLine, type Status } from '@batchnorm/conformance';
-import type { BackendReport } from './run-backend.js';
+import { countsLine, type Status } from '../counts.js';
+import type { BackendReport } from '../report/backend-report.js';
 
 export type OnStatus = (status: Status) => void;
 

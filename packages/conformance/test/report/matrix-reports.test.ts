@@ -1,15 +1,15 @@
 // How every report shows the matrix of behaviours, and a hole in it above all.
 import { stripVTControlCharacters } from 'node:util';
-import type { CaseResult } from '@batchnorm/conformance';
 import { describe, expect, it } from 'vitest';
-import { columns } from '../src/matrix.js';
-import { htmlReport } from '../src/report-html.js';
-import { jsonReport } from '../src/report-json.js';
-import { markdownReport } from '../src/report-markdown.js';
-import { matrixTable, messageLines } from '../src/report-terminal.js';
-import { type BackendReport, nothing } from '../src/run-backend.js';
-import type { Run } from '../src/run-summary.js';
-import { verdictOf } from '../src/verdict.js';
+import type { CaseResult } from '../../src/index.js';
+import { type BackendReport, nothing } from '../../src/report/backend-report.js';
+import { columns } from '../../src/report/matrix.js';
+import { htmlReport } from '../../src/report/report-html.js';
+import { jsonReport } from '../../src/report/report-json.js';
+import { markdownReport } from '../../src/report/report-markdown.js';
+import { matrixTable, messageLines } from '../../src/report/report-terminal.js';
+import type { Run } from '../../src/report/run-summary.js';
+import { verdictOf } from '../../src/report/verdict.js';
 import { resultAt, rules, wholeMatrix } from './made-up-results.js';
 
 const reportOf = (backend: string, results: readonly CaseResult[]): BackendReport => ({

@@ -1,7 +1,9 @@
 // Golden files from a folder of the user's.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type FixtureFile, FixtureFormatError, parseFixtureFile } from '@batchnorm/conformance';
+import type { FixtureFile } from '../fixtures/fixture-case.js';
+import { FixtureFormatError } from '../fixtures/format-error.js';
+import { parseFixtureFile } from '../fixtures/parse-fixture-file.js';
 import { repeatedKeys } from './repeated-keys.js';
 
 /**

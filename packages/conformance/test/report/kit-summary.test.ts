@@ -1,7 +1,15 @@
 // What results of the kit come to.
-import type { CaseResult } from '@batchnorm/conformance';
+
 import { expect, it } from 'vitest';
-import { accuracyText, countsText, failedFirst, firstMessages, measureTexts, worstOf } from '../src/index.js';
+import type { CaseResult } from '../../src/index.js';
+import {
+  accuracyText,
+  countsText,
+  failedFirst,
+  firstMessages,
+  measureTexts,
+  worstOf,
+} from '../../src/report/kit-summary.js';
 
 const passed: CaseResult = {
   group: 'exact',

@@ -1,18 +1,11 @@
 // Where behaviours were tried on one backend: rules down, memory × layout × size across, an entry for each dtype. A
 // place that no case covers, and where nothing says why, is a hole.
-import {
-  type CaseResult,
-  type Cell,
-  dtypes,
-  type Layout,
-  type MemoryKind,
-  reasonOf,
-  type SizeClass,
-  type Status,
-  signs,
-} from '@batchnorm/conformance';
+
 import type { Dtype } from '@batchnorm/core-api';
 import { groupBy } from '@batchnorm/reporting';
+import { type CaseResult, dtypes } from '../conformance.js';
+import type { Cell, Layout, MemoryKind, SizeClass } from '../conformance-case.js';
+import { reasonOf, type Status, signs } from '../counts.js';
 
 export type Column = Omit<Cell, 'rule'>;
 

@@ -1,17 +1,21 @@
 // One run of the command, and what every report of it says: groups, the worst results, what it ran on, messages, holes.
-import type { Platform } from '@batchnorm/catalogue';
-import { type CaseResult, caseName, describeAccumulation, type Group, groups } from '@batchnorm/conformance';
-import { executionText, firstMessages } from '@batchnorm/reporting';
+
+import { executionText } from '@batchnorm/reporting';
+import { describeAccumulation } from '../arithmetic.js';
+import type { CaseResult } from '../conformance.js';
+import { type Group, groups } from '../conformance-case.js';
+import { caseName } from '../counts.js';
+import type { BackendReport } from './backend-report.js';
+import { firstMessages } from './kit-summary.js';
 import { type Entry, holesOf, type Matrix, matrixOf } from './matrix.js';
-import type { BackendReport } from './run-backend.js';
 
 export interface Run {
   /** ISO 8601. */
   readonly date: string;
   /** Operating system and processor: 'linux x64'. */
   readonly machine: string;
-  /** Of Node, and of Chromium where it ran. */
-  readonly versions: Readonly<Partial<Record<Platform, string>>>;
+  /** Of what it ran in: { node: '22.1.0' }. */
+  readonly versions: Readonly<Record<string, string>>;
   readonly reports: readonly BackendReport[];
 }
 

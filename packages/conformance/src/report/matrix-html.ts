@@ -1,6 +1,7 @@
 // The matrices of behaviours as HTML: rules down, memory × layout × size across, footnotes for what did not simply
 // pass.
 import { Html, html } from '@batchnorm/reporting/html';
+import type { BackendReport } from './backend-report.js';
 import {
   axes,
   type Column,
@@ -12,7 +13,6 @@ import {
   footnotesOf,
   type Matrix,
 } from './matrix.js';
-import type { BackendReport } from './run-backend.js';
 import { holesIn, matrixIn } from './run-summary.js';
 
 /** A section; nothing where no behaviours ran. */

@@ -1,6 +1,8 @@
 // What results of the conformance kit come to, in the words that every report has for it.
-import { type CaseResult, countTexts, dtypes, type Status } from '@batchnorm/conformance';
-import { boundText, ulpText } from './number-text.js';
+
+import { boundText, ulpText } from '@batchnorm/reporting';
+import { type CaseResult, dtypes } from '../conformance.js';
+import { countTexts, type Status } from '../counts.js';
 
 /** Whether results were compared: a refusal and a skip have no error. */
 export function isMeasured({ status }: CaseResult): boolean {

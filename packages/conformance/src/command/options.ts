@@ -1,4 +1,5 @@
-// Options of the command that refuse what nobody can mean: an empty or unknown value, and the same thing twice.
+// Options of commands that refuse what nobody can mean: an empty or unknown value, and the same thing twice.
+import { resolve } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 
 /** Takes several of `names`, separated by spaces or commas; by default all of them. */
@@ -16,11 +17,11 @@ export function severalOf(
   });
 }
 
-/** Takes the path of a file or folder. */
-export function pathOption(flags: string, description: string): Option {
+/** Takes the path of a file or folder, relative to `from`. */
+export function pathOption(flags: string, description: string, from: string): Option {
   return new Option(flags, description).argParser((value: string, before: string | undefined) => {
     if (value === '') throw new InvalidArgumentError('Expected a path.');
     if (before !== undefined) throw new InvalidArgumentError(`Expected one path, and '${before}' is there already.`);
-    return value;
+    return resolve(from, value);
   });
 }

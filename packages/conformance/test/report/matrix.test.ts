@@ -1,6 +1,6 @@
 // The matrix of behaviours as data: every place has an entry, and one that nothing explains is a hole.
 import { describe, expect, it } from 'vitest';
-import { columns, entriesOf, holesOf, matrixOf, placesText, remarksOf } from '../src/matrix.js';
+import { columns, entriesOf, holesOf, matrixOf, placesText, remarksOf } from '../../src/report/matrix.js';
 import { resultAt, rules, wholeMatrix } from './made-up-results.js';
 
 const matrixAlone = (results: ReturnType<typeof wholeMatrix>) => matrixOf(results, results)!;

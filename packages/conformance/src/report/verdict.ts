@@ -1,7 +1,7 @@
 // Whether a run is in order. What a backend refuses as the contract has it, and what is skipped with a reason, is no
 // failure.
-import { countsOf } from '@batchnorm/conformance';
-import type { BackendReport } from './run-backend.js';
+import { countsOf } from '../counts.js';
+import type { BackendReport } from './backend-report.js';
 import { holesIn } from './run-summary.js';
 
 export interface Verdict {

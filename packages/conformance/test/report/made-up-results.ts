@@ -1,7 +1,8 @@
 // Results that no backend gave: a matrix of two rules, whole, and what tests do to it.
-import type { CaseResult, Cell } from '@batchnorm/conformance';
+
 import type { Dtype } from '@batchnorm/core-api';
-import { columns } from '../src/matrix.js';
+import type { CaseResult, Cell } from '../../src/index.js';
+import { columns } from '../../src/report/matrix.js';
 
 export const rules = ['inputs are never written', 'out receives the results'] as const;
 

@@ -1,9 +1,11 @@
 // What a run found, as Markdown: a table of backends and groups, the matrix of behaviours, and lists of what did not
 // pass.
-import { countsLine, explanations } from '@batchnorm/conformance';
-import { boundText, countsText, escapeMarkdown, markdownTable, right, ulpTexts, worstOf } from '@batchnorm/reporting';
+
+import { boundText, escapeMarkdown, markdownTable, right } from '@batchnorm/reporting';
+import { countsLine, explanations } from '../counts.js';
+import type { BackendReport } from './backend-report.js';
+import { countsText, ulpTexts, worstOf } from './kit-summary.js';
 import { markdownMatrices } from './matrix-markdown.js';
-import type { BackendReport } from './run-backend.js';
 import { factsOf, failuresOf, groupsOf, inGroup, placeOf, type Run, runsOn } from './run-summary.js';
 
 export function markdownReport(run: Run): string {
