@@ -1,12 +1,12 @@
 // The pictures, as SVG drawn by Observable Plot. Each is as wide as a phone; the page puts as many beside each other as
-// fit.
+// fit. A line is told from others by its colour, its dashes and the label at its end.
 import { groupBy, shapeText, timeText } from '@batchnorm/reporting';
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { everyOperation, nameOfContender, type Operation } from '../cases/case.js';
 import type { HistoryRecord } from '../history/record.js';
 import { median } from '../timing/statistics.js';
-import { type Colours, familyOf } from './colours.js';
+import { type Colours, familyOf, type Looks, looksOf } from './colours.js';
 
 /** Stands in for a browser's document: charts are drawn into it, and escape their texts when they are serialised. */
 const { document } = parseHTML('<!doctype html><html></html>');
@@ -64,34 +64,50 @@ export function bars(records: readonly HistoryRecord[]): Element {
 
 /** One operation on all shapes: how far from a copy, over the bytes that must move. */
 export function roofline(records: readonly HistoryRecord[], colours: Colours): Element {
+  const lines = linesOf(records, colours);
   const limits = [
     ...new Map(records.map(({ bytes, limit }) => [bytes, { bytes, rate: bytes / limit / 1e9 }])).values(),
   ];
+  const rightmost = Math.max(...limits.map(({ bytes }) => bytes));
+  const rates = [...limits.map(({ rate }) => rate), ...records.map((record) => record.gigabytesPerSecond)];
+  const domain = domainOf(rates);
+  const height = Math.max(270, 62 + 12 * (lines.size + 1));
+  const ends = [...groupBy(records, labelOf)].map(([label, of]) => {
+    const last = of.reduce((a, b) => (b.bytes > a.bytes ? b : a));
+    return endOf(label, last.gigabytesPerSecond);
+  });
+  const copy = limits.find(({ bytes }) => bytes === rightmost)!;
+  const labels = apart([...ends, endOf('copy', copy.rate)], domain, (height - 62) / 12);
+  const least = Math.min(...limits.map(({ bytes }) => bytes));
+  const edge = rightmost * (rightmost / least) ** 0.15 * 1.1;
   return Plot.plot({
     ...common,
-    height: 270,
+    height,
     marginLeft: 40,
-    marginRight: 44,
+    marginRight: roomFor(labels),
     marginBottom: 42,
-    x: { type: 'log', label: 'bytes that must move', labelOffset: 36, tickFormat: formatBytes, ticks: 4 },
-    y: { type: 'log', label: '↑ GB/s', grid: true, tickFormat: (value: number) => String(value), ticks: 5 },
+    x: {
+      type: 'log',
+      domain: [least, edge],
+      label: 'bytes that must move',
+      labelOffset: 36,
+      tickFormat: formatBytes,
+      ticks: 3,
+    },
+    y: { type: 'log', domain, label: '↑ GB/s', grid: true, tickFormat: (value: number) => String(value), ticks: 5 },
     marks: [
       Plot.lineY(
         limits.toSorted((a, b) => a.bytes - b.bytes),
-        { x: 'bytes', y: 'rate', strokeDasharray: '4 3' },
+        { x: 'bytes', y: 'rate', strokeDasharray: '1 4' },
       ),
       Plot.dot(limits, { x: 'bytes', y: 'rate', r: 2, fill: 'currentColor' }),
-      Plot.text(limits, Plot.selectMaxX({ x: 'bytes', y: 'rate', text: () => 'copy', textAnchor: 'start', dx: 6 })),
-      Plot.lineY(
-        records.toSorted((a, b) => a.bytes - b.bytes),
-        {
-          x: 'bytes',
-          y: 'gigabytesPerSecond',
-          z: labelOf,
-          stroke: (record: HistoryRecord) => colours.get(familyOf(record)),
-          strokeOpacity: 0.6,
-        },
+      ...[...lines].map(([label, { colour, dash }]) =>
+        Plot.lineY(
+          records.filter((record) => labelOf(record) === label).toSorted((a, b) => a.bytes - b.bytes),
+          { x: 'bytes', y: 'gigabytesPerSecond', stroke: colour, strokeDasharray: dash },
+        ),
       ),
+      ...endLabels(labels, lines, rightmost, edge),
       Plot.dot(records, {
         x: 'bytes',
         y: 'gigabytesPerSecond',
@@ -126,7 +142,7 @@ export function accuracy(records: readonly HistoryRecord[], colours: Colours): E
     ...common,
     height: 290,
     marginLeft: 40,
-    marginRight: 130,
+    marginRight: roomFor(labels),
     marginBottom: 42,
     x: {
       type: 'log',
@@ -150,6 +166,37 @@ export function accuracy(records: readonly HistoryRecord[], colours: Colours): E
       Plot.text(labels, { x: right(dots), y: 'at', text: 'label', textAnchor: 'start', dx: 2 }),
     ],
   }) as unknown as Element;
+}
+
+/** The lines of a chart by their labels, each with its look. */
+function linesOf(records: readonly HistoryRecord[], colours: Colours): Looks {
+  return looksOf(new Map(records.map((record) => [labelOf(record), familyOf(record)])), colours);
+}
+
+/** The margin that labels at the right edge need, in pixels. */
+function roomFor(labels: readonly Label[]): number {
+  return Math.min(170, 14 + 6 * Math.max(...labels.map(({ label }) => label.length)));
+}
+
+/** The label of a line that ends at `from`. */
+interface EndLabel extends Label {
+  readonly from: number;
+}
+
+function endOf(label: string, from: number): EndLabel {
+  return { label, at: from, from };
+}
+
+/** From where each line ends, at x, a piece as it looks leads to its label at the right edge. */
+function endLabels(labels: readonly EndLabel[], lines: Looks, x: number, edge: number): Plot.Markish[] {
+  return [
+    ...labels.map((label) => {
+      const { colour, dash } = lines.get(label.label) ?? { colour: 'currentColor', dash: '1 4' };
+      const ends = { x1: x, y1: 'from', x2: edge, y2: 'at' };
+      return Plot.link([label], { ...ends, stroke: colour, strokeDasharray: dash, strokeOpacity: 0.6 });
+    }),
+    Plot.text(labels, { x: edge, y: 'at', text: 'label', textAnchor: 'start', dx: 3 }),
+  ];
 }
 
 /** Where the labels of dots begin: at the right edge. */
@@ -188,21 +235,23 @@ export function history(records: readonly HistoryRecord[], colours: Colours): El
   const commits = runs.map((run) => records.find((record) => record.run === run)!.commit.slice(0, 7));
   const domain = domainOf(records.map(ratio), 1.6);
   const clamp = (value: number) => Math.min(domain[1], Math.max(domain[0], value));
+  const lines = linesOf(records, colours);
   const last = records.filter((record) => at(record) === runs.length - 1);
   const labels = apart(
-    last.map((record) => ({ label: labelOf(record), at: ratio(record) })),
+    last.map((record) => endOf(labelOf(record), ratio(record))),
     domain,
     16,
   );
+  const edge = Math.max(1, runs.length - 1) * 1.15;
   return Plot.plot({
     ...common,
     height: 240,
     marginLeft: 40,
-    marginRight: 130,
+    marginRight: roomFor(labels),
     marginBottom: 28,
     x: {
       label: null,
-      domain: [0, Math.max(1, runs.length - 1)],
+      domain: [0, edge],
       ticks: runs.length <= 4 ? runs.map((_, index) => index) : [0, runs.length - 1],
       tickFormat: (index: number) => commits[index] ?? '',
     },
@@ -216,14 +265,13 @@ export function history(records: readonly HistoryRecord[], colours: Colours): El
         fill: (record: HistoryRecord) => colours.get(familyOf(record)),
         fillOpacity: 0.12,
       }),
-      Plot.lineY(records, {
-        x: at,
-        y: ratio,
-        z: labelOf,
-        stroke: (record: HistoryRecord) => colours.get(familyOf(record)),
-        marker: 'dot',
-      }),
-      Plot.text(labels, { x: runs.length - 1, y: 'at', text: 'label', textAnchor: 'start', dx: 8 }),
+      ...[...lines].map(([label, { colour, dash }]) =>
+        Plot.lineY(
+          records.filter((record) => labelOf(record) === label),
+          { x: at, y: ratio, stroke: colour, strokeDasharray: dash, marker: 'dot' },
+        ),
+      ),
+      ...endLabels(labels, lines, runs.length - 1, edge),
     ],
   }) as unknown as Element;
 }

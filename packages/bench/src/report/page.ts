@@ -45,19 +45,19 @@ export function reportPage(records: readonly HistoryRecord[], run: string | unde
 function sections(latest: readonly HistoryRecord[], all: readonly HistoryRecord[]): Html {
   const colours = coloursOf(latest);
   const shown = kinds.filter(([kind]) => latest.some((record) => record.kind === kind));
-  const charts = (draw: (records: readonly HistoryRecord[], colours: Colours) => Element) =>
-    grid(byOperation(latest).map(([operation, of]) => figure(operation, draw(of, colours))));
+  const charts = (shows: string, draw: (records: readonly HistoryRecord[], colours: Colours) => Element) =>
+    grid(byOperation(latest).map(([operation, of]) => figure(operation, shows, draw(of, colours))));
   return html`<h2>How fast</h2>
 <p class="quiet">The longer a bar the faster: bytes that must move, in a second. Beside it the time of a call, a median; the thin line is its 95 % interval. Device: activations stay where the backend computes; otherwise arrays go in and come out.</p>
 ${key(shown.map(([kind, text]) => [text, `var(--${kind})`]))}
 ${settingsOf(latest).map(barSection)}
 <h2>How far from the limit</h2>
-<p class="quiet">Dashed: a copy on one thread that moves as many bytes. Nothing that reads and writes memory once is faster than that, but for what several threads share.</p>
+<p class="quiet">Dotted: a copy on one thread that moves as many bytes. Nothing that reads and writes memory once is faster than that, but for what several threads share.</p>
 ${key([...colours])}
-${charts(roofline)}
+${charts('bytes moved in a second over the bytes that must move, a line for each backend and for a copy', roofline)}
 <h2>How accurate</h2>
 <p class="quiet">The largest error against the float64 oracle, in units of the last place relative to the size of its terms, beside the median distance to the limit. Best is top left.</p>
-${charts(accuracy)}
+${charts('distance to the limit over the largest error, a dot for each backend', accuracy)}
 <h2>Over commits</h2>
 ${overCommits(all, latest, colours)}
 <h2>All numbers</h2>
@@ -79,7 +79,15 @@ function grid(figures: readonly Html[]): Html {
   return html`<div class="charts">${figures}</div>`;
 }
 
-function figure(title: string, chart: Element): Html {
+/** `shows`: what a reader who can't see it is told; its numbers are in the tables at the end. */
+function figure(title: string, shows: string, chart: Element): Html {
+  chart.setAttribute('role', 'img');
+  chart.setAttribute('aria-label', `${title}: ${shows}`);
+  // Plot labels its groups, which may have no names: they are parts of one image.
+  for (const part of chart.querySelectorAll('[aria-label], [aria-description]')) {
+    part.removeAttribute('aria-label');
+    part.removeAttribute('aria-description');
+  }
   return html`<figure><figcaption>${title}</figcaption>${new Html(chart.outerHTML)}</figure>`;
 }
 
@@ -93,7 +101,9 @@ function nameOfSetting({ shape, dtype }: HistoryRecord): string {
 }
 
 function barSection(records: readonly HistoryRecord[]): Html {
-  const figures = byOperation(records).map(([operation, of]) => figure(`${operation}, GB/s`, bars(of)));
+  const figures = byOperation(records).map(([operation, of]) =>
+    figure(`${operation}, GB/s`, `a bar for each backend on ${nameOfSetting(records[0]!)}`, bars(of)),
+  );
   return html`<section><h3>${nameOfSetting(records[0]!)}</h3>${grid(figures)}</section>
 `;
 }
@@ -106,7 +116,13 @@ function overCommits(all: readonly HistoryRecord[], latest: readonly HistoryReco
   const tracked = all.filter(({ name }) => names.has(name));
   return html`<p class="quiet">Time over that of the fixed reference case in the same run, on this machine; lower is faster. Around each line its 95 % interval.</p>
 ${settingsOf(tracked).map((of, index) => {
-  const figures = byOperation(of).map(([operation, records]) => figure(operation, history(records, colours)));
+  const figures = byOperation(of).map(([operation, records]) =>
+    figure(
+      operation,
+      'time over that of the reference case over commits, a line for each backend',
+      history(records, colours),
+    ),
+  );
   return details(of, grid(figures), index === 0);
 })}`;
 }
@@ -135,7 +151,7 @@ function numbers(records: readonly HistoryRecord[]): Html {
   const row = (tag: 'th' | 'td', texts: readonly string[]) =>
     html`<tr>${texts.map((text, column) => html`<${tag}${column < 3 ? new Html(' class="name"') : ''}>${text}</${tag}>`)}</tr>
 `;
-  const table = html`<div class="scroll"><table>
+  const table = html`<div class="scroll" tabindex="0" role="region" aria-label="${nameOfSetting(records[0]!)}"><table>
 <thead>${row('th', Object.keys(columns))}</thead>
 <tbody>
 ${rows.map((record) =>

@@ -10,7 +10,7 @@ const columns = ['', 'case', ...['base, µs', 'head, µs', 'head ÷ base'].map(r
 
 /** What needs attention comes first. */
 export function comparisonTable(compared: readonly Compared[]): string {
-  return textTable(columns, rowsOf(compared));
+  return textTable(columns, rowsOf(compared), { keys: 2 });
 }
 
 export function comparisonMarkdown(title: string, compared: readonly Compared[], notes: readonly string[]): string {

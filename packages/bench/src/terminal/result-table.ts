@@ -31,7 +31,7 @@ export function resultTable(rows: readonly Row[], against: string | undefined): 
     ...(against === undefined ? [] : [speedup ? intervalText(speedup) : '']),
   ]);
   const { shape, dtype } = rows[0]!.record;
-  return `${shapeText(shape)}, ${dtype}\n${textTable(columns, cells)}`;
+  return `${shapeText(shape)}, ${dtype}\n${textTable(columns, cells, { keys: 3 })}`;
 }
 
 export const legend: string =
