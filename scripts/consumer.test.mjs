@@ -41,6 +41,10 @@ const strict = {
   skipLibCheck: false,
 };
 
+/** For what hangs alone: a compiler, a bundler or a browser on a busy machine; and the npm registry. */
+const slow = { timeout: 180_000 };
+const installing = { timeout: 600_000 };
+
 const chromium = chromiumPath();
 const isRequired = (process.env.REQUIRE_BACKENDS ?? '').split(',').includes('js@chromium');
 
@@ -104,21 +108,22 @@ function describeConsumer({ title, packages, files, lazyBackends, check }) {
         cwd,
         shell: process.platform === 'win32',
       });
-    });
+    }, installing);
 
     for (const compiler of compilers) {
       for (const name of Object.keys(resolutions)) {
-        it(`type-checks with ${compiler} and moduleResolution ${name}`, () =>
-          compile(compiler, `tsconfig.${name}.json`).catch(({ stdout }) => assert.fail(stdout)));
+        it(`type-checks with ${compiler} and moduleResolution ${name}`, slow, () =>
+          compile(compiler, `tsconfig.${name}.json`).catch(({ stdout }) => assert.fail(stdout)),
+        );
       }
     }
 
-    it('runs in Node', async () => {
+    it('runs in Node', slow, async () => {
       for (const file of files) await node(join('nodenext', file.replace('.ts', '.js')));
       check(JSON.parse((await node('nodenext/umbrella.js')).stdout));
     });
 
-    it('builds a page with a chunk for each backend, loaded on demand', async () => {
+    it('builds a page with a chunk for each backend, loaded on demand', slow, async () => {
       await node('node_modules/vite/bin/vite.js', 'build');
       const chunks = Object.entries(JSON.parse(readFileSync(join(cwd, 'page/.vite/manifest.json'), 'utf8')));
       const lazy = chunks.filter(([, { isDynamicEntry }]) => isDynamicEntry).map(([source]) => source);
@@ -126,7 +131,7 @@ function describeConsumer({ title, packages, files, lazyBackends, check }) {
       assert.deepEqual(backends.sort(), lazyBackends);
     });
 
-    it('runs in that page', { skip: chromium === undefined && !isRequired && chromiumMissing }, async () => {
+    it('runs in that page', { ...slow, skip: chromium === undefined && !isRequired && chromiumMissing }, async () => {
       const { preview } = await import(pathToFileURL(join(cwd, 'node_modules/vite/dist/node/index.js')));
       const server = await preview({ root: cwd, configFile: join(cwd, 'vite.config.js'), logLevel: 'error' });
       const browser = await launchChromium(chromium);

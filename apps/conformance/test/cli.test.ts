@@ -32,7 +32,7 @@ const readJson = async (): Promise<Document> => JSON.parse(await readFile(join(f
 
 describe('pnpm conformance', () => {
   it('runs every case of the kit in its dtypes, counts how they came out, and writes them as JSON', async () => {
-    const { code, output } = await conformance(['--backend', 'js', '--json', 'out.json']);
+    const { code, output } = await conformance(['--backend', 'js', '--quick', '--json', 'out.json']);
     const report = await readJson();
     const { results } = report.backends[0]!;
     const counts = countsOf(results);
@@ -75,7 +75,7 @@ describe('pnpm conformance', () => {
   });
 
   it('runs one dtype only when asked, and shows ten cases as one sign', async () => {
-    const { output } = await conformance(['--backend', 'js', '--dtype', 'float64']);
+    const { output } = await conformance(['--backend', 'js', '--quick', '--dtype', 'float64']);
     expect(output).not.toContain('float32');
     const [, signs] = /^js in node (\S+)/m.exec(output)!;
     expect(signs).toMatch(new RegExp(`^[.rs]{${Math.ceil(runsOf(suite, ['float64']).length / 10)}}$`));

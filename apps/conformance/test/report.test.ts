@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 
 const conformance = (...args: readonly string[]) =>
-  runCommand(folder, ['--backend', 'js', '--dtype', 'float32', ...args]);
+  runCommand(folder, ['--backend', 'js', '--quick', '--dtype', 'float32', ...args]);
 
 describe('pnpm conformance --report', () => {
   it('writes the three files into a folder that it makes', async () => {
