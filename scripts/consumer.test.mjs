@@ -72,6 +72,7 @@ describeConsumer({
   packages: Object.keys(tarballs),
   files: ['umbrella.ts', 'backends.ts'],
   lazyBackends: bundled,
+  hasKit: true,
   check: ({ candidates }) => {
     for (const { name, available, reason } of candidates) {
       if (name === 'webgpu' && !available) assert.match(reason, /npm install webgpu/);
@@ -82,9 +83,9 @@ describeConsumer({
 
 /**
  * Installs `packages` beside `files`, type-checks, compiles, runs and bundles them; `check` gets the report of
- * umbrella.ts.
+ * umbrella.ts. `hasKit`: whether @batchnorm/conformance is among them.
  */
-function describeConsumer({ title, packages, files, lazyBackends, check }) {
+function describeConsumer({ title, packages, files, lazyBackends, hasKit = false, check }) {
   describe(title, () => {
     const cwd = join(folder, title.replaceAll(' ', '-'));
     const node = (...args) => run(process.execPath, args, { cwd });
@@ -121,6 +122,18 @@ function describeConsumer({ title, packages, files, lazyBackends, check }) {
     it('runs in Node', slow, async () => {
       for (const file of files) await node(join('nodenext', file.replace('.ts', '.js')));
       check(JSON.parse((await node('nodenext/umbrella.js')).stdout));
+    });
+
+    it('runs the kit on a backend of its own', {
+      ...slow,
+      skip: !hasKit && 'the kit is not among its packages',
+    }, async () => {
+      cpSync(here('../examples/toy-backend/src/toy-backend.js'), join(cwd, 'my-backend.js'));
+      const command = join(cwd, 'node_modules/.bin/batchnorm-conformance');
+      const args = ['my-backend.js', '--quick', '--dtype', 'float32', '--report', 'report'];
+      const { stdout } = await run(command, args, { cwd, shell: process.platform === 'win32' });
+      assert.match(stdout, /\n\d+ passed, 0 failed, /);
+      assert.match(readFileSync(join(cwd, 'report/conformance.html'), 'utf8'), /<b>my-backend\.js<\/b>/);
     });
 
     it('builds a page with a chunk for each backend, loaded on demand', slow, async () => {
