@@ -2,11 +2,19 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { arrayOf, dtypeOf, type FloatArray, type Tensor } from './tensor.js';
 
+/** Shared by every copy of this package in a program: a kit that is run by npx has one, and the backend another. */
+const marker: unique symbol = Symbol.for('@batchnorm/AllocatedTensor');
+
 /**
  * A tensor whose memory somebody may use again after its `dispose()`. Without `dispose()` it is freed like any other,
- * when nobody holds it, its `data`, or a view of those.
+ * when nobody holds it, its `data`, or a view of those. `instanceof` also recognises tensors of another copy of this
+ * package.
  */
 export class AllocatedTensor implements Tensor, Disposable {
+  static {
+    Object.defineProperty(AllocatedTensor.prototype, marker, { value: true });
+  }
+
   /** Of length 0 when disposed: arrays that somebody still has may be empty then, or anybody's. */
   readonly data: FloatArray;
   readonly shape: readonly number[];
@@ -38,7 +46,7 @@ export class AllocatedTensor implements Tensor, Disposable {
     this.dispose();
   }
 
-  static is(value: object): value is AllocatedTensor {
-    return #release in value;
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && marker in value;
   }
 }

@@ -33,7 +33,7 @@ export function checkedTensor(value: unknown, name = 'tensor'): CheckedTensor {
 }
 
 function tensorOf(value: unknown, name: string): CheckedTensor {
-  const owner = AllocatedTensor.is(Object(value)) ? (value as AllocatedTensor) : undefined;
+  const owner = value instanceof AllocatedTensor ? value : undefined;
   if (owner?.disposed) refuse('DISPOSED', `${name}, a disposed tensor`, 'one that is alive');
   const { data, shape: sizes } = Object(value) as Partial<Tensor>;
   if (!isFloatArray(data)) {

@@ -1,5 +1,5 @@
 // Tensors that can be disposed: results of a layer, and those of `empty` and `from`.
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { AllocatedTensor, BatchNorm, BatchNormError, type Tensor } from '../src/index.js';
 import { ReferenceBackend } from './reference-backend.js';
 
@@ -155,6 +155,16 @@ describe('a disposed tensor', () => {
       expect(await codeOf(call)).toBe('DISPOSED');
     }
     expect(JSON.stringify(await layer.state())).toBe(state);
+  });
+
+  it('of another copy of this package is refused, too', async () => {
+    vi.resetModules();
+    const { AllocatedTensor: Another } = await import('../src/index.js');
+    expect(Another).not.toBe(AllocatedTensor);
+    const gone = new Another(new Float32Array(8), [4, 2], () => undefined);
+    expect(gone).toBeInstanceOf(AllocatedTensor);
+    gone.dispose();
+    expect(await codeOf(() => newLayer().forward(gone))).toBe('DISPOSED');
   });
 
   it('that was x leaves nothing to differentiate', async () => {
