@@ -35,7 +35,10 @@ export function resultTable(rows: readonly Row[], against: string | undefined): 
 }
 
 export const legend: string =
-  'µs: per call, median over rounds; in brackets its 95 % interval. GB/s: bytes that must move. of limit: the time of a copy that moves\n' +
-  'as many bytes, on one thread of this machine, as a share of the time. memory: host, arrays in and out; device, activations stay there;\n' +
-  'readback, in on the device and out to arrays. first: the first call, with what it compiles. ulp: the largest error against the float64\n' +
-  'oracle. ÷ reference: over the fixed reference case of the same rounds.';
+  'µs: per call, median over rounds; in brackets its 95 % interval. GB/s: bytes\n' +
+  'that must move. of limit: the time of a copy that moves as many bytes, on one\n' +
+  'thread of this machine, as a share of the time. memory: host, arrays in and\n' +
+  'out; device, activations stay there; readback, in on the device and out to\n' +
+  'arrays. first: the first call, with what it compiles. ulp: the largest error\n' +
+  'against the float64 oracle. ÷ reference: over the fixed reference case of the\n' +
+  'same rounds.';
