@@ -3,6 +3,7 @@ import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { isRequired } from '@batchnorm/browser/describe-backend';
 import { describe, expect, it } from 'vitest';
 import { dataPaths, operations } from '../src/cases/case.js';
+import { peersInPage } from '../src/contenders/peers/in-page.js';
 import { ChromiumRunner } from '../src/runners/chromium.js';
 import { LineProcess } from '../src/runners/line-process.js';
 import { PythonRunner, pythonContenders } from '../src/runners/python.js';
@@ -52,18 +53,33 @@ describe('Python', () => {
 });
 
 describe('Chromium', () => {
+  const path = chromiumPath();
+  const withRunner = async (work: (runner: ChromiumRunner) => Promise<void>) => {
+    const runner = await ChromiumRunner.start(path!);
+    try {
+      await work(runner);
+    } finally {
+      await runner.close();
+    }
+  };
+
   it('js is right there', async ({ skip }) => {
-    const path = chromiumPath();
     if (path === undefined) {
       if (isRequired('js@chromium')) throw new Error(chromiumMissing);
       return skip(chromiumMissing);
     }
-    const runner = await ChromiumRunner.start(path);
-    try {
-      await expectRight(runner, 'js');
-    } finally {
-      await runner.close();
-    }
+    await withRunner((runner) => expectRight(runner, 'js'));
+  });
+
+  it.for(peersInPage.map(({ name }) => name))('%s is right there, or says what it lacks', async (name, { skip }) => {
+    if (path === undefined) return skip(chromiumMissing);
+    await withRunner(async (runner) => {
+      const found = await runner.prepare({ contender: name, ...settings[0], operations, dataPaths });
+      if ('unavailable' in found) return skip(found.unavailable);
+      if (!('calls' in found)) throw new Error(JSON.stringify(found));
+      expect(found.calls.length).toBeGreaterThan(1);
+      expect(found.calls.map(({ verdict }) => verdict.wrong).filter((wrong) => wrong !== null)).toEqual([]);
+    });
   });
 });
 

@@ -5,7 +5,7 @@ import { Expected } from '../src/cases/verify.js';
 import { workloadOf } from '../src/cases/workload.js';
 import type { Contender } from '../src/contenders/contender.js';
 import { ours, straightforward } from '../src/contenders/contenders.js';
-import { peers } from '../src/contenders/peers.js';
+import { peersInNode } from '../src/contenders/peers/in-node.js';
 import { InProcessRunner } from '../src/runners/in-process.js';
 import type { Clock } from '../src/timing/clock.js';
 import { measure } from '../src/timing/measure.js';
@@ -24,7 +24,7 @@ const rows = { shape: [40, 9], dtype: 'float32' } as const;
 const runs = { shape: [3, 9, 4, 5], dtype: 'float32' } as const;
 
 describe('every contender that runs here', () => {
-  const here = [...ours, ...straightforward, ...peers].filter(({ platforms }) => platforms.includes('node'));
+  const here = [...ours, ...straightforward, ...peersInNode].filter(({ platforms }) => platforms.includes('node'));
   it.each(here.map((one): [string, Contender] => [one.name, one]))(
     '%s is right on rows and on runs',
     async (name, contender) => {

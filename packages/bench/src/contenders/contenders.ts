@@ -1,5 +1,5 @@
 // Everything that is timed in this process or in a page: the backends, layers on those that nobody has to wait for, and
-// the straightforward versions. Peers are found where they are installed: see peers.ts.
+// the straightforward versions. Peers are found where they are installed: see peers.
 import { backends } from '@batchnorm/catalogue';
 import type { Contender } from './contender.js';
 import { onKernels } from './on-kernels.js';

@@ -1,9 +1,11 @@
 // Contenders in Chromium: the page of this package, served from this machine and driven by Playwright. Each contender
 // has a page of its own.
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isolationHeaders, launchChromium } from '@batchnorm/browser';
-import type { Browser, Page } from 'playwright';
+import type { Browser, Page, Route } from 'playwright';
 import { type PreviewServer, preview } from 'vite';
+import { addressOfPeers } from '../contenders/peers/in-page.js';
 import type { Sampling } from '../timing/clock.js';
 import type { PageGlobals } from './page.js';
 import { type Preparation, qualified, type Request, type Runner, unqualified } from './runner.js';
@@ -36,6 +38,7 @@ export class ChromiumRunner implements Runner {
 
   async prepare(request: Request): Promise<Preparation> {
     const page = await this.#browser.newPage();
+    await page.route(`**${addressOfPeers}**`, servePeers);
     this.#pages.set(request.contender, page);
     try {
       await page.goto(this.#server.resolvedUrls!.local[0]!);
@@ -70,4 +73,13 @@ export class ChromiumRunner implements Runner {
     await this.#browser.close();
     await this.#server.close();
   }
+}
+
+const installedPeers = new URL('../../peers/node_modules/', import.meta.url);
+
+/** A file of the peers, which are no part of the page's bundle. */
+function servePeers(route: Route): Promise<void> {
+  const [, name] = new URL(route.request().url()).pathname.split(addressOfPeers);
+  const path = fileURLToPath(new URL(name!, installedPeers));
+  return route.fulfill(existsSync(path) ? { path } : { status: 404 });
 }

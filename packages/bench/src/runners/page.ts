@@ -1,5 +1,6 @@
 // What runs in Chromium: Node asks through `batchNormBench`.
 import { ours, straightforward } from '../contenders/contenders.js';
+import { peersInPage } from '../contenders/peers/in-page.js';
 import type { Sampling } from '../timing/clock.js';
 import { pageClock } from '../timing/page-clock.js';
 import { InProcessRunner } from './in-process.js';
@@ -13,7 +14,7 @@ export interface PageGlobals {
   };
 }
 
-const runner = new InProcessRunner('chromium', [...ours, ...straightforward], pageClock);
+const runner = new InProcessRunner('chromium', [...ours, ...straightforward, ...peersInPage], pageClock);
 
 (globalThis as unknown as { batchNormBench: PageGlobals['batchNormBench'] }).batchNormBench = {
   prepare: (request) => runner.prepare(request),

@@ -2,7 +2,8 @@
 import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import type { Contender, Kind } from '../contenders/contender.js';
 import { ours, straightforward, straightforwardNameOf, usual } from '../contenders/contenders.js';
-import { peers } from '../contenders/peers.js';
+import { peersInNode } from '../contenders/peers/in-node.js';
+import { peersInPage } from '../contenders/peers/in-page.js';
 import type { Participant } from '../timing/measure.js';
 import { ChildProcesses } from './child-processes.js';
 import type { ChromiumRunner } from './chromium.js';
@@ -28,11 +29,12 @@ export interface Missing {
 }
 
 const pythonNames: readonly string[] = pythonContenders;
-const inNode: readonly Contender[] = [...ours, ...straightforward, ...peers];
+const peers: readonly Contender[] = [...peersInNode, ...peersInPage];
+const inJavaScript: readonly Contender[] = [...ours, ...straightforward, ...peers];
 
 export class Participants {
   /** Every name that `--backend` takes. */
-  static readonly names: readonly string[] = [...inNode.map(({ name }) => name), ...pythonNames];
+  static readonly names: readonly string[] = [...inJavaScript.map(({ name }) => name), ...pythonNames];
 
   readonly all: Participant[] = [];
   readonly missing: Missing[] = [];
@@ -59,14 +61,14 @@ export class Participants {
 
   #addNode(names: readonly string[], { chromium }: Asked): void {
     const runner = this.#open(new ChildProcesses());
-    for (const { name, kind, platforms } of inNode.filter(({ name }) => names.includes(name))) {
+    for (const { name, kind, platforms } of inJavaScript.filter(({ name }) => names.includes(name))) {
       if (platforms.includes('node')) this.all.push({ name, kind, runner });
       else if (!chromium) this.#miss(name, 'needs Chromium: --browser');
     }
   }
 
   async #addChromium(names: readonly string[], wantedPath: string | undefined): Promise<void> {
-    const there = inNode.filter(({ name, platforms }) => names.includes(name) && platforms.includes('chromium'));
+    const there = inJavaScript.filter(({ name, platforms }) => names.includes(name) && platforms.includes('chromium'));
     try {
       const path = wantedPath ?? chromiumPath();
       if (path === undefined) throw new Error(chromiumMissing);

@@ -3,14 +3,14 @@
 import { createInterface } from 'node:readline';
 import { ours, straightforward } from '../contenders/contenders.js';
 import { contendersOf } from '../contenders/of-tree.js';
-import { peers } from '../contenders/peers.js';
+import { peersInNode } from '../contenders/peers/in-node.js';
 import { bennyClock } from '../timing/benny-clock.js';
 import type { Sampling } from '../timing/clock.js';
 import { InProcessRunner } from './in-process.js';
 import type { Request } from './runner.js';
 
 const [root] = process.argv.slice(2);
-const contenders = root === undefined ? [...ours, ...straightforward, ...peers] : contendersOf(root);
+const contenders = root === undefined ? [...ours, ...straightforward, ...peersInNode] : contendersOf(root);
 const runner = new InProcessRunner('node', contenders, bennyClock);
 
 console.log = console.error; // stdout is for answers

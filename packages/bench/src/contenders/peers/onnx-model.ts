@@ -1,7 +1,7 @@
 // An ONNX model of one BatchNormalization, as bytes: the few fields of onnx.proto that it needs, in protobuf's wire
 // format.
 import type { Dtype } from '@batchnorm/core-api';
-import { epsilon, type Workload } from '../cases/workload.js';
+import { epsilon, type Workload } from '../../cases/workload.js';
 
 /** A field's number, and an integer, a float, a text, bytes, or a message. */
 type Field = readonly [number: number, value: number | Float | string | Uint8Array | readonly Field[]];
