@@ -1,7 +1,7 @@
 // A WebGPU device: work that is submitted to it or recorded for the caller, its compiled shaders, and what became of it.
 import { BatchNormError, describe, refuse } from '@batchnorm/core-api';
 import { DeviceBuffer } from './device-buffer.js';
-import { type Encoding, Marks } from './encoding.js';
+import { type Encoding, Encodings } from './encoding.js';
 import { MemoryPool } from './memory-pool.js';
 import { compile, type Program } from './program.js';
 import { Recording } from './recording.js';
@@ -23,7 +23,9 @@ export class Gpu {
   #isRecording = false;
   /** Those that the caller has recorded into. */
   readonly #encoders = new WeakSet<GPUCommandEncoder>();
-  #marks: Marks | undefined;
+  readonly #encodings: Encodings;
+  /** Ends when it is known which encodings had been executed when the latest `recordInto` began. */
+  #learning: Promise<void> = Promise.resolve();
   /** How many calls on device tensors are under way. */
   #callsUnderWay = 0;
   /** How many shaders were compiled. */
@@ -33,7 +35,8 @@ export class Gpu {
 
   constructor(device: GPUDevice, ownsDevice: boolean) {
     this.device = device;
-    this.#memory = new MemoryPool(device);
+    this.#encodings = new Encodings(device);
+    this.#memory = new MemoryPool(device, (buffer) => this.#encodings.userOf(buffer));
     this.#ownsDevice = ownsDevice;
     device.lost.then(({ reason, message }) => {
       this.#trouble ??= `a device that was lost (${message || reason})`;
@@ -95,7 +98,12 @@ export class Gpu {
     const before = this.#made;
     device.pushErrorScope('validation');
     device.pushErrorScope('out-of-memory');
-    const recording = new Recording(this.#memory, shared?.encoder ?? device.createCommandEncoder(), shared?.encoding);
+    const recording = new Recording(
+      this.#memory,
+      this.#encodings,
+      shared?.encoder ?? device.createCommandEncoder(),
+      shared?.encoding,
+    );
     let result: (() => T) | undefined;
     let failed: { readonly error: unknown } | undefined;
     try {
@@ -164,10 +172,11 @@ export class Gpu {
       await this.#calls();
       await this.#assertRecordable(encoder);
       this.#encoders.add(encoder);
-      this.#marks ??= new Marks(this.device);
-      const encoding = this.#marks.next();
+      // Memory that an encoder uses is free when that has been executed. So steps are two ahead of the device at most.
+      await this.#learning;
+      this.#learning = this.#learn();
+      const encoding = this.#encodings.begin();
       this.#shared = { encoder, encoding };
-      this.#memory.holdBack();
       let succeeded = false;
       try {
         const result = await work();
@@ -175,14 +184,23 @@ export class Gpu {
         return result;
       } finally {
         await this.#calls();
-        if (succeeded) this.#marks.leave(encoding, encoder);
-        encoding.end(succeeded);
+        this.#shared = undefined;
+        this.#encodings.end(encoding, encoder, succeeded);
       }
     } finally {
-      this.#shared = undefined;
       this.#isRecording = false;
-      this.#memory.handOut();
     }
+  }
+
+  /** Learns which encodings have been executed by what was submitted before. */
+  async #learn(): Promise<void> {
+    if (this.#encodings.areKnown) return;
+    const { left, seen } = this.#encodings;
+    const marks = [left, seen].map((buffer) => new DeviceBuffer(buffer, buffer.size, 0));
+    await this.read(...marks).then(
+      ([left, seen]) => this.#encodings.learn(new Uint32Array(left!), new Uint32Array(seen!)),
+      () => undefined, // The device is lost: whoever asks hears of it.
+    );
   }
 
   /** Waits until no call on device tensors is under way, nor begins at once after another. */
@@ -232,18 +250,17 @@ export class Gpu {
    * `UNSUPPORTED` for what is computed by commands that the caller has not submitted.
    */
   async read(...sources: readonly DeviceBuffer[]): Promise<ArrayBuffer[]> {
-    const encodings = new Set(sources.map(({ encoding }) => encoding).filter((one) => one && !one.isSubmitted));
-    for (const encoding of encodings) encoding!.assertReadable();
-    const places = [...encodings].map((one) => new DeviceBuffer(this.#marks!.buffer, 4, one!.offset));
+    const encodings = sources.flatMap(({ encoding }) => encoding ?? []);
+    for (const encoding of encodings) encoding.assertEnded();
+    // First, so that what is found to have been executed was so before it is read.
+    const learning = encodings.some(({ isPending }) => isPending) ? this.#learn() : undefined;
     const reading = await this.runApart((recording) => {
-      const staged = [...places, ...sources].map((source) => recording.copyToHost(source));
+      const staged = sources.map((source) => recording.copyToHost(source));
       return () => staged;
     });
     const contents = await this.#fetch(reading);
-    const found = contents.splice(0, places.length);
-    [...encodings].forEach((one, k) => {
-      one!.assertSubmitted(new Uint32Array(found[k]!)[0]!);
-    });
+    await learning;
+    for (const encoding of encodings) encoding.assertExecuted();
     return contents;
   }
 
@@ -271,7 +288,7 @@ export class Gpu {
     this.#destroyed = true;
     this.#memory.destroy();
     this.#programs.clear();
-    this.#marks?.destroy();
+    this.#encodings.destroy();
     if (this.#ownsDevice) this.device.destroy();
   }
 

@@ -1,6 +1,7 @@
 // Memory on the device, which is used again: a buffer that is freed goes to the next who asks for as much.
 import { refuse } from '@batchnorm/core-api';
 import { DeviceBuffer, type Usage } from './device-buffer.js';
+import type { Encoding } from './encoding.js';
 import type { Memory } from './recording.js';
 
 /** What a buffer is for, in flags of `GPUBufferUsage`, which only pages have. */
@@ -30,12 +31,13 @@ export class MemoryPool implements Memory {
   /** Those that nobody uses, by what they are for and their size. */
   readonly #idle = new Map<string, GPUBuffer[]>();
   #idleBytes = 0;
-  /** What has been freed since `holdBack`. */
-  #heldBack: (() => void)[] | undefined;
+  readonly #userOf: (buffer: GPUBuffer) => Encoding | undefined;
   #destroyed = false;
 
-  constructor(device: GPUDevice) {
+  /** `userOf` tells whose commands may still be executed and use a buffer that is freed. */
+  constructor(device: GPUDevice, userOf: (buffer: GPUBuffer) => Encoding | undefined) {
     this.device = device;
+    this.#userOf = userOf;
   }
 
   /** Memory of `bytes` or more, which may hold anything. Errors: `LIMIT_EXCEEDED`. */
@@ -58,26 +60,13 @@ export class MemoryPool implements Memory {
     });
   }
 
-  /** From now on nobody gets what is freed: commands that were not submitted yet refer to it. */
-  holdBack(): void {
-    this.#heldBack = [];
-  }
-
-  /** What was held back may be used again. */
-  handOut(): void {
-    const heldBack = this.#heldBack ?? [];
-    this.#heldBack = undefined;
-    for (const putBack of heldBack) putBack();
-  }
-
   /** Destroys what nobody uses, until there is no more than `most` bytes of it. */
   trim(most: number = mostIdleBytes): void {
     for (const [key, buffers] of this.#idle) {
       if (this.#idleBytes <= most) return;
       for (const buffer of buffers) {
         this.#idleBytes -= buffer.size;
-        this.#buffers.delete(buffer);
-        buffer.destroy();
+        this.#destroy(buffer);
       }
       this.#idle.delete(key);
     }
@@ -91,10 +80,17 @@ export class MemoryPool implements Memory {
     this.#idle.clear();
   }
 
+  #destroy(buffer: GPUBuffer): void {
+    this.#buffers.delete(buffer);
+    buffer.destroy();
+  }
+
   #putBack(key: string, size: number, buffer: GPUBuffer): void {
     if (this.#destroyed) return;
-    if (this.#heldBack) {
-      this.#heldBack.push(() => this.#putBack(key, size, buffer));
+    const user = this.#userOf(buffer);
+    if (user) {
+      // Commands that use what is destroyed can't be submitted: an encoder whose recording failed does no harm.
+      user.whenSettled((failed) => (failed ? this.#destroy(buffer) : this.#putBack(key, size, buffer)));
       return;
     }
     const idle = this.#idle.get(key);

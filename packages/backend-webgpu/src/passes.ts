@@ -132,6 +132,7 @@ export class Passes {
     };
     const gate = options.relu ? r.result(gateWords(this.#layout) * wordBytes) : undefined;
     const program = this.#program('normalize', namesOf(options), () => normalize(this.#layout, options));
+    r.needs(x);
     const buffers = { coefficients, x, y, ...(residual && { residual }), ...(gate && { gate }) };
     r.dispatch(program, uniform, buffers, this.#elementWorkgroups);
     return gate;
@@ -181,6 +182,7 @@ export class Passes {
       inPlace: isSame(dy, dx),
     };
     const program = this.#program('inputGradient', namesOf(options), () => inputGradient(this.#layout, options));
+    r.needs(dy);
     const buffers = { x, coefficients, gate, mask, dy, gradients, dx, dresidual };
     r.dispatch(program, uniform, buffers as Record<string, DeviceBuffer>, this.#elementWorkgroups);
   }

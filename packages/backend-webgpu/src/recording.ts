@@ -1,12 +1,12 @@
 // Commands for the device, in the order in which it will execute them, and the memory that they need meanwhile.
-import type { DeviceBuffer, Usage } from './device-buffer.js';
-import type { Encoding } from './encoding.js';
+import { DeviceBuffer, type Usage } from './device-buffer.js';
+import type { Encoding, Encodings } from './encoding.js';
 import type { Program } from './program.js';
 
 /** Most workgroups along one dimension. */
 const mostWorkgroups = 65535;
 
-/** A device, and who gives memory on it. */
+/** Whoever gives memory on a device. */
 export interface Memory {
   readonly device: GPUDevice;
   /** Memory of `bytes` or more, which may hold anything. Errors: `LIMIT_EXCEEDED`. */
@@ -21,14 +21,18 @@ export class Recording {
   #scratch: DeviceBuffer[] = [];
   #results: DeviceBuffer[] = [];
   #usesForeign = false;
+  readonly #encodings: Encodings;
+  /** Whether the encoder is the caller's. */
+  readonly #isShared: boolean;
+  /** That of the caller's encoder; of another one, if it needs what an encoder of the caller computes. */
+  #encoding: Encoding | undefined;
 
-  /** Of the caller's encoder, where it is one of his. */
-  readonly #encoding: Encoding | undefined;
-
-  constructor(memory: Memory, encoder: GPUCommandEncoder, encoding?: Encoding) {
+  constructor(memory: Memory, encodings: Encodings, encoder: GPUCommandEncoder, encoding?: Encoding) {
     this.#memory = memory;
+    this.#encodings = encodings;
     this.#encoder = encoder;
     this.#encoding = encoding;
+    this.#isShared = encoding !== undefined;
   }
 
   /** Whether it uses a buffer of the caller, who may have destroyed it. */
@@ -81,13 +85,17 @@ export class Recording {
     return buffer;
   }
 
-  /** Runs so many workgroups of `program`, each of whose buffers is named. */
+  /**
+   * Runs so many workgroups of `program`, each of whose buffers is named. Errors: those of what an encoder of the caller
+   * will never have computed.
+   */
   dispatch(
     { pipeline, layout, names, written }: Program,
     uniform: DeviceBuffer,
     buffers: Readonly<Record<string, DeviceBuffer>>,
     workgroups: number,
   ): void {
+    for (const name of names) if (!written.has(name)) this.needs(buffers[name]!);
     const resource = (used: DeviceBuffer) => {
       this.#use(used);
       return { buffer: used.buffer, offset: used.offset, size: Math.ceil(used.bytes / 4) * 4 };
@@ -104,7 +112,21 @@ export class Recording {
     this.#pass.dispatchWorkgroups(across, Math.ceil(workgroups / across));
   }
 
+  /**
+   * What `buffer` holds is read: if an encoder of the caller is to compute it, results will be good only if that was
+   * executed before. Errors: those of what will never have been computed.
+   */
+  needs({ encoding: needed }: DeviceBuffer): void {
+    if (!needed || needed === this.#encoding) return;
+    needed.assertUsable();
+    if (!needed.isPending || this.#encoding?.needed.has(needed)) return;
+    this.#endPass();
+    this.#encoding ??= this.#encodings.begin();
+    this.#encodings.follow(this.#encoding, needed, this.#encoder);
+  }
+
   copy(from: DeviceBuffer, to: DeviceBuffer): void {
+    this.needs(from);
     this.#endPass();
     for (const used of [from, to]) this.#use(used);
     to.encoding = this.#encoding;
@@ -112,16 +134,17 @@ export class Recording {
     this.#encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
   }
 
-  /** A copy for `Gpu.fetch`. */
+  /** A copy for `Gpu.fetch`, of what `source` holds then, whoever was to write it. */
   copyToHost(source: DeviceBuffer): DeviceBuffer {
     const staging = this.#memory.take(source.bytes, 'staging');
     this.#results.push(staging);
-    this.copy(source, staging);
+    this.copy(new DeviceBuffer(source.buffer, source.bytes, source.offset), staging);
     return staging;
   }
 
   finish(): GPUCommandBuffer {
     this.#endPass();
+    if (this.#encoding) this.#encodings.end(this.#encoding, this.#encoder, true);
     return this.#encoder.finish();
   }
 
@@ -133,12 +156,16 @@ export class Recording {
   /** The call has ended. */
   end(succeeded: boolean): void {
     for (const buffer of this.#scratch) buffer.release();
-    if (!succeeded) for (const buffer of this.#results) buffer.release();
+    if (!succeeded) {
+      for (const buffer of this.#results) buffer.release();
+      if (this.#encoding && !this.#isShared) this.#encodings.end(this.#encoding, this.#encoder, false);
+    }
     [this.#scratch, this.#results] = [[], []];
   }
 
-  #use({ isForeign }: DeviceBuffer): void {
+  #use({ buffer, isForeign }: DeviceBuffer): void {
     if (isForeign) this.#usesForeign = true;
+    if (this.#isShared) this.#encoding!.buffers.add(buffer);
   }
 
   #held(buffer: DeviceBuffer): DeviceBuffer {

@@ -127,6 +127,133 @@ await describeHere(() => {
     other.destroy();
   });
 
+  it('other calls, before the encoder is submitted, get none of the memory that it uses', async () => {
+    const [encoder, dy] = [device.createCommandEncoder(), await backend.upload(batch.dy)];
+    const { y, dx } = await backend.encode(encoder, async () => {
+      const y = await layer.forward(x);
+      return { y, dx: (await layer.backward(dy)).dx };
+    });
+    for (const one of [x, dy]) one.dispose();
+    const others = [];
+    for (const seed of [2, 3, 4]) {
+      const [own, other] = [batchOf([64, 4], { seed }), layerOf()];
+      others.push({ exact: exactOf(own), y: await other.forward(await backend.upload(own.x)) });
+      await other.dispose();
+    }
+    submit(encoder);
+    expect(await errorOf(y)).toBeLessThan(1e-6);
+    expect(largestError((await dx.read()) as Float32Array, exact.dx)).toBeLessThan(1e-6 * Math.max(...exact.invStd));
+    for (const { exact, y } of others) {
+      expect(largestError((await y.read()) as Float32Array, exact.y)).toBeLessThan(1e-6);
+    }
+  });
+
+  it('an encoder whose recording failed does no harm when it is submitted all the same', async () => {
+    const encoder = device.createCommandEncoder();
+    const failing = backend.encode(encoder, async () => {
+      (await layer.forward(x)).dispose();
+      throw new Error('mine');
+    });
+    await expect(failing).rejects.toThrow('mine');
+    const y = await layerOf({ trackRunningStatistics: false }).forward(x);
+    device.pushErrorScope('validation');
+    submit(encoder);
+    expect((await device.popErrorScope())?.message).toMatch(/destroyed/);
+    expect(await errorOf(y)).toBeLessThan(1e-6);
+    await expectCode('DISPOSED', () => layer.settle());
+  });
+
+  it.each(['in an encoder that is submitted alone', 'in one that is submitted first', 'by itself'])(
+    'what needs an encoder that was not submitted, %s, is refused when it is read',
+    async (how) => {
+      const encoders = [1, 2].map(() => device.createCommandEncoder());
+      const [first, second] = [encoders[0]!, encoders[1]!];
+      const dy = await backend.upload(batch.dy);
+      await backend.encode(first, () => layer.forward(x));
+      const backward = () => layer.backward(dy);
+      const { dx, dgamma } = how === 'by itself' ? await backward() : await backend.encode(second, backward);
+      if (how !== 'by itself') submit(second);
+      if (how === 'in one that is submitted first') submit(first);
+      await expectCode('UNSUPPORTED', () => dx.read(), /before|submit/);
+      submit(how === 'in one that is submitted first' ? device.createCommandEncoder() : first);
+      await expectCode('UNSUPPORTED', () => dx.read(), /before the encoder was submitted that it needs/);
+      await expectCode('UNSUPPORTED', () => dgamma.read());
+      await expectCode('UNSUPPORTED', () => layerOf().forward(dx), /before the encoder/);
+      await layer.forward(x);
+      const again = await layer.backward(dy);
+      expect(largestError((await again.dx.read()) as Float32Array, exact.dx)).toBeLessThan(1e-5);
+    },
+  );
+
+  it('steps that need each other, in encoders of their own, are right when those are submitted in order, at once', async () => {
+    const [dy, encoders] = [await backend.upload(batch.dy), [1, 2].map(() => device.createCommandEncoder())];
+    const y = await backend.encode(encoders[0]!, () => layer.forward(x));
+    const { dx } = await backend.encode(encoders[1]!, () => layer.backward(dy));
+    device.queue.submit(encoders.map((encoder) => encoder.finish()));
+    expect(largestError((await dx.read()) as Float32Array, exact.dx)).toBeLessThan(1e-6 * Math.max(...exact.invStd));
+    expect(await errorOf(y)).toBeLessThan(1e-6);
+  });
+
+  it('what an encode() that failed would have computed is refused by other calls', async () => {
+    let y: WebGpuTensor | undefined;
+    const failing = backend.encode(device.createCommandEncoder(), async () => {
+      y = (await layer.forward(x)) as WebGpuTensor;
+      throw new Error('mine');
+    });
+    await expect(failing).rejects.toThrow('mine');
+    await expectCode('DISPOSED', () => layerOf().forward(y!), /failed/);
+    const dy = await backend.upload(batch.dy);
+    await expectCode('DISPOSED', () => layer.backward(dy), /failed/);
+    await expectCode('DISPOSED', () => layer.settle());
+  });
+
+  it('300 encoders make no buffer after the first few, one of them never submitted', async () => {
+    const [y, dy] = [await backend.upload(batch.x), await backend.upload(batch.dy)];
+    let made = 0;
+    const createBuffer = device.createBuffer.bind(device);
+    device.createBuffer = (descriptor) => {
+      made++;
+      return createBuffer(descriptor);
+    };
+    const plain = layerOf({ trackRunningStatistics: false });
+    const step = async (isSubmitted: boolean) => {
+      const encoder = device.createCommandEncoder();
+      const { dx, ...vectors } = await backend.encode(encoder, async () => {
+        await plain.forward(x, { out: y });
+        return plain.backward(dy);
+      });
+      for (const one of [dx, ...Object.values(vectors)]) one.dispose();
+      if (isSubmitted) submit(encoder);
+    };
+    for (let n = 0; n < 10; n++) await step(n !== 4);
+    const before = made;
+    for (let n = 0; n < 300; n++) await step(true);
+    expect(made - before).toBeLessThan(20);
+    await plain.dispose();
+  });
+
+  it('a device that is lost before the submission is DEVICE_LOST, and the state stays', async () => {
+    await layer.forward(batch.x);
+    const state = await layer.state();
+    const own = layerOf();
+    own.loadState(state);
+    const encoder = device.createCommandEncoder();
+    const y = await backend.encode(encoder, () => own.forward(x));
+    device.destroy();
+    submit(encoder);
+    await device.lost;
+    await expectCode('DEVICE_LOST', () => y.read());
+    await expectCode('DEVICE_LOST', () => own.settle());
+    await expectCode('DEVICE_LOST', () => backend.encode(device.createCommandEncoder(), () => undefined));
+    const successor = await createWebGpuBackend();
+    const next = new BatchNorm({ backend: successor, numFeatures: 4 });
+    next.loadState(state);
+    await next.forward(batch.x);
+    expect((await next.state()).batchesTracked).toBe(2);
+    await next.dispose();
+    await successor.dispose();
+  });
+
   it('refuses what is no open encoder, no function, and another encode() meanwhile', async () => {
     const finished = device.createCommandEncoder();
     finished.finish();
