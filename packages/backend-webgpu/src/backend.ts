@@ -45,11 +45,14 @@ export interface WebGpuBackend extends Backend {
    */
   wrap(buffer: GPUBuffer, shape: readonly number[], options?: WrapOptions): Promise<WebGpuTensor>;
   /**
-   * Calls of layers on device tensors within `work` are recorded into `encoder`, in their order, and nothing is submitted:
-   * finish and submit it before anything else is computed on what they give. Reading that has to wait, too, and so do
-   * statistics: `settle` is refused meanwhile, and nothing is lost. Calls that were made before are waited for, and so are
-   * those that `work` does not await. Between two awaited calls `work` may record passes of its own. Calls with host
-   * arrays are submitted by themselves.
+   * Calls of layers on device tensors within `work` are recorded into `encoder`, in their order, and nothing is submitted.
+   * Calls that were made before are waited for, and so are those that `work` does not await. Between two awaited calls
+   * `work` may record passes of its own. Calls with host arrays are submitted by themselves.
+   *
+   * Submit the encoder when you like, but after those whose results it needs and before calls that need its own. Reading
+   * what it computes waits for that, and so do statistics: `read` and `settle` are `UNSUPPORTED` meanwhile, and for what
+   * was computed too early. Until it has been executed nobody else gets the memory that it uses; the encoder before the
+   * latest is waited for. If `work` throws, nothing has been computed, and the device refuses the encoder.
    *
    * Errors: `INVALID_OPTION` for what is no open encoder; `UNSUPPORTED` within another `encode`, for an encoder that had
    * one, and of what reads within `work`; those of `work`; `DISPOSED`, `DEVICE_LOST`.

@@ -155,11 +155,11 @@ export class Gpu {
   }
 
   /**
-   * While `work` runs, calls on device tensors are recorded into `encoder` and not submitted: the caller does that, before
-   * he calls anything else. Calls that were made before are waited for, as are those of `work` that it does not await.
+   * While `work` runs, calls on device tensors are recorded into `encoder` and not submitted, which the caller does. Calls
+   * that were made before are waited for, as are those of `work` that it does not await.
    *
    * Errors: `INVALID_OPTION` for what is no encoder that can be recorded into; `UNSUPPORTED` within another such call, and
-   * for an encoder that had one: the memory of that one's calls would be used again before they run; those of `work`.
+   * for an encoder that had one; those of `work`.
    */
   async recordInto<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T> {
     this.assertUsable();
