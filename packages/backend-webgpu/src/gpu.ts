@@ -48,6 +48,11 @@ export class Gpu {
     return this.#memory.allocatedBytes;
   }
 
+  /** Whether threads may read each other's numbers without waiting. */
+  get hasSubgroups(): boolean {
+    return this.device.features.has('subgroups');
+  }
+
   /** How many bytes one activation may have. */
   get mostBytes(): number {
     const { maxStorageBufferBindingSize, maxBufferSize } = this.device.limits;
@@ -196,7 +201,7 @@ export class Gpu {
   async #learn(): Promise<void> {
     if (this.#encodings.areKnown) return;
     const { left, seen } = this.#encodings;
-    const marks = [left, seen].map((buffer) => new DeviceBuffer(buffer, buffer.size, 0));
+    const marks = [left, seen].map((buffer) => new DeviceBuffer(buffer, buffer.size, 0, () => undefined));
     await this.read(...marks).then(
       ([left, seen]) => this.#encodings.learn(new Uint32Array(left!), new Uint32Array(seen!)),
       () => undefined, // The device is lost: whoever asks hears of it.

@@ -35,7 +35,8 @@ export async function openDevice(options: WebGpuOptions): Promise<Opened> {
     const found = adapter ?? (await requestAdapter(powerPreference));
     const { maxBufferSize, maxStorageBufferBindingSize } = found.limits;
     const requiredLimits = { maxBufferSize, maxStorageBufferBindingSize };
-    return { device: await found.requestDevice({ requiredLimits }), isOwn: true };
+    const requiredFeatures = (['subgroups'] as const).filter((feature) => found.features.has(feature));
+    return { device: await found.requestDevice({ requiredLimits, requiredFeatures }), isOwn: true };
   } catch (cause) {
     throw new BatchNormError(
       'BACKEND_UNAVAILABLE',

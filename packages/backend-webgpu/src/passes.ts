@@ -6,7 +6,14 @@ import type { Gpu } from './gpu.js';
 import type { Program } from './program.js';
 import type { Recording } from './recording.js';
 import type { Kept } from './saved-forward.js';
-import { coefficientsOfBatch, mergedGradients, mergedMoments, pivots } from './shaders/channels.js';
+import {
+  coefficientsOfBatch,
+  type Merging,
+  mergedGradients,
+  mergedMoments,
+  mergingThreads,
+  pivots,
+} from './shaders/channels.js';
 import { gateWords } from './shaders/elements.js';
 import { inputGradient, normalize } from './shaders/elementwise.js';
 import { decode, encode } from './shaders/float16.js';
@@ -81,7 +88,7 @@ export class Passes {
     for (const _round of [1, 2]) {
       r.dispatch(sums, uniform, { x, moments, partials, ...(mask && { mask }) }, this.#sumWorkgroups);
       r.dispatch(
-        this.#gpu.program(`mergedMoments ${this.#mergeLanes}`, () => mergedMoments(this.#mergeLanes)),
+        this.#gpu.program(`mergedMoments ${this.#merging}`, () => mergedMoments(this.#merging)),
         uniform,
         { partials, moments },
         this.#mergeWorkgroups,
@@ -146,7 +153,7 @@ export class Passes {
       gradientSums(this.#layout, gate !== undefined),
     );
     r.dispatch(sums, uniform, { x, dy, coefficients, partials, ...(gate && { gate }) }, this.#sumWorkgroups);
-    const merge = this.#gpu.program(`mergedGradients ${this.#mergeLanes}`, () => mergedGradients(this.#mergeLanes));
+    const merge = this.#gpu.program(`mergedGradients ${this.#merging}`, () => mergedGradients(this.#merging));
     r.dispatch(merge, uniform, { partials, coefficients, gradients }, this.#mergeWorkgroups);
     return gradients;
   }
@@ -208,13 +215,13 @@ export class Passes {
     return Math.ceil(this.bytes / (2 * wordBytes * threads));
   }
 
-  /** How many threads share a channel's blocks. */
-  get #mergeLanes(): number {
-    return this.#layout.blocks <= fewBlocks ? 1 : 8;
+  get #merging(): Merging {
+    if (this.#layout.blocks <= fewBlocks) return 'thread';
+    return this.#gpu.hasSubgroups ? 'subgroup' : 'workgroup';
   }
 
   get #mergeWorkgroups(): number {
-    return Math.ceil((this.extent.channels * this.#mergeLanes) / threads);
+    return Math.ceil((this.extent.channels * mergingThreads[this.#merging]) / threads);
   }
 
   get #sumWorkgroups(): number {

@@ -1,5 +1,5 @@
 // Commands for the device, in the order in which it will execute them, and the memory that they need meanwhile.
-import { DeviceBuffer, type Usage } from './device-buffer.js';
+import type { DeviceBuffer, Usage } from './device-buffer.js';
 import type { Encoding, Encodings } from './encoding.js';
 import type { Program } from './program.js';
 
@@ -127,18 +127,15 @@ export class Recording {
 
   copy(from: DeviceBuffer, to: DeviceBuffer): void {
     this.needs(from);
-    this.#endPass();
-    for (const used of [from, to]) this.#use(used);
+    this.#copy(from, to);
     to.encoding = this.#encoding;
-    const bytes = Math.ceil(from.bytes / 4) * 4;
-    this.#encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
   }
 
   /** A copy for `Gpu.fetch`, of what `source` holds then, whoever was to write it. */
   copyToHost(source: DeviceBuffer): DeviceBuffer {
     const staging = this.#memory.take(source.bytes, 'staging');
     this.#results.push(staging);
-    this.copy(new DeviceBuffer(source.buffer, source.bytes, source.offset), staging);
+    this.#copy(source, staging);
     return staging;
   }
 
@@ -161,6 +158,13 @@ export class Recording {
       if (this.#encoding && !this.#isShared) this.#encodings.end(this.#encoding, this.#encoder, false);
     }
     [this.#scratch, this.#results] = [[], []];
+  }
+
+  #copy(from: DeviceBuffer, to: DeviceBuffer): void {
+    this.#endPass();
+    for (const used of [from, to]) this.#use(used);
+    const bytes = Math.ceil(from.bytes / 4) * 4;
+    this.#encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
   }
 
   #use({ buffer, isForeign }: DeviceBuffer): void {

@@ -35,48 +35,103 @@ export function pivots(): Shader {
   );
 }
 
-/** Blocks of channels are merged, of each by so many `lanes`, and `finish` has them as `sums`. */
-function merge(lanes: number, bindings: Bindings, isWanted: string, finish: string): Shader {
+/**
+ * Who merges the blocks of a channel: a thread; eight of a workgroup, which wait for each other; or four neighbours of a
+ * subgroup, which need not, where the device has the feature `subgroups`.
+ */
+export type Merging = 'thread' | 'workgroup' | 'subgroup';
+
+export const mergingThreads: Readonly<Record<Merging, number>> = { thread: 1, workgroup: 8, subgroup: 4 };
+
+/** Blocks of channels are merged, and `finish` has those of `channel` as `sums`. */
+function merge(merging: Merging, bindings: Bindings, isWanted: string, finish: string): Shader {
+  const lanes = mergingThreads[merging];
   const channels = threads / lanes;
-  // One thread has nobody to wait for.
-  const overLanes = `
-  ofLanes[lane] = sums;
-  workgroupBarrier();
-  for (var distance = ${threads / 2}u; distance >= ${channels}u; distance /= 2u) {
-    if (lane < distance) { sums = merged(sums, ofLanes[lane + distance]); ofLanes[lane] = sums; }
-    workgroupBarrier();
-  }`;
+  const { functions, share, across } = formOf(merging, channels);
   return shader(
     { partials: { type: 'Partial' }, ...bindings },
     `
-${lanes > 1 ? `var<workgroup> ofLanes: array<Partial, ${threads}>;` : ''}
+${functions}
 fn merged(a: Partial, b: Partial) -> Partial { return Partial(both(a.first, b.first), both(a.second, b.second)); }
 
 @compute @workgroup_size(${threads}) fn main(${workgroupParameters}
   @builtin(local_invocation_index) lane: u32,
 ) {
   ${workgroupNumber}
-  let channel = id * ${channels}u + lane % ${channels}u;
+  ${share}
+  let channel = id * ${channels}u + own;
   let isWanted = channel < P.channels && ${isWanted};
   var sums = Partial();
   if (isWanted) {
-    for (var block = lane / ${channels}u; block < P.blocks; block += ${lanes}u) {
+    for (var block = begin; block < P.blocks; block += stride) {
       sums = merged(sums, partials[block * P.channels + channel]);
     }
-  }${lanes > 1 ? overLanes : ''}
-  if (lane >= ${channels}u || !isWanted) { return; }
+  }
+  ${across}
+  if (!isFirst || !isWanted) { return; }
   ${finish}
 }`,
+    merging === 'subgroup' ? ['subgroups'] : [],
   );
+}
+
+/**
+ * `share` says which channel is a thread's `own`, from which block it begins in steps of `stride`, and whether it is the
+ * first of its channel, which has all `sums` after `across`.
+ */
+function formOf(merging: Merging, channels: number): { functions: string; share: string; across: string } {
+  if (merging === 'thread') {
+    return { functions: '', share: 'let own = lane; let begin = 0u; let stride = 1u; let isFirst = true;', across: '' };
+  }
+  if (merging === 'workgroup') {
+    return {
+      functions: `var<workgroup> ofLanes: array<Partial, ${threads}>;`,
+      share: `
+  let own = lane % ${channels}u;
+  let begin = lane / ${channels}u;
+  let stride = ${threads / channels}u;
+  let isFirst = begin == 0u;`,
+      across: `
+  ofLanes[lane] = sums;
+  workgroupBarrier();
+  for (var distance = ${threads / 2}u; distance >= ${channels}u; distance /= 2u) {
+    if (lane < distance) { sums = merged(sums, ofLanes[lane + distance]); ofLanes[lane] = sums; }
+    workgroupBarrier();
+  }`,
+    };
+  }
+  // WGSL leaves open which threads are neighbours in a subgroup. Where they are not those of a workgroup, each does all.
+  const isNeighbour = [1, 2, 3].map((k) => `(subgroupShuffleXor(lane, ${k}u) == (lane ^ ${k}u))`);
+  return {
+    functions: `
+fn pairOf(pair: Pair, distance: u32) -> Pair {
+  return Pair(subgroupShuffleXor(pair.high, distance), subgroupShuffleXor(pair.low, distance));
+}
+fn neighbour(sums: Partial, distance: u32) -> Partial {
+  return Partial(pairOf(sums.first, distance), pairOf(sums.second, distance));
+}`,
+    share: `
+  let areTogether = ${isNeighbour.join(' & ')};
+  let own = lane / 4u;
+  let isFirst = lane % 4u == 0u;
+  let begin = select(0u, lane % 4u, areTogether);
+  let stride = select(1u, 4u, areTogether);`,
+    across: ['1u', '2u']
+      .map(
+        (distance) => `let by${distance} = neighbour(sums, ${distance});
+  if (areTogether) { sums = merged(sums, by${distance}); }`,
+      )
+      .join('\n  '),
+  };
 }
 
 /**
  * The sums of moments. Where the pivot is further than a deviation from the mean after the first round, the mean becomes
  * the pivot of a second: rounded, it is within a deviation, because no value can be nearer to the mean.
  */
-export function mergedMoments(lanes: number): Shader {
+export function mergedMoments(merging: Merging): Shader {
   return merge(
-    lanes,
+    merging,
     { moments: { type: 'Moments', isWritten: true } },
     'moments[min(channel, P.channels - 1u)].rounds > 0u',
     `let before = moments[channel];
@@ -90,9 +145,9 @@ export function mergedMoments(lanes: number): Shader {
 }
 
 /** dbeta = Σ g, and dgamma = Σ g · (x − mean) · invStd. */
-export function mergedGradients(lanes: number): Shader {
+export function mergedGradients(merging: Merging): Shader {
   return merge(
-    lanes,
+    merging,
     { coefficients: { type: 'Coefficients' }, gradients: { type: 'Gradients', isWritten: true } },
     'true',
     `let by = coefficients[channel];
