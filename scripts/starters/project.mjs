@@ -29,6 +29,8 @@ export class Project {
       npm_config_registry: registry,
       NPM_CONFIG_REGISTRY: registry,
       BUN_CONFIG_REGISTRY: registry,
+      // What others compile while they are installed, nobody needs here.
+      npm_config_ignore_scripts: 'true',
       npm_config_audit: 'false',
       npm_config_fund: 'false',
       npm_config_update_notifier: 'false',

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { closeBrowser } from './page.mjs';
+import { testReadmes } from './readmes.mjs';
 import { startRegistry } from './registry.mjs';
 import { testStarters } from './starters.mjs';
 
@@ -17,4 +18,5 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+testReadmes(registry.url, folder);
 testStarters(registry.url, folder);
