@@ -2,17 +2,13 @@
 // are in the registry that npm is set to.
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { runServer } from 'verdaccio';
-import { packPackages, readManifest } from '../pack-packages.mjs';
+import { packPackages } from '../pack-packages.mjs';
 
 const run = promisify(execFile);
 const windows = { shell: process.platform === 'win32' };
-
-/** What the first release will be; as long as there was none, package.json says 0.0.0. */
-const firstRelease = '0.1.0';
 
 /** Serves from `folder`. Returns the registry's url, the `names` of the packages in it that are ours, and `stop()`. */
 export async function startRegistry(folder) {
@@ -47,19 +43,13 @@ export async function startRegistry(folder) {
   };
 }
 
-/** Publishes every package that is not private, with the version that its next users will see. Returns their names. */
+/** Publishes every package that is not private. Returns their names. */
 async function publishPackages(folder, registry) {
-  const packed = packPackages(join(folder, 'tarballs'));
+  // The registry wants somebody's name, and takes anybody's.
+  const anybody = `--${registry.replace(/^http:/, '')}:_authToken=anybody`;
   return Promise.all(
-    packed.map(async ({ manifest: { name }, tarball }, index) => {
-      const target = join(folder, `${index}`);
-      mkdirSync(target);
-      await run('tar', ['-xzf', tarball, '--strip-components', '1', '-C', target]);
-      const text = JSON.stringify(readManifest(target), null, 2).replace(/(?<="\^?)0\.0\.0(?=")/g, firstRelease);
-      writeFileSync(join(target, 'package.json'), text);
-      // The registry wants somebody's name, and takes anybody's.
-      const anybody = `--${registry.replace(/^http:/, '')}:_authToken=anybody`;
-      await run('npm', ['publish', target, '--registry', registry, anybody, '--ignore-scripts'], windows);
+    packPackages(folder).map(async ({ manifest: { name }, tarball }) => {
+      await run('npm', ['publish', tarball, '--registry', registry, anybody, '--ignore-scripts'], windows);
       return name;
     }),
   );
