@@ -1,7 +1,6 @@
 // A choice as plain JSON, and whether a choice that the caller kept answers this question.
-import type { Execution } from '@batchnorm/core-api';
 import type { Question } from './question.js';
-import type { Candidate, SelectionCache } from './selection.js';
+import type { Candidate, CandidateReport, SelectionCache } from './selection.js';
 
 const formatVersion = 1;
 const contractVersion = 2;
@@ -16,8 +15,8 @@ export function cacheKey(platform: string, candidates: readonly Candidate[], que
   });
 }
 
-export function writeCache(key: string, chosen: string, execution: Execution): SelectionCache {
-  return { formatVersion, key, chosen, execution: describeExecution(execution) };
+export function writeCache(key: string, chosen: CandidateReport): SelectionCache {
+  return { formatVersion, key, chosen: chosen.name, execution: executionText(chosen) };
 }
 
 /** `cache`, if it is a choice for `key`; else undefined. Never throws. */
@@ -36,6 +35,6 @@ function read(cache: unknown, key: string): SelectionCache | undefined {
 }
 
 /** Engine, device and threads: `accumulation` and `fallbackReason` follow from them. */
-export function describeExecution({ engine, device, threads }: Execution): string {
+export function executionText({ engine, device, threads }: CandidateReport): string {
   return `${engine} on ${device}, threads: ${threads}`;
 }

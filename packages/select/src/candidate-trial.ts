@@ -9,7 +9,7 @@ import {
 } from '@batchnorm/core-api';
 import { errorInKnownCase } from './known-case.js';
 import type { Question } from './question.js';
-import type { Candidate, CandidateReport } from './selection.js';
+import type { Candidate, CandidateReport, Pin } from './selection.js';
 import { Stopwatch } from './stopwatch.js';
 import { TimedOperation } from './timed-operation.js';
 import { assertUsable } from './usable.js';
@@ -32,8 +32,8 @@ export class CandidateTrial {
     this.#workload = workload;
     const { name } = candidate;
     this.#report = {
-      ...{ name, available: null, reason: 'not tried', execution: null },
-      ...{ milliseconds: null, allocatedMilliseconds: null, error: null },
+      ...{ name, available: null, reason: 'not tried', milliseconds: null, allocatedMilliseconds: null, error: null },
+      ...{ engine: null, device: null, threads: null, fallbackReason: null },
     };
   }
 
@@ -50,6 +50,12 @@ export class CandidateTrial {
     return this.#failure;
   }
 
+  /** What its backend runs on, once it is made. */
+  get pin(): Pin {
+    const { name, engine, device } = this.#report;
+    return { name, engine: engine!, device: device! };
+  }
+
   /** Hands the backend to the caller, who disposes it. Undefined before `probe`, or if the candidate is out. */
   release(): Backend | undefined {
     const backend = this.#backend;
@@ -63,7 +69,8 @@ export class CandidateTrial {
     return this.#attempt(async () => {
       const { dtype, shape, timeoutMs, signal } = this.#question;
       const backend = await this.#make();
-      this.#record({ execution: { ...backend.execution } });
+      const { engine, device, threads, fallbackReason = null } = backend.execution;
+      this.#record({ engine, device, threads, fallbackReason });
       assertDtype(backend, dtype);
       assertWithinLimits(backend, shape);
       const error = await within(timeoutMs, signal, () => errorInKnownCase(backend, dtype));

@@ -3,8 +3,10 @@ export { selectBackend } from './select-backend.js';
 export {
   type Candidate,
   type CandidateReport,
+  type Decision,
   type Operation,
   operations,
+  type Pin,
   type Selection,
   type SelectionCache,
   type SelectionReport,

@@ -11,10 +11,10 @@ import {
 } from '@batchnorm/core-api';
 import { type Candidate, operations, type SelectOptions } from './selection.js';
 
-type Defaulted = Omit<SelectOptions, 'shape' | 'cache' | 'signal'>;
+type Defaulted = Omit<SelectOptions, 'shape' | 'cache' | 'pin' | 'signal'>;
 
 /** What a selection is asked: its options with every default filled in. */
-export type Question = Readonly<Required<Defaulted>> & Pick<SelectOptions, 'shape' | 'cache' | 'signal'>;
+export type Question = Readonly<Required<Defaulted>> & Pick<SelectOptions, 'shape' | 'cache' | 'pin' | 'signal'>;
 
 const defaults: Readonly<Required<Defaulted>> = {
   axis: 1,
@@ -43,6 +43,9 @@ const isSignal = (value: unknown) =>
     (name) => typeof Object(value)[name] === 'function',
   );
 
+const isPin = (value: unknown) =>
+  value === undefined || ['name', 'engine', 'device'].every((field) => typeof Object(value)[field] === 'string');
+
 const isDuration = (value: unknown) => Number.isFinite(value) && (value as number) > 0;
 
 const checks: Readonly<Record<Exclude<keyof SelectOptions, 'cache'>, OptionCheck>> = {
@@ -56,6 +59,7 @@ const checks: Readonly<Record<Exclude<keyof SelectOptions, 'cache'>, OptionCheck
   budgetMs: [isDuration, 'a finite number of milliseconds greater than 0; `measure: false` chooses without measuring'],
   measure: oneOf(true, false),
   timeoutMs: [isDuration, 'a finite number of milliseconds greater than 0'],
+  pin: [isPin, 'the `report.pin` of a selection: { name, engine, device }'],
   signal: [isSignal, 'an AbortSignal'],
 };
 

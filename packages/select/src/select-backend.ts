@@ -1,20 +1,25 @@
 // Which of several backends to run here: the fastest, or the most accurate, of those that compute right.
-import { BatchNormError } from '@batchnorm/core-api';
-import { cacheKey, describeExecution, readCache, writeCache } from './cache.js';
+import { BatchNormError, refuse } from '@batchnorm/core-api';
+import { cacheKey, executionText, readCache, writeCache } from './cache.js';
 import { CandidateTrial } from './candidate-trial.js';
 import { platformFingerprint } from './platform.js';
 import { assertCandidates, type Question, resolveQuestion } from './question.js';
-import type { Candidate, Selection, SelectionCache, SelectOptions } from './selection.js';
+import type { Candidate, Pin, Selection, SelectionCache, SelectOptions } from './selection.js';
+import { type Verdict, verdict } from './verdict.js';
 import { Workload } from './workload.js';
+
+type Choice = Verdict<CandidateTrial>;
 
 /**
  * Makes the backend of each candidate, checks it on a tiny case with known results, times it on the asked shape in
- * alternation with the others, checks every element that it computed there, and chooses the best. With `measure: false`
- * it chooses the first that passes both checks. A candidate that can't be made, computes wrong, or fails on that shape
- * is out, and the report says why. Backends that are not chosen are disposed.
+ * alternation with the others, checks every element that it computed there, and chooses the best. Where times are tied,
+ * the first in the order of the candidates is taken. Where one candidate is left it is checked and not timed. With
+ * `measure: false` it chooses the first that passes both checks. A candidate that can't be made, computes wrong, or fails
+ * on that shape is out, and the report says why. Backends that are not chosen are disposed.
  *
  * Errors: `INVALID_OPTION`; `LIMIT_EXCEEDED` for a shape of more elements than can be counted; `BACKEND_UNAVAILABLE`
- * where no candidate works, with every reason; the reason of `signal`.
+ * where no candidate works, with every reason, or where the pinned one does not work or runs on something else; the
+ * reason of `signal`.
  */
 export async function selectBackend(candidates: readonly Candidate[], options: SelectOptions): Promise<Selection> {
   assertCandidates(candidates);
@@ -24,50 +29,83 @@ export async function selectBackend(candidates: readonly Candidate[], options: S
   const workload = new Workload(question);
   const trials = candidates.map((candidate) => new CandidateTrial(candidate, question, workload));
   try {
-    const remembered = await recall(trials, readCache(question.cache, key));
-    const choose = question.measure ? best : first;
-    const chosen = remembered ?? (await choose(trials, question));
-    const backend = chosen?.release();
-    if (chosen === undefined || backend === undefined) throw noneWorks(trials);
-    const { name } = chosen;
-    const fromCache = chosen === remembered;
-    const why = `not tried: '${name}' works, and ${fromCache ? 'is the choice in the cache' : 'comes before it'}`;
-    const reports = trials.map(({ report }) => (report.available === null ? { ...report, reason: why } : report));
+    const choice = await choose(trials, question, key);
+    const backend = choice?.chosen.release();
+    if (choice === undefined || backend === undefined) throw noneWorks(trials);
+    const { chosen, decision, why } = choice;
+    const { name, pin } = chosen;
+    const notTried = `not tried: ${why}`;
+    const reports = trials.map(({ report }) => (report.available === null ? { ...report, reason: notTried } : report));
     return {
       backend,
-      report: { chosen: name, platform, fromCache, candidates: reports },
-      cache: writeCache(key, name, chosen.report.execution!),
+      report: { chosen: name, decision, why, pin, platform, candidates: reports },
+      cache: writeCache(key, chosen.report),
     };
   } finally {
     await Promise.all(trials.map((trial) => trial.dispose()));
   }
 }
 
+async function choose(trials: readonly CandidateTrial[], question: Question, key: string): Promise<Choice | undefined> {
+  if (question.pin !== undefined) return pinned(trials, question.pin);
+  const remembered = await recall(trials, readCache(question.cache, key));
+  if (remembered !== undefined) return remembered;
+  return question.measure ? best(trials, question) : first(trials);
+}
+
+/** The pinned candidate. Errors: `INVALID_OPTION` where there is none of its name; `BACKEND_UNAVAILABLE`. */
+async function pinned(trials: readonly CandidateTrial[], pin: Pin): Promise<Choice> {
+  const chosen = trials.find(({ name }) => name === pin.name);
+  if (chosen === undefined) {
+    const names = trials.map(({ name }) => `'${name}'`).join(', ');
+    refuse('INVALID_OPTION', `a pin of '${pin.name}'`, `one of the candidates ${names}`);
+  }
+  const expected = `'${pin.name}' on ${pin.engine}, ${pin.device}, as it was pinned`;
+  const made = await chosen.probe();
+  if (made && (chosen.pin.engine !== pin.engine || chosen.pin.device !== pin.device)) {
+    refuse('BACKEND_UNAVAILABLE', `'${pin.name}' on ${chosen.pin.engine}, ${chosen.pin.device}`, expected);
+  }
+  if (!made || !(await chosen.check())) {
+    const { failure: cause } = chosen;
+    refuse('BACKEND_UNAVAILABLE', `'${pin.name}', which is out: ${chosen.report.reason}`, expected, { cause });
+  }
+  return { chosen, decision: 'pin', why: `'${pin.name}' is pinned` };
+}
+
 /** The cached choice, if it still works, on the same engine, device and threads. */
 async function recall(
   trials: readonly CandidateTrial[],
   cache: SelectionCache | undefined,
-): Promise<CandidateTrial | undefined> {
-  const trial = trials.find(({ name }) => name === cache?.chosen);
-  if (trial === undefined || !(await trial.probe())) return undefined;
-  if (describeExecution(trial.report.execution!) !== cache?.execution) return undefined;
-  return (await trial.check()) ? trial : undefined;
+): Promise<Choice | undefined> {
+  const chosen = trials.find(({ name }) => name === cache?.chosen);
+  if (chosen === undefined || !(await chosen.probe())) return undefined;
+  if (executionText(chosen.report) !== cache?.execution) return undefined;
+  if (!(await chosen.check())) return undefined;
+  return { chosen, decision: 'cache', why: `'${chosen.name}' works, and is the choice in the cache` };
 }
 
-async function first(trials: readonly CandidateTrial[]): Promise<CandidateTrial | undefined> {
-  for (const trial of trials) if ((await trial.probe()) && (await trial.check())) return trial;
+async function first(trials: readonly CandidateTrial[]): Promise<Choice | undefined> {
+  for (const chosen of trials) {
+    if (!(await chosen.probe()) || !(await chosen.check())) continue;
+    return { chosen, decision: 'order', why: `'${chosen.name}' works, and comes before it` };
+  }
   return undefined;
 }
 
-async function best(trials: readonly CandidateTrial[], question: Question): Promise<CandidateTrial | undefined> {
+async function best(trials: readonly CandidateTrial[], question: Question): Promise<Choice | undefined> {
   const working: CandidateTrial[] = [];
   for (const trial of trials) if (await trial.probe()) working.push(trial);
-  const measured = await measureInTurns(working, question);
-  const badness = ({ report }: CandidateTrial) => (question.prefer === 'speed' ? report.milliseconds! : report.error!);
-  // Sorting is stable: of equals the first stays first.
-  const [chosen] = measured.sort((a, b) => badness(a) - badness(b));
-  if (question.memory === 'host') await chosen?.measureAllocated(question.budgetMs / trials.length);
-  return chosen;
+  const [only, ...others] = working;
+  if (only !== undefined && others.length === 0) return alone(only);
+  const choice = verdict(await measureInTurns(working, question), question.prefer);
+  if (question.memory === 'host') await choice?.chosen.measureAllocated(question.budgetMs / trials.length);
+  return choice;
+}
+
+/** There is nothing to choose: it has to compute right. */
+async function alone(chosen: CandidateTrial): Promise<Choice | undefined> {
+  if (!(await chosen.check())) return undefined;
+  return { chosen, decision: 'only', why: `'${chosen.name}' is the only candidate that works, and was not timed` };
 }
 
 /** Times all of them in alternation. Returns those that did not fail. */

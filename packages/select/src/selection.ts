@@ -1,5 +1,5 @@
 // What a selection is asked and what it answers: the types that callers see.
-import type { Backend, Dtype, Execution, MaybePromise } from '@batchnorm/core-api';
+import type { Backend, Dtype, MaybePromise } from '@batchnorm/core-api';
 
 /** What is timed. `training-step` is `forward-training` and then `backward`. */
 export const operations = ['forward-training', 'forward-inference', 'backward', 'training-step'] as const;
@@ -33,11 +33,15 @@ export interface SelectOptions {
    * the next one is there. Default true.
    */
   readonly out?: boolean;
-  /** Chooses the shortest time, or the smallest error in the known case; of equals the first. Default 'speed'. */
+  /**
+   * Chooses the shortest time, or the smallest error in the known case; of those that are tied the first in the order of
+   * the candidates. Default 'speed'.
+   */
   readonly prefer?: 'speed' | 'accuracy';
   /**
    * Milliseconds for measuring all candidates, in equal shares; greater than 0. Every candidate makes a warm-up call
-   * and a timed one however long they take, and a call that has begun is not interrupted. Default 200.
+   * and a timed one however long they take, and a call that has begun is not interrupted. Where one candidate is left,
+   * nothing is measured. Default 200.
    */
   readonly budgetMs?: number;
   /**
@@ -51,6 +55,11 @@ export interface SelectOptions {
   readonly timeoutMs?: number;
   /** The `cache` of an earlier selection, also parsed from JSON. Ignored where it is stale, foreign or malformed. */
   readonly cache?: unknown;
+  /**
+   * The `report.pin` of an earlier selection, also parsed from JSON: takes that candidate, on that engine and device, on
+   * whatever machine and for whatever question, or rejects. No other candidate is made, and nothing is measured.
+   */
+  readonly pin?: Pin;
   /** When it is aborted, every backend made so far is disposed, and the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
@@ -62,16 +71,35 @@ export interface Selection {
   readonly cache: SelectionCache;
 }
 
+/**
+ * What decided: the option `pin`, the option `cache`, that no other candidate was left, the order of the candidates with
+ * `measure: false`, the measured time or error, or the order of those whose time or error was tied.
+ */
+export type Decision = 'pin' | 'cache' | 'only' | 'order' | 'best' | 'tie';
+
 /** Plain JSON. */
 export interface SelectionReport {
   /** The name of the chosen candidate. */
   readonly chosen: string;
+  readonly decision: Decision;
+  /** The decision in a sentence, with its numbers. */
+  readonly why: string;
+  /** For the option `pin`, which takes the same again or rejects. */
+  readonly pin: Pin;
   /** The platform on which the program runs, as far as it can tell. */
   readonly platform: string;
-  /** Whether `options.cache` was followed; then nothing was measured. */
-  readonly fromCache: boolean;
-  /** In the order in which the candidates were given. */
+  /** In the order in which the candidates were given. Rows without nested objects, for `console.table`. */
   readonly candidates: readonly CandidateReport[];
+}
+
+/**
+ * A candidate, and what its backend runs on. Threads are not part of it: a backend's results do not depend on their
+ * number.
+ */
+export interface Pin {
+  readonly name: string;
+  readonly engine: string;
+  readonly device: string;
 }
 
 export interface CandidateReport {
@@ -80,8 +108,6 @@ export interface CandidateReport {
   readonly available: boolean | null;
   /** Why the candidate does not work, or was not tried; null where it works. */
   readonly reason: string | null;
-  /** What the backend really runs on; null where none was made. */
-  readonly execution: Execution | null;
   /** Median time of one call on the asked shape, from arrays to arrays; null where nothing was measured. */
   readonly milliseconds: number | null;
   /**
@@ -91,6 +117,12 @@ export interface CandidateReport {
   readonly allocatedMilliseconds: number | null;
   /** The largest relative error in the known case; null where the case did not end, or a result was wrong. */
   readonly error: number | null;
+  /** What the backend really runs on, as its `execution` says; null where none was made. */
+  readonly engine: string | null;
+  readonly device: string | null;
+  readonly threads: number | null;
+  /** Why the backend does not run on what would be better, such as more threads; null where it does. */
+  readonly fallbackReason: string | null;
 }
 
 /** A choice to keep, as plain JSON. It holds for one platform and one question, and is ignored for others. */

@@ -144,6 +144,44 @@ describe('selectBackend takes', () => {
     expect(selection.report.chosen).toBe('a');
   });
 
+  it('the first of those that are tied, whichever is ahead, and says so', async () => {
+    for (const [a, b] of [
+      [1, 1.04],
+      [1.04, 1],
+      [0.001, 0.01],
+      [0.01, 0.001],
+    ]) {
+      const { report } = await select([
+        candidate('c', taking(9)),
+        candidate('a', taking(a!)),
+        candidate('b', taking(b!)),
+      ]);
+      expect(report).toMatchObject({ chosen: 'a', decision: 'tie' });
+      expect(report.why).toMatch(/^'a' \(\S+ ms\) is tied with 'b' \(\S+ ms\), and comes first/);
+    }
+  });
+
+  it('the only one that is left without timing it', async () => {
+    const others = [
+      failing('broken', () => Promise.reject(new Error('no driver'))),
+      candidate('float64', { dtypes: [] }),
+    ];
+    for (const candidates of [[candidate('only')], [...others, candidate('only')]]) {
+      const selection = await select(candidates);
+      expect(selection.report).toMatchObject({ chosen: 'only', decision: 'only' });
+      expect(rowOf(selection, 'only')).toMatchObject({
+        available: true,
+        milliseconds: null,
+        allocatedMilliseconds: null,
+      });
+      expectOneAlive(selection, candidates);
+    }
+    const counted: number[] = [];
+    await select([candidate('only', { before: (_kernel, run) => void counted.push(run) })]);
+    // The known case is two forwards and a backward, the check on the shape a training step.
+    expect(counted).toHaveLength(5);
+  });
+
   it('the first that works without measuring, and makes none of those after it', async () => {
     const candidates = [
       failing('broken', () => Promise.reject(new Error('no driver'))),
@@ -195,21 +233,21 @@ describe('what is timed is what the program does', () => {
   function watched() {
     const seen: { x?: unknown; y?: unknown; dy?: unknown; dx?: unknown }[] = [];
     const one = candidate('one', { tamper: (_kernel, _result, input) => void seen.push(input) });
-    return { one, seen };
+    return { one, other: candidate('other', taking(2)), seen };
   }
 
   it('buffers by default, and new results on request', async () => {
-    const { one, seen } = watched();
-    await select([one], { operation: 'forward-training' });
+    const { one, other, seen } = watched();
+    await select([one, other], { operation: 'forward-training' });
     expect(new Set(seen.slice(-3).map(({ y }) => y)).size).toBe(1);
     expect(seen.at(-1)!.y).toBeInstanceOf(Float32Array);
-    await select([one], { operation: 'forward-training', out: false });
+    await select([one, other], { operation: 'forward-training', out: false });
     expect(seen.at(-1)!.y).toBeUndefined();
   });
 
   it.each(operations)('tensors of the backend, on request, in %s', async (operation) => {
     const own = new WeakSet<object>();
-    const { one, seen } = watched();
+    const { one, other, seen } = watched();
     const create = () => {
       const backend = one.create() as FakeBackend & Pick<Backend, 'resultLike'>;
       const { empty } = backend;
@@ -223,7 +261,7 @@ describe('what is timed is what the program does', () => {
       return backend;
     };
     const allocating = { name: 'allocating', create };
-    const asked = await select([allocating, candidate('other')], { operation, memory: 'allocated' });
+    const asked = await select([allocating, other], { operation, memory: 'allocated' });
     const elements = seen
       .flatMap(({ x, y, dy, dx }) => [x, y, dy, dx])
       .filter((values) => values instanceof Float32Array);
@@ -232,7 +270,7 @@ describe('what is timed is what the program does', () => {
       expect([milliseconds !== null, allocatedMilliseconds]).toEqual([true, null]);
     }
     // Of the chosen one it is told in addition.
-    const told = await select([allocating], { operation, out: false });
+    const told = await select([allocating, other], { operation, out: false });
     expect(rowOf(told, 'allocating').allocatedMilliseconds).toBeGreaterThan(0);
   });
 });
@@ -250,14 +288,15 @@ describe('the backend that is taken', () => {
     { shape: [3, 4], axis: 0, extent: { outer: 1, channels: 3, inner: 4 } },
     { shape: [1, 3], axis: 1, extent: { outer: 1, channels: 3, inner: 1 } },
   ])('is measured on the shape $shape with channels on axis $axis', async ({ shape, axis, extent }) => {
-    const only = candidate('a', taking(1));
-    const selection = await select([only], { shape, axis });
+    const fast = candidate('a', taking(1));
+    const selection = await select([fast, candidate('b', taking(2))], { shape, axis });
     expect(rowOf(selection, 'a').milliseconds).toBe(2);
-    expect(only.made[0]!.prepared.at(-1)).toEqual(extent);
+    expect(fast.made[0]!.prepared.at(-1)).toEqual(extent);
   });
 
   it('is measured in float64 where that is asked', async () => {
-    const selection = await select([candidate('a', { ...taking(1), dtypes: ['float64'] })], { dtype: 'float64' });
+    const float64 = (name: string, ms: number) => candidate(name, { ...taking(ms), dtypes: ['float64'] });
+    const selection = await select([float64('a', 1), float64('b', 2)], { dtype: 'float64' });
     expect(rowOf(selection, 'a')).toMatchObject({ milliseconds: 2, available: true });
     expect(rowOf(selection, 'a').error).toBeLessThan(1e-12);
   });
@@ -466,7 +505,8 @@ describe('a candidate that is right in the known case and wrong on the asked sha
     for (const how of [{}, { measure: false }, { prefer: 'accuracy' as const }, { cache }]) {
       const made = candidates();
       const selection = await select(made, { shape: large, operation, ...how });
-      expect(selection.report).toMatchObject({ chosen: 'good', fromCache: false });
+      expect(selection.report.chosen).toBe('good');
+      expect(selection.report.decision).not.toBe('cache');
       expect(rowOf(selection, 'bad')).toMatchObject({
         available: false,
         reason: expect.stringMatching(reason),
@@ -669,7 +709,7 @@ describe('a cached choice', () => {
   it('is taken without making or measuring any other', async () => {
     const candidates = fresh();
     const selection = await select(candidates, { cache: await cached() });
-    expect(selection.report).toMatchObject({ chosen: 'b', fromCache: true });
+    expect(selection.report).toMatchObject({ chosen: 'b', decision: 'cache' });
     expect(rowOf(selection, 'b')).toMatchObject({ available: true, milliseconds: null });
     expect(rowOf(selection, 'a')).toMatchObject({ available: null, reason: expect.stringContaining('cache') });
     expect(candidates[0]!.made).toEqual([]);
@@ -687,18 +727,19 @@ describe('a cached choice', () => {
     ['way to choose', { measure: false }],
   ])('of another %s is ignored', async (_name, options) => {
     const selection = await select(fresh(), { cache: await cached(), ...options });
-    expect(selection.report).toMatchObject({ chosen: 'a', fromCache: false });
+    expect(selection.report.chosen).toBe('a');
+    expect(selection.report.decision).not.toBe('cache');
   });
 
   it('is ignored with other candidates, in another order, and on another platform', async () => {
     const cache = await cached();
     const [a, b] = fresh();
-    expect((await select([a!, b!, candidate('c', taking(9))], { cache })).report.fromCache).toBe(false);
-    expect((await select([b!, a!], { cache })).report.fromCache).toBe(false);
+    expect((await select([a!, b!, candidate('c', taking(9))], { cache })).report.decision).toBe('best');
+    expect((await select([b!, a!], { cache })).report.decision).toBe('best');
     vi.spyOn(process, 'arch', 'get').mockReturnValue('arm64');
-    expect((await select([a!, b!], { cache })).report.fromCache).toBe(false);
+    expect((await select([a!, b!], { cache })).report.decision).toBe('best');
     vi.restoreAllMocks();
-    expect((await select([a!, b!], { cache })).report.fromCache).toBe(true);
+    expect((await select([a!, b!], { cache })).report.decision).toBe('cache');
   });
 
   it('is stale when its backend runs on another device by now', async () => {
@@ -709,7 +750,7 @@ describe('a cached choice', () => {
     };
     const candidates = [candidate('a', taking(1)), { ...other, create }];
     const selection = await select(candidates, { cache: await cached() });
-    expect(selection.report).toMatchObject({ chosen: 'a', fromCache: false });
+    expect(selection.report).toMatchObject({ chosen: 'a', decision: 'best' });
     expectOneAlive(selection, candidates);
     expect(other.made).toHaveLength(1);
   });
@@ -717,7 +758,7 @@ describe('a cached choice', () => {
   it('that no longer works is measured anew, and is tried once only', async () => {
     const create = vi.fn(() => Promise.reject(new Error('driver removed')));
     const selection = await select([candidate('a'), { name: 'b', create }], { cache: await cached() });
-    expect(selection.report).toMatchObject({ chosen: 'a', fromCache: false });
+    expect(selection.report).toMatchObject({ chosen: 'a', decision: 'only' });
     expect(rowOf(selection, 'b').reason).toBe('driver removed');
     expect(create).toHaveBeenCalledTimes(1);
   });
@@ -740,8 +781,79 @@ describe('a cached choice', () => {
     ];
     for (const cache of bad) {
       const selection = await select(fresh(), { cache });
-      expect(selection.report).toMatchObject({ chosen: 'a', fromCache: false });
+      expect(selection.report).toMatchObject({ chosen: 'a', decision: 'best' });
     }
+  });
+});
+
+describe('a pinned choice', () => {
+  const onDevice = (name: string, device: string, options?: FakeOptions): FakeCandidate => {
+    const plain = candidate(name, options);
+    const create = () => {
+      const backend = plain.create() as FakeBackend;
+      return Object.assign(backend, { execution: { ...backend.execution, device } });
+    };
+    return { ...plain, create };
+  };
+  const pinOf = ({ report }: Selection) => JSON.parse(JSON.stringify(report.pin)) as typeof report.pin;
+  const slow = () => candidate('a', taking(9));
+  const fast = () => candidate('b', taking(1));
+
+  it('is taken again, for another question, too, and no other is made or measured', async () => {
+    const pin = pinOf(await select([slow(), candidate('b', taking(20))]));
+    const candidates = [fast(), slow()];
+    const selection = await select(candidates, { pin, shape: [16, 3], dtype: 'float64' });
+    expect(selection.report).toMatchObject({ chosen: 'a', decision: 'pin', why: "'a' is pinned", pin });
+    expect(rowOf(selection, 'a').milliseconds).toBeNull();
+    expect(rowOf(selection, 'b')).toMatchObject({ available: null, reason: "not tried: 'a' is pinned" });
+    expect(candidates[0]!.made).toEqual([]);
+    expectOneAlive(selection, candidates);
+  });
+
+  it('comes before a cached one', async () => {
+    const first = await select([slow(), fast()]);
+    const pin = { ...first.report.pin, name: 'a' };
+    expect((await select([slow(), fast()], { pin, cache: first.cache })).report.chosen).toBe('a');
+  });
+
+  it.each<[string, () => FakeCandidate, RegExp]>([
+    ['runs on another device', () => onDevice('a', 'another GPU'), /'a' on .*, another GPU, expected 'a' on .*, cpu/],
+    ['can not be made', () => failing('a', () => Promise.reject(new Error('no driver'))), /out: no driver, expected/],
+    ['lacks the dtype', () => candidate('a', { dtypes: ['float64'] }), /DTYPE_MISMATCH/],
+    [
+      'computes wrong',
+      () => candidate('a', { tamper: (_kernel, { y }) => y && (y as Float32Array).fill(0) }),
+      /computes wrong/,
+    ],
+  ])('that %s is an error, though another works', async (_name, make, message) => {
+    const pin = pinOf(await select([slow()]));
+    const candidates = [make(), fast()];
+    await expectError('BACKEND_UNAVAILABLE', () => select(candidates, { pin }), message);
+    for (const { disposals } of candidates.flatMap(({ made }) => made)) expect(disposals).toBe(1);
+    expect(candidates[1]!.made).toEqual([]);
+  });
+
+  it('of a name that no candidate has is refused', async () => {
+    const pin = pinOf(await select([slow()]));
+    await expectError('INVALID_OPTION', () => select([fast()], { pin }), /a pin of 'a', expected one of .* 'b'/);
+  });
+});
+
+describe('the report', () => {
+  it('is rows of plain values, for console.table', async () => {
+    const candidates = [candidate('a'), failing('b', () => Promise.reject(new Error('no driver'))), candidate('c')];
+    const { report } = await select(candidates, { operation: 'forward-training' });
+    expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+    for (const row of report.candidates) {
+      expect(Object.keys(row)).toEqual(Object.keys(report.candidates[0]!));
+      for (const value of Object.values(row)) expect(Object(value)).not.toBe(value);
+    }
+  });
+
+  it('says what each runs on', async () => {
+    const selection = await select([candidate('a'), candidate('b')]);
+    const { engine, device, threads, fallbackReason } = selection.backend.execution;
+    expect(rowOf(selection, 'a')).toMatchObject({ engine, device, threads, fallbackReason });
   });
 });
 
@@ -903,6 +1015,8 @@ describe('a selection is refused', () => {
     'with a budget that is no number': [one, { shape, budgetMs: '200' }, /budgetMs '200'/],
     'with a time-out of 0': [one, { shape, timeoutMs: 0 }, /timeoutMs 0/],
     'with measure that is no boolean': [one, { shape, measure: 'no' }, /measure 'no', expected true or false/],
+    'with a pin that is a name': [one, { shape, pin: 'a' }, /pin 'a', expected the `report.pin` of a selection/],
+    'with a pin without a device': [one, { shape, pin: { name: 'a', engine: 'e' } }, /pin Object/],
     'with a signal that is none': [one, { shape, signal: {} }, /signal Object, expected an AbortSignal/],
   };
   for (const [name, [candidates, options, message]] of Object.entries(cases)) {
