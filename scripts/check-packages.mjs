@@ -16,6 +16,7 @@ const requiredFields = [
   'repository',
   'sideEffects',
   'engines',
+  'main',
   'exports',
   'files',
 ];
@@ -32,6 +33,7 @@ try {
       ...requiredFields
         .filter((field) => !(field in manifest))
         .map((field) => `lacks the field ${field} in package.json`),
+      ...unknownToParcel(manifest),
       ...complaints('publint', tarball, '--strict'),
       ...complaints('attw', tarball, '--profile', 'esm-only', ...untyped),
     ];
@@ -41,6 +43,14 @@ try {
   }
 } finally {
   rmSync(folder, { recursive: true });
+}
+
+/** Parcel reads `exports` on request alone: it finds `main`, and a subpath by `alias`. */
+function unknownToParcel({ main, alias = {}, exports }) {
+  const found = { '.': main, ...alias };
+  return Object.entries(exports)
+    .filter(([subpath, { default: file }]) => file !== undefined && found[subpath] !== file)
+    .map(([subpath, { default: file }]) => `says in no main or alias that ${subpath} is ${file}`);
 }
 
 /** What the tool says if it fails. */

@@ -1,5 +1,5 @@
 // The backends to choose from. Each is loaded when it is asked for its backend, and not before.
-import { type Backend, BatchNormError } from '@batchnorm/core-api';
+import { type Backend, refuse } from '@batchnorm/core-api';
 import type { Candidate } from '@batchnorm/select';
 
 /** What `createBatchNorm` takes by name. */
@@ -16,18 +16,21 @@ export const candidates: Readonly<Record<BackendName, Candidate>> = {
   gpujs: { name: 'gpujs', create: createGpuJs },
 };
 
-/** An optional peer dependency: gpu.js is larger than everything else together, and most pages do without. */
+/**
+ * An optional peer dependency: gpu.js is larger than everything else together, and most programs do without. Not a
+ * literal import: bundlers would look for what is not there, and warn or fail. Therefore a bundled page has to hand over
+ * the factory.
+ */
 async function createGpuJs(): Promise<Backend> {
+  const name = '@batchnorm/backend-gpujs';
   let module: typeof import('@batchnorm/backend-gpujs');
-  // Bundlers resolve an import in a `try` later, when it runs, if they can't now.
   try {
-    module = await import('@batchnorm/backend-gpujs');
+    module = await import(/* @vite-ignore */ /* webpackIgnore: true */ /* turbopackIgnore: true */ name);
   } catch (cause) {
-    throw new BatchNormError(
-      'BACKEND_UNAVAILABLE',
-      `received no package @batchnorm/backend-gpujs, expected it beside batchnorm (npm install @batchnorm/backend-gpujs): ${(cause as Error).message}`,
-      { cause },
-    );
+    const expected =
+      `it beside batchnorm (npm install ${name}), and in a bundle its factory in ` +
+      "backends: [{ name: 'gpujs', create: createGpuJsBackend }]";
+    refuse('BACKEND_UNAVAILABLE', `no package ${name}`, `${expected}: ${(cause as Error).message}`, { cause });
   }
   return module.createGpuJsBackend();
 }

@@ -18,14 +18,16 @@ export interface CreateBatchNormOptions
 }
 
 /**
- * A layer on the backend that runs it best here: `selectBackend` loads each, checks it against known results, and times it.
+ * A layer on the backend that runs it best here: `selectBackend` loads each, checks it against known results, and times
+ * it where there are several. `pin: layer.report.pin` takes the same backend again, and loads no other.
  *
  * Errors: `INVALID_OPTION`; `SHAPE_MISMATCH` when `shape` has another number of channels than `numFeatures`;
- * `LIMIT_EXCEEDED` when `shape` has 2⁵³ elements or more; `BACKEND_UNAVAILABLE` with every reason; the reason of `signal`.
+ * `LIMIT_EXCEEDED` when `shape` has 2⁵³ elements or more; `BACKEND_UNAVAILABLE` with every reason, or
+ * where the pinned one does not work here; the reason of `signal`.
  */
 export async function createBatchNorm(options: CreateBatchNormOptions): Promise<SelectedBatchNorm> {
   const { shape: given, backends = Object.values(candidates), ...others } = Object(options) as CreateBatchNormOptions;
-  const { operation, memory, out, prefer, budgetMs, measure, timeoutMs, cache, signal, ...ownOptions } = others;
+  const { operation, memory, out, prefer, budgetMs, measure, timeoutMs, cache, pin, signal, ...ownOptions } = others;
   const { collective, ...layerOptions } = ownOptions;
   const { numFeatures, axis, dtype } = resolveLayerOptions(layerOptions);
   const shape = given ?? sampleShape(numFeatures, axis);
@@ -38,7 +40,7 @@ export async function createBatchNorm(options: CreateBatchNormOptions): Promise<
     );
   }
   // What is undefined counts as absent.
-  const how = { operation, memory, out, prefer, budgetMs, measure, timeoutMs, cache, signal } as SelectOptions;
+  const how = { operation, memory, out, prefer, budgetMs, measure, timeoutMs, cache, pin, signal } as SelectOptions;
   const selection = await selectBackend(toCandidates(backends), { ...how, shape, axis, dtype });
   try {
     return new SelectedBatchNorm(ownOptions, selection);

@@ -24,7 +24,8 @@ describe(`createBatchNorm (${nameHere('batchnorm')})`, () => {
     }
     expect((await layer.backward(dy)).dbeta).toEqual(Float64Array.of(1, 1));
     const chosen = layer.report.candidates.find(({ name }) => name === layer.report.chosen);
-    expect(chosen).toMatchObject({ available: true, reason: null, execution: layer.options.backend.execution });
+    const { engine, device, threads } = layer.options.backend.execution;
+    expect(chosen).toMatchObject({ available: true, reason: null, engine, device, threads });
     expect(chosen!.milliseconds).toBeGreaterThan(0);
     expect(chosen!.error).toBeLessThan(1e-6);
     await layer.dispose();
@@ -48,7 +49,7 @@ describe(`createBatchNorm (${nameHere('batchnorm')})`, () => {
   it('takes the first that works without measuring', async () => {
     const broken = { name: 'broken', create: () => Promise.reject(new Error('no driver')) };
     const layer = await createBatchNorm({ numFeatures: 2, backends: [broken, 'js'], measure: false });
-    expect(layer.report).toMatchObject({ chosen: 'js', fromCache: false });
+    expect(layer.report).toMatchObject({ chosen: 'js', decision: 'order' });
     expect(layer.report.candidates[0]).toMatchObject({ available: false, reason: 'no driver' });
     await layer.dispose();
   });
@@ -58,8 +59,31 @@ describe(`createBatchNorm (${nameHere('batchnorm')})`, () => {
     const cache: unknown = JSON.parse(JSON.stringify(first.cache));
     await first.dispose();
     const second = await createBatchNorm({ numFeatures: 2, cache });
-    expect(second.report).toMatchObject({ chosen: first.report.chosen, fromCache: true });
+    expect(second.report).toMatchObject({ chosen: first.report.chosen, decision: 'cache' });
     await second.dispose();
+  });
+
+  it('takes a pinned backend again, with the same bits, or rejects', async () => {
+    const batch = { data: Float32Array.from({ length: 96 }, (_, k) => Math.sin(k) * 1e3), shape: [32, 3] };
+    const first = await createBatchNorm({ numFeatures: 3, budgetMs: 20, backends: ['wasm', 'js'] });
+    const pin: typeof first.report.pin = JSON.parse(JSON.stringify(first.report.pin));
+    const y = (await first.forward(batch)).data.slice();
+    await first.dispose();
+    const again = await createBatchNorm({ numFeatures: 3, pin });
+    expect(again.report).toMatchObject({ chosen: first.report.chosen, decision: 'pin', pin });
+    expect((await again.forward(batch)).data).toEqual(y);
+    await again.dispose();
+    expect(await codeOf(createBatchNorm({ numFeatures: 3, pin: { ...pin, device: 'a GPU' } }))).toBe(
+      'BACKEND_UNAVAILABLE',
+    );
+    expect(await codeOf(createBatchNorm({ numFeatures: 3, pin: { ...pin, name: 'jss' } }))).toBe('INVALID_OPTION');
+    expect(await codeOf(createBatchNorm({ numFeatures: 3, pin: wrong('js') }))).toBe('INVALID_OPTION');
+  });
+
+  it('does not time the only backend', async () => {
+    const layer = await createBatchNorm({ numFeatures: 2, backends: ['js'] });
+    expect(layer.report).toMatchObject({ chosen: 'js', decision: 'only', candidates: [{ milliseconds: null }] });
+    await layer.dispose();
   });
 
   it('takes the only one that has float64', async () => {
@@ -70,7 +94,7 @@ describe(`createBatchNorm (${nameHere('batchnorm')})`, () => {
   });
 
   it.each([[1], [-1], [0], [2], [-3]])('has a shape to measure for channels on axis %i', async (axis) => {
-    const layer = await createBatchNorm({ numFeatures: 3, axis, backends: ['js'], budgetMs: 5 });
+    const layer = await createBatchNorm({ numFeatures: 3, axis, backends: ['js', 'wasm'], budgetMs: 5 });
     expect(layer.report.candidates[0]!.milliseconds).toBeGreaterThan(0);
     await layer.dispose();
   });
@@ -144,7 +168,7 @@ describe(`createBatchNorm (${nameHere('batchnorm')})`, () => {
   });
 
   it('measures many channels with fewer values of each', async () => {
-    const layer = await createBatchNorm({ numFeatures: 200_000, backends: ['js'], budgetMs: 1 });
+    const layer = await createBatchNorm({ numFeatures: 200_000, backends: ['js', 'wasm'], budgetMs: 1 });
     expect(layer.report.candidates[0]!.milliseconds).toBeGreaterThan(0);
     await layer.dispose();
   });

@@ -23,12 +23,12 @@ export function verdict<T extends { readonly report: CandidateReport }>(
   measured: readonly T[],
   prefer: NonNullable<SelectOptions['prefer']>,
 ): Verdict<T> | undefined {
-  const { valueOf, limit, text } = measures[prefer];
-  const sorted = [...measured].sort((a, b) => valueOf(a.report) - valueOf(b.report));
+  const { of, limit, text } = measures[prefer];
+  const sorted = [...measured].sort((a, b) => of(a.report) - of(b.report));
   const [best, second] = sorted;
   if (best === undefined) return undefined;
-  const most = limit(valueOf(best.report));
-  const tied = measured.filter(({ report }) => valueOf(report) <= most);
+  const most = limit(of(best.report));
+  const tied = measured.filter(({ report }) => of(report) <= most);
   const [chosen] = tied;
   const [name, value] = [chosen!.report.name, text(chosen!.report)];
   if (tied.length > 1) {
@@ -41,7 +41,7 @@ export function verdict<T extends { readonly report: CandidateReport }>(
 }
 
 interface Measure {
-  readonly valueOf: (report: CandidateReport) => number;
+  readonly of: (report: CandidateReport) => number;
   /** Up to which value others are tied with the best one. */
   readonly limit: (best: number) => number;
   readonly text: (report: CandidateReport) => string;
@@ -49,12 +49,12 @@ interface Measure {
 
 const measures: Readonly<Record<NonNullable<SelectOptions['prefer']>, Measure>> = {
   speed: {
-    valueOf: ({ milliseconds }) => milliseconds!,
+    of: ({ milliseconds }) => milliseconds!,
     limit: (best) => best * (1 + relativeMargin) + marginMs,
     text: ({ milliseconds }) => `${milliseconds!.toPrecision(3)} ms`,
   },
   accuracy: {
-    valueOf: ({ error }) => error!,
+    of: ({ error }) => error!,
     limit: (best) => best,
     text: ({ error }) => `error ${error!.toExponential(1)}`,
   },
