@@ -8,11 +8,13 @@ import {
   copyOn,
   type DeviceTensor,
   type Dtype,
+  describe,
   dtypeOf,
   type Execution,
   type Kernels,
   ordinaryTensor,
   type Plan,
+  readUntrusted,
   type Tensor,
 } from '@batchnorm/core-api';
 import { GpuJsTensor } from './device-tensor.js';
@@ -38,12 +40,13 @@ export interface GpuJsBackend extends Backend {
 }
 
 /**
- * BatchNorm on gpu.js, float32. Needs `new Function`, which a content security policy must allow ('unsafe-eval').
+ * BatchNorm on gpu.js, float32. Under a content security policy the mode 'cpu' needs script-src 'unsafe-eval', 'webasm'
+ * needs 'wasm-unsafe-eval'; those on a GPU need neither.
  *
  * Errors: `INVALID_OPTION`; `BACKEND_UNAVAILABLE` with the reason where the mode does not work; `BACKEND_FELL_BACK`.
  */
 export async function createGpuJsBackend(options: GpuJsOptions = {}): Promise<GpuJsBackend> {
-  const { mode, strict } = validateOptions(options);
+  const { mode, strict } = readUntrusted('INVALID_OPTION', 'options', () => validateOptions(options));
   if (mode !== 'auto') return new Implementation(await openContext(mode, strict), []);
   const rejected: RejectedMode[] = [];
   for (const candidate of gpuJsModes) {
@@ -138,10 +141,10 @@ function validateOptions(options: GpuJsOptions): Required<GpuJsOptions> {
   const { mode = 'auto', strict = true, ...unknown } = Object(options) as GpuJsOptions;
   const modes = [...gpuJsModes, 'auto'];
   if (!modes.includes(mode)) {
-    throw new BatchNormError('INVALID_OPTION', `received mode '${mode}', expected ${modes.join(', ')}`);
+    throw new BatchNormError('INVALID_OPTION', `received mode ${describe(mode)}, expected ${modes.join(', ')}`);
   }
   if (typeof strict !== 'boolean') {
-    throw new BatchNormError('INVALID_OPTION', `received strict '${strict}', expected true or false`);
+    throw new BatchNormError('INVALID_OPTION', `received strict ${describe(strict)}, expected true or false`);
   }
   const [name] = Object.keys(unknown);
   if (name !== undefined)

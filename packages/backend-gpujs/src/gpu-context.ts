@@ -325,12 +325,16 @@ function flatten(result: unknown, length: number): Handle {
   return new Float32Array(first.buffer, first.byteOffset, length);
 }
 
-/** As many as gpu.js starts: it uses workers only where memory can be shared. */
+/** As many as gpu.js starts: it uses workers only where memory can be shared, and in Deno only where it may ask how many. */
 function availableThreads(): number {
   if (typeof SharedArrayBuffer === 'undefined') return 1;
   const { process, navigator } = globalThis as {
     process?: NodeJS.Process;
     navigator?: { hardwareConcurrency: number };
   };
-  return process?.getBuiltinModule?.('node:os').cpus().length ?? navigator?.hardwareConcurrency ?? 4;
+  try {
+    return process?.getBuiltinModule?.('node:os').cpus().length ?? navigator?.hardwareConcurrency ?? 4;
+  } catch {
+    return 1;
+  }
 }

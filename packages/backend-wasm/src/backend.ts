@@ -10,11 +10,13 @@ import {
   copyOn,
   type DeviceTensor,
   type Dtype,
+  describe,
   dtypeOf,
   type Execution,
   type Kernels,
   ordinaryTensor,
   type Plan,
+  readUntrusted,
   type Tensor,
 } from '@batchnorm/core-api';
 import { attempt } from './attempt.js';
@@ -33,6 +35,7 @@ import {
 import { WasmKernels } from './kernels.js';
 import { MemoryBudget } from './linear-memory.js';
 import { SharedArrays } from './shared-arrays.js';
+import type { NewWorker } from './worker-thread.js';
 
 export interface WasmOptions {
   /**
@@ -41,6 +44,12 @@ export interface WasmOptions {
    * as many as were asked for.
    */
   readonly threads?: number;
+  /**
+   * Makes a worker for each thread beside the calling one, in a page whose content security policy allows none of text
+   * (`worker-src blob:`): `() => new Worker(new URL('./threads.js', import.meta.url), { type: 'module' })`, where
+   * threads.js imports '@batchnorm/backend-wasm/worker'. Node, Deno and Bun do without.
+   */
+  readonly worker?: NewWorker;
   /** Bytes that tensors and kernels may take together; memory grows as they do. Default 4 GiB less 64 KiB, the most. */
   readonly maxBytes?: number;
 }
@@ -53,19 +62,19 @@ const [fewestBytes, mostBytes] = [2 * 65536, 65535 * 65536];
 
 /**
  * BatchNorm in WebAssembly: SIMD, and threads where memory can be shared. Errors: `INVALID_OPTION`;
- * `BACKEND_UNAVAILABLE` with the reason where there is no SIMD.
+ * `BACKEND_UNAVAILABLE` with the reason where there is no SIMD, or where a content security policy forbids WebAssembly.
  */
 export async function createWasmBackend(options: WasmOptions = {}): Promise<Backend> {
-  const { threads, maxBytes } = validateOptions(options);
+  const { threads, worker, maxBytes } = readUntrusted('INVALID_OPTION', 'options', () => validateOptions(options));
   const reason = reasonAgainstSimd();
   if (reason !== undefined) throw unavailable(reason);
   if (threads === 1) return createSingle(maxBytes, null);
 
   const against = reasonAgainstThreads();
   if (against === undefined && Math.min(threads ?? parallelism(), usefulThreads) > 1) {
-    return createThreaded(maxBytes, threads ?? Math.min(parallelism(), usefulThreads));
+    return createThreaded(maxBytes, threads ?? Math.min(parallelism(), usefulThreads), worker);
   }
-  return createSingle(maxBytes, threads === undefined || against === undefined ? (against ?? null) : against);
+  return createSingle(maxBytes, against ?? null);
 }
 
 async function createSingle(maxBytes: number, fallbackReason: string | null): Promise<Backend> {
@@ -75,12 +84,12 @@ async function createSingle(maxBytes: number, fallbackReason: string | null): Pr
 }
 
 /** Host arrays have a memory of their own: engines copy in and out of a shared one word by word, in twice the time. */
-async function createThreaded(maxBytes: number, threads: number): Promise<Backend> {
+async function createThreaded(maxBytes: number, threads: number, worker: NewWorker | undefined): Promise<Backend> {
   const budget = new MemoryBudget(maxBytes);
   const memory = newMemory(budget, true);
   const host = await singleInstance(newMemory(budget, false));
   try {
-    const device = await threadedInstance(memory, threads);
+    const device = await threadedInstance(memory, threads, worker);
     return new WasmBackend(host, device, budget, threads, null);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -187,17 +196,26 @@ class WasmBackend implements Backend {
   }
 }
 
-function validateOptions(options: WasmOptions): { threads: number | undefined; maxBytes: number } {
-  const { threads, maxBytes = mostBytes, ...unknown } = Object(options) as WasmOptions;
+interface CheckedOptions {
+  readonly threads: number | undefined;
+  readonly worker: NewWorker | undefined;
+  readonly maxBytes: number;
+}
+
+function validateOptions(options: WasmOptions): CheckedOptions {
+  const { threads, worker, maxBytes = mostBytes, ...unknown } = Object(options) as WasmOptions;
   const [name] = Object.keys(unknown);
-  if (name !== undefined) invalid(`an option '${name}'`, 'threads, maxBytes');
+  if (name !== undefined) invalid(`an option '${name}'`, 'threads, worker, maxBytes');
+  if (worker !== undefined && typeof worker !== 'function') {
+    invalid(`worker ${describe(worker)}`, 'a function that makes a Worker');
+  }
   if (threads !== undefined && !isWhole(threads, 1, mostThreads)) {
-    invalid(`threads ${threads}`, `a whole number from 1 to ${mostThreads}`);
+    invalid(`threads ${describe(threads)}`, `a whole number from 1 to ${mostThreads}`);
   }
   if (!isWhole(maxBytes, fewestBytes, mostBytes)) {
-    invalid(`maxBytes ${maxBytes}`, `a whole number from ${fewestBytes} to ${mostBytes}`);
+    invalid(`maxBytes ${describe(maxBytes)}`, `a whole number from ${fewestBytes} to ${mostBytes}`);
   }
-  return { threads, maxBytes };
+  return { threads, worker, maxBytes };
 }
 
 function isWhole(value: unknown, least: number, most: number): boolean {

@@ -48,10 +48,11 @@ export function reasonAgainstThreads(): string | undefined {
   return undefined;
 }
 
-/** How many threads run at once here. */
+/** How many threads run at once here. Node 20 has no navigator, and Deno's node:os needs a permission. */
 export function parallelism(): number {
-  const os = nodeModule<{ availableParallelism(): number }>('node:os');
-  return os?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1;
+  const { navigator } = globalThis as { navigator?: { readonly hardwareConcurrency?: number } };
+  const os = () => nodeModule<{ availableParallelism(): number }>('node:os');
+  return navigator?.hardwareConcurrency ?? os()?.availableParallelism() ?? 1;
 }
 
 /** A module of Node's own, found without an import that a bundler would follow; undefined elsewhere. */

@@ -6,6 +6,7 @@ import { LinearMemory, type MemoryBudget } from './linear-memory.js';
 import { modules } from './modules.js';
 import type { SharedArrays } from './shared-arrays.js';
 import { WorkerPool } from './worker-pool.js';
+import type { NewWorker } from './worker-thread.js';
 
 export interface Instance {
   readonly memory: LinearMemory;
@@ -40,16 +41,23 @@ export function newMemory(budget: MemoryBudget, shared: boolean): LinearMemory {
   }
 }
 
-/** Kernels for the calling thread alone. */
+/** Kernels for the calling thread alone. Errors: `BACKEND_UNAVAILABLE`. */
 export async function singleInstance(memory: LinearMemory): Promise<Instance> {
   const { exports } = await instantiate<KernelExports>('single', memory);
   return { memory, exports, pool: undefined };
 }
 
-/** Kernels for `threads` threads, the calling one included. Rejects with the reason when the others do not start. */
-export async function threadedInstance(memory: LinearMemory, threads: number): Promise<Instance> {
+/**
+ * Kernels for `threads` threads, the calling one included; `newWorker` makes the others in a page. Rejects with the reason
+ * when they do not start.
+ */
+export async function threadedInstance(
+  memory: LinearMemory,
+  threads: number,
+  newWorker: NewWorker | undefined,
+): Promise<Instance> {
   const { exports, module } = await instantiate<PoolExports>('threaded', memory);
-  return { memory, exports, pool: await WorkerPool.start(exports, module, memory.memory, threads - 1) };
+  return { memory, exports, pool: await WorkerPool.start(exports, module, memory.memory, threads - 1, newWorker) };
 }
 
 /** Kernels for the calling thread alone in shared memory, at once: whoever needs them can't wait. */
@@ -59,8 +67,14 @@ export function sharedInstance(memory: LinearMemory): Instance {
 }
 
 async function instantiate<T>(kind: Kind, memory: LinearMemory) {
-  const { module, instance } = await WebAssembly.instantiate(bytesOf(kind), importsOf(memory));
-  return { module, exports: instance.exports as unknown as T };
+  try {
+    const { module, instance } = await WebAssembly.instantiate(bytesOf(kind), importsOf(memory));
+    return { module, exports: instance.exports as unknown as T };
+  } catch (cause) {
+    // The module is valid here, as features.ts has found out of its like: not to compile it is a policy.
+    const policy = "a content security policy needs script-src 'wasm-unsafe-eval'";
+    throw unavailable(`it did not compile WebAssembly, for which ${policy} (${(cause as Error).message})`, cause);
+  }
 }
 
 type Kind = 'single' | 'threaded';
@@ -82,9 +96,10 @@ function decoded(base64: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-export function unavailable(reason: string): BatchNormError {
+export function unavailable(reason: string, cause?: unknown): BatchNormError {
   return new BatchNormError(
     'BACKEND_UNAVAILABLE',
     `received a request for backend 'wasm', expected an engine that can run it: ${reason}`,
+    { cause },
   );
 }

@@ -1,7 +1,7 @@
 // The threads that help the calling one: all run assembly/worker-pool.ts on one memory, where they find what to do.
 import { BatchNormError, type MaybePromise } from '@batchnorm/core-api';
 import type { PoolExports } from './abi/exports.js';
-import { startThread, type WorkerThread } from './worker-thread.js';
+import { type NewWorker, startThread, type WorkerThread } from './worker-thread.js';
 
 /** How many milliseconds a synchronous call waits for a thread that has taken a task, which takes it one or two. */
 const longestWait = 5000;
@@ -33,10 +33,13 @@ export class WorkerPool {
     module: WebAssembly.Module,
     memory: WebAssembly.Memory,
     workers: number,
+    newWorker?: NewWorker,
   ): Promise<WorkerPool> {
     const threads: WorkerThread[] = [];
     try {
-      for (let thread = 1; thread <= workers; thread++) threads.push(startThread({ module, memory, thread }));
+      for (let thread = 1; thread <= workers; thread++) {
+        threads.push(startThread({ module, memory, thread }, newWorker));
+      }
       await Promise.all(threads.map(({ ready }) => ready));
       return new WorkerPool(exports, threads);
     } catch (error) {

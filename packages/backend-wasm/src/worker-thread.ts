@@ -11,14 +11,24 @@ export interface WorkerThread {
 }
 
 /** What a thread is started with. */
-interface Assignment {
+export interface Assignment {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   /** Its number, from 1 on. */
   readonly thread: number;
 }
 
-/** Its program, as text: so nobody has to find a file. `work` is that of assembly/worker-pool.ts. */
+/** What is used of a page's `Worker`. */
+export interface PageWorker {
+  postMessage(message: unknown): void;
+  addEventListener(type: 'message' | 'error', listener: (event: object) => void): void;
+  terminate(): void;
+}
+
+/** Makes a worker that runs worker.ts. */
+export type NewWorker = () => PageWorker;
+
+/** The program of worker.ts and that of Node, as text: so nobody has to find a file. */
 const program = `
 const work = ({ module, memory, thread }) =>
   new WebAssembly.Instance(module, { env: { memory } }).exports.work(thread);
@@ -44,9 +54,11 @@ interface NodeWorkers {
   };
 }
 
-export function startThread(assignment: Assignment): WorkerThread {
+/** `newWorker`: for a page. */
+export function startThread(assignment: Assignment, newWorker?: NewWorker): WorkerThread {
   const workers = nodeModule<NodeWorkers>('node:worker_threads');
-  return workers ? startInNode(workers, assignment) : startInPage(assignment);
+  if (workers) return startInNode(workers, assignment);
+  return newWorker ? startInPage(newWorker(), assignment) : startOfText(assignment);
 }
 
 function startInNode({ Worker }: NodeWorkers, assignment: Assignment): WorkerThread {
@@ -67,16 +79,24 @@ function startInNode({ Worker }: NodeWorkers, assignment: Assignment): WorkerThr
   return { ready, ended, terminate: () => worker.terminate() };
 }
 
-function startInPage(assignment: Assignment): WorkerThread {
+function startOfText(assignment: Assignment): WorkerThread {
   const url = URL.createObjectURL(new Blob([program], { type: 'text/javascript' }));
-  const worker = new Worker(url, { name: 'batchnorm' });
+  const thread = startInPage(new Worker(url, { name: 'batchnorm' }), assignment);
+  return { ...thread, ready: thread.ready.finally(() => URL.revokeObjectURL(url)) };
+}
+
+/** What a browser does not say of a worker that it could not load. */
+const notLoaded =
+  "its program was not loaded: a content security policy needs worker-src blob:, or createWasmBackend the option 'worker'";
+
+function startInPage(worker: PageWorker, assignment: Assignment): WorkerThread {
   const ended = new Promise<string>((resolve) => {
-    worker.onerror = ({ message }) => resolve(message ?? 'its program did not start');
+    worker.addEventListener('error', (event) => resolve((event as Partial<ErrorEvent>).message || notLoaded));
   });
   const ready = new Promise<void>((resolve, reject) => {
-    worker.onmessage = () => resolve();
+    worker.addEventListener('message', () => resolve());
     ended.then((reason) => reject(new Error(reason)));
-  }).finally(() => URL.revokeObjectURL(url));
+  });
   worker.postMessage(assignment);
   return { ready, ended, terminate: () => worker.terminate() };
 }

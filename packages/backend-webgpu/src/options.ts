@@ -1,5 +1,5 @@
 // What a WebGPU backend is made with, and the device that it runs on.
-import { BatchNormError, describe, refuse } from '@batchnorm/core-api';
+import { describe, readUntrusted, refuse } from '@batchnorm/core-api';
 
 export interface WebGpuOptions {
   /** The device to run on, which stays the caller's. Default: one of its own, of `adapter`. */
@@ -18,6 +18,20 @@ export interface Opened {
 
 /** Errors: `INVALID_OPTION`; `BACKEND_UNAVAILABLE` with the reason. */
 export async function openDevice(options: WebGpuOptions): Promise<Opened> {
+  const { device, adapter, powerPreference } = readUntrusted('INVALID_OPTION', 'options', () => checked(options));
+  if (device) return { device, isOwn: false };
+  try {
+    const found = adapter ?? (await requestAdapter(powerPreference));
+    const { maxBufferSize, maxStorageBufferBindingSize } = found.limits;
+    const requiredLimits = { maxBufferSize, maxStorageBufferBindingSize };
+    const requiredFeatures = (['subgroups'] as const).filter((feature) => found.features.has(feature));
+    return { device: await found.requestDevice({ requiredLimits, requiredFeatures }), isOwn: true };
+  } catch (cause) {
+    refuse('BACKEND_UNAVAILABLE', 'no WebGPU device', `one: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function checked(options: WebGpuOptions): WebGpuOptions {
   const { device, adapter, powerPreference, ...unknown } = Object(options) as WebGpuOptions;
   const [name] = Object.keys(unknown);
   if (name !== undefined) refuse('INVALID_OPTION', `an option '${name}'`, 'device, adapter, powerPreference');
@@ -28,22 +42,9 @@ export async function openDevice(options: WebGpuOptions): Promise<Opened> {
     refuse('INVALID_OPTION', `adapter ${describe(adapter)}`, 'a GPUAdapter');
   }
   if (powerPreference !== undefined && !['low-power', 'high-performance'].includes(powerPreference)) {
-    refuse('INVALID_OPTION', `powerPreference '${powerPreference}'`, "'low-power' or 'high-performance'");
+    refuse('INVALID_OPTION', `powerPreference ${describe(powerPreference)}`, "'low-power' or 'high-performance'");
   }
-  if (device) return { device, isOwn: false };
-  try {
-    const found = adapter ?? (await requestAdapter(powerPreference));
-    const { maxBufferSize, maxStorageBufferBindingSize } = found.limits;
-    const requiredLimits = { maxBufferSize, maxStorageBufferBindingSize };
-    const requiredFeatures = (['subgroups'] as const).filter((feature) => found.features.has(feature));
-    return { device: await found.requestDevice({ requiredLimits, requiredFeatures }), isOwn: true };
-  } catch (cause) {
-    throw new BatchNormError(
-      'BACKEND_UNAVAILABLE',
-      `received no WebGPU device, expected one: ${(cause as Error).message}`,
-      { cause },
-    );
-  }
+  return { ...(device && { device }), ...(adapter && { adapter }), ...(powerPreference && { powerPreference }) };
 }
 
 async function requestAdapter(powerPreference: GPUPowerPreference | undefined): Promise<GPUAdapter> {

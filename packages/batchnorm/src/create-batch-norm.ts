@@ -1,5 +1,5 @@
 // A layer without choosing a backend by hand.
-import { BatchNormError, type BatchNormOptions, resolveLayerOptions } from '@batchnorm/core-api';
+import { BatchNormError, type BatchNormOptions, readUntrusted, resolveLayerOptions } from '@batchnorm/core-api';
 import { type Candidate, type SelectOptions, selectBackend } from '@batchnorm/select';
 import { type BackendName, candidates } from './candidates.js';
 import { SelectedBatchNorm } from './selected-batch-norm.js';
@@ -26,7 +26,8 @@ export interface CreateBatchNormOptions
  * where the pinned one does not work here; the reason of `signal`.
  */
 export async function createBatchNorm(options: CreateBatchNormOptions): Promise<SelectedBatchNorm> {
-  const { shape: given, backends = Object.values(candidates), ...others } = Object(options) as CreateBatchNormOptions;
+  const read: CreateBatchNormOptions = readUntrusted('INVALID_OPTION', 'options', () => ({ ...Object(options) }));
+  const { shape: given, backends = Object.values(candidates), ...others } = read;
   const { operation, memory, out, prefer, budgetMs, measure, timeoutMs, cache, pin, signal, ...ownOptions } = others;
   const { collective, ...layerOptions } = ownOptions;
   const { numFeatures, axis, dtype } = resolveLayerOptions(layerOptions);

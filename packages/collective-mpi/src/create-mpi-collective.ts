@@ -1,5 +1,11 @@
 // What users call to make the ranks of an MPI job a collective.
-import { assertOptionNames, assertOptions, type Collective, type OptionCheck } from '@batchnorm/core-api';
+import {
+  assertOptionNames,
+  assertOptions,
+  type Collective,
+  type OptionCheck,
+  readUntrusted,
+} from '@batchnorm/core-api';
 import { Connection, type ConnectionOptions } from './connection.js';
 
 export interface MpiCollectiveOptions {
@@ -30,9 +36,9 @@ let connection: Promise<Connection> | undefined;
  * `mpirun -np N` has started, or this one alone, where nothing has. Every rank calls it as often and in the same order,
  * and waits for the others. Dispose it before the process ends.
  *
- * Errors: `INVALID_OPTION`, of which the other ranks hear by `COLLECTIVE_FAILED`; `BACKEND_UNAVAILABLE` without koffi or an MPI library, with what to install; `UNSUPPORTED` in
- * a worker thread, and where something else in this process uses MPI; `COLLECTIVE_FAILED` where some ranks have a group
- * and others none, or where they don't come in time. Those of its `allGather`: `COLLECTIVE_FAILED` on every rank where
+ * Errors: `INVALID_OPTION`, of which the other ranks hear by `COLLECTIVE_FAILED`; `BACKEND_UNAVAILABLE` without koffi or
+ * an MPI library, with what to install; `UNSUPPORTED` in a worker thread, and where something else in this process uses
+ * MPI; `COLLECTIVE_FAILED` where some ranks have a group and others none, or where they don't come in time. Those of its `allGather`: `COLLECTIVE_FAILED` on every rank where
  * one gives another number of values, fails or leaves, and where one does not answer within `timeoutMs`, after which
  * every later call fails, too; `INVALID_OPTION`; `DISPOSED`.
  */
@@ -46,16 +52,20 @@ const defaultTimeoutMs = 60_000;
 /** Errors: `INVALID_OPTION`; the others, which wait for this rank, hear of it. */
 async function checked(options: MpiCollectiveOptions): Promise<ConnectionOptions & { group: number | undefined }> {
   try {
-    assertOptionNames(options, Object.keys(checks));
-    const { timeoutMs = defaultTimeoutMs, group, library } = options;
-    assertOptions({ timeoutMs, group, library }, checks);
-    return { timeoutMs, group, library };
+    return readUntrusted('INVALID_OPTION', 'options', () => read(options));
   } catch (error) {
     await connected({ timeoutMs: defaultTimeoutMs, library: undefined })
       .then((connection) => connection.fail())
       .catch(() => undefined);
     throw error;
   }
+}
+
+function read(options: MpiCollectiveOptions): ConnectionOptions & { group: number | undefined } {
+  assertOptionNames(options, Object.keys(checks));
+  const { timeoutMs = defaultTimeoutMs, group, library } = options;
+  assertOptions({ timeoutMs, group, library }, checks);
+  return { timeoutMs, group, library };
 }
 
 function connected(options: ConnectionOptions): Promise<Connection> {

@@ -9,12 +9,17 @@ const valuesPerMessage = 2 ** 16;
 
 /**
  * Makes each array the sum of that of all ranks, in float64 and in rank order: the same bits on every rank. Every rank
- * calls it with as many arrays of the same types and lengths, in the same order as its layers, awaited or not. For a mean over ranks divide the learning rate by `collective.size`.
+ * calls it with as many arrays of the same types and lengths, in the same order as its layers, awaited or not. For a mean
+ * over ranks divide the learning rate by `collective.size`.
  *
- * Errors, which leave all arrays as they were: `INVALID_OPTION` for what are no arrays of float32 or float64; then, and
- * where numbers, types or lengths of arrays differ, `COLLECTIVE_FAILED` on the other ranks, which names the first that does.
+ * Errors, which leave all arrays as they were: `INVALID_OPTION` for what is no collective, and for what are no arrays of
+ * float32 or float64; then, and where numbers, types or lengths of arrays differ, `COLLECTIVE_FAILED` on the other ranks,
+ * which names the first that does.
  */
 export async function sumGradients(collective: Collective, arrays: readonly SummedArray[]): Promise<void> {
+  if (typeof Object(collective).allGather !== 'function') {
+    refuse('INVALID_OPTION', `collective ${describe(collective)}`, 'a Collective');
+  }
   return inCallOrder(collective, () => sumTogether(collective, arrays));
 }
 

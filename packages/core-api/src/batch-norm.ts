@@ -174,9 +174,9 @@ export class BatchNorm {
    * rank of a collective), `DISPOSED`.
    */
   forward(x: Tensor, options?: NewForwardOptions): Promise<AllocatedTensor>;
-  forward(x: Tensor, options?: ForwardOptions<Tensor>): Promise<Tensor>;
   forward(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<DeviceTensor>;
   forward<X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): Promise<X>;
+  forward(x: Tensor, options?: ForwardOptions<Tensor>): Promise<Tensor>;
   async forward(x: Activation, options: ForwardOptions<Activation> = {}): Promise<Activation> {
     return this.#request(this.#forwardCall(x, options));
   }
@@ -190,9 +190,9 @@ export class BatchNorm {
    * backend's arithmetic), `FOREIGN_TENSOR`, `COLLECTIVE_FAILED`, `DISPOSED`.
    */
   backward(dy: Tensor, options?: NewBackwardOptions): Promise<Gradients<AllocatedTensor>>;
-  backward(dy: Tensor, options?: BackwardOptions<Tensor>): Promise<Gradients<Tensor>>;
   backward(dy: DeviceTensor, options?: BackwardOptions<DeviceTensor>): Promise<Gradients<DeviceTensor>>;
   backward<X extends Float16Tensor>(dy: X, options?: BackwardOptions<X>): Promise<Gradients<X>>;
+  backward(dy: Tensor, options?: BackwardOptions<Tensor>): Promise<Gradients<Tensor>>;
   async backward(dy: Activation, options: BackwardOptions<never> = {}): Promise<Gradients<never>> {
     return this.#request(this.#backwardCall(() => this.#latest, dy, options));
   }
@@ -203,9 +203,9 @@ export class BatchNorm {
    * still differentiates the latest `forward`. Dispose a pass when its backward is done. Errors: those of `forward`.
    */
   forwardPass(x: Tensor, options?: NewForwardOptions): Promise<ForwardPass<Tensor, AllocatedTensor>>;
-  forwardPass(x: Tensor, options?: ForwardOptions<Tensor>): Promise<ForwardPass<Tensor>>;
   forwardPass(x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): Promise<ForwardPass<DeviceTensor>>;
   forwardPass<X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): Promise<ForwardPass<X>>;
+  forwardPass(x: Tensor, options?: ForwardOptions<Tensor>): Promise<ForwardPass<Tensor>>;
   async forwardPass(x: Activation, options: ForwardOptions<Activation> = {}): Promise<ForwardPass<never>> {
     return this.#request(this.#passCall(x, options, (held) => this.#pass(held)));
   }

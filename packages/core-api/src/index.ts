@@ -104,3 +104,4 @@ export {
   checkedTensor,
   validateInputShape,
 } from './tensor-checks.js';
+export { readUntrusted } from './untrusted.js';

@@ -21,21 +21,21 @@ export interface SyncCalls {
 
 interface SyncForward {
   (x: Tensor, options?: NewForwardOptions): AllocatedTensor;
-  (x: Tensor, options?: ForwardOptions<Tensor>): Tensor;
   (x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): DeviceTensor;
   <X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): X;
+  (x: Tensor, options?: ForwardOptions<Tensor>): Tensor;
 }
 
 interface SyncBackward {
   (dy: Tensor, options?: NewBackwardOptions): Gradients<AllocatedTensor>;
-  (dy: Tensor, options?: BackwardOptions<Tensor>): Gradients<Tensor>;
   (dy: DeviceTensor, options?: BackwardOptions<DeviceTensor>): Gradients<DeviceTensor>;
   <X extends Float16Tensor>(dy: X, options?: BackwardOptions<X>): Gradients<X>;
+  (dy: Tensor, options?: BackwardOptions<Tensor>): Gradients<Tensor>;
 }
 
 interface SyncForwardPassCall {
   (x: Tensor, options?: NewForwardOptions): SyncForwardPass<Tensor, AllocatedTensor>;
-  (x: Tensor, options?: ForwardOptions<Tensor>): SyncForwardPass<Tensor>;
   (x: DeviceTensor, options?: ForwardOptions<DeviceTensor>): SyncForwardPass<DeviceTensor>;
   <X extends Float16Tensor>(x: X, options?: ForwardOptions<X>): SyncForwardPass<X>;
+  (x: Tensor, options?: ForwardOptions<Tensor>): SyncForwardPass<Tensor>;
 }

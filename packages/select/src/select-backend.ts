@@ -1,5 +1,5 @@
 // Which of several backends to run here: the fastest, or the most accurate, of those that compute right.
-import { BatchNormError, refuse } from '@batchnorm/core-api';
+import { BatchNormError, readUntrusted, refuse } from '@batchnorm/core-api';
 import { cacheKey, executionText, readCache, writeCache } from './cache.js';
 import { CandidateTrial } from './candidate-trial.js';
 import { platformFingerprint } from './platform.js';
@@ -23,7 +23,7 @@ type Choice = Verdict<CandidateTrial>;
  */
 export async function selectBackend(candidates: readonly Candidate[], options: SelectOptions): Promise<Selection> {
   assertCandidates(candidates);
-  const question = resolveQuestion(options);
+  const question = readUntrusted('INVALID_OPTION', 'options', () => resolveQuestion(options));
   const platform = platformFingerprint();
   const key = cacheKey(platform, candidates, question);
   const workload = new Workload(question);

@@ -69,7 +69,8 @@ const isNumber: ReadonlySet<number> = new Set([4, 5, 7, 10, 11]);
  * Opens a model of ONNX; its graph is read, its initialisers are not. Graphs within nodes (If, Loop) are not looked at.
  * Errors: `INVALID_FILE`, those of the source.
  */
-export async function openOnnx(source: FileSource, { open }: OnnxFileOptions = {}): Promise<OnnxFile> {
+export async function openOnnx(source: FileSource, options: OnnxFileOptions = {}): Promise<OnnxFile> {
+  const { open } = Object(options) as OnnxFileOptions;
   const bytes = readAhead(await bytesOf(source));
   const tensors = new Map<string, StoredTensor>();
   const batchNorms: OnnxNode[] = [];
