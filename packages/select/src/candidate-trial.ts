@@ -32,7 +32,8 @@ export class CandidateTrial {
     this.#workload = workload;
     const { name } = candidate;
     this.#report = {
-      ...{ name, available: null, reason: 'not tried', milliseconds: null, allocatedMilliseconds: null, error: null },
+      ...{ name, available: null, reason: 'not tried', error: null },
+      ...{ milliseconds: null, leastMilliseconds: null, allocatedMilliseconds: null },
       ...{ engine: null, device: null, threads: null, fallbackReason: null },
     };
   }
@@ -101,7 +102,7 @@ export class CandidateTrial {
       });
       if (!stopwatch.done) return;
       operation.assertRight();
-      this.#record({ milliseconds: stopwatch.median });
+      this.#record({ milliseconds: stopwatch.median, leastMilliseconds: stopwatch.least });
     });
   }
 

@@ -110,8 +110,10 @@ export interface CandidateReport {
   readonly reason: string | null;
   /** Median time of one call on the asked shape, from arrays to arrays; null where nothing was measured. */
   readonly milliseconds: number | null;
+  /** The shortest time of one call, which other programs on the machine made no longer; null as before. */
+  readonly leastMilliseconds: number | null;
   /**
-   * The same with tensors of `layer.empty`, of the chosen candidate when others were not asked about: what a program gains
+   * The median with tensors of `layer.empty`, of the chosen candidate when others were not asked about: what a program gains
    * that has its data there. Null where the backend has no memory for them, or it was not measured.
    */
   readonly allocatedMilliseconds: number | null;

@@ -157,7 +157,7 @@ describe('selectBackend takes', () => {
         candidate('b', taking(b!)),
       ]);
       expect(report).toMatchObject({ chosen: 'a', decision: 'tie' });
-      expect(report.why).toMatch(/^'a' \(\S+ ms\) is tied with 'b' \(\S+ ms\), and comes first/);
+      expect(report.why).toMatch(/^'a' \(.* ms.*\) is tied with 'b' \(.* ms.*\), and comes first/);
     }
   });
 
