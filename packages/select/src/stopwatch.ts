@@ -2,9 +2,13 @@
 // that several stopwatches can alternate: what disturbs the machine for a while disturbs all of them.
 
 /** Browsers round time to multiples of at most this. */
-const tickMs = 1;
+const longestTickMs = 1;
+/** Where clocks are fine, samples are short all the same: many of them end before anybody disturbs them. */
+const shortestTickMs = 0.1;
 /** How many ticks an undisturbed sample lasts at least. */
 const ticksPerSample = 5;
+/** A fine clock moves while it is read so often. */
+const readings = 1000;
 
 interface Turn {
   readonly calls: number;
@@ -15,6 +19,7 @@ interface Turn {
 export class Stopwatch {
   readonly #call: () => PromiseLike<unknown>;
   readonly #turns: Turn[] = [];
+  readonly #tickMs = tickOfClock();
   #leftMs: number;
   /** How many calls the next turn makes; 0 for the warm-up, which makes one. */
   #calls = 0;
@@ -38,9 +43,12 @@ export class Stopwatch {
     return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
   }
 
-  /** The shortest time of one call over the same turns: what disturbs the machine only ever makes it longer. */
+  /**
+   * The shortest time of one call: what disturbs the machine only ever makes it longer. That of a turn which was too short
+   * counts with a tick more, and so never as less than it was.
+   */
   get least(): number {
-    return this.#samples[0]!;
+    return Math.min(this.#samples[0]!, this.#leastMs);
   }
 
   /** Milliseconds of one call in ascending order. */
@@ -64,13 +72,23 @@ export class Stopwatch {
     this.#leftMs -= ms;
     if (calls > 0) {
       this.#turns.push({ calls, ms });
-      this.#leastMs = Math.min(this.#leastMs, (ms + tickMs) / calls);
+      this.#leastMs = Math.min(this.#leastMs, (ms + this.#tickMs) / calls);
     }
     if (calls === 0) this.#calls = 1;
     else if (!this.#isEnough(calls)) this.#calls = 2 * calls;
   }
 
   #isEnough(calls: number): boolean {
-    return calls * this.#leastMs >= ticksPerSample * tickMs;
+    return calls * this.#leastMs >= ticksPerSample * this.#tickMs;
   }
+}
+
+/** What the clock's times are multiples of, as samples are made: the longest tick where it does not move by itself. */
+function tickOfClock(): number {
+  const begin = performance.now();
+  for (let n = 0; n < readings; n++) {
+    const ms = performance.now() - begin;
+    if (ms > 0) return Math.min(longestTickMs, Math.max(shortestTickMs, ms));
+  }
+  return longestTickMs;
 }

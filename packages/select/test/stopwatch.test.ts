@@ -49,6 +49,21 @@ describe('Stopwatch', () => {
     expect(await medianTime(clocked([1, 20, 0.01, 0.01, 20, 0.01], 1e-3), 200)).toBeCloseTo(0.01, 6);
   });
 
+  it('knows the shortest time, from a turn that nobody interrupted', async () => {
+    const interrupted = [8, 8, 8, ...Array.from({ length: 40 }, (_, k) => (k % 3 === 0 ? 8 : 90))];
+    const stopwatch = new Stopwatch(clocked(interrupted, 1e-3), 1000);
+    while (!stopwatch.done) await stopwatch.turn();
+    expect(stopwatch.median).toBe(90);
+    expect(stopwatch.least).toBe(8);
+  });
+
+  it.each([1e-3, 0.1, 1])('never takes a call for shorter than it is, on a clock that ticks every %f ms', async (tick) => {
+    const stopwatch = new Stopwatch(clocked([0.05], tick), 60);
+    while (!stopwatch.done) await stopwatch.turn();
+    expect(stopwatch.least).toBeGreaterThan(0.04);
+    expect(stopwatch.least).toBeLessThanOrEqual(stopwatch.median);
+  });
+
   it('keeps to its budget, within a sample', async () => {
     const call = clocked([2], 1e-3);
     await medianTime(call, 100);
