@@ -1,3 +1,4 @@
 import { inNode } from '../../vitest.node.js';
 
-export default inNode();
+/** They start runtimes and Chromium. */
+export default inNode({ slow: ['test/platforms/platforms.test.ts'] });

@@ -19,7 +19,7 @@ export function comparisonTable(shapes: readonly (readonly number[])[], reports:
   const rows = (reports[0]?.candidates ?? []).map(({ name, error }, index) => {
     const times = reports.map(({ chosen, candidates }) => {
       const { milliseconds } = candidates[index]!;
-      if (milliseconds === null) return 'failed';
+      if (milliseconds === null) return chosen === name ? '★ not timed' : 'failed';
       return `${chosen === name ? '★ ' : ''}${milliseconds.toPrecision(3)} ms`;
     });
     return [name, ...times, error === null ? '' : error.toExponential(1)];

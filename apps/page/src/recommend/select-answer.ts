@@ -14,9 +14,11 @@ const worthwhile = 1.15;
 
 export function answerText({ chosen, candidates }: SelectionReport, { best, shape }: Asked, seconds: number): string {
   const { milliseconds, allocatedMilliseconds } = candidates.find(({ name }) => name === chosen)!;
-  const found = `${timeText(milliseconds! / 1000)} a call, found in ${timeText(seconds)} with loading`;
+  // Nothing is timed where there is nothing to choose.
+  const time = milliseconds === null ? 'the only one that works' : `${timeText(milliseconds / 1000)} a call`;
+  const found = `${time}, found in ${timeText(seconds)} with loading`;
   const taken = chosen === best ? `takes ${chosen}, too: ${found}` : `takes ${chosen}: ${found}`;
-  const ratio = allocatedMilliseconds === null ? 0 : milliseconds! / allocatedMilliseconds;
+  const ratio = milliseconds === null || allocatedMilliseconds === null ? 0 : milliseconds / allocatedMilliseconds;
   if (ratio < worthwhile) return taken;
   return `${taken}. ${ratio.toFixed(1)} times as fast where x.data lies in its memory: x = layer.empty([${shape}])`;
 }
