@@ -80,6 +80,14 @@ describe(`createBatchNorm (${nameHere('batchnorm')})`, () => {
     expect(await codeOf(createBatchNorm({ numFeatures: 3, pin: wrong('js') }))).toBe('INVALID_OPTION');
   });
 
+  it('takes gpujs by a factory that is handed over, as pages do', async () => {
+    const { createGpuJsBackend } = await import('@batchnorm/backend-gpujs');
+    const gpujs = { name: 'gpujs', create: () => createGpuJsBackend({ mode: 'cpu' }) };
+    const layer = await createBatchNorm({ numFeatures: 2, backends: [gpujs, 'js'], budgetMs: 20 });
+    expect(layer.report.candidates[0]).toMatchObject({ name: 'gpujs', available: true, engine: 'gpu.js JavaScript' });
+    await layer.dispose();
+  });
+
   it('does not time the only backend', async () => {
     const layer = await createBatchNorm({ numFeatures: 2, backends: ['js'] });
     expect(layer.report).toMatchObject({ chosen: 'js', decision: 'only', candidates: [{ milliseconds: null }] });

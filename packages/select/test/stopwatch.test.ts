@@ -57,12 +57,15 @@ describe('Stopwatch', () => {
     expect(stopwatch.least).toBe(8);
   });
 
-  it.each([1e-3, 0.1, 1])('never takes a call for shorter than it is, on a clock that ticks every %f ms', async (tick) => {
-    const stopwatch = new Stopwatch(clocked([0.05], tick), 60);
-    while (!stopwatch.done) await stopwatch.turn();
-    expect(stopwatch.least).toBeGreaterThan(0.04);
-    expect(stopwatch.least).toBeLessThanOrEqual(stopwatch.median);
-  });
+  it.each([1e-3, 0.1, 1])(
+    'never takes a call for shorter than it is, on a clock that ticks every %f ms',
+    async (tick) => {
+      const stopwatch = new Stopwatch(clocked([0.05], tick), 60);
+      while (!stopwatch.done) await stopwatch.turn();
+      expect(stopwatch.least).toBeGreaterThan(0.04);
+      expect(stopwatch.least).toBeLessThanOrEqual(stopwatch.median);
+    },
+  );
 
   it('keeps to its budget, within a sample', async () => {
     const call = clocked([2], 1e-3);

@@ -17,7 +17,11 @@ interface Row {
   readonly cells: Readonly<Record<string, string>>;
 }
 
-const cellsOf = (line: string) => line.split('|').slice(1, -1).map((cell) => cell.trim());
+const cellsOf = (line: string) =>
+  line
+    .split('|')
+    .slice(1, -1)
+    .map((cell) => cell.trim());
 
 function readTable(): Row[] {
   const lines = readFileSync(new URL('../../../../docs/platforms.md', import.meta.url), 'utf8').split('\n');
@@ -38,10 +42,12 @@ const codeIn = (needs: string) => needs.match(/`([^`]+)`/)?.[1];
 function expectAsInRow({ reasons, raw, platform }: Findings, { cells }: Row, runtime: string): void {
   expect(raw).toEqual([]);
   expect(platform).toMatch(new RegExp(`^${runtime}`));
+  // A note in place of yes or no: it depends on the machine.
+  const answers = Object.entries(cells).filter(([, cell]) => ['yes', 'no'].includes(cell));
   const works = (name: string) => (reasons[name] === '' ? 'yes' : `no: ${reasons[name]}`);
-  const found = Object.fromEntries(Object.keys(cells).map((name) => [name, works(name)]));
+  const found = Object.fromEntries(answers.map(([name]) => [name, works(name)]));
   const said = Object.fromEntries(
-    Object.entries(cells).map(([name, cell]) => [name, cell === 'yes' ? 'yes' : expect.stringMatching(/^no: ./)]),
+    answers.map(([name, cell]) => [name, cell === 'yes' ? 'yes' : expect.stringMatching(/^no: ./)]),
   );
   expect(found).toEqual(said);
 }
@@ -132,5 +138,8 @@ else {
 it('every row of the table is run', () => {
   const known = [...runtimes.map(({ name }) => name), ...Object.keys(places)];
   expect(rows.length).toBeGreaterThan(10);
-  for (const { where } of rows) expect(known).toContain(where);
+  for (const { where, cells } of rows) {
+    expect(known).toContain(where);
+    for (const cell of Object.values(cells)) expect(cell).toMatch(/^(yes|no|\[\d\])$/);
+  }
 });

@@ -52,7 +52,10 @@ export async function inChromium(browser: Browser, folder: string, place: Place,
     const path = url ?? '/';
     const type = types[extname(path)];
     if (type === undefined) response.writeHead(404).end();
-    else response.writeHead(200, { 'Content-Type': type, ...headers }).end(pages[path] ?? readFileSync(join(folder, path)));
+    else
+      response
+        .writeHead(200, { 'Content-Type': type, ...headers })
+        .end(pages[path] ?? readFileSync(join(folder, path)));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
