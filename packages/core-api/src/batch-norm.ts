@@ -29,7 +29,7 @@ import { checkedMoments, copyOf, type Moments, type Statistics, statisticsOf } f
 import type { BatchNormOptions, Momentum, ResolvedOptions } from './options.js';
 import { assertMomentum, resolveOptions } from './resolve-options.js';
 import { assertTracking, RunningStatistics } from './running-statistics.js';
-import { type BatchNormState, type LoadableState, readState, writeState } from './state.js';
+import { type BatchNormState, copyOfState, type LoadableState, readState, writeState } from './state.js';
 import type { LoadStateOptions, StateOptions } from './state-options.js';
 import { assignVector, type Numbers, type StateVectors } from './state-vectors.js';
 import { arrived, begin, finishOn, type Steps } from './steps.js';
@@ -303,7 +303,7 @@ export class BatchNorm {
   }
 
   /**
-   * Copies the numbers of a state that `state()` wrote, now or in an earlier version. Forgets batches that wait on the
+   * Loads a state that `state()` wrote, now or in an earlier version; it is copied before the call returns. Forgets batches that wait on the
    * device, and errors of those that were left out.
    *
    * Errors: `INVALID_STATE`; `OPTIONS_MISMATCH` for a state of a layer that computes something else, as one with another
@@ -312,9 +312,10 @@ export class BatchNorm {
    */
   async loadState(state: LoadableState, options: LoadStateOptions = {}): Promise<void> {
     const mayDiffer = mayDifferOf(options);
+    const { numFeatures } = this.#options;
+    const given = copyOfState(state, numFeatures);
     return this.#call(async () => {
-      const { numFeatures } = this.#options;
-      this.#running.restart(readState(state, numFeatures, this.#stateOptions(), this.#stateVectors(), mayDiffer));
+      this.#running.restart(readState(given, numFeatures, this.#stateOptions(), this.#stateVectors(), mayDiffer));
     });
   }
 

@@ -67,6 +67,21 @@ export function writeState(
   };
 }
 
+/** A state as it is now, for later: its vectors are copied where they have `numFeatures` numbers, as they must, or none. */
+export function copyOfState(state: unknown, numFeatures: number): unknown {
+  return readUntrusted('INVALID_STATE', 'fields of a state', () => {
+    if (typeof state !== 'object' || state === null) return state;
+    const fields: Record<string, unknown> = { ...state };
+    for (const name of vectors) {
+      const values = fields[name] as Float64Array;
+      const isArray = Array.isArray(values) || ArrayBuffer.isView(values);
+      if (isArray && values.length <= numFeatures) fields[name] = values.slice();
+    }
+    if (typeof fields.options === 'object' && fields.options !== null) fields.options = { ...fields.options };
+    return fields;
+  });
+}
+
 /**
  * Copies the vectors of `state` into `target`, those of a layer with these options, and returns its counts. Errors:
  * `INVALID_STATE`; `OPTIONS_MISMATCH` for a state of a layer that computes something else, unless those `mayDiffer`; and

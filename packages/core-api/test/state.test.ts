@@ -56,6 +56,33 @@ describe('state()', () => {
     expect(layer.beta).toEqual(Float64Array.of(Math.fround(0.1), 2, 3));
   });
 
+  it('is copied when it is loaded, not when its turn comes', async () => {
+    const layer = newLayer();
+    const training = layer.forward(x);
+    const options = { ...(await trainedState()).options };
+    const vectors = {
+      gamma: Float32Array.of(1, 2, 3),
+      beta: [4, 5, 6],
+      runningMean: [7, 8, 9],
+      runningVariance: [1, 1, 1],
+    };
+    const state = { formatVersion: 2 as const, numFeatures: C, options, ...vectors, batchesTracked: 1 };
+    const loading = layer.loadState(state);
+    for (const vector of Object.values(vectors)) vector.fill(Number.NaN);
+    Object.assign(options, { epsilon: -1 });
+    state.batchesTracked = -1;
+    await Promise.all([training, loading]);
+    const { gamma, beta, runningMean, runningVariance } = layer;
+    expect([gamma, beta, runningMean, runningVariance].map((values) => [...values])).toEqual([
+      ...[
+        [1, 2, 3],
+        [4, 5, 6],
+        [7, 8, 9],
+        [1, 1, 1],
+      ],
+    ]);
+  });
+
   it('takes float16 as its bits, and no infinity among them', async () => {
     const layer = newLayer();
     layer.gamma = Uint16Array.of(0x3c00, 0xc000, 0x3800);

@@ -1,5 +1,5 @@
 // A batch norm folded into the linear layer or convolution before it, which then does both.
-import { describe, elementsFrom, type FloatArray, numbersOf, refuse } from '@batchnorm/core-api';
+import { assertOptionNames, describe, elementsFrom, type FloatArray, numbersOf, refuse } from '@batchnorm/core-api';
 import { affine } from './affine.js';
 import type { Layer } from './layer-weights.js';
 
@@ -30,11 +30,12 @@ export interface Folded<Data extends FloatArray = FloatArray> {
  * bias · scale + shift, of `affine(layer)`, each computed in float64 and rounded once. Channels of a group follow one
  * another; an O of C / groups channels, as in PyTorch's transposed convolution, are those of each group.
  *
- * Errors: those of `affine`; `INVALID_OPTION` for a layout or groups that can't be; `SHAPE_MISMATCH` where weight, bias and
+ * Errors: those of `affine`; `INVALID_OPTION` for a layout or groups that can't be, and for other fields; `SHAPE_MISMATCH` where weight, bias and
  * layer do not have the same channels; `INVALID_TENSOR`; `NON_FINITE_STATISTICS` where the weight's type can't hold a
  * result.
  */
 export function fold<Data extends FloatArray>(linear: Linear<Data>, layer: Layer): Folded<Data> {
+  assertOptionNames(Object(linear), ['weight', 'bias', 'layout', 'groups']);
   const { weight, bias, layout, groups = 1 } = Object(linear) as Linear<Data>;
   const { scale, shift } = affine(layer);
   const C = scale.length;

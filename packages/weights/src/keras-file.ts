@@ -6,7 +6,7 @@ import { type Hdf5File, type Hdf5Library, openHdf5 } from './hdf5.js';
 import { parseJson } from './json.js';
 import { kerasConfigs, withPaths } from './keras-configs.js';
 import { readableInfo, type TensorFile, type TensorInfo } from './tensor-file.js';
-import { bytesOfEntry, openZip } from './zip.js';
+import { checkedBytesOfEntry, openZip } from './zip.js';
 
 /** In bytes. */
 const longestFile = 2 ** 30;
@@ -70,7 +70,7 @@ async function fromArchive(bytes: ByteSource): Promise<{ hdf5: ByteSource; confi
   const entry = (name: string) => {
     const found = archive.get(name);
     if (found === undefined) refuse('INVALID_FILE', `an archive without '${name}'`, 'a .keras file');
-    return bytesOfEntry(bytes, found);
+    return checkedBytesOfEntry(bytes, found);
   };
   const config = await entry('config.json');
   return {

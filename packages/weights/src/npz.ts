@@ -4,7 +4,7 @@ import { zipSync } from 'fflate';
 import { bytesOf, type FileSource } from './byte-source.js';
 import { readArray, storedArray, writeNpy } from './npy.js';
 import { type FileTensor, namedTensors, readableInfo, type TensorFile } from './tensor-file.js';
-import { bytesOfEntry, openZip } from './zip.js';
+import { checkedBytesOfEntry, openZip } from './zip.js';
 
 /**
  * Opens a .npz file, compressed or not; the directory and the headers of its arrays are read. Errors: `INVALID_FILE`,
@@ -12,7 +12,7 @@ import { bytesOfEntry, openZip } from './zip.js';
  */
 export async function openNpz(source: FileSource): Promise<TensorFile> {
   const bytes = await bytesOf(source);
-  const arrays = new Map<string, { entry: Awaited<ReturnType<typeof bytesOfEntry>>; array: Stored }>();
+  const arrays = new Map<string, { entry: Awaited<ReturnType<typeof checkedBytesOfEntry>>; array: Stored }>();
   const archive = await openZip(bytes);
   for (const [file, entry] of archive) {
     if (!file.endsWith('.npy')) continue;
@@ -20,7 +20,7 @@ export async function openNpz(source: FileSource): Promise<TensorFile> {
     // NumPy calls both 'a'.
     if (archive.has(name) && !name.endsWith('.npy'))
       refuse('INVALID_FILE', `entries ${describe(name)} and ${describe(file)}`, 'one of them');
-    const own = await bytesOfEntry(bytes, entry);
+    const own = await checkedBytesOfEntry(bytes, entry);
     arrays.set(name, { entry: own, array: await storedArray(own, `'${file}'`) });
   }
   const tensors = new Map([...arrays].map(([name, { array }]) => [name, array] as const));

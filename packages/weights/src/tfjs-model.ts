@@ -108,15 +108,21 @@ function storedTensor(
     return { name, tensor: { ...place, dtype: type, stored: type, scale: 1, min: 0 } };
   const quantization = fieldsOf(fields.get('quantization'), `quantization of ${describe(name)}`);
   const stored = types.get(quantization.get('dtype'));
-  const [scale = 1, min = 0] = [quantization.get('scale'), quantization.get('min')] as number[];
-  if (stored === undefined || type !== 'F32' || !Number.isFinite(scale) || !Number.isFinite(min)) {
+  // Of float16, scale and min are none.
+  const isScaled = stored === 'U8' || stored === 'U16';
+  const [scale, min] = isScaled ? [quantization.get('scale'), quantization.get('min')] : [1, 0];
+  if (type !== 'F32' || !(isScaled || stored === 'F16') || !isFiniteNumber(scale) || !isFiniteNumber(min)) {
     refuse(
       'INVALID_FILE',
-      `quantization of ${describe(name)} to ${describe(quantization.get('dtype'))}`,
-      'dtype, scale, min',
+      `quantization of ${describe(name)} to ${describe(quantization.get('dtype'))}, scale ${describe(scale)}, min ${describe(min)}`,
+      'float32 as uint8 or uint16 with scale and min, or as float16',
     );
   }
   return { name, tensor: { ...place, dtype: 'F32', stored, scale, min } };
+}
+
+function isFiniteNumber(value: unknown): value is number {
+  return Number.isFinite(value);
 }
 
 function dequantised(data: Elements, scale: number, min: number): Float32Array {

@@ -45,7 +45,7 @@ describe('inspect', () => {
     const { out } = await run('inspect', fixturePath(name));
     const rows = out.trim().split('\n');
     expect(rows).toHaveLength(3);
-    expect(rows[0]).toMatch(/^name +channels +convention +smallest variance +warnings$/);
+    expect(rows[0]).toMatch(/^name +channels +convention +smallest variance$/);
     expect(rows[1]).toMatch(name === 'model.onnx' ? / 3 +ONNX +\d/ : /^bn1 +3 +PyTorch +\d/);
   });
 
@@ -69,6 +69,14 @@ describe('inspect', () => {
       'gamma is 0 in 1 of 3 channels, the first is 0',
     ]);
     expect(b.warnings).toEqual(['running statistics are those of a new layer']);
+
+    // Warnings are below their batch norm; a long one goes on in another line.
+    const { out } = await run('inspect', path);
+    const lines = out.trimEnd().split('\n');
+    const [, ofA, ofB] = out.replaceAll(/\n {4}/g, ' ').split(/\n(?=\w)/);
+    expect(ofA!.split('\n  ! ').slice(1)).toEqual(a.warnings);
+    expect(ofB!.trimEnd().split('\n  ! ').slice(1)).toEqual(b.warnings);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
   });
 
   it('says why there is none', async () => {

@@ -87,7 +87,8 @@ describe('a batch norm folded', () => {
       const data = elementsFrom(dtype, pair.weight.data);
       const weight = { data, shape: pair.weight.shape };
       const bias = pair.bias && { data: Float64Array.from(pair.bias.data), shape: pair.bias.shape };
-      const folded = fold({ ...pair, weight, bias }, layerOf(pair));
+      const { layout, groups } = pair;
+      const folded = fold({ weight, bias, layout, groups }, layerOf(pair));
       expect(folded.weight.data.constructor).toBe(data.constructor);
       const { y, size } = applied(
         pair,
@@ -157,6 +158,14 @@ describe('a batch norm folded', () => {
   ] as const)('is refused for layout %s of shape %j in %d groups', async (layout, shape, groups, code, message) => {
     const weight = { data: new Float32Array(Math.abs(product(shape))), shape };
     await expectCode(code, () => fold({ weight, layout, groups }, layerOf(pairs.conv!)), message);
+  });
+
+  it('is refused with a field that it does not have, such as a misspelt one', async () => {
+    const weight = { data: new Float32Array(6), shape: [6, 1] };
+    for (const other of [{ group: 2 }, { biases: weight }, { strides: 1 }]) {
+      const given = { weight, layout: 'OI', ...other };
+      await expectCode('INVALID_OPTION', () => fold(given, layerOf(pairs.conv!)), new RegExp(Object.keys(other)[0]!));
+    }
   });
 
   it('is refused with another bias, or results that the type can not hold', async () => {

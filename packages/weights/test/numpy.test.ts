@@ -94,6 +94,26 @@ describe('a .npz file', () => {
     for (const [name, tensor] of Object.entries(tensors)) expect(await file.read(name)).toEqual(tensor);
   });
 
+  it.each([0, 6] as const)('is refused where bytes are not those of its checksum, at level %i', async (level) => {
+    const data = Float32Array.from({ length: 100 }, (_, k) => k % 7);
+    const files = {
+      'a.npy': writeNpy({ dtype: 'F32', shape: [100], data }),
+      'b.npy': writeNpy({ dtype: 'F32', shape: [0], data: new Float32Array(0) }),
+    };
+    const archive = zipSync(files, { level });
+    const file = await openNpz(archive);
+    expect((await file.read('a')).data).toEqual(data);
+    expect((await file.read('b')).data).toHaveLength(0);
+    // In the directory, which lies at the end: the signature of its first entry, and 16 bytes later the checksum.
+    const directory = archive.findLastIndex(
+      (_, at) => archive.subarray(at, at + 4).join() === '80,75,1,2' && archive[at + 46] === 97,
+    );
+    const spoiled = archive.slice();
+    spoiled[directory + 16]! ^= 1;
+    await expectCode('INVALID_FILE', async () => (await openNpz(spoiled)).read('a'), /checksum/);
+    expect((await (await openNpz(spoiled)).read('b')).data).toHaveLength(0);
+  });
+
   it('that has two arrays of one name is refused', async () => {
     const array = writeNpy({ dtype: 'F32', shape: [1], data: Float32Array.of(1) });
     await expectCode('INVALID_FILE', () => openNpz(zipSync({ a: array, 'a.npy': array })), /entries 'a' and 'a\.npy'/);

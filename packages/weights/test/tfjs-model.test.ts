@@ -66,6 +66,21 @@ describe('a model of TensorFlow.js', () => {
   });
 
   it.each([
+    { dtype: 'uint8' },
+    { dtype: 'uint8', scale: 0.5 },
+    { dtype: 'uint16', min: 0 },
+    { dtype: 'uint8', scale: '1', min: 0 },
+    { dtype: 'uint8', scale: 1, min: null },
+    { dtype: 'float32', scale: 1, min: 0 },
+    { dtype: 'int32', scale: 1, min: 0 },
+    { dtype: 'uint4', scale: 1, min: 0 },
+  ])('is refused with a tensor quantised as %o', async (quantization) => {
+    const manifest = [{ paths: ['q.bin'], weights: [{ name: 'a', shape: [1], dtype: 'float32', quantization }] }];
+    const opening = () => openTfjs(json({ weightsManifest: manifest }), () => Uint8Array.of(1));
+    await expectCode('INVALID_FILE', opening, /quantization of 'a'/);
+  });
+
+  it.each([
     ['no manifest', {}, 'INVALID_FILE', /weightsManifest/],
     ['a path to elsewhere', { weightsManifest: [{ paths: ['a/../../b'], weights }] }, 'INVALID_FILE', /shard/],
     ['a path from the root', { weightsManifest: [{ paths: ['/etc/passwd'], weights }] }, 'INVALID_FILE', /shard/],

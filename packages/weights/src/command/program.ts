@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { type Inspection, inspect } from '../inspect.js';
 import type { FileTensor, TensorFile } from '../tensor-file.js';
-import { aligned, printable } from './aligned.js';
+import { aligned, printable, wrapped } from './aligned.js';
 import { foldPair } from './fold-pair.js';
 import { withFile } from './open-path.js';
 import { writeTensors } from './write-tensors.js';
@@ -94,9 +94,17 @@ function tableOf(file: TensorFile, found: readonly Inspection[]): string {
     const why = file.format === 'ONNX' ? onnx : 'no running_mean and no moving_mean among its names';
     return `No batch norm in ${file.tensors.size} tensors: ${why}.\n`;
   }
-  const rows = found.map(({ name, convention, channels, smallestVariance, warnings }) => [
+  const rows = found.map(({ name, convention, channels, smallestVariance }) => [
     ...[printable(name) || '(the file)', `${channels}`, convention, smallestVariance?.toPrecision(3) ?? '?'],
-    printable(warnings.join('; ')),
   ]);
-  return `${aligned([['name', 'channels', 'convention', 'smallest variance', 'warnings'], ...rows])}\n`;
+  const [head, ...lines] = aligned([['name', 'channels', 'convention', 'smallest variance'], ...rows]).split('\n');
+  const withWarnings = lines.flatMap((line, k) => [line, ...found[k]!.warnings.map(warningText)]);
+  return `${[head, ...withWarnings].join('\n')}\n`;
+}
+
+/** In the lines below its batch norm. */
+function warningText(warning: string): string {
+  return wrapped(printable(warning), 76)
+    .map((line, k) => (k === 0 ? `  ! ${line}` : `    ${line}`))
+    .join('\n');
 }
