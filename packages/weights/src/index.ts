@@ -34,5 +34,6 @@ export { openSafetensors, type SafetensorsFile, safetensorsParts, writeSafetenso
 export { openShardedSafetensors } from './sharded-safetensors.js';
 export type { FileFormat, FileTensor, TensorFile, TensorInfo } from './tensor-file.js';
 export { openTfjs } from './tfjs-model.js';
+export { type TfjsFiles, writeTfjs } from './tfjs-writer.js';
 export type { TranslationOptions } from './translation.js';
 export type { VectorLike } from './vectors.js';

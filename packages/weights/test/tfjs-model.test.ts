@@ -1,8 +1,10 @@
 // Models of TensorFlow.js, made by hand as its converter writes them.
 
 import { expectCode } from '@batchnorm/testing/expect-code';
+import { io } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { findBatchNorms, openTfjs } from '../src/index.js';
+import '@tensorflow/tfjs-backend-cpu';
+import { type FileTensor, findBatchNorms, openTfjs, writeTfjs } from '../src/index.js';
 
 const names = ['gamma', 'beta', 'moving_mean', 'moving_variance'];
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
@@ -99,5 +101,44 @@ describe('a model of TensorFlow.js', () => {
     ],
   ] as const)('is refused: %s', async (_, value, code, message) => {
     await expectCode(code, () => openTfjs(json(value), open), message);
+  });
+});
+
+describe('a model written for TensorFlow.js', () => {
+  const tensors: Readonly<Record<string, FileTensor>> = {
+    ...Object.fromEntries(
+      names.map((name, k) => [`bn/${name}`, { dtype: 'F32', shape: [2], data: Float32Array.of(k + 0.1, k + 0.2) }]),
+    ),
+    steps: { dtype: 'I32', shape: [], data: Int32Array.of(-7) },
+    flags: { dtype: 'BOOL', shape: [3], data: Uint8Array.of(1, 0, 1) },
+    none: { dtype: 'F32', shape: [0, 4], data: new Float32Array(0) },
+  };
+
+  it('is read by TensorFlow.js, and here, to the bit', async () => {
+    const files = writeTfjs(tensors, topology(layer('bn')));
+    const { weightsManifest } = JSON.parse(new TextDecoder().decode(files['model.json']));
+    const { buffer } = files['group1-shard1of1.bin'];
+    const decoded = io.decodeWeights(buffer as ArrayBuffer, weightsManifest[0].weights);
+    const file = await openTfjs(files['model.json'], (path) => files[path as keyof typeof files]);
+    for (const [name, { shape, data, dtype }] of Object.entries(tensors)) {
+      expect([...decoded[name]!.dataSync()], name).toEqual([...(data as Float32Array)]);
+      expect(decoded[name]!.shape).toEqual(shape);
+      expect(await file.read(name)).toEqual({ dtype, shape, data });
+    }
+    const { options } = await findBatchNorms(file)[0]!.load();
+    expect(options.epsilon).toBe(0.001);
+  });
+
+  it('is refused of what TensorFlow.js has no weights of', async () => {
+    for (const [dtype, data] of [
+      ['F64', new Float64Array(1)],
+      ['F16', new Float32Array(1)],
+      ['I64', new BigInt64Array(1)],
+    ] as const) {
+      await expectCode('UNSUPPORTED', () => writeTfjs({ a: { dtype, shape: [1], data } }), new RegExp(dtype));
+    }
+    await expectCode('INVALID_TENSOR', () => writeTfjs({ a: { dtype: 'F32', shape: [2], data: new Float32Array(1) } }));
+    await expectCode('INVALID_OPTION', () => writeTfjs(null as never));
+    await expectCode('INVALID_OPTION', () => writeTfjs(tensors, null as never), /modelTopology/);
   });
 });
