@@ -2,7 +2,7 @@
 
 /** Which positions of an extent have a part in the statistics. */
 export interface CountedPositions {
-  /** [outer · inner]: 1 or 0. Position (o, i) is that of the elements (o, c, i). */
+  /** 1 or 0, [outer · inner]. Position (o, i) is that of the elements (o, c, i). */
   readonly positions: Uint8Array;
   /** How many of them are 1. */
   readonly count: number;

@@ -11,7 +11,7 @@ export interface Moments {
   readonly count: number;
   /** [C]. Of no values it says nothing. */
   readonly mean: Float64Array;
-  /** [C]: Σ (x − mean)², which is count times the population variance. */
+  /** Σ (x − mean)², [C]: count times the population variance. */
   readonly m2: Float64Array;
 }
 

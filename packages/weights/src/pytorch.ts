@@ -7,13 +7,13 @@ import { optionalVector, tensorFrom, type VectorLike, vectorOf } from './vectors
 
 /** The state dict of one layer: what is absent is None there. */
 export interface PyTorchStateDict {
-  /** [C]: gamma. */
+  /** gamma, [C]. */
   readonly weight?: VectorLike | undefined;
-  /** [C]: beta. */
+  /** beta, [C]. */
   readonly bias?: VectorLike | undefined;
   /** [C] */
   readonly running_mean?: VectorLike | undefined;
-  /** [C]: averages of the sample variance. */
+  /** Averages of the sample variance, [C]. */
   readonly running_var?: VectorLike | undefined;
   readonly num_batches_tracked?: ScalarLike | undefined;
 }

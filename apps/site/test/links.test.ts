@@ -1,0 +1,75 @@
+// Links of the built site: pages, anchors, images, scripts; and what the site has.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { LinkChecker } from 'linkinator';
+import { globSync } from 'tinyglobby';
+import { describe, expect, it } from 'vitest';
+import { contents, pageOf, root } from '../src/contents.js';
+import { resolveLink } from '../src/links.js';
+
+const dist = fileURLToPath(new URL('../dist', import.meta.url));
+
+it('every link, anchor, image and script of every page is there', async () => {
+  const { links } = await new LinkChecker().check({
+    path: dist,
+    recurse: true,
+    checkFragments: true,
+    concurrency: 20,
+    // Other hosts: no test depends on them.
+    linksToSkip: ['^https?://(?!localhost)'],
+  });
+  const broken = links.filter(({ state }) => state === 'BROKEN');
+  expect(broken.map(({ url, parent, status }) => `${parent} links to ${url}: ${status}`)).toEqual([]);
+  const reached = new Set(links.filter(({ state }) => state === 'OK').map(({ url }) => new URL(url).pathname));
+  const pages = globSync('**/*.html', { cwd: dist, ignore: ['404.html'] });
+  expect(pages.length).toBeGreaterThan(100);
+  const unreached = pages.filter(
+    (page) => !reached.has(`/${page}`) && !reached.has(`/${page.replace(/index\.html$/, '')}`),
+  );
+  expect(unreached).toEqual([]);
+});
+
+it('has every file of docs/, every README of what is published, and CONTRIBUTING.md', () => {
+  const published = globSync('packages/*/package.json', { cwd: root })
+    .filter((manifest) => !JSON.parse(readFileSync(`${root}/${manifest}`, 'utf8')).private)
+    .map((manifest) => manifest.replace('package.json', 'README.md'));
+  const others = globSync(['*.md', 'docs/*.md', '{examples,apps}/*/README.md'], { cwd: root });
+  expect(contents.flatMap(({ files }) => files).sort()).toEqual([...published, ...others].sort());
+});
+
+it('has the API of every published entry point', () => {
+  const published = globSync('packages/*/package.json', { cwd: root })
+    .map((manifest) => JSON.parse(readFileSync(`${root}/${manifest}`, 'utf8')))
+    .filter((manifest) => !manifest.private);
+  const entryPoints = published.flatMap(({ name, exports }) =>
+    Object.keys(exports)
+      .filter((path) => path !== './package.json')
+      .map((path) => `api/${name}${path.slice(1)}/index.html`),
+  );
+  expect(globSync('api/**/index.html', { cwd: dist }).sort()).toEqual([...entryPoints, 'api/index.html'].sort());
+});
+
+describe('a link of a Markdown file', () => {
+  it.for([
+    ['numerics.md#bounds', 'docs/weights.md', '/numerics.md#bounds'],
+    ['../packages/select', 'docs/weights.md', '/packages/select.md'],
+    ['../../docs/numerics.md', 'apps/page/README.md', '/numerics.md'],
+    ['../package.json', 'docs/weights.md', 'https://github.com/batchnorm/batchnorm/blob/main/package.json'],
+    ['../packages/bench', 'docs/weights.md', 'https://github.com/batchnorm/batchnorm/tree/main/packages/bench'],
+    ['https://example.org/a', 'docs/weights.md', 'https://example.org/a'],
+    ['#here', 'docs/weights.md', '#here'],
+  ] as const)('%s of %s is %s', ([link, file, expected]) => expect(resolveLink(link, file)).toBe(expected));
+
+  it('to nothing fails the build', () => {
+    expect(() => resolveLink('nothing.md', 'docs/weights.md')).toThrow('docs/weights.md links to nothing.md');
+  });
+});
+
+it('lists each page for language models, and has it as Markdown', () => {
+  const list = readFileSync(`${dist}/llms.txt`, 'utf8');
+  for (const file of contents.flatMap(({ files }) => files)) {
+    expect(list).toContain(`](/${pageOf(file)}): `);
+    expect(readFileSync(`${dist}/${pageOf(file)}`, 'utf8')).toContain('# ');
+  }
+  expect(readFileSync(`${dist}/llms-full.txt`, 'utf8').length).toBeGreaterThan(200_000);
+});

@@ -1,0 +1,3 @@
+import { inNode } from '../../vitest.node.js';
+
+export default inNode({ slow: ['test/pages.test.ts'] });
