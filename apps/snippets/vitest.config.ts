@@ -1,3 +1,3 @@
 import { inNode } from '../../vitest.node.js';
 
-export default inNode({ slow: ['test/pages.test.ts'] });
+export default inNode({ slow: ['test/pages.test.ts', 'test/run.test.ts'] });

@@ -7,6 +7,7 @@ import { type DefaultTheme, defineConfig } from 'vitepress';
 import modules from '../api/typedoc-sidebar.json' with { type: 'json' };
 import { contents, pageOf, repository, root, titleOf } from '../src/contents.js';
 import { useRepositoryLinks } from '../src/links.js';
+import { makeAccessible } from '../src/accessible.js';
 import { writeLlmsFiles } from '../src/llms.js';
 
 const base = process.env.SITE_BASE ?? '/';
@@ -20,19 +21,14 @@ const itemOf = (file: string): DefaultTheme.SidebarItem => ({
 });
 
 /** Beside the API of one package the others are a link each: all names would be most of every page. */
-const references = Object.fromEntries(
-  modules.map((module) => [
-    module.link,
-    [
-      {
-        text: 'API reference',
-        items: modules.map((other) =>
-          other === module ? { ...module, collapsed: false } : { text: other.text, link: other.link },
-        ),
-      },
-    ],
-  ]),
-);
+const references = Object.fromEntries(modules.map((module) => [module.link, referenceBeside(module)]));
+
+function referenceBeside(module: (typeof modules)[number]): DefaultTheme.SidebarItem[] {
+  // A group without a link would be a button around a button.
+  const items = module.items.map((group) => ({ ...group, link: `${module.link}index.md#${slug(group.text)}` }));
+  const linked = modules.map(({ text, link }) => (text === module.text ? { text, link, items } : { text, link }));
+  return [{ text: 'API reference', items: linked }];
+}
 
 export default defineConfig({
   base,
@@ -40,13 +36,19 @@ export default defineConfig({
   description,
   lang: 'en',
   srcDir: root,
-  srcExclude: ['examples/*/*/**'],
+  srcExclude: ['{packages,examples}/*/*/**'],
+  // No icon, rather than a request for one.
+  head: [['link', { rel: 'icon', href: 'data:,' }]],
   outDir: 'dist',
   rewrites: (file) => pageOf(file) ?? file,
   markdown: {
     // The anchors of headings are those that they have in the repository.
     anchor: { slugify: slug },
-    config: (md) => useRepositoryLinks(md),
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
+    config: (md) => {
+      useRepositoryLinks(md);
+      makeAccessible(md);
+    },
   },
   vite: {
     build: { chunkSizeWarningLimit: 3000 },

@@ -64,7 +64,7 @@ describe('the site', () => {
       ['tensors that can be disposed', 'semantics.html'],
       ['createMpiCollective', 'createMpiCollective.html'],
     ] as const) {
-      await page.keyboard.press('Control+K');
+      await page.keyboard.press('Control+k');
       await page.getByRole('searchbox').fill(words);
       await page.locator('.result').first().waitFor();
       await page.keyboard.press('Enter');

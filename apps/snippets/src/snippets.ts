@@ -23,11 +23,13 @@ export interface Code extends Place {
   readonly constant?: string;
 }
 
-/** What all programs of the page need, such as `webgpu`. */
+/** What the program of the page needs. */
 export interface Need extends Place {
   readonly kind: 'need';
-  readonly name: string;
+  readonly name: (typeof needs)[number];
 }
+
+const needs = ['webgpu', 'mpi', 'chromium'] as const;
 
 export type Part = Code | Need;
 
@@ -48,17 +50,17 @@ export function partsOf(page: string): Part[] {
       for (const [whole, text] of content.matchAll(/<!--\s*snippet\b(.*?)-->/gs)) {
         const at = line + newlinesIn(content.slice(0, content.indexOf(whole)));
         const [first, ...rest] = text!.split('\n');
-        const directive = /^: *(not run:|file|constant|needs) +(.+?) *$/s.exec(text!.trimEnd());
         if (first!.trim() === '' && rest.length > 0) {
           parts.push({ kind: 'code', hidden: true, language: 'ts', text: rest.join('\n'), line: at });
-        } else if (directive === null) {
-          throw new Error(`line ${at + 1}: “snippet${text!.trimEnd()}” is none of the comments in CONTRIBUTING.md.`);
-        } else {
-          const [, verb, argument] = directive as unknown as [string, string, string];
-          if (verb === 'needs') parts.push({ kind: 'need', name: argument, line: at });
-          else
-            about = { ...about, line: at, [verb === 'not run:' ? 'notRun' : verb]: argument.replaceAll(/\s+/g, ' ') };
+          continue;
         }
+        const [, verb, argument] = /^: *(not run:|file|constant|needs)\s+(.+)$/s.exec(text!.trimEnd()) ?? [];
+        const name = needs.find((need) => need === argument);
+        if (verb === undefined || (verb === 'needs' && name === undefined)) {
+          throw new Error(`line ${at + 1}: “snippet${text!.trimEnd()}” is none of the comments in CONTRIBUTING.md.`);
+        }
+        if (name !== undefined && verb === 'needs') parts.push({ kind: 'need', name, line: at });
+        else about = { ...about, line: at, [verb === 'not run:' ? 'notRun' : verb]: argument!.replaceAll(/\s+/g, ' ') };
       }
     } else if (about !== undefined) {
       throw new Error(`line ${about.line + 1}: the next thing after this comment must be its code block.`);

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { chromiumMissing, chromiumPath } from '@batchnorm/browser';
 import { isRequired } from '@batchnorm/browser/describe-backend';
 import { skipWithoutMpi } from '@batchnorm/testing/mpi';
 import { globSync } from 'tinyglobby';
@@ -10,6 +11,7 @@ import { compile } from '../src/compiled.js';
 import { comparable, shownFiles } from '../src/pieces.js';
 import { programOf } from '../src/program.js';
 import { run } from '../src/run.js';
+import { runInChromium } from '../src/run-in-chromium.js';
 import { problemsOf } from '../src/shell.js';
 import { type Code, type Part, partsOf } from '../src/snippets.js';
 
@@ -68,13 +70,19 @@ describe.for(pages)('%s', (page) => {
   if (program === undefined) return;
 
   it('runs', async ({ skip }) => {
+    /** Skips what a machine lacks, unless REQUIRE_BACKENDS has it. */
+    const skipWithout = (name: string, reason: string) => {
+      expect(isRequired(name), `REQUIRE_BACKENDS has ${name}, but ${reason}`).toBe(false);
+      console.warn(`${page} skipped: ${reason}`); // vitest's default reporter keeps the reason to itself
+      skip(reason);
+    };
+    const chromium = chromiumPath();
     if (needs.includes('mpi')) skipWithoutMpi(page, skip);
-    const { status, output } = await run(program.file, needs.includes('mpi') ? ['mpirun', '-np', '2'] : []);
-    const [backend] = needs.filter((name) => name !== 'mpi');
-    if (backend !== undefined && output.includes('BACKEND_UNAVAILABLE') && !isRequired(backend)) {
-      console.warn(`${page} skipped: ${backend} does not run here`); // vitest's default reporter keeps it to itself
-      skip(`${backend} does not run here`);
-    }
+    if (needs.includes('chromium') && chromium === undefined) skipWithout('js@chromium', chromiumMissing);
+    const { status, output } = needs.includes('chromium')
+      ? await runInChromium(program.file, chromium!)
+      : await run(program.file, needs.includes('mpi') ? ['mpirun', '-np', '2'] : []);
+    if (needs.includes('webgpu') && output.includes('BACKEND_UNAVAILABLE')) skipWithout('webgpu', 'WebGPU does not run');
     expect(status, output).toBe(0);
   });
 });

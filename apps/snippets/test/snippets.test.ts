@@ -31,6 +31,7 @@ describe('a page', () => {
 
   it.for([
     ['a comment that nobody knows', `<!-- snippet: skip -->\n\n${ts('a;')}`, 'line 1: '],
+    ['a need that nobody knows', '<!-- snippet: needs luck -->\n', 'line 1: '],
     ['a comment without a reason', `<!-- snippet: not run: -->\n\n${ts('a;')}`, 'line 1: '],
     ['a comment with text before its block', `\n<!-- snippet: not run: a GPU -->\n\ntext\n\n${ts('a;')}`, 'line 2: '],
     ['a comment without a block', '<!-- snippet: not run: a GPU -->\n', 'line 1: '],

@@ -23,6 +23,7 @@ import { GpuJsKernels } from './kernels.js';
 import { type GpuJsMode, gpuJsModes, type RejectedMode } from './modes.js';
 import { type Opened, openContext } from './probe.js';
 
+/** How a gpu.js backend is made. */
 export interface GpuJsOptions {
   /** A mode of gpu.js, or `'auto'`: the first of `gpuJsModes` that works here. Default 'auto'. */
   readonly mode?: GpuJsMode | 'auto';
@@ -33,6 +34,7 @@ export interface GpuJsOptions {
   readonly strict?: boolean;
 }
 
+/** A backend on gpu.js, in the mode that it was made in. */
 export interface GpuJsBackend extends Backend {
   readonly mode: GpuJsMode;
   /** The modes that `'auto'` tried before this one, and why they don't work here. */

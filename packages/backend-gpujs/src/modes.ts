@@ -3,6 +3,7 @@
 /** In the order in which `auto` tries them; the last one always works. */
 export const gpuJsModes = ['webgpu', 'webgl2', 'webgl', 'headlessgl', 'webasm', 'cpu'] as const;
 
+/** Where gpu.js computes. */
 export type GpuJsMode = (typeof gpuJsModes)[number];
 
 /** Why `auto` did not take a mode that it tried. */

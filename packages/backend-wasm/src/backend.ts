@@ -37,6 +37,7 @@ import { MemoryBudget } from './linear-memory.js';
 import { SharedArrays } from './shared-arrays.js';
 import type { NewWorker } from './worker-thread.js';
 
+/** How many threads and how much memory a WebAssembly backend may use. */
 export interface WasmOptions {
   /**
    * Threads that share large work, the calling one included. Default: as many as the machine runs at once, at most 4,

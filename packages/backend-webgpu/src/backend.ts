@@ -33,6 +33,7 @@ export interface WrapOptions {
   readonly offset?: number;
 }
 
+/** A backend on a WebGPU device, which also computes in buffers and encoders of the caller. */
 export interface WebGpuBackend extends Backend {
   readonly device: GPUDevice;
   upload(tensor: Tensor): Promise<WebGpuTensor>;

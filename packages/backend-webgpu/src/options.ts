@@ -1,6 +1,7 @@
 // What a WebGPU backend is made with, and the device that it runs on.
 import { describe, readUntrusted, refuse } from '@batchnorm/core-api';
 
+/** Which WebGPU device a backend runs on. */
 export interface WebGpuOptions {
   /** The device to run on, which stays the caller's. Default: one of its own, of `adapter`. */
   readonly device?: GPUDevice;

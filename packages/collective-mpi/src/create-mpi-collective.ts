@@ -8,6 +8,7 @@ import {
 } from '@batchnorm/core-api';
 import { Connection, type ConnectionOptions } from './connection.js';
 
+/** How long ranks wait for each other, and which of them normalise together. */
 export interface MpiCollectiveOptions {
   /** How long a rank waits for the others, in milliseconds: 60,000 if it is not given. After that all is over. */
   readonly timeoutMs?: number;

@@ -2,6 +2,7 @@
 import { types } from 'node:util';
 import { type Collective, describe, inCallOrder, refuse } from '@batchnorm/core-api';
 
+/** What `sumGradients` adds up. */
 export type SummedArray = Float32Array | Float64Array;
 
 /** Values in a message: what a rank holds of all others at a time is this, times as many ranks, of 8 bytes each. */

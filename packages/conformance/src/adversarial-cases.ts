@@ -331,6 +331,7 @@ const behindReLU: Problem[] = [
   })),
 );
 
+/** Inputs on which plausible implementations go wrong: large means, tiny and constant values, odd sizes. */
 export const adversarialProblems: readonly Problem[] = [
   ...conditioning,
   ...tiny,

@@ -26,6 +26,7 @@ export interface Check extends Comparison {
   readonly code?: ErrorCode | null;
 }
 
+/** What a result must be, and how far from it each element may lie. */
 export interface Expected {
   readonly shape: readonly number[];
   readonly dtype: Dtype;
@@ -38,6 +39,7 @@ export interface Expected {
   readonly rounding?: Rounding;
 }
 
+/** Holds a result against what it must be: shape, dtype and every element. */
 export function compare(
   received: { readonly shape: readonly number[]; readonly data: FloatArray },
   expected: Expected,

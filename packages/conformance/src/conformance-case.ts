@@ -36,6 +36,7 @@ export interface Refusal {
   readonly refused: ErrorCode;
 }
 
+/** The backend that a case is run on. */
 export interface Subject {
   readonly backend: Backend;
   readonly dtype: Dtype;
@@ -47,6 +48,7 @@ export interface Subject {
   readonly quick?: boolean;
 }
 
+/** One question of the kit. */
 export interface ConformanceCase {
   readonly group: Group;
   /** The golden file, or the group. */

@@ -53,6 +53,7 @@ export interface CaseResult {
   readonly messages: readonly string[];
 }
 
+/** What of the kit is run, and who hears of it. */
 export interface ConformanceOptions {
   /** Golden files to run instead of the kit's own cases. */
   readonly fixtures?: readonly FixtureFile[];

@@ -2,15 +2,18 @@
 // skips.
 import type { CaseResult } from './conformance.js';
 
+/** How a case came out. */
 export type Status = CaseResult['status'];
 
 /** In the order of reports. */
 export const statuses: readonly Status[] = ['passed', 'failed', 'refused', 'skipped'];
 
+/** A character for each status. */
 export const signs: Readonly<Record<Status, string>> = { passed: '✓', failed: '✗', refused: '⊘', skipped: '–' };
 
 const words: Readonly<Record<Status, string>> = { passed: 'pass', failed: 'FAIL', refused: 'refused', skipped: 'skip' };
 
+/** How many results have each status. */
 export function countsOf(results: readonly CaseResult[]): Record<Status, number> {
   const counts = { passed: 0, failed: 0, refused: 0, skipped: 0 };
   for (const { status } of results) counts[status]++;
@@ -24,6 +27,7 @@ export function countsLine(results: readonly CaseResult[]): string {
   return statuses.map((status) => `${counts[status]} ${status}${status === 'refused' ? codes : ''}`).join(', ');
 }
 
+/** The number of results of one status, in words. */
 export interface CountText {
   readonly status: Status;
   /** Such as '612 pass' or '4 refused'. */

@@ -17,6 +17,7 @@ import { magnitudes } from './magnitudes.js';
 import { countedPositions } from './masks.js';
 import { backward, batchStatistics, forward, type OracleInput, preactivation } from './oracle.js';
 
+/** An input of batch norm, made by formulas, so that it has any size. */
 export interface Problem {
   readonly name: string;
   readonly why: string;

@@ -13,6 +13,7 @@ export interface SeededBatch {
   readonly beta: Float64Array;
 }
 
+/** The dtype of a batch, and the distribution that it is drawn from. */
 export interface SeededBatchOptions {
   readonly dtype?: Dtype;
   readonly seed?: number;

@@ -9,6 +9,7 @@ import { kernelCases } from './kernels/kernel-cases.js';
 import { programCases } from './programs/program-cases.js';
 import { scaledCases } from './scaled-cases.js';
 
+/** All of the kit's own cases. */
 export const suite: readonly ConformanceCase[] = [
   ...builtInCases,
   ...exactCases,

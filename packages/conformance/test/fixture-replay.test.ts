@@ -170,12 +170,3 @@ describe('any solved problem', () => {
     );
   });
 });
-
-it('the example of docs/writing-a-backend.md passes', async () => {
-  const page = await readFile(new URL('../../../docs/writing-a-backend.md', import.meta.url), 'utf8');
-  const [, example] = /```json\n(.*?)```/s.exec(page)!;
-  const { cases } = parseFixtureFile('example.json', JSON.parse(example!));
-  const results = await run(...cases);
-  expect(results.length).toBeGreaterThan(1);
-  for (const { status, messages } of results) expect([status, ...messages]).toEqual(['passed']);
-});

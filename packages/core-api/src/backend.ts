@@ -158,6 +158,7 @@ export interface DeviceMemory {
 /** Either of the two. */
 export type Memory = HostMemory | DeviceMemory;
 
+/** What mean and variance are taken of. */
 export interface MomentsInput<M extends Memory> {
   readonly x: M['activation'];
   /** What will be added to the variance: digits of it far below epsilon do not count. */
@@ -186,6 +187,7 @@ export interface ForwardInput<M extends Memory> {
   readonly y: M['activation'] | undefined;
 }
 
+/** What `normalize` gets: what every forward gets, and by which statistics. */
 export interface NormalizeInput<M extends Memory> extends ForwardInput<M> {
   readonly by: Normalizer<M>;
   /**
@@ -203,6 +205,7 @@ export type Normalizer<M extends Memory> =
   | { readonly batch: M['moments'] | Moments; readonly given?: undefined }
   | { readonly batch?: undefined; readonly given: Statistics };
 
+/** What a forward gives. */
 export interface ForwardOutput<M extends Memory> {
   /** The buffer that was given, or a new one. */
   readonly y: M['activation'];
@@ -210,6 +213,7 @@ export interface ForwardOutput<M extends Memory> {
   readonly saved: Saved;
 }
 
+/** What `gradientSums` gets. */
 export interface GradientSumsInput<M extends Memory> {
   readonly saved: Saved;
   readonly dy: M['activation'];
@@ -226,6 +230,7 @@ export interface GradientBuffers<M extends Memory> {
   readonly dbeta: M['vector'] | undefined;
 }
 
+/** What `inputGradient` gets. */
 export interface InputGradientInput<M extends Memory> extends GradientBuffers<M> {
   readonly saved: Saved;
   readonly dy: M['activation'];
@@ -238,6 +243,7 @@ export interface InputGradientInput<M extends Memory> extends GradientBuffers<M>
   readonly total: M['sums'] | GradientSums | null;
 }
 
+/** What a backward gives. */
 export interface BackwardOutput<M extends Memory> {
   readonly dx: M['activation'];
   /** g, after a forward with a residual; else absent. */
@@ -277,6 +283,7 @@ export interface Stages<M extends Memory> {
   readonly fused?: Partial<Omit<Operations<M>, 'moments'>>;
 }
 
+/** What a forward by batch statistics gets. */
 export interface ForwardTrainingInput<M extends Memory> extends ForwardInput<M> {
   /**
    * With host memory: when a batch mean or variance is not finite, fail with `NON_FINITE_STATISTICS` (see
@@ -287,12 +294,15 @@ export interface ForwardTrainingInput<M extends Memory> extends ForwardInput<M> 
   readonly mask?: CountedPositions | undefined;
 }
 
+/** What a forward by given statistics gets. */
 export interface ForwardInferenceInput<M extends Memory> extends ForwardInput<M>, Statistics {}
 
+/** What a forward by batch statistics gives. */
 export interface ForwardTrainingOutput<M extends Memory> extends ForwardOutput<M> {
   readonly moments: M['moments'];
 }
 
+/** What a backward gets. */
 export interface BackwardInput<M extends Memory> extends GradientBuffers<M> {
   readonly saved: Saved;
   readonly dy: M['activation'];

@@ -21,6 +21,7 @@ import { readUntrusted } from './untrusted.js';
 /** Batches of a layer, of any sizes. */
 export type Batches = Iterable<AnyActivation> | AsyncIterable<AnyActivation>;
 
+/** How a calibration tells of its progress, ends early, and goes on from a checkpoint. */
 export interface CalibrationOptions {
   /** Called, and awaited, after each batch. What it throws ends the calibration. */
   readonly onProgress?: (progress: CalibrationProgress) => MaybePromise<void>;

@@ -8,6 +8,7 @@ import type { LoadStateOptions } from './state-options.js';
 import type { OnDevice, Tensor } from './tensor.js';
 import { readUntrusted } from './untrusted.js';
 
+/** What a forward may be told. */
 export interface ForwardOptions<T extends AnyActivation = Tensor> {
   /** Batch statistics and an update of the running ones (true), or running statistics (false). Default true. */
   readonly training?: boolean;
@@ -47,6 +48,7 @@ export interface Gradients<T extends AnyActivation = Tensor> {
 /** On the host with host tensors; with device tensors on the device, until somebody reads it. */
 export type GradientVector<T> = T extends DeviceTensor ? OnDevice<Float64Array> : Float64Array;
 
+/** What a backward may be told. */
 export interface BackwardOptions<T extends AnyActivation = Tensor> {
   /** Buffers that receive the gradients, such as those of the step before. `dx` may be dy itself. */
   readonly out?: Partial<Gradients<T>>;
@@ -96,6 +98,7 @@ export function backwardOutputs(options: BackwardOptions<never>): Partial<Gradie
   });
 }
 
+/** What `moments` of a layer may be told. */
 export interface MomentsOptions {
   /** Which positions count, at least one. Default: all. */
   readonly mask?: Mask;
@@ -109,6 +112,7 @@ export function maskOf(options: MomentsOptions): Mask | undefined {
   });
 }
 
+/** What `loadMoments` of a layer may be told. */
 export interface LoadMomentsOptions {
   /** How many batches the values came in: a whole number from 1 to their count. Default 1. */
   readonly batchesTracked?: number;

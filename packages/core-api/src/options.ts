@@ -10,6 +10,7 @@ import type { Dtype } from './tensor.js';
  */
 export type Momentum = number | 'cumulative' | 'exact';
 
+/** What a layer is made with. */
 export interface BatchNormOptions {
   /** What computes. Layers may share one; whoever made it disposes it. */
   readonly backend: Backend;

@@ -4,6 +4,7 @@ import type { Backend, Dtype, MaybePromise } from '@batchnorm/core-api';
 /** What is timed. `training-step` is `forward-training` and then `backward`. */
 export const operations = ['forward-training', 'forward-inference', 'backward', 'training-step'] as const;
 
+/** One of `operations`. */
 export type Operation = (typeof operations)[number];
 
 /** A backend that may be chosen. */
@@ -14,6 +15,7 @@ export interface Candidate {
   readonly create: () => MaybePromise<Backend>;
 }
 
+/** What a backend is chosen for, and how. */
 export interface SelectOptions {
   /** The shape of the activation to choose for, such as [256, 64]. */
   readonly shape: readonly number[];
@@ -64,6 +66,7 @@ export interface SelectOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The backend that was chosen, and why. */
 export interface Selection {
   /** Belongs to the caller, who disposes it. The backends of the other candidates have been disposed. */
   readonly backend: Backend;
@@ -102,6 +105,7 @@ export interface Pin {
   readonly device: string;
 }
 
+/** What became of one candidate. */
 export interface CandidateReport {
   readonly name: string;
   /** Whether the candidate works here; null where it was not tried. */

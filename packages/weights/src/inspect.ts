@@ -3,6 +3,7 @@ import { BatchNormError } from '@batchnorm/core-api';
 import { candidates, type FoundBatchNorm } from './find-batch-norms.js';
 import type { TensorFile } from './tensor-file.js';
 
+/** What can be said of a batch norm in a file without loading it into a layer. */
 export interface Inspection extends Pick<FoundBatchNorm, 'name' | 'convention' | 'channels' | 'hyperparameters'> {
   /** Undefined where the variances can't be read. */
   readonly smallestVariance: number | undefined;

@@ -112,6 +112,7 @@ export function toKeras(
   layer: Layer,
   translation?: TranslationOptions & { readonly purpose?: 'training' },
 ): KerasLayer & { readonly config: { readonly momentum: number } };
+/** The same for a purpose that need not be training: the momentum may be absent. */
 export function toKeras(layer: Layer, translation: TranslationOptions): KerasLayer;
 export function toKeras(layer: Layer, translation: TranslationOptions = {}): KerasLayer {
   const { purpose, dtype } = translationOptions(translation);

@@ -26,6 +26,7 @@ export interface OnnxFile extends TensorFile {
   readonly batchNorms: readonly OnnxNode[];
 }
 
+/** How an ONNX file is opened. */
 export interface OnnxFileOptions {
   /** Gives a file of external data, by its name, which is one without a folder. Without it, such tensors are not read. */
   readonly open?: (name: string) => FileSource | Promise<FileSource>;

@@ -68,6 +68,7 @@ export function toOnnx(
   layer: Layer,
   translation?: TranslationOptions & { readonly purpose?: 'training' },
 ): OnnxLayer & { readonly attributes: { readonly momentum: number } };
+/** The same for a purpose that need not be training: the momentum may be absent. */
 export function toOnnx(layer: Layer, translation: TranslationOptions): OnnxLayer;
 export function toOnnx(layer: Layer, translation: TranslationOptions = {}): OnnxLayer {
   const { purpose, dtype } = translationOptions(translation);

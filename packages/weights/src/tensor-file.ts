@@ -16,6 +16,7 @@ export interface FileTensor {
   readonly data: Elements;
 }
 
+/** A format that is read. */
 export type FileFormat = 'safetensors' | 'npy' | 'npz' | 'PyTorch' | 'ONNX' | 'tfjs' | 'Keras';
 
 /** An open file. Its elements have not been read. */

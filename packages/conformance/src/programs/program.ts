@@ -4,6 +4,7 @@ import type { LayerOptions, Momentum } from '@batchnorm/core-api';
 import type { MemoryKind } from '../conformance-case.js';
 import type { MaskKind } from '../masks.js';
 
+/** A sequence of calls of some layers, as plain data: `steps` are made in their order. */
 export interface Program {
   readonly layers: readonly LayerSpec[];
   readonly steps: readonly Step[];
