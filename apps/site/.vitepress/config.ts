@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { slug } from 'github-slugger';
 import { type DefaultTheme, defineConfig } from 'vitepress';
 import modules from '../api/typedoc-sidebar.json' with { type: 'json' };
+import { makeAccessible } from '../src/accessible.js';
 import { contents, pageOf, repository, root, titleOf } from '../src/contents.js';
 import { useRepositoryLinks } from '../src/links.js';
-import { makeAccessible } from '../src/accessible.js';
 import { writeLlmsFiles } from '../src/llms.js';
 
 const base = process.env.SITE_BASE ?? '/';

@@ -33,7 +33,9 @@ it('every link, anchor, image and script of every page is there', async () => {
 it('every link to the repository names a file or a folder of it', () => {
   const named = globSync('**/*.html', { cwd: dist }).flatMap((page) => {
     const html = readFileSync(`${dist}/${page}`, 'utf8');
-    return [...html.matchAll(/href="https:\/\/github\.com\/batchnorm\/batchnorm\/(?:blob|tree)\/main\/([^"#]+)/g)].map(([, path]) => path!);
+    return [...html.matchAll(/href="https:\/\/github\.com\/batchnorm\/batchnorm\/(?:blob|tree)\/main\/([^"#]+)/g)].map(
+      ([, path]) => path!,
+    );
   });
   expect(named.length).toBeGreaterThan(1000);
   expect([...new Set(named)].filter((path) => !existsSync(`${root}/${path}`))).toEqual([]);
@@ -56,7 +58,9 @@ it('has the API of every published entry point', () => {
       .filter((path) => path !== './package.json')
       .map((path) => `api/${name}${path.slice(1)}/index.html`),
   );
-  expect(globSync('api/**/index.html', { cwd: dist, ignore: '**/namespaces/**' }).sort()).toEqual([...entryPoints, 'api/index.html'].sort());
+  expect(globSync('api/**/index.html', { cwd: dist, ignore: '**/namespaces/**' }).sort()).toEqual(
+    [...entryPoints, 'api/index.html'].sort(),
+  );
 });
 
 describe('a link of a Markdown file', () => {

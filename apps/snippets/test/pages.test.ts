@@ -82,7 +82,8 @@ describe.for(pages)('%s', (page) => {
     const { status, output } = needs.includes('chromium')
       ? await runInChromium(program.file, chromium!)
       : await run(program.file, needs.includes('mpi') ? ['mpirun', '-np', '2'] : []);
-    if (needs.includes('webgpu') && output.includes('BACKEND_UNAVAILABLE')) skipWithout('webgpu', 'WebGPU does not run');
+    if (needs.includes('webgpu') && output.includes('BACKEND_UNAVAILABLE'))
+      skipWithout('webgpu', 'WebGPU does not run');
     expect(status, output).toBe(0);
   });
 });

@@ -8,7 +8,8 @@ import { run } from '../src/run.js';
 import { runInChromium } from '../src/run-in-chromium.js';
 import { partsOf } from '../src/snippets.js';
 
-const page = (code: string) => `# Title\n\n\`\`\`ts\nimport { BatchNorm } from '@batchnorm/core-api';\n\n${code}\n\`\`\`\n`;
+const page = (code: string) =>
+  `# Title\n\n\`\`\`ts\nimport { BatchNorm } from '@batchnorm/core-api';\n\n${code}\n\`\`\`\n`;
 const programs = {
   'right.md': page("console.log(BatchNorm.name, 'document' in globalThis);"),
   'wrong.md': page("throw new Error('wrong');"),
@@ -22,7 +23,9 @@ const fileOf = (name: keyof typeof programs) => compiled.get(name)!.file;
 
 it('a wrong type has the line of the page', () => {
   expect(compiled.get('right.md')!.errors).toEqual([]);
-  expect(compiled.get('mistyped.md')!.errors).toMatchObject([expect.stringMatching(/^mistyped\.md\(6,\d+\): error TS/)]);
+  expect(compiled.get('mistyped.md')!.errors).toMatchObject([
+    expect.stringMatching(/^mistyped\.md\(6,\d+\): error TS/),
+  ]);
 });
 
 describe('in Node', () => {
