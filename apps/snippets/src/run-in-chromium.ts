@@ -22,7 +22,7 @@ export async function runInChromium(file: string, chromium: string): Promise<End
         name: 'empty-page',
         configureServer: ({ middlewares }) => {
           middlewares.use('/empty', (_, response) => {
-            response.setHeader('Content-Type', 'text/html').end('<!doctype html>');
+            response.setHeader('Content-Type', 'text/html').end('<!doctype html><link rel="icon" href="data:,">');
           });
         },
       },

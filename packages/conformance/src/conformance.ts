@@ -64,6 +64,7 @@ export interface ConformanceOptions {
    * Default false.
    */
   readonly quick?: boolean;
+  /** Called after each case: `done` of `total` cases have ended. */
   readonly onProgress?: (result: CaseResult, done: number, total: number) => void;
   /** Stops after the case that is running; the promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal;

@@ -9,14 +9,19 @@ import { suite } from './suite.js';
  * or its functions.
  */
 export interface TestApi {
+  /** Groups tests. */
   describe(name: string, body: () => void): unknown;
+  /** Declares a test. */
   it(name: string, body: (...context: unknown[]) => Promise<void>): unknown;
   /** Runs a hook after the tests of a `describe`, in vitest and Jest; a runner needs this or `after`. */
   afterAll?: (hook: () => Promise<void>) => unknown;
   /** The same in node:test and Mocha. */
   after?: (hook: () => Promise<void>) => unknown;
   /** Where a runner has `expect`, failures are shown as its diff. */
-  expect?: (value: unknown) => { toEqual(expected: unknown): unknown };
+  expect?: (value: unknown) => {
+    /** Throws where the two differ. */
+    toEqual(expected: unknown): unknown;
+  };
 }
 
 /** What runners hand to a test, as its argument or as `this`, to skip itself. */

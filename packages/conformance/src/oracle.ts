@@ -10,6 +10,7 @@ import {
 } from '@batchnorm/core-api';
 import { channelsOf, countsOf, float64Of, meansOf } from './channels.js';
 
+/** A batch, and by what it is normalised. */
 export interface OracleInput {
   readonly extent: Extent;
   readonly x: ArrayLike<number>;
@@ -28,6 +29,7 @@ export interface OracleInput {
   readonly activation?: Nonlinearity;
 }
 
+/** What a backward must give. */
 export interface OracleGradients {
   readonly dx: Float64Array;
   /** g, the gradient of z: that of a residual, if there is one. */

@@ -26,16 +26,21 @@ export interface Problem {
   readonly options?: Partial<FixtureOptions>;
   /** The element at position j of channel c, in step n. */
   readonly x: (random: Random, j: number, c: number, step: number) => number;
+  /** As x: the gradient of y. */
   readonly dy?: (random: Random, j: number, c: number, step: number) => number;
   /** Whether position j counts in step n. Default: all do. */
   readonly mask?: (random: Random, j: number, step: number) => boolean;
   /** As x: what is added. Default: nothing. Behind 'relu' dy is 0 where z is near 0, so that no rounding decides a gate. */
   readonly residual?: Problem['x'];
+  /** gamma of channel c. */
   readonly gamma?: (random: Random, c: number) => number;
+  /** beta of channel c. */
   readonly beta?: (random: Random, c: number) => number;
   /** Running statistics that the layer starts from. Default: those of a new layer. */
   readonly running?: {
+    /** Of channel c. */
     readonly mean: (random: Random, c: number) => number;
+    /** Of channel c. */
     readonly variance: (random: Random, c: number) => number;
     /** Default 0. */
     readonly batchesTracked?: number;

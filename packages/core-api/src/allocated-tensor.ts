@@ -42,10 +42,12 @@ export class AllocatedTensor implements Tensor, Disposable {
     Reflect.set(this, 'data', new arrayOf[dtypeOf(this.data)](0));
   }
 
+  /** `dispose()`, at the end of the scope of a `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }
 
+  /** Whether `value` is an AllocatedTensor, of this copy of the package or of another. */
   static [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === 'object' && value !== null && marker in value;
   }

@@ -130,6 +130,7 @@ export interface GradientSums {
  * What a forward keeps for its backward. Only kernels look into it. The layer disposes it, once, after a later forward.
  */
 export interface Saved {
+  /** Frees it, or gives it back to its kernels for a later forward. */
   dispose(): void;
 }
 

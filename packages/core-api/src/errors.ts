@@ -69,6 +69,7 @@ export class BatchNormError extends Error {
     Object.defineProperty(this, marker, { value: true });
   }
 
+  /** By a marker, so that errors of another copy of this package are recognised, too. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === 'object' && value !== null && marker in value;
   }

@@ -35,6 +35,7 @@ export function invStdOf(variance: number, epsilon: number): number {
   return variance + epsilon === 0 ? 0 : 1 / Math.sqrt(variance + epsilon);
 }
 
+/** Mean, 1/√(variance + epsilon), gamma and beta, by which a forward with these statistics normalises. */
 export function normalizerOf({ mean, variance }: Statistics, { gamma, beta, epsilon }: Parameters): Normalizer {
   return { mean, invStd: variance.map((value) => invStdOf(value, epsilon)), gamma, beta };
 }

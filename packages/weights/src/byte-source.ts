@@ -11,7 +11,9 @@ export interface ByteSource {
 
 /** An open file of Node: a `FileHandle` of `node:fs/promises`. */
 export interface OpenFile {
+  /** Its size, in bytes. */
   stat(): Promise<{ readonly size: number }>;
+  /** Reads `length` bytes from `position` of the file into `buffer`, from its `offset` on. */
   read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
 }
 
