@@ -1,5 +1,8 @@
 // Links of the built site: pages, anchors, images, scripts; and what the site has.
 import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LinkChecker } from 'linkinator';
 import { globSync } from 'tinyglobby';
@@ -9,9 +12,9 @@ import { resolveLink } from '../src/links.js';
 
 const dist = fileURLToPath(new URL('../dist', import.meta.url));
 
-it('every link, anchor, image and script of every page is there', async () => {
+async function linksOf(folder: string) {
   const { links } = await new LinkChecker().check({
-    path: dist,
+    path: folder,
     recurse: true,
     checkFragments: true,
     // A busy machine drops a connection now and then.
@@ -20,6 +23,23 @@ it('every link, anchor, image and script of every page is there', async () => {
     // Other hosts: no test depends on them.
     linksToSkip: ['^https?://(?!localhost)'],
   });
+  return links;
+}
+
+it('a page or an anchor that is missing would be noticed', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'links-'));
+  await writeFile(
+    join(folder, 'index.html'),
+    '<a href="b.html#here">1</a> <a href="b.html#gone">2</a> <a href="c.html">3</a>',
+  );
+  await writeFile(join(folder, 'b.html'), '<h1 id="here">b</h1>');
+  const broken = (await linksOf(folder)).filter(({ state }) => state === 'BROKEN');
+  expect(broken.map(({ url }) => url.slice(folder.length + 1)).sort()).toEqual(['b.html#gone', 'c.html']);
+  await rm(folder, { recursive: true });
+});
+
+it('every link, anchor, image and script of every page is there', async () => {
+  const links = await linksOf(dist);
   const broken = links.filter(({ state }) => state === 'BROKEN');
   expect(broken.map(({ url, parent, status }) => `${parent} links to ${url}: ${status}`)).toEqual([]);
   // Paths in dist/, after `dist/` or the like.
