@@ -34,7 +34,8 @@ it('a page or an anchor that is missing would be noticed', async () => {
   );
   await writeFile(join(folder, 'b.html'), '<h1 id="here">b</h1>');
   const broken = (await linksOf(folder)).filter(({ state }) => state === 'BROKEN');
-  expect(broken.map(({ url }) => url.slice(folder.length + 1)).sort()).toEqual(['b.html#gone', 'c.html']);
+  const urls = new Set(broken.map(({ url }) => url.slice(folder.length + 1)));
+  expect([...urls].sort()).toEqual(['b.html#gone', 'c.html']);
   await rm(folder, { recursive: true });
 });
 
