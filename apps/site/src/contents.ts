@@ -19,7 +19,14 @@ const readmesOf = (folder: string, ...names: string[]) => names.map((name) => `$
 export const contents: readonly Section[] = [
   {
     title: 'Guide',
-    files: ['README.md', 'docs/semantics.md', 'docs/weights.md', 'docs/scaling.md', 'docs/writing-a-backend.md'],
+    files: [
+      'README.md',
+      'docs/platforms.md',
+      'docs/semantics.md',
+      'docs/weights.md',
+      'docs/scaling.md',
+      'docs/writing-a-backend.md',
+    ],
   },
   { title: 'Background', files: ['docs/architecture.md', 'docs/numerics.md', 'docs/performance.md'] },
   {
@@ -34,13 +41,24 @@ export const contents: readonly Section[] = [
       'backend-webgpu',
       'backend-gpujs',
       'collective-mpi',
-      'conformance',
       'weights',
+      'tfjs',
+      'conformance',
+      'reporting',
     ),
   },
   {
     title: 'Examples',
-    files: readmesOf('examples', 'train-digits', 'pytorch-digits', 'data-parallel', 'parquet-moments'),
+    files: readmesOf(
+      'examples',
+      'train-digits',
+      'pytorch-digits',
+      'tfjs-digits',
+      'onnxruntime-digits',
+      'jax-digits',
+      'data-parallel',
+      'parquet-moments',
+    ),
   },
   { title: 'Project', files: ['CONTRIBUTING.md', ...readmesOf('apps', 'page', 'site')] },
 ];

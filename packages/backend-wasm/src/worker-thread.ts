@@ -20,8 +20,11 @@ export interface Assignment {
 
 /** What is used of a page's `Worker`. */
 export interface PageWorker {
+  /** As of `Worker`. */
   postMessage(message: unknown): void;
+  /** As of `Worker`. */
   addEventListener(type: 'message' | 'error', listener: (event: object) => void): void;
+  /** As of `Worker`. */
   terminate(): void;
 }
 

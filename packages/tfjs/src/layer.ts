@@ -11,12 +11,14 @@ export type BatchNormArguments = NonNullable<Parameters<typeof layers.batchNorma
 export interface BatchNormLayer {
   new (args?: BatchNormArguments): layers.Layer;
   readonly className: string;
+  /** As of every layer class: TensorFlow.js calls it when it loads a model. */
   fromConfig<T extends serialization.Serializable>(
     cls: serialization.SerializableConstructor<T>,
     config: serialization.ConfigDict,
   ): T;
 }
 
+/** What `registerBatchNorm` may be told. */
 export interface RegisterOptions {
   /**
    * Under which name models are saved with these layers, and loaded. With 'BatchNormalization' they take the place of

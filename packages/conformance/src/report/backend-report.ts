@@ -2,6 +2,7 @@
 import { type Backend, BatchNormError, type Execution, type MaybePromise } from '@batchnorm/core-api';
 import { type CaseResult, type ConformanceOptions, runConformance } from '../conformance.js';
 
+/** What the kit found of a backend. */
 export interface BackendReport {
   /** Its name in tables. */
   readonly backend: string;
