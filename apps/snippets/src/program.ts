@@ -42,11 +42,12 @@ function put(lines: string[], index: number, text: string): void {
   lines[index] = lines[index] ? `${text} ${lines[index]}` : text;
 }
 
-const importStatement = /^import\s+(type\s+)?(?:\*\s+as\s+(\w+)|\{([^}]*)\}|(\w+))\s+from\s+('[^']+');?/gm;
+const importStatement = /^import\s+(?:(type\s+)?(?:\*\s+as\s+(\w+)|\{([^}]*)\}|(\w+))\s+from\s+)?('[^']+');?/gm;
 
 /** Takes them out of `code`, as a scope has no imports, and adds one for each name to `imports`. */
 function withoutImports(code: string, imports: Set<string>): string {
   return code.replaceAll(importStatement, (whole, type = '', all, names, byDefault, from) => {
+    if (!all && !byDefault && names === undefined) imports.add(`import ${from};`);
     if (all) imports.add(`import ${type}* as ${all} from ${from};`);
     if (byDefault) imports.add(`import ${type}${byDefault} from ${from};`);
     for (const name of (names ?? '').split(',')) {
