@@ -7,6 +7,7 @@ export default inNode({
     'test/misfortune.test.ts',
     'test/playground.test.ts',
     'test/responsive.test.ts',
+    'test/settings-form.test.ts',
     'test/visit.test.ts',
   ],
 });

@@ -4,5 +4,5 @@ import { App } from './app.js';
 import { readSettings } from './visit/settings.js';
 import { VisitStore } from './visit/visit-store.js';
 
-const store = new VisitStore(readSettings(new URLSearchParams(location.search)));
-render(<App store={store} />, document.body);
+const { settings, problems } = readSettings(new URLSearchParams(location.search));
+render(<App store={new VisitStore(settings)} problems={problems} />, document.body);

@@ -4,7 +4,7 @@ import type { CaseResult } from '@batchnorm/conformance';
 import type { Capabilities, ErrorCode, Execution } from '@batchnorm/core-api';
 import type { Operation, SelectionReport } from '@batchnorm/select';
 import type { BackendName } from './backends.js';
-import type { Shape } from './shape.js';
+import type { Memory, Shape } from './shape.js';
 
 /** A backend that works here. */
 export interface Available {
@@ -33,8 +33,15 @@ export interface Services {
   kit: Service<{ readonly backend: BackendName }, KitProgress, null>;
   /** Makes a layer for this shape and verifies it; `sample` then times it. */
   open: Service<{ readonly backend: BackendName; readonly shape: Shape }, never, Verified>;
-  /** Seconds of one call, the mean of as many as take `sampleTime` seconds. */
-  sample: Service<{ readonly operation: Operation; readonly sampleTime: number }, never, number>;
+  /**
+   * Seconds of one call, the mean of as many as take `sampleTime` seconds; null where the backend has no memory of its
+   * own that it was asked for.
+   */
+  sample: Service<
+    { readonly operation: Operation; readonly memory: Memory; readonly sampleTime: number },
+    never,
+    number | null
+  >;
   /** Seconds of one copy of so many float32 elements. */
   copy: Service<{ readonly elements: number; readonly sampleTime: number }, never, number>;
   /** `selectBackend` among these. */

@@ -25,7 +25,7 @@ const handlers: Handlers = {
     timed = await TimedLayer.open(request);
     return timed.verified;
   },
-  sample: ({ operation, sampleTime }) => timed!.sample(operation, sampleTime),
+  sample: (request) => timed!.sample(request),
   copy: sampleCopy,
   select,
 };

@@ -8,7 +8,7 @@ import { served } from './served.js';
 import { visit } from './visitor.js';
 
 const path = chromiumPath();
-const brief = '?backends=js,gpujs-cpu&shapes=32x10&rounds=2';
+const brief = '?backends=js,wasm&kit=all&shapes=32x10&rounds=2';
 
 describe('the page, for everybody', () => {
   if (path === undefined) return describeMissing('js@chromium', chromiumMissing);
@@ -21,11 +21,10 @@ describe('the page, for everybody', () => {
       const { page, measure } = await visit(here.browser, here.site.address + brief, { colorScheme });
       expect(await violations(page)).toEqual([]);
       const ended = measure();
-      await page.getByText('Checking').waitFor();
+      await page.getByText(/^Checking /).waitFor();
       expect(await violations(page)).toEqual([]);
       await ended;
-      for (const summary of await page.locator('summary').all()) await summary.click();
-      await page.locator('.cases tr').nth(500).waitFor();
+      await openAll(page);
       expect(await violations(page)).toEqual([]);
       await page.getByRole('link', { name: 'See it work' }).click();
       await page.locator('.chart svg').nth(4).waitFor();
@@ -44,19 +43,25 @@ describe('the page, for everybody', () => {
     await page.locator('.progress[data-state=done]').waitFor();
     expect(await focused(page)).toMatchObject({ name: 'Measure again' });
 
+    await page.keyboard.press('Control+Home');
     await tabTo(page, 'training-step');
-    await page.keyboard.press('ArrowUp');
-    expect(await page.locator('.answer select').first().inputValue()).toBe('backward');
-    await tabTo(page, 'Download JSON');
+    await page.keyboard.press('ArrowDown');
+    expect(await page.locator('.answer select').first().inputValue()).toBe('forward-inference');
+    await tabTo(page, 'In exact terms');
+    await page.keyboard.press('Enter');
+    await page.getByText('forward with the running statistics').waitFor();
+    await tabTo(page, 'Download results');
     const download = page.waitForEvent('download');
     await page.keyboard.press('Enter');
     await download;
+    await tabTo(page, 'Inference');
+    await page.keyboard.press('ArrowLeft');
+    expect(await page.locator('.answer select').first().inputValue()).toBe('training-step');
+    await tabTo(page, 'What was checked on js');
+    await page.keyboard.press('Enter');
     await tabTo(page, 'Every case of js');
     await page.keyboard.press('Enter');
     await page.getByRole('table', { name: 'Every case of js' }).waitFor();
-    await tabTo(page, 'backward');
-    await page.keyboard.press('ArrowRight');
-    expect(await page.locator('.answer select').first().inputValue()).toBe('training-step');
 
     await page.keyboard.press('Control+Home');
     await tabTo(page, 'See it work', 'Shift+Tab');
@@ -70,8 +75,7 @@ describe('the page, for everybody', () => {
   it('fits screens of 360, 390 and 1280 pixels, with everything open', async () => {
     const { page, measure } = await visit(here.browser, here.site.address + brief);
     await measure();
-    for (const summary of await page.locator('summary').all()) await summary.click();
-    await page.locator('.cases tr').nth(500).waitFor();
+    await openAll(page);
     const overflows = async () => {
       const all: number[] = [];
       for (const width of [360, 390, 1280]) {
@@ -89,6 +93,13 @@ describe('the page, for everybody', () => {
     await page.close();
   });
 });
+
+/** Everything that can be opened, and what is in it that can be, too. */
+async function openAll(page: Page): Promise<void> {
+  const closed = page.locator('details:not([open]) > summary:visible');
+  while ((await closed.count()) > 0) await closed.first().click();
+  await page.locator('.cases tr').nth(500).waitFor();
+}
 
 async function violations(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);

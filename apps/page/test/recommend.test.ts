@@ -1,16 +1,21 @@
 // The rule, and what is said about it, on findings that are made up.
+import { createGpuJsBackend } from '@batchnorm/backend-gpujs';
 import type { CaseResult } from '@batchnorm/conformance';
+import { type Operation, operations } from '@batchnorm/select';
+import { createBatchNorm } from 'batchnorm';
 import { describe, expect, it, vi } from 'vitest';
 import type { BackendName } from '../src/backends.js';
 import { copyLimit } from '../src/bench/copy-limit.js';
 import { shareOfLimit } from '../src/bench/spread.js';
-import { codeFor } from '../src/recommend/code.js';
-import { overlap, recommend } from '../src/recommend/recommend.js';
+import { repository } from '../src/links.js';
+import { certaintyOf } from '../src/recommend/certainty.js';
+import { codeFor, installFor } from '../src/recommend/code.js';
+import { inReach, isHopeless, nextToCheck, overlap, ownMemoryPays, recommend } from '../src/recommend/recommend.js';
 import { answerText } from '../src/recommend/select-answer.js';
 import { jsonReport } from '../src/report/json.js';
 import { markdownSummary } from '../src/report/markdown.js';
 import { defaultSettings } from '../src/visit/settings.js';
-import { type BackendFindings, newVisit, type Visit, withRound } from '../src/visit/visit.js';
+import { type BackendFindings, newVisit, type Timing, type Visit, withRound } from '../src/visit/visit.js';
 
 vi.stubGlobal('navigator', { userAgent: 'Mozilla/5.0 (X11; Linux x86_64) Firefox/150.0', hardwareConcurrency: 4 });
 vi.stubGlobal('crossOriginIsolated', true);
@@ -31,7 +36,12 @@ const passed: CaseResult = {
   messages: [],
 };
 
-/** A backend that works, passed, and took these seconds in the rounds; a copy took 1. */
+/** So many seconds in the rounds; a copy took 1. */
+function timing(seconds: readonly number[], changed: Partial<Timing> = {}): Timing {
+  return { shape, operation, memory: 'host', seconds, limits: seconds.map(() => 1), ...changed };
+}
+
+/** A backend that works, passed, and took these seconds in the rounds. */
 function works(name: BackendName, seconds: readonly number[], changed: Partial<BackendFindings> = {}): BackendFindings {
   return {
     name,
@@ -49,7 +59,7 @@ function works(name: BackendName, seconds: readonly number[], changed: Partial<B
     results: [passed],
     kitDone: true,
     verified: {},
-    timings: [{ shape, operation, seconds, limits: seconds.map(() => 1) }],
+    timings: [timing(seconds)],
     troubles: [],
     ...changed,
   };
@@ -57,7 +67,7 @@ function works(name: BackendName, seconds: readonly number[], changed: Partial<B
 
 function visitOf(...backends: BackendFindings[]): Visit {
   const settings = { ...defaultSettings, backends: backends.map(({ name }) => name), shapes: [shape], rounds: 3 };
-  return { ...newVisit(settings), state: 'done', backends };
+  return { ...newVisit(settings, { shape, operation }), state: 'done', backends };
 }
 
 describe('recommend', () => {
@@ -73,14 +83,18 @@ describe('recommend', () => {
   });
 
   it.for<[Partial<BackendFindings>, string]>([
-    [{ results: [passed, { ...passed, status: 'failed', worst: 2 }] }, '1 of 2 cases failed'],
-    [{ kitDone: false }, 'not checked to the end'],
-    [{ available: null }, 'not probed'],
+    [{ results: [passed, { ...passed, status: 'failed', worst: 2 }] }, '1 of 2 checks failed'],
+    [{ available: null }, 'not tried'],
     [{ troubles: [{ stage: 'conformance', code: 'DEVICE_LOST', message: 'gone' }] }, 'DEVICE_LOST: gone'],
     [{ timings: [] }, 'not timed'],
     [
-      { timings: [], troubles: [{ stage: 'speed', code: 'LIMIT_EXCEEDED', message: 'too large' }] },
+      { timings: [], troubles: [{ stage: 'speed', shape, code: 'LIMIT_EXCEEDED', message: 'too large' }] },
       'LIMIT_EXCEEDED: too large',
+    ],
+    [{ troubles: [{ stage: 'speed', shape, code: 'DEVICE_LOST', message: 'in round 2' }] }, 'DEVICE_LOST: in round 2'],
+    [
+      { timings: [], troubles: [{ stage: 'speed', shape: [9, 9], code: 'HUNG', message: 'for 60 s' }] },
+      'HUNG: for 60 s',
     ],
   ])('leaves out the fastest with %o', ([changed, reason]) => {
     const { ranking, out } = recommend(
@@ -93,43 +107,182 @@ describe('recommend', () => {
   });
 
   it('counts times of this shape, although the device was lost on another', () => {
-    const troubles = [{ stage: 'speed', code: 'DEVICE_LOST', message: 'gone' }] as const;
+    const troubles = [{ stage: 'speed', shape: [9, 9], code: 'DEVICE_LOST', message: 'gone' }] as const;
     const { ranking } = recommend(visitOf(works('js', [1, 1, 1], { troubles })), shape, operation);
     expect(ranking).toHaveLength(1);
   });
 
-  it('needs no kit where the visitor left it out', () => {
-    const visit = visitOf(works('js', [1, 1, 1], { results: [], kitDone: false }));
-    const without = { ...visit, settings: { ...visit.settings, kit: false } };
-    expect(recommend(without, shape, operation).ranking).toHaveLength(1);
+  it('has an answer after the first time already, without the kit', () => {
+    const { ranking } = recommend(visitOf(works('js', [1], { results: [], kitDone: false })), shape, operation);
+    expect(ranking).toMatchObject([{ backend: 'js', rounds: 1, checked: false }]);
+  });
+
+  it('knows what memory of the backend is worth', () => {
+    const timings = [timing([3, 3]), timing([2, 2], { memory: 'allocated' })];
+    const [best] = recommend(visitOf(works('wasm', [], { timings })), shape, operation).ranking;
+    expect(best!.gainOfMemory).toBe(1.5);
+    expect(ownMemoryPays(best!)).toBe(true);
+    expect(ownMemoryPays({ ...best!, gainOfMemory: 1.1 })).toBe(false);
+    const [plain] = recommend(visitOf(works('js', [3])), shape, operation).ranking;
+    expect(plain!.gainOfMemory).toBe(null);
+    expect(ownMemoryPays(plain!)).toBe(false);
   });
 });
 
-it('gives three lines of code', () => {
-  expect(codeFor('gpujs-webgpu', [8, 64, 28, 28])).toBe(
-    `import { createGpuJsBackend } from '@batchnorm/backend-gpujs';
-import { BatchNorm } from '@batchnorm/core-api';
-const layer = new BatchNorm({ backend: await createGpuJsBackend({ mode: 'webgpu' }), numFeatures: 64 });`,
-  );
-  expect(codeFor('wasm', shape)).toContain('backend: await createWasmBackend(), numFeatures: 64');
+describe('what is measured further', () => {
+  const unchecked = { kitDone: false, results: [] };
+
+  it('is what takes at most 4 times as long as the fastest', () => {
+    const visit = visitOf(works('js', [4, 4]), works('wasm', [1, 1]), works('gpujs-cpu', [5, 5]));
+    expect(inReach(recommend(visit, shape, operation))).toEqual(new Set(['wasm', 'js']));
+  });
+
+  it('is checked from the fastest on, until nothing is left that may be recommended', () => {
+    const [js, wasm, slow] = [
+      works('js', [2], unchecked),
+      works('wasm', [1], unchecked),
+      works('webgpu', [9], unchecked),
+    ];
+    expect(nextToCheck(visitOf(js, wasm, slow))).toBe('wasm');
+    expect(nextToCheck(visitOf(js, { ...wasm, kitDone: true }, slow))).toBe('js');
+    expect(nextToCheck(visitOf({ ...js, kitDone: true }, { ...wasm, kitDone: true }, slow))).toBe(undefined);
+  });
+
+  it('is slower, too, where the fastest failed', () => {
+    const failed = works('wasm', [1], { results: [{ ...passed, status: 'failed' }] });
+    expect(nextToCheck(visitOf(failed, works('webgpu', [9], unchecked)))).toBe('webgpu');
+  });
+
+  it('is everything that works, or nothing, as the visitor chose', () => {
+    const visit = visitOf(
+      works('wasm', [1]),
+      works('webgpu', [9], { ...unchecked, troubles: [{ stage: 'availability', code: null, message: '' }] }),
+      works('gpujs-cpu', [9], unchecked),
+    );
+    const choosing = (kit: 'all' | 'off') => nextToCheck({ ...visit, settings: { ...visit.settings, kit } });
+    expect(choosing('all')).toBe('gpujs-cpu');
+    expect(choosing('off')).toBe(undefined);
+  });
+
+  it('is not what is hopeless on larger data', () => {
+    const onAll = (seconds: number) => operations.map((operation) => timing([seconds], { operation }));
+    const visitWith = (seconds: number, kit: 'fast' | 'all' = 'fast') => {
+      const visit = visitOf(works('js', [], { timings: onAll(1) }), works('webgpu', [], { timings: onAll(seconds) }));
+      return { ...visit, settings: { ...visit.settings, kit, shapes: [[32, 10], shape, [1024, 256]] } };
+    };
+    expect(isHopeless(visitWith(11), 'webgpu', [32, 10])).toBe(true);
+    expect(isHopeless(visitWith(11), 'webgpu', [1024, 256])).toBe(false);
+    expect(isHopeless(visitWith(9), 'webgpu', [32, 10])).toBe(false);
+    expect(isHopeless(visitWith(11, 'all'), 'webgpu', [32, 10])).toBe(false);
+    const { out } = recommend(visitWith(11), [32, 10], operation);
+    expect(out).toContainEqual({
+      backend: 'webgpu',
+      reason: 'not timed: on larger data it took more than 10 times as long as the fastest',
+    });
+  });
 });
+
+describe('how sure the answer is', () => {
+  const certainty = (changed: Partial<BackendFindings>, state: Visit['state'], seconds = [1, 1, 1]) => {
+    const visit = { ...visitOf(works('js', seconds, changed)), state };
+    return certaintyOf(visit, recommend(visit, shape, operation).ranking[0]!);
+  };
+
+  it('says how often it was timed, and how far it was checked', () => {
+    const unchecked = { kitDone: false, results: [] };
+    expect(certainty(unchecked, 'running', [1])).toEqual({
+      sure: false,
+      text: 'So far: timed once, its result was right. Still measuring.',
+    });
+    expect(certainty({ kitDone: false }, 'stopped', [1, 2]).text).toBe(
+      'Stopped early: timed 2 times, right in 1 checks.',
+    );
+    expect(certainty({ kitDone: false }, 'stopped').sure).toBe(false);
+    expect(certainty({}, 'running')).toEqual({ sure: true, text: 'Timed 3 times, right in all 1 checks.' });
+  });
+});
+
+describe('the code', () => {
+  it('installs the library, and lets it choose', () => {
+    expect(installFor('wasm')).toBe('npm install batchnorm');
+    const use = { backend: 'wasm', shape: [8, 64, 28, 28], ownMemory: true } as const;
+    expect(codeFor({ ...use, operation: 'training-step' })).toBe(
+      `import { createBatchNorm } from 'batchnorm';
+
+const shape = [8, 64, 28, 28];
+const layer = await createBatchNorm({ numFeatures: 64, shape });
+const x = layer.empty(shape); // fill x.data: your data
+const y = await layer.forward(x);
+const dy = layer.empty(shape); // fill dy.data: gradient of the loss
+const { dx, dgamma, dbeta } = await layer.backward(dy);`,
+    );
+    const inference = codeFor({ ...use, operation: 'forward-inference', ownMemory: false });
+    expect(inference).toContain("createBatchNorm({ numFeatures: 64, shape, operation: 'forward-inference' })");
+    expect(inference).toContain('const x = { data: new Float32Array(401408), shape };');
+    expect(inference).toContain('layer.forward(x, { training: false })');
+    expect(inference).not.toContain('backward');
+  });
+
+  it('hands over a mode of gpu.js, which the library does not choose by itself', () => {
+    expect(installFor('gpujs-webgl')).toBe('npm install batchnorm @batchnorm/backend-gpujs');
+    expect(codeFor({ backend: 'gpujs-webgl', shape, operation, ownMemory: false })).toContain(
+      `const create = () => createGpuJsBackend({ mode: 'webgl' });
+const backends = [{ name: 'gpujs-webgl', create }, 'wasm', 'js'];
+const layer = await createBatchNorm({ numFeatures: 64, shape, operation: 'backward', backends });`,
+    );
+  });
+
+  it.for(operations)('runs as it stands: %s', async (operation) => {
+    const results: number[][] = [];
+    for (const backend of ['wasm', 'gpujs-cpu'] as const) {
+      for (const ownMemory of [true, false]) {
+        results.push(await run(codeFor({ backend, shape: [6, 3, 2], operation, ownMemory }), operation));
+      }
+    }
+    // Wherever it runs and x lies, results are the same.
+    const [first, ...others] = results;
+    expect(first).toHaveLength(36);
+    expect(new Set(first).size).toBeGreaterThan(18);
+    for (const other of others) {
+      for (const [k, value] of other.entries()) expect(value).toBeCloseTo(first![k]!, 5);
+    }
+  });
+});
+
+/** Runs the code as a module would, with numbers in x and dy, and gives the elements of its last result. */
+function run(code: string, operation: Operation): Promise<number[]> {
+  const names = {
+    createBatchNorm,
+    createGpuJsBackend,
+    numbers: (k: number, name: string) => Math.sin(k * k + name.length),
+  };
+  const last = operation === 'training-step' || operation === 'backward' ? 'dx' : 'y';
+  const body = code
+    .replace(/^import .*$/gm, '')
+    .replace(/^const (x|dy) = .*$/gm, '$&\nfor (const k of $1.data.keys()) $1.data[k] = numbers(k, "$1");')
+    .concat(`\nconst made = [...${last}.data];\nawait layer.dispose();\nreturn made;`);
+  const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
+  return new AsyncFunction(...Object.keys(names), body)(...Object.values(names));
+}
 
 it('holds each operation against a copy of the bytes that it has to move', () => {
   // A copy of an activation reads it and writes it; a backward reads two and writes one.
   expect(copyLimit('forward-training', 2)).toBe(2);
   expect(copyLimit('backward', 2)).toBe(3);
   expect(copyLimit('training-step', 2)).toBe(5);
-  const timing = { shape, operation, seconds: [4, 8, 2], limits: [2, 2, 2] } as const;
-  expect(shareOfLimit(timing).median).toBe(0.5);
+  expect(shareOfLimit(timing([4, 8, 2], { limits: [2, 2, 2] })).median).toBe(0.5);
 });
 
 it('adds rounds to the timing that they belong to', () => {
-  const once = withRound([], { shape, operation }, 1, 2);
-  const twice = withRound(once, { shape: [...shape], operation }, 3, 4);
-  const other = withRound(twice, { shape: [1, 1], operation }, 5, 6);
-  expect(other).toEqual([
-    { shape, operation, seconds: [1, 3], limits: [2, 4] },
-    { shape: [1, 1], operation, seconds: [5], limits: [6] },
+  const measured = { shape, operation, memory: 'host' } as const;
+  const once = withRound([], measured, 1, 2);
+  const twice = withRound(once, { ...measured, shape: [...shape] }, 3, 4);
+  const other = withRound(twice, { ...measured, shape: [1, 1] }, 5, 6);
+  const elsewhere = withRound(other, { ...measured, memory: 'allocated' }, 7, 8);
+  expect(elsewhere).toEqual([
+    { ...measured, seconds: [1, 3], limits: [2, 4] },
+    { ...measured, shape: [1, 1], seconds: [5], limits: [6] },
+    { ...measured, memory: 'allocated', seconds: [7], limits: [8] },
   ]);
 });
 
@@ -152,7 +305,7 @@ describe('reports', () => {
 
   it('JSON has all rounds, and what is recommended for each shape and operation', () => {
     const report = JSON.parse(jsonReport(visit));
-    expect(report).toMatchObject({ formatVersion: 2, complete: true, device: { browser: 'Firefox 150', cores: 4 } });
+    expect(report).toMatchObject({ formatVersion: 3, complete: true, device: { browser: 'Firefox 150', cores: 4 } });
     expect(report.backends[0].counts).toEqual({ passed: 1, failed: 0, refused: 1, skipped: 1 });
     expect(report.backends[0].timings[0]).toMatchObject({
       seconds: [2, 2, 2],
@@ -163,7 +316,7 @@ describe('reports', () => {
   });
 
   it('Markdown has no link and no HTML, and a table that holds together', () => {
-    const summary = markdownSummary(visit, { shape, operation });
+    const summary = markdownSummary(visit);
     expect(summary).toContain('backward of 256×64: **js**, 2.00 s');
     expect(summary).not.toMatch(/https?:\/\/|[^\\]<b/);
     const rows = summary.split('\n').filter((line) => line.startsWith('|'));
@@ -174,17 +327,13 @@ describe('reports', () => {
   });
 });
 
-describe('what selectBackend answers', () => {
-  const report = (milliseconds: number, allocatedMilliseconds: number | null) =>
-    ({ chosen: 'wasm', candidates: [{ name: 'wasm', milliseconds, allocatedMilliseconds }] }) as never;
+it('says what a program would choose', () => {
+  const report = { chosen: 'wasm', candidates: [{ name: 'wasm', milliseconds: 3 }] } as never;
+  expect(answerText(report, 'wasm', 1)).toBe('It chose WebAssembly, too: 3.00 ms. Loading and choosing took 1.00 s.');
+  expect(answerText(report, 'js', 1)).toContain('It chose WebAssembly: 3.00 ms.');
+});
 
-  it('recommends tensors of the backend where they pay, with the line of code', () => {
-    const text = answerText(report(3, 1.5), { best: 'wasm', shape: [1024, 256] }, 1);
-    expect(text).toContain('takes wasm, too: 3.00 ms a call');
-    expect(text).toContain('2.0 times as fast where x.data lies in its memory: x = layer.empty([1024,256])');
-  });
-
-  it.each([null, 2.9])('and says nothing of them where they do not (%s ms)', (allocated) => {
-    expect(answerText(report(3, allocated), { best: 'js', shape: [1024, 256] }, 1)).not.toContain('empty');
-  });
+it('leads to the repository that the packages name', async () => {
+  const { default: published } = await import('../../../packages/batchnorm/package.json');
+  expect(published.repository.url).toBe(`git+${repository}.git`);
 });

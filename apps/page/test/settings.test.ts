@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { backendNames } from '../src/backends.js';
 import { defaultSettings, parseShapes, readSettings, type Settings, writeSettings } from '../src/visit/settings.js';
 
-const read = (query: string) => readSettings(new URLSearchParams(query));
+const ask = (query: string) => readSettings(new URLSearchParams(query));
+const read = (query: string) => ask(query).settings;
 
 describe('settings in the address', () => {
   it('are the defaults where it says nothing, and nothing is said of defaults', () => {
@@ -13,7 +14,8 @@ describe('settings in the address', () => {
 
   it.for<Partial<Settings>>([
     { backends: ['js'] },
-    { backends: [], kit: false },
+    { backends: [], kit: 'off' },
+    { kit: 'all' },
     { shapes: [] },
     {
       shapes: [
@@ -28,9 +30,34 @@ describe('settings in the address', () => {
     expect(read(writeSettings(settings))).toEqual(settings);
   });
 
-  it('are the defaults where it says something wrong', () => {
-    expect(read('?shapes=5&rounds=0&patience=-1&kit=maybe')).toEqual(defaultSettings);
-    expect(read('?rounds=1e9&backends=nonsense,js')).toEqual({ ...defaultSettings, backends: ['js'] });
+  it('have no problem where everything is known', () => {
+    expect(ask('').problems).toEqual([]);
+    expect(ask('?backends=wasm, js&kit=all&shapes=4x3,2*2&rounds=3&patience=9').problems).toEqual([]);
+  });
+
+  it.for<[query: string, ...problems: string[]]>([
+    ['?shapes=5', "received shape '5', expected two or more sizes such as 256×64"],
+    ['?rounds=0', "received rounds '0', expected a whole number from 1 to 100"],
+    ['?rounds=1e9', "received rounds '1e9', expected a whole number from 1 to 100"],
+    ['?patience=', "received patience '', expected a whole number from 1 to 1000"],
+    ['?kit=maybe', "received kit 'maybe', expected fast, all, off"],
+    ['?backends=foo', `received backends 'foo', expected some of ${backendNames.join(', ')}`],
+    ['?backends=', `received backends '', expected some of ${backendNames.join(', ')}`],
+    ['?backend=js', "received a parameter 'backend', expected backends, kit, shapes, rounds, patience"],
+    [
+      '?kit=on&rounds=x',
+      "received kit 'on', expected fast, all, off",
+      "received rounds 'x', expected a whole number from 1 to 100",
+    ],
+  ])('are the defaults where it says something wrong, which is named: %s', ([query, ...problems]) => {
+    expect(ask(query)).toEqual({ settings: defaultSettings, problems });
+  });
+
+  it('are what is right where it says both', () => {
+    const { settings, problems } = ask('?backends=nonsense,js&rounds=9&patience=-1');
+    expect(settings).toEqual({ ...defaultSettings, backends: ['js'], rounds: 9 });
+    expect(problems).toHaveLength(2);
+    expect(problems[0]).toContain("received backends 'nonsense', expected some of");
   });
 
   it('have backends in the order of the table', () => {

@@ -3,11 +3,12 @@
 
 import { percentText, shapeText, timeText } from '@batchnorm/reporting';
 import type { Operation } from '@batchnorm/select';
-import type { BackendName } from '../backends.js';
+import { type BackendName, backends as registry } from '../backends.js';
 import type { Draw } from '../chart/chart.js';
 import { recommend } from '../recommend/recommend.js';
 import type { Shape } from '../shape.js';
 import { timingOf, type Visit } from '../visit/visit.js';
+import { shapeWords } from '../words.js';
 import { type Spread, shareOfLimit, spreadOf } from './spread.js';
 
 export interface Row {
@@ -36,7 +37,7 @@ const rowHeight = 22;
 const nameHeight = 30;
 const axisHeight = 24;
 /** For the names of backends, and for a number behind the longest bar. */
-const [marginLeft, marginRight] = [106, 70];
+const [marginLeft, marginRight] = [136, 70];
 /** Pixels of a tick's name, with room around it. */
 const nameWidth = 52;
 
@@ -63,7 +64,7 @@ function frame({ shapes, backends }: Content, width: number) {
     marginBottom: axisHeight,
     style: { background: 'none', fontSize: '12px', overflow: 'visible' },
     fy: { domain: shapes.map(shapeText), label: null, axis: null, paddingInner, paddingOuter: 0 },
-    y: { domain: backends, label: null, tickSize: 0 },
+    y: { domain: backends, label: null, tickSize: 0, tickFormat: (name: BackendName) => registry[name].title },
   } as const;
 }
 
@@ -158,9 +159,9 @@ export function shareChart(content: Content): Draw {
 
 /** The name of each shape, above its band. */
 function shapeNames(text: Parameters<Draw>[0]['text'], { shapes }: Content) {
-  return text(shapes.map(shapeText), {
-    fy: (name: string) => name,
-    text: (name: string) => name,
+  return text(shapes, {
+    fy: (shape: Shape) => shapeText(shape),
+    text: shapeWords,
     frameAnchor: 'top-left',
     dx: -marginLeft,
     dy: -20,

@@ -1,22 +1,25 @@
 // The benchmark live: charts of one operation at a time, and the numbers behind them.
 
 import { boundText, percentText, shapeText, timeText } from '@batchnorm/reporting';
-import { operations } from '@batchnorm/select';
 import { useMemo } from 'preact/hooks';
+import { backends as registry } from '../backends.js';
 import { Chart } from '../chart/chart.js';
+import { links } from '../links.js';
 import type { Choice } from '../recommend/choice.js';
+import { hopeless } from '../recommend/recommend.js';
 import type { Shape } from '../shape.js';
 import { TroubleBadges } from '../visit/trouble-badge.js';
 import type { Visit } from '../visit/visit.js';
+import { listedOperations, operationWords, shapeWords } from '../words.js';
 import { chartHeight, type Row, rowsOf, shareChart, timeChart } from './bench-charts.js';
 
 interface Properties {
   readonly visit: Visit;
-  readonly choice: Choice;
   readonly onChoice: (choice: Choice) => void;
 }
 
-export function BenchSection({ visit, choice, onChoice }: Properties) {
+export function BenchSection({ visit, onChoice }: Properties) {
+  const { choice } = visit;
   const { shapes, backends } = visit.settings;
   // Not with every case of the kit: charts are drawn again when a time has come in.
   const rows = useMemo(
@@ -32,16 +35,19 @@ export function BenchSection({ visit, choice, onChoice }: Properties) {
     <section aria-labelledby="bench-title">
       <h2 id="bench-title">How fast is it?</h2>
       <p class="quiet">
-        One call of the layer in float32, from host memory into host memory, transfers included; verified on the very
-        numbers that are timed. All backends take turns in every round, and so does the copy.
+        The time of one call, from your arrays into your arrays: shorter is better. With a GPU that includes the way
+        there and back. Results were right on the very numbers that are timed.{' '}
+        {visit.settings.kit !== 'all' &&
+          `What takes more than ${hopeless} times as long as the fastest is not tried on smaller data. `}
+        <a href={links.performance}>More about speed</a>
       </p>
       {shapes.length === 0 ? (
-        <p>Left out, as chosen.</p>
+        <p>No shape is chosen to be timed.</p>
       ) : (
         <>
           <fieldset class="segments">
             <legend class="visually-hidden">Operation in the charts</legend>
-            {operations.map((operation) => (
+            {listedOperations.map((operation) => (
               <label key={operation}>
                 <input
                   type="radio"
@@ -49,44 +55,48 @@ export function BenchSection({ visit, choice, onChoice }: Properties) {
                   checked={operation === choice.operation}
                   onChange={() => onChoice({ ...choice, operation })}
                 />
-                <span>{operation}</span>
+                <span>{operationWords[operation].title}</span>
               </label>
             ))}
           </fieldset>
           {troubles.map(({ name, trouble }, index) => (
             <p key={index}>
-              {name} <TroubleBadges troubles={[trouble]} />
+              {registry[name].title} <TroubleBadges troubles={[trouble]} />
             </p>
           ))}
-          <div class="charts">
+          <figure>
+            <figcaption>
+              <strong>Time of {operationWords[choice.operation].one}</strong>{' '}
+              <span class="quiet">on a logarithmic scale; the bar is where eight rounds in ten lie</span>
+            </figcaption>
+            <Chart
+              label={`Time of ${operationWords[choice.operation].one}. ${summary(rows)}`}
+              draw={timeChart(content)}
+              data={[rows]}
+              height={height}
+              interval={1000}
+            />
+          </figure>
+          <details>
+            <summary>Could it be faster? Compared with only copying the data</summary>
             <figure>
               <figcaption>
-                <strong>Time of a call</strong>{' '}
-                <span class="quiet">median, and the range of eight rounds in ten; logarithmic</span>
+                <strong>Share of the copy limit</strong>{' '}
+                <span class="quiet">
+                  100 % is as fast as one thread copies the bytes that must be read and written, computing nothing
+                </span>
               </figcaption>
               <Chart
-                label={`Time of ${choice.operation}. ${summary(rows)}`}
-                draw={timeChart(content)}
-                data={[rows]}
-                height={height}
-                interval={1000}
-              />
-            </figure>
-            <figure>
-              <figcaption>
-                <strong>Share of the copy limit</strong> <span class="quiet">100 % is a copy of the same bytes</span>
-              </figcaption>
-              <Chart
-                label={`Share of the copy limit of ${choice.operation}; the numbers are in the table below`}
+                label={`Share of the copy limit of ${operationWords[choice.operation].one}; the numbers are in the table below`}
                 draw={shareChart(content)}
                 data={[rows]}
                 height={height}
                 interval={1000}
               />
             </figure>
-          </div>
+          </details>
           <details>
-            <summary>The numbers of {choice.operation}</summary>
+            <summary>The numbers</summary>
             <TimingTable visit={visit} rows={rows} shapes={shapes} operation={choice.operation} />
           </details>
         </>
@@ -100,7 +110,7 @@ function summary(rows: readonly Row[]): string {
   if (rows.length === 0) return 'Nothing has been timed yet.';
   return rows
     .filter(({ best }) => best)
-    .map(({ shape, backend, time }) => `${shape}: ${backend} is the fastest, ${timeText(time.median)}.`)
+    .map(({ shape, backend, time }) => `${shape}: ${registry[backend].title} is the fastest, ${timeText(time.median)}.`)
     .join(' ');
 }
 
@@ -122,38 +132,40 @@ function TimingTable({ visit, rows, shapes, operation }: TableProperties) {
             time
           </th>
           <th scope="col" class="number">
-            eight rounds in ten
+            eight rounds in ten took
           </th>
           <th scope="col" class="number">
-            of the copy limit
+            share of the copy limit
           </th>
           <th scope="col" class="number">
-            × bound
+            error ÷ allowed
           </th>
         </tr>
       </thead>
-      {shapes.map(shapeText).map((shape) => (
-        <tbody key={shape}>
-          <tr>
-            <th scope="rowgroup" colSpan={5}>
-              {shape}
-            </th>
-          </tr>
-          {rows
-            .filter((row) => row.shape === shape)
-            .map(({ backend, time, share, best }) => (
-              <tr key={backend} class={best ? 'best' : ''}>
-                <th scope="row">{backend}</th>
-                <td class="number">{timeText(time.median)}</td>
-                <td class="number">
-                  {timeText(time.low)} to {timeText(time.high)}
-                </td>
-                <td class="number">{percentText(share.median)}</td>
-                <td class="number">{boundOf(visit, backend, shape)}</td>
-              </tr>
-            ))}
-        </tbody>
-      ))}
+      {shapes
+        .map((sizes) => ({ shape: shapeText(sizes), words: shapeWords(sizes) }))
+        .map(({ shape, words }) => (
+          <tbody key={shape}>
+            <tr>
+              <th scope="rowgroup" colSpan={5}>
+                {words} <code class="quiet">{shape}</code>
+              </th>
+            </tr>
+            {rows
+              .filter((row) => row.shape === shape)
+              .map(({ backend, time, share, best }) => (
+                <tr key={backend} data-backend={backend} class={best ? 'best' : ''}>
+                  <th scope="row">{registry[backend].title}</th>
+                  <td class="number">{timeText(time.median)}</td>
+                  <td class="number">
+                    {timeText(time.low)} to {timeText(time.high)}
+                  </td>
+                  <td class="number">{percentText(share.median)}</td>
+                  <td class="number">{boundOf(visit, backend, shape)}</td>
+                </tr>
+              ))}
+          </tbody>
+        ))}
     </table>
   );
 }

@@ -3,52 +3,55 @@
 import { meanTime } from '@batchnorm/bench/clock';
 import { createBackend } from '@batchnorm/catalogue';
 import { type FixtureCase, runConformance, solve } from '@batchnorm/conformance';
-import { type Backend, BatchNorm, type Tensor } from '@batchnorm/core-api';
+import { allocatesMemory, type Backend, BatchNorm, type Tensor } from '@batchnorm/core-api';
 import { shapeText } from '@batchnorm/reporting';
 import type { Operation } from '@batchnorm/select';
 import type { BackendName } from '../backends.js';
 import { lostDevice } from '../kit/lost-device.js';
 import type { Verified } from '../messages.js';
-import type { Shape } from '../shape.js';
+import type { Memory, Shape } from '../shape.js';
 
 interface Request {
   readonly backend: BackendName;
   readonly shape: Shape;
 }
 
+interface Sample {
+  readonly operation: Operation;
+  readonly memory: Memory;
+  readonly sampleTime: number;
+}
+
+interface Tensors {
+  readonly x: Tensor;
+  readonly dy: Tensor;
+  readonly y: Tensor;
+  readonly dx: Tensor;
+}
+
 export class TimedLayer {
   readonly verified: Verified;
-  readonly #run: Readonly<Record<Operation, () => Promise<void>>>;
-  /** The forward that a backward would differentiate now. */
-  #latest: 'forward-training' | 'forward-inference' | undefined;
+  readonly #backend: Backend;
+  readonly #layer: BatchNorm;
+  readonly #tensors: Partial<Record<Memory, Tensors>>;
+  /** The x of the latest training forward, which a backward differentiates; undefined after an inference. */
+  #latestX: Tensor | undefined;
 
   private constructor(backend: Backend, fixture: FixtureCase, verified: Verified) {
     const layer = new BatchNorm({ ...fixture.options, backend });
     layer.gamma.set(fixture.gamma!.data);
     layer.beta.set(fixture.beta!.data);
     const [step] = fixture.steps;
-    const tensor = (data: ArrayLike<number>): Tensor => ({
-      data: Float32Array.from(data),
-      shape: step!.x.shape,
-    });
-    // Host in, host out, into buffers that are there already: what a program without device tensors pays for.
-    const [x, dy, y, dx] = [step!.x.data, step!.dy!.data, step!.y!.data, step!.dx!.data].map(tensor) as [
-      Tensor,
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
-    const gradients = { dx, dgamma: layer.gamma.slice(), dbeta: layer.beta.slice() };
-    const forward = async () => void (await layer.forward(x, { out: y }));
-    const backward = async () => void (await layer.backward(dy, { out: gradients }));
+    const tensor = (data: ArrayLike<number>): Tensor => ({ data: Float32Array.from(data), shape: step!.x.shape });
     this.verified = verified;
-    this.#run = {
-      'forward-training': forward,
-      'forward-inference': async () => void (await layer.forward(x, { training: false, out: y })),
-      backward,
-      'training-step': async () => {
-        await forward();
-        await backward();
+    this.#backend = backend;
+    this.#layer = layer;
+    this.#tensors = {
+      host: {
+        x: tensor(step!.x.data),
+        dy: tensor(step!.dy!.data),
+        y: tensor(step!.y!.data),
+        dx: tensor(step!.dx!.data),
       },
     };
   }
@@ -72,17 +75,49 @@ export class TimedLayer {
     return new TimedLayer(backend, fixture, { worst, ulps });
   }
 
-  /** Seconds of one call: the mean, so that what one call leaves to the next counts. */
-  async sample(operation: Operation, sampleTime: number): Promise<number> {
-    await this.#prepare(operation);
-    const run = this.#run[operation];
+  /**
+   * Seconds of one call: the mean, so that what one call leaves to the next counts. Null where the backend has no memory
+   * of its own that it was asked for.
+   */
+  async sample({ operation, memory, sampleTime }: Sample): Promise<number | null> {
+    const tensors = this.#tensorsIn(memory);
+    if (tensors === undefined) return null;
+    const run = this.#runs(tensors)[operation];
+    if (operation === 'backward' && this.#latestX !== tensors.x) await this.#runs(tensors)['forward-training']();
     await run(); // whatever ran before on this device leaves its traces in caches and queues
-    return meanTime(run, sampleTime);
+    const seconds = await meanTime(run, sampleTime);
+    this.#latestX = operation === 'forward-inference' ? undefined : tensors.x;
+    return seconds;
   }
 
-  /** Sees to it that a backward follows a training forward. */
-  async #prepare(operation: Operation): Promise<void> {
-    if (operation === 'backward' && this.#latest !== 'forward-training') await this.#run['forward-training']();
-    this.#latest = operation === 'forward-inference' ? operation : 'forward-training';
+  #tensorsIn(memory: Memory): Tensors | undefined {
+    if (memory === 'allocated' && allocatesMemory(this.#backend, 'float32')) {
+      const { x, dy } = this.#tensors.host!;
+      const layer = this.#layer;
+      this.#tensors.allocated ??= {
+        x: layer.from(x),
+        dy: layer.from(dy),
+        y: layer.empty(x.shape),
+        dx: layer.empty(x.shape),
+      };
+    }
+    return this.#tensors[memory];
+  }
+
+  /** Into buffers that are there already. */
+  #runs({ x, dy, y, dx }: Tensors): Readonly<Record<Operation, () => Promise<void>>> {
+    const layer = this.#layer;
+    const gradients = { dx, dgamma: layer.gamma.slice(), dbeta: layer.beta.slice() };
+    const forward = async () => void (await layer.forward(x, { out: y }));
+    const backward = async () => void (await layer.backward(dy, { out: gradients }));
+    return {
+      'forward-training': forward,
+      'forward-inference': async () => void (await layer.forward(x, { training: false, out: y })),
+      backward,
+      'training-step': async () => {
+        await forward();
+        await backward();
+      },
+    };
   }
 }

@@ -9,17 +9,17 @@ import type { Device } from './device.js';
 export function DeviceSection({ visit }: { readonly visit: Visit }) {
   return (
     <section aria-labelledby="device-title">
-      <h2 id="device-title">What is here</h2>
+      <h2 id="device-title">What this browser has</h2>
       <DeviceFacts device={visit.device} />
       <table class="backends">
         <caption class="visually-hidden">Backends and whether they work on this device</caption>
         <thead>
           <tr>
             <th scope="col">backend</th>
-            <th scope="col">here</th>
+            <th scope="col">works here</th>
             <th scope="col">runs on</th>
             <th scope="col">threads</th>
-            <th scope="col">sums in</th>
+            <th scope="col">adds up in</th>
           </tr>
         </thead>
         <tbody>
@@ -38,10 +38,10 @@ function DeviceFacts({ device: { browser, platform, cores, isolated } }: { reado
       <Fact term="browser">{browser}</Fact>
       <Fact term="system">{platform}</Fact>
       <Fact term="logical cores">{cores}</Fact>
-      <Fact term="cross-origin isolated">
+      <Fact term="threads with shared memory">
         {isolated
-          ? 'yes: threads may share memory'
-          : 'no: one thread each, and a coarser clock. The server must send the headers COOP and COEP'}
+          ? 'allowed: this page is cross-origin isolated'
+          : 'not allowed, so that each backend has one thread, and clocks are coarser. For more the server must send the headers Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy'}
       </Fact>
     </dl>
   );
@@ -60,7 +60,7 @@ function BackendRow({ findings }: { readonly findings: BackendFindings }) {
   const { name, available, troubles } = findings;
   const head = (
     <th scope="row">
-      {name} <span class="quiet">{backends[name].title}</span>
+      {backends[name].title} <code class="quiet">{name}</code>
     </th>
   );
   if (available === null) {
@@ -85,10 +85,10 @@ function BackendRow({ findings }: { readonly findings: BackendFindings }) {
       <td data-head="runs on">
         {engine}
         {device !== 'cpu' && <span class="quiet"> on {device}</span>}
-        {fallbackReason !== null && <strong class="note"> fell back: {fallbackReason}</strong>}
+        {fallbackReason !== null && <strong class="note"> instead of what was asked for: {fallbackReason}</strong>}
       </td>
       <td data-head="threads">{threads}</td>
-      <td data-head="sums in">{describeAccumulation(accumulation)}</td>
+      <td data-head="adds up in">{describeAccumulation(accumulation)}</td>
     </tr>
   );
 }

@@ -19,12 +19,12 @@ export function CaseTable({ name, results }: Properties) {
           <thead>
             <tr>
               <th scope="col">case</th>
-              <th scope="col">dtype</th>
+              <th scope="col">numbers</th>
               <th scope="col" class="number">
-                × bound
+                error ÷ allowed
               </th>
               <th scope="col" class="number">
-                ulp
+                error in ulp
               </th>
             </tr>
           </thead>

@@ -1,96 +1,153 @@
-// The conformance kit live: a cell for each case, as dark as its error is close to its bound.
-import {
-  accuracyText,
-  type CaseResult,
-  countsLine,
-  countTexts,
-  type Group,
-  groups,
-  signs,
-} from '@batchnorm/conformance';
-import { memo } from 'preact/compat';
+// The conformance kit live: how many checks each backend has passed, and of what kinds they are.
+import { accuracyText, type CaseResult, countsOf, type Group, groups, statuses, worstOf } from '@batchnorm/conformance';
+import { percentText } from '@batchnorm/reporting';
+import { useMemo, useState } from 'preact/hooks';
+import { backends } from '../backends.js';
+import { links } from '../links.js';
+import { reach } from '../recommend/recommend.js';
 import { TroubleBadges } from '../visit/trouble-badge.js';
 import type { BackendFindings, Visit } from '../visit/visit.js';
+import { groupWords } from '../words.js';
 import { CaseTable } from './case-table.js';
 
 export function KitSection({ visit }: { readonly visit: Visit }) {
+  const { kit } = visit.settings;
   return (
     <section aria-labelledby="kit-title">
       <h2 id="kit-title">Is it right?</h2>
       <p class="quiet">
-        Golden results of NumPy and PyTorch, inputs with exact results, adversarial inputs, the behaviour of buffers,
-        calls and errors, the kernels by themselves, and random programs. Each cell is a case: the darker, the larger
-        its error as a share of what is derived as its bound. Above the bound, it fails. What a backend says it can’t do
-        it must refuse, with the right code.
+        Results are compared with those of NumPy, PyTorch and Keras, with results that are known exactly, and on inputs
+        that are hard to compute. How large an error rounding may cause is <a href={links.numerics}>derived</a>, not
+        guessed: a larger one fails.
+        {kit === 'fast' &&
+          ` A backend that takes more than ${reach} times as long as the fastest is checked on what is timed only.`}
+        {kit === 'off' && ' As chosen, each backend is checked on what is timed only.'}
       </p>
-      {visit.settings.kit ? (
-        visit.backends.map((findings) => <BackendKit key={findings.name} findings={findings} />)
-      ) : (
-        <p>Left out, as chosen. What is timed is verified all the same.</p>
-      )}
+      {kit !== 'off' &&
+        visit.backends.map((findings) => (
+          <BackendKit key={findings.name} findings={findings} ended={visit.state === 'done'} />
+        ))}
     </section>
   );
 }
 
-const BackendKit = memo(function BackendKit({ findings }: { readonly findings: BackendFindings }) {
-  const { name, plan, results, kitDone, troubles, available } = findings;
+function BackendKit({ findings, ended }: { readonly findings: BackendFindings; readonly ended: boolean }) {
+  // Not with every sample that is timed on another backend.
+  return useMemo(() => <Kit findings={findings} ended={ended} />, [findings, ended]);
+}
+
+function Kit({ findings, ended }: { readonly findings: BackendFindings; readonly ended: boolean }) {
+  const { name, plan, results, kitDone, troubles } = findings;
+  const { passed, failed, refused, skipped } = countsOf(results);
   return (
-    <article class="kit" data-backend={name} data-done={kitDone}>
+    <article
+      class="kit"
+      data-backend={name}
+      data-done={kitDone}
+      data-cases={plan.length}
+      data-passed={passed}
+      data-failed={failed}
+      data-refused={refused}
+      data-skipped={skipped}
+    >
       <h3>
-        {name} <Counts results={results} />{' '}
-        <TroubleBadges troubles={troubles.filter(({ stage }) => stage === 'conformance')} />
+        {backends[name].title} <code class="quiet">{name}</code>
       </h3>
-      <p class="quiet accuracy">
-        {accuracyText(results) || (available === null && troubles.length > 0 ? 'does not run here' : 'not checked yet')}
+      <p class="verdict">
+        <Verdict findings={findings} ended={ended} />
+        <TroubleBadges troubles={troubles.filter(({ stage }) => stage === 'conformance')} />
       </p>
-      <div class="groups">
-        {groups.map((group) => (
-          <Strip key={group} group={group} size={plan.filter((one) => one.group === group).length} results={results} />
-        ))}
-      </div>
-      {results.length > 0 && <CaseTable name={name} results={results} />}
+      {plan.length > 0 && !kitDone && troubles.length === 0 && (
+        <progress class="running" aria-label={`Checks of ${name}`} max={plan.length} value={results.length} />
+      )}
+      {results.length > 0 && <Checks findings={findings} />}
     </article>
   );
-});
+}
 
-function Counts({ results }: { readonly results: readonly CaseResult[] }) {
-  return (
-    <>
-      {countTexts(results).map(({ status, text, codes }) => (
-        <span key={status} class={`badge ${status}`}>
-          {signs[status]} {text} {codes && <span class="codes">{codes} </span>}
+function Verdict({ findings, ended }: { readonly findings: BackendFindings; readonly ended: boolean }) {
+  const { available, plan, results, kitDone, verified, troubles } = findings;
+  const { passed, failed, refused, skipped } = countsOf(results);
+  if (failed > 0) {
+    return (
+      <span class="badge failed">
+        ✗ {failed} of {results.length} checks failed
+      </span>
+    );
+  }
+  if (results.length > 0) {
+    const worst = worstOf(results);
+    return (
+      <>
+        <span class="badge passed">
+          {kitDone ? `✓ right: ${passed} checks passed` : `${results.length} of ${plan.length} checked, none failed`}
+        </span>{' '}
+        <span class="quiet">
+          {refused > 0 && `What it cannot do it refused properly, ${refused} times. `}
+          {skipped > 0 && `${skipped} were left out: they do not apply, or take long. `}
+          {worst && `The largest error is ${percentText(worst.worst)} of what rounding may cause.`}
         </span>
-      ))}
-    </>
-  );
+      </>
+    );
+  }
+  const whyNot =
+    available === null
+      ? troubles.length > 0
+        ? 'does not run here'
+        : 'not checked yet'
+      : Object.keys(verified).length > 0
+        ? `right in what was timed${ended ? '; too slow here to be checked in full' : ''}`
+        : 'not checked yet';
+  return <span class="quiet">{whyNot}</span>;
 }
 
-interface StripProperties {
-  readonly group: Group;
-  /** How many cases it will have. */
-  readonly size: number;
-  readonly results: readonly CaseResult[];
-}
-
-function Strip({ group, size, results }: StripProperties) {
-  if (size === 0) return null;
-  const done = results.filter((result) => result.group === group);
+function Checks({ findings: { name, plan, results, kitDone } }: { readonly findings: BackendFindings }) {
+  const [open, setOpen] = useState(false);
   return (
-    <div class="group" style={{ '--size': size }}>
-      <p>
-        {group} <span class="quiet">{size}</span>
-      </p>
-      <div class="cells" role="img" aria-label={`${group}, ${done.length} of ${size}: ${countsLine(done)}`}>
-        {Array.from({ length: size }, (_, index) => (
-          <Cell key={index} result={done[index]} />
-        ))}
-      </div>
-    </div>
+    <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
+      <summary>What was checked on {name}</summary>
+      {open && (
+        <>
+          <table class="groups">
+            <caption class="visually-hidden">Kinds of checks on {name}</caption>
+            <thead>
+              <tr>
+                <th scope="col">kind</th>
+                {statuses.map((status) => (
+                  <th key={status} scope="col" class="number">
+                    {status}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {groups
+                .filter((group) => plan.some((one) => one.group === group))
+                .map((group) => (
+                  <GroupRow key={group} group={group} results={results.filter((one) => one.group === group)} />
+                ))}
+            </tbody>
+          </table>
+          <p class="quiet small">In exact terms: {accuracyText(results)}</p>
+          {kitDone && <CaseTable name={name} results={results} />}
+        </>
+      )}
+    </details>
   );
 }
 
-const Cell = memo(function Cell({ result }: { readonly result: CaseResult | undefined }) {
-  if (result === undefined) return <i />;
-  const share = Math.round(Math.min(result.worst, 1) * 100);
-  return <i class={result.status} style={{ '--share': `${share}%` }} title={`${result.dtype} ${result.name}`} />;
-});
+function GroupRow({ group, results }: { readonly group: Group; readonly results: readonly CaseResult[] }) {
+  const counts = countsOf(results);
+  return (
+    <tr>
+      <th scope="row">
+        {groupWords[group]} <code class="quiet">{group}</code>
+      </th>
+      {statuses.map((status) => (
+        <td key={status} class={`number ${status === 'failed' && counts.failed > 0 ? 'badge failed' : ''}`}>
+          {counts[status]}
+        </td>
+      ))}
+    </tr>
+  );
+}

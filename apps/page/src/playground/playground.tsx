@@ -12,7 +12,9 @@ export function Playground() {
     <div class="playground">
       <h1>See it work</h1>
       <p class="lead">
-        A batch of one feature goes through the layer, on the JavaScript backend and on this device. Move it, and see.
+        Batch normalisation moves and scales a batch of numbers, so that their mean is 0 and their deviation 1; then it
+        applies a scale (gamma) and a shift (beta) that are learned. Move the sliders, and see. Every number comes from
+        the layer itself.
       </p>
       <ForwardSection
         distribution={distribution}

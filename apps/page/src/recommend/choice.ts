@@ -1,8 +1,6 @@
 // What the recommendation is for: the visitor's operation and shape.
-
-import { shapeText } from '@batchnorm/reporting';
 import type { Operation } from '@batchnorm/select';
-import type { Shape } from '../shape.js';
+import { type Shape, sameShape } from '../shape.js';
 
 export interface Choice {
   readonly operation: Operation;
@@ -12,6 +10,6 @@ export interface Choice {
 
 /** What is wanted, as far as it is among the measured shapes; else the largest, where a backend matters most. */
 export function choiceAmong(shapes: readonly Shape[], { operation, shape }: Partial<Choice>): Choice {
-  const same = shape && shapes.find((one) => shapeText(one) === shapeText(shape));
+  const same = shape && shapes.find((one) => sameShape(one, shape));
   return { operation: operation ?? 'training-step', shape: same ?? shapes.at(-1) };
 }

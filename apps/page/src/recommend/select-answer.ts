@@ -1,24 +1,14 @@
-// What the page says of a selection: what a program would choose, and whether its data should lie elsewhere.
+// What the page says of a selection: what a program would choose.
 import { timeText } from '@batchnorm/reporting';
 import type { SelectionReport } from '@batchnorm/select';
-import type { BackendName } from '../backends.js';
-import type { Shape } from '../shape.js';
+import { type BackendName, backends } from '../backends.js';
 
-interface Asked {
-  readonly best: BackendName;
-  readonly shape: Shape;
-}
-
-/** From so many times as fast on, to have x in memory of the backend is worth a line of code. */
-const worthwhile = 1.15;
-
-export function answerText({ chosen, candidates }: SelectionReport, { best, shape }: Asked, seconds: number): string {
-  const { milliseconds, allocatedMilliseconds } = candidates.find(({ name }) => name === chosen)!;
+/** `best`: what the page recommends. `seconds`: what the selection took. */
+export function answerText({ chosen, candidates }: SelectionReport, best: BackendName, seconds: number): string {
+  const { milliseconds } = candidates.find(({ name }) => name === chosen)!;
+  const { title } = backends[chosen as BackendName];
+  const too = chosen === best ? ', too' : '';
   // Nothing is timed where there is nothing to choose.
-  const time = milliseconds === null ? 'the only one that works' : `${timeText(milliseconds / 1000)} a call`;
-  const found = `${time}, found in ${timeText(seconds)} with loading`;
-  const taken = chosen === best ? `takes ${chosen}, too: ${found}` : `takes ${chosen}: ${found}`;
-  const ratio = milliseconds === null || allocatedMilliseconds === null ? 0 : milliseconds / allocatedMilliseconds;
-  if (ratio < worthwhile) return taken;
-  return `${taken}. ${ratio.toFixed(1)} times as fast where x.data lies in its memory: x = layer.empty([${shape}])`;
+  const time = milliseconds === null ? 'nothing else works' : timeText(milliseconds / 1000);
+  return `It chose ${title}${too}: ${time}. Loading and choosing took ${timeText(seconds)}.`;
 }

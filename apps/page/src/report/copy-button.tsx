@@ -4,10 +4,12 @@ import { useState } from 'preact/hooks';
 
 interface Properties {
   readonly text: () => string;
+  /** For those who do not see what stands beside it. */
+  readonly label?: string;
   readonly children: ComponentChildren;
 }
 
-export function CopyButton({ text, children }: Properties) {
+export function CopyButton({ text, label, children }: Properties) {
   const [outcome, setOutcome] = useState('');
   const copy = async () => {
     setOutcome((await writeClipboard(text())) ? 'copied' : 'the browser refused');
@@ -15,7 +17,7 @@ export function CopyButton({ text, children }: Properties) {
   };
   return (
     <span class="copy">
-      <button type="button" onClick={copy}>
+      <button type="button" aria-label={label} onClick={copy}>
         {children}
       </button>{' '}
       <span class="quiet" role="status">

@@ -6,13 +6,13 @@ import { recommend } from '../recommend/recommend.js';
 import type { Visit } from '../visit/visit.js';
 
 /**
- * Seconds everywhere. `counts` are of the kit's cases. An error without a finite measure has `"worst": null` and
+ * Seconds everywhere. `complete` is false where the visit was stopped: recommendations then rest on what had been found. `counts` are of the kit's cases. An error without a finite measure has `"worst": null` and
  * `"ulps": null`.
  */
 export function jsonReport(visit: Visit): string {
   const { state, date, device, settings, backends } = visit;
   const document = {
-    formatVersion: 2,
+    formatVersion: 3,
     date,
     complete: state === 'done',
     device,

@@ -1,14 +1,15 @@
 // What a visit found, as Markdown without links, to paste where people talk.
 import { accuracyText, countsText } from '@batchnorm/conformance';
 import { escapeMarkdown, executionText, markdownTable, percentText, shapeText, timeText } from '@batchnorm/reporting';
+import type { Operation } from '@batchnorm/select';
 import { shareOfLimit, spreadOf } from '../bench/spread.js';
-import type { Choice } from '../recommend/choice.js';
-import { codeFor } from '../recommend/code.js';
-import { recommend } from '../recommend/recommend.js';
+import { codeFor, installFor } from '../recommend/code.js';
+import { ownMemoryPays, recommend } from '../recommend/recommend.js';
 import { type BackendFindings, timingOf, troubleText, type Visit } from '../visit/visit.js';
 
-export function markdownSummary(visit: Visit, { operation, shape }: Choice): string {
-  const { device, date, settings, backends } = visit;
+export function markdownSummary(visit: Visit): string {
+  const { device, date, settings, backends, choice } = visit;
+  const { operation, shape } = choice;
   const [best] = shape ? recommend(visit, shape, operation).ranking : [];
   const facts = [
     device.browser,
@@ -36,21 +37,28 @@ export function markdownSummary(visit: Visit, { operation, shape }: Choice): str
       ? [
           `${operation} of ${shapeText(shape)}: **${best.backend}**, ${timeText(best.time.median)}`,
           '',
+          '```sh',
+          installFor(best.backend),
+          '```',
+          '',
           '```ts',
-          codeFor(best.backend, shape),
+          codeFor({ backend: best.backend, shape, operation, ownMemory: ownMemoryPays(best) }),
           '```',
           '',
         ]
       : []),
     ...(settings.shapes.length > 0
-      ? [`Times of ${operation} in float32, median; in brackets the share of the copy limit.`, '']
+      ? [
+          `Times of ${operation} in float32, median; in brackets the share of the time of a plain copy of the same bytes.`,
+          '',
+        ]
       : []),
     ...markdownTable(heads, rows),
     '',
   ].join('\n');
 }
 
-function timeOf({ timings }: BackendFindings, shape: readonly number[], operation: Choice['operation']): string {
+function timeOf({ timings }: BackendFindings, shape: readonly number[], operation: Operation): string {
   const timing = timingOf(timings, shape, operation);
   return timing ? `${timeText(spreadOf(timing.seconds).median)} (${percentText(shareOfLimit(timing).median)})` : '';
 }

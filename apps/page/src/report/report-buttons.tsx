@@ -1,5 +1,4 @@
 // What a visitor takes along: all of it as JSON, a summary as Markdown.
-import type { Choice } from '../recommend/choice.js';
 import type { Visit } from '../visit/visit.js';
 import { CopyButton } from './copy-button.js';
 import { jsonReport } from './json.js';
@@ -7,16 +6,15 @@ import { markdownSummary } from './markdown.js';
 
 interface Properties {
   readonly visit: Visit;
-  readonly choice: Choice;
 }
 
-export function ReportButtons({ visit, choice }: Properties) {
+export function ReportButtons({ visit }: Properties) {
   return (
     <p class="reports">
       <button type="button" onClick={() => download('batchnorm.json', jsonReport(visit))}>
-        Download JSON
+        Download results
       </button>
-      <CopyButton text={() => markdownSummary(visit, choice)}>Copy summary</CopyButton>
+      <CopyButton text={() => markdownSummary(visit)}>Copy summary</CopyButton>
     </p>
   );
 }

@@ -1,48 +1,45 @@
 // How far a visit is. The bar moves with every case; what is read aloud changes with every backend or shape only.
-import type { Settings } from './settings.js';
-import type { Progress, Stage, Visit } from './visit.js';
-
-const titles: Readonly<Record<Stage, string>> = {
-  availability: 'What is here',
-  conformance: 'Checking',
-  speed: 'Timing',
-};
+import { percentText } from '@batchnorm/reporting';
+import { type BackendName, backends } from '../backends.js';
+import type { Visit } from './visit.js';
 
 interface Properties {
-  readonly state: Visit['state'];
-  readonly progress: Progress | null;
-  readonly settings: Settings;
+  readonly visit: Visit;
+  /** The fastest so far. */
+  readonly best: BackendName | undefined;
 }
 
-export function ProgressBar({ state, progress, settings }: Properties) {
+export function ProgressBar({ visit, best }: Properties) {
+  const { state, progress } = visit;
   return (
     <div class="progress" data-state={state}>
-      <p role="status" aria-live="polite">
-        {announcement(state, progress, settings)}
+      <p id="visit-status" role="status" aria-live="polite">
+        {announcement(visit, best)}
       </p>
       {progress && (
         <p class="quiet numbers" aria-hidden="true">
-          {progress.done} of {progress.total || '…'}
+          {progress.total > 0 && percentText(progress.done / progress.total)}
         </p>
       )}
-      <progress aria-label="Progress of this stage" max={progress?.total || 1} value={barValue(state, progress)} />
+      <progress aria-label="Progress of this step" max={progress?.total || 1} value={barValue(visit)} />
     </div>
   );
 }
 
-function barValue(state: Visit['state'], progress: Progress | null): number {
+function barValue({ state, progress }: Visit): number {
   return progress ? progress.done : state === 'done' ? 1 : 0;
 }
 
-function announcement(state: Visit['state'], progress: Progress | null, settings: Settings): string {
-  if (state === 'done') return 'Done.';
-  if (state === 'stopped') return 'Stopped. What had been found is below.';
-  if (progress === null)
-    return state === 'running' ? 'Starting.' : 'Takes some minutes with every backend; the page stays usable.';
-  const stages: Stage[] = [
-    'availability',
-    ...(settings.kit ? (['conformance'] as const) : []),
-    ...(settings.shapes.length > 0 ? (['speed'] as const) : []),
-  ];
-  return `Step ${stages.indexOf(progress.stage) + 1} of ${stages.length}. ${titles[progress.stage]}: ${progress.on}`;
+function announcement({ state, progress, settings }: Visit, best: BackendName | undefined): string {
+  const fastest = best ? ` Fastest so far: ${backends[best].title}.` : '';
+  if (settings.backends.length === 0) return 'Choose at least one backend below.';
+  if (state === 'ready') {
+    return 'The first answer comes within seconds, and then becomes more certain. Stop when you have seen enough.';
+  }
+  if (state === 'done') return 'Done: everything is measured.';
+  if (state === 'stopped') return 'Stopped. The answer rests on what was found by then.';
+  if (progress === null) return 'Starting.';
+  if (progress.stage === 'availability') return `Looking for ${backends[progress.on as BackendName].title}.`;
+  if (progress.stage === 'speed') return `Timing ${progress.on}.${fastest}`;
+  return `Checking ${backends[progress.on as BackendName].title}.${fastest}`;
 }

@@ -1,8 +1,10 @@
 // What is measured, for the visitor to change before the button is pressed.
 import { shapeText } from '@batchnorm/reporting';
-import { useState } from 'preact/hooks';
 import { backendNames, backends } from '../backends.js';
-import { parseShapes, presetShapes, type Settings } from './settings.js';
+import { type Shape, sameShape } from '../shape.js';
+import { shapeWords } from '../words.js';
+import { DraftField } from './draft-field.js';
+import { type KitChoice, kitChoices, parseCount, parseShapes, presetShapes, type Settings } from './settings.js';
 
 interface Properties {
   readonly settings: Settings;
@@ -10,13 +12,19 @@ interface Properties {
   readonly onChange: (settings: Settings) => void;
 }
 
+const kitWords: Readonly<Record<KitChoice, string>> = {
+  fast: 'Backends that may be the fastest, in full',
+  all: 'Every backend, in full and with every size: may take minutes',
+  off: 'Times only, and whether what is timed is right',
+};
+
 export function SettingsForm({ settings, disabled, onChange }: Properties) {
   const change = (changed: Partial<Settings>) => onChange({ ...settings, ...changed });
   return (
     <details class="settings">
-      <summary>What is measured</summary>
+      <summary>Choose what is measured</summary>
       <fieldset disabled={disabled}>
-        <legend>Backends</legend>
+        <legend>Backends: ways to compute it</legend>
         {backendNames.map((name) => (
           <label key={name}>
             <input
@@ -25,32 +33,36 @@ export function SettingsForm({ settings, disabled, onChange }: Properties) {
               onChange={() => change({ backends: toggled(backendNames, settings.backends, name) })}
             />
             <span>
-              {name} <span class="quiet">{backends[name].title}</span>
+              {backends[name].title} <code class="quiet">{name}</code>
             </span>
           </label>
         ))}
       </fieldset>
-      <fieldset disabled={disabled}>
-        <legend>Correctness</legend>
-        <label>
-          <input type="checkbox" checked={settings.kit} onChange={() => change({ kit: !settings.kit })} />
-          <span>Run the conformance kit</span>
-        </label>
-      </fieldset>
       <Shapes settings={settings} disabled={disabled} onChange={onChange} />
-      <fieldset disabled={disabled}>
+      <fieldset disabled={disabled} class="list">
+        <legend>How thoroughly</legend>
+        {kitChoices.map((kit) => (
+          <label key={kit}>
+            <input type="radio" name="kit" checked={settings.kit === kit} onChange={() => change({ kit })} />
+            <span>{kitWords[kit]}</span>
+          </label>
+        ))}
+      </fieldset>
+      <fieldset disabled={disabled} class="list">
         <legend>Patience</legend>
-        <NumberField
-          name="Rounds of timing"
-          value={settings.rounds}
-          most={100}
-          onChange={(rounds) => change({ rounds })}
+        <DraftField
+          class="row"
+          label="How often each is timed"
+          inputMode="numeric"
+          text={String(settings.rounds)}
+          onCommit={(text) => change({ rounds: parseCount('rounds', text) })}
         />
-        <NumberField
-          name="Seconds without a sign of life until a backend counts as hung"
-          value={settings.patience}
-          most={1000}
-          onChange={(patience) => change({ patience })}
+        <DraftField
+          class="row"
+          label="Give up on a backend after so many seconds of silence"
+          inputMode="numeric"
+          text={String(settings.patience)}
+          onCommit={(text) => change({ patience: parseCount('patience', text) })}
         />
       </fieldset>
     </details>
@@ -58,73 +70,36 @@ export function SettingsForm({ settings, disabled, onChange }: Properties) {
 }
 
 function Shapes({ settings, disabled, onChange }: Properties) {
-  const [problem, setProblem] = useState('');
-  const own = settings.shapes.filter((shape) => !isAmong(presetShapes, shape));
-  const timed = (shapes: Settings['shapes']) => onChange({ ...settings, shapes });
-  const onText = (text: string) => {
-    try {
-      const presets = settings.shapes.filter((shape) => isAmong(presetShapes, shape));
-      const added = parseShapes(text).filter((shape) => !isAmong(presets, shape));
-      timed([...presets, ...added]);
-      setProblem('');
-    } catch (error) {
-      setProblem((error as Error).message);
-    }
-  };
+  const { shapes } = settings;
+  const own = shapes.filter((shape) => !isAmong(presetShapes, shape));
+  const presets = presetShapes.filter((shape) => isAmong(shapes, shape));
+  const timed = (shapes: readonly Shape[]) => onChange({ ...settings, shapes });
   return (
-    <fieldset disabled={disabled}>
-      <legend>Shapes to time, [N, C] or [N, C, H, W]</legend>
+    <fieldset disabled={disabled} class="list">
+      <legend>Sizes of the data</legend>
       {presetShapes.map((shape) => (
         <label key={shapeText(shape)}>
           <input
             type="checkbox"
-            checked={isAmong(settings.shapes, shape)}
-            onChange={() => timed([...toggledShapes(settings.shapes, shape), ...own])}
+            checked={isAmong(shapes, shape)}
+            onChange={() => timed([...toggled(presetShapes, presets, shape), ...own])}
           />
-          <span>{shapeText(shape)}</span>
+          <span>
+            {shapeWords(shape)} <code class="quiet">{shapeText(shape)}</code>
+          </span>
         </label>
       ))}
-      <label class="stack">
-        <span>Your own, such as 128×100, 4×32×56×56</span>
-        <input
-          type="text"
-          inputMode="text"
-          autocomplete="off"
-          spellcheck={false}
-          value={own.map(shapeText).join(', ')}
-          aria-invalid={problem !== ''}
-          aria-describedby="shape-problem"
-          onChange={(event) => onText(event.currentTarget.value)}
-        />
-      </label>
-      <p id="shape-problem" class="problem" role="alert">
-        {problem}
-      </p>
-    </fieldset>
-  );
-}
-
-interface NumberFieldProperties {
-  readonly name: string;
-  readonly value: number;
-  readonly most: number;
-  readonly onChange: (value: number) => void;
-}
-
-function NumberField({ name, value, most, onChange }: NumberFieldProperties) {
-  return (
-    <label class="row">
-      <span>{name}</span>
-      <input
-        type="number"
-        min={1}
-        max={most}
-        step={1}
-        required
-        value={value}
-        onChange={({ currentTarget: field }) => field.validity.valid && onChange(field.valueAsNumber)}
+      <DraftField
+        label={
+          <>
+            Your own{' '}
+            <span class="quiet">rows×features, or samples×channels×height×width, such as 128×100, 4×32×56×56</span>
+          </>
+        }
+        text={own.map(shapeText).join(', ')}
+        onCommit={(text) => timed([...presets, ...parseShapes(text).filter((shape) => !isAmong(presets, shape))])}
       />
-    </label>
+    </fieldset>
   );
 }
 
@@ -133,10 +108,4 @@ function toggled<T>(all: readonly T[], chosen: readonly T[], one: T): T[] {
   return all.filter((other) => chosen.includes(other) !== (other === one));
 }
 
-const isAmong = (shapes: Settings['shapes'], shape: readonly number[]) =>
-  shapes.some((other) => shapeText(other) === shapeText(shape));
-
-/** The presets that are chosen, with `one` or without it if it was there. */
-function toggledShapes(chosen: Settings['shapes'], one: readonly number[]): Settings['shapes'] {
-  return presetShapes.filter((shape) => isAmong(chosen, shape) !== (shape === one));
-}
+const isAmong = (shapes: readonly Shape[], shape: Shape) => shapes.some((other) => sameShape(other, shape));

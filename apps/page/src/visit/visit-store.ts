@@ -1,5 +1,7 @@
 // The visit that is shown, and how what happens becomes part of it.
 import type { BackendName } from '../backends.js';
+import type { Choice } from '../recommend/choice.js';
+import type { Shape } from '../shape.js';
 import type { Settings } from './settings.js';
 import { Store } from './store.js';
 import { type BackendFindings, newVisit, type Progress, type Stage, type Visit } from './visit.js';
@@ -13,12 +15,18 @@ export class VisitStore extends Store<Visit> {
   /** Begins anew, with other settings or the same. */
   reset(settings: Settings, state: Visit['state'] = 'ready'): void {
     const date = state === 'ready' ? '' : new Date().toISOString();
-    this.update(() => ({ ...newVisit(settings), state, date }));
+    this.update(({ choice }) => ({ ...newVisit(settings, choice), state, date }));
     this.show();
   }
 
   end(state: 'done' | 'stopped'): void {
     this.update((visit) => ({ ...visit, state, progress: null }));
+    this.show();
+  }
+
+  /** What the visitor wants to know the answer for. */
+  choose(choice: Choice): void {
+    this.update((visit) => ({ ...visit, choice }));
     this.show();
   }
 
@@ -35,9 +43,9 @@ export class VisitStore extends Store<Visit> {
   }
 
   /** Notes why a backend is out, or out of this stage. Errors: whatever is no failure of a worker, such as an abort. */
-  trouble(name: BackendName, stage: Stage, error: unknown): void {
+  trouble(name: BackendName, stage: Stage, error: unknown, shape?: Shape): void {
     if (!(error instanceof WorkerFailure)) throw error;
     const { code, message } = error;
-    this.find(name, ({ troubles }) => ({ troubles: [...troubles, { stage, code, message }] }));
+    this.find(name, ({ troubles }) => ({ troubles: [...troubles, { stage, code, message, ...(shape && { shape }) }] }));
   }
 }
