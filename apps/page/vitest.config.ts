@@ -4,6 +4,7 @@ export default inNode({
   fileParallelism: false,
   slow: [
     'test/accessibility.test.ts',
+    'test/code.test.ts',
     'test/misfortune.test.ts',
     'test/playground.test.ts',
     'test/responsive.test.ts',
