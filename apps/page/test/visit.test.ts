@@ -341,7 +341,7 @@ interface Report {
 async function reportOf({ page }: Pick<Visitor, 'page'>): Promise<Report> {
   const [download] = await Promise.all([
     page.waitForEvent('download'),
-    page.getByRole('button', { name: 'Download JSON' }).click(),
+    page.getByRole('button', { name: 'Download results' }).click(),
   ]);
   expect(download.suggestedFilename()).toBe('batchnorm.json');
   return JSON.parse(await readFile(await download.path(), 'utf8'));

@@ -179,7 +179,7 @@ function comparison(best: Ranked, next: Ranked | undefined): string {
   const { title } = backends[next.backend];
   const ratio = next.time.median / best.time.median;
   if (ratio < noticeable) return `. ${title} is about as fast`;
-  const unsure = overlap(best, next) ? ', although times vary so much that it may turn round' : '';
+  const unsure = overlap(best, next) ? '. Times vary so much here that it may come out the other way' : '';
   return `, ${ratio.toPrecision(2)} times as fast as ${title}, the next${unsure}`;
 }
 
