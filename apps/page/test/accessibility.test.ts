@@ -94,9 +94,9 @@ describe('the page, for everybody', () => {
   });
 });
 
-/** Everything that can be opened, and what is in it that can be, too. */
+/** Everything that can be opened, and what is in it that can be, too; of two long tables one. */
 async function openAll(page: Page): Promise<void> {
-  const closed = page.locator('details:not([open]) > summary:visible');
+  const closed = page.locator('details:not([open]) > summary:visible').filter({ hasNotText: 'Every case of wasm' });
   while ((await closed.count()) > 0) await closed.first().click();
   await page.locator('.cases tr').nth(500).waitFor();
 }

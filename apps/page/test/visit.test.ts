@@ -95,7 +95,7 @@ describe('the page, measuring', () => {
       const { page } = visitor;
       await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
       await page.getByRole('button', { name: 'Copy summary' }).click();
-      await page.getByText('copied').waitFor();
+      await page.getByText('copied', { exact: true }).waitFor();
       const summary = await page.evaluate(() => navigator.clipboard.readText());
       for (const name of visited) expect(summary).toContain(`| ${name} |`);
       expect(summary).toMatch(/\| js \| \d+ pass/);
