@@ -10,6 +10,7 @@ interface Manifest {
   readonly bin?: object;
   readonly scripts?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
 }
 
 /** Commands of the system, of which nothing more is asked. */
@@ -23,8 +24,12 @@ export function problemsOf(block: string, folder: string, root: string): string[
   const rootScripts = read('package.json').scripts!;
   const manifests = globSync('{packages,apps,examples}/*/package.json', { cwd: root }).map(read);
   const published = manifests.filter((manifest) => !manifest.private);
+  // What a published package is tested beside, its users may need, too.
   const installable = new Set(
-    published.flatMap(({ name, peerDependencies = {} }) => [name!, ...Object.keys(peerDependencies)]),
+    published.flatMap(({ name, peerDependencies, devDependencies }) => [
+      name!,
+      ...Object.keys({ ...peerDependencies, ...devDependencies }),
+    ]),
   );
   const named = (name: string | undefined) => manifests.find((manifest) => manifest.name === name);
 
@@ -47,7 +52,7 @@ export function problemsOf(block: string, folder: string, root: string): string[
       return words
         .slice(1)
         .filter((name) => !installable.has(name) && !/^pnpm@/.test(name))
-        .map((name) => `no package of this repository is or wants ${name}`)[0];
+        .map((name) => `no package of this repository is or uses ${name}`)[0];
     }
     if (command === 'npx') {
       if (words[0]?.startsWith('pnpm@')) return problemOf(['pnpm', ...words.slice(1)]);
