@@ -1,5 +1,12 @@
 // A layer without choosing a backend by hand.
-import { BatchNormError, type BatchNormOptions, readUntrusted, resolveLayerOptions } from '@batchnorm/core-api';
+import {
+  assertOptionNames,
+  BatchNormError,
+  type BatchNormOptions,
+  layerOptionChecks,
+  readUntrusted,
+  resolveLayerOptions,
+} from '@batchnorm/core-api';
 import { type Candidate, type SelectOptions, selectBackend } from '@batchnorm/select';
 import { type BackendName, candidates } from './candidates.js';
 import { SelectedBatchNorm } from './selected-batch-norm.js';
@@ -26,7 +33,10 @@ export interface CreateBatchNormOptions
  * where the pinned one does not work here; the reason of `signal`.
  */
 export async function createBatchNorm(options: CreateBatchNormOptions): Promise<SelectedBatchNorm> {
-  const read: CreateBatchNormOptions = readUntrusted('INVALID_OPTION', 'options', () => ({ ...Object(options) }));
+  const read: CreateBatchNormOptions = readUntrusted('INVALID_OPTION', 'options', () => {
+    assertOptionNames(options, [...Object.keys(layerOptionChecks), 'collective', ...namesOfHow]);
+    return { ...options };
+  });
   const { shape: given, backends = Object.values(candidates), ...others } = read;
   const { operation, memory, out, prefer, budgetMs, measure, timeoutMs, cache, pin, signal, ...ownOptions } = others;
   const { collective, ...layerOptions } = ownOptions;
@@ -50,6 +60,22 @@ export async function createBatchNorm(options: CreateBatchNormOptions): Promise<
     throw error;
   }
 }
+
+/** How the backend is chosen. */
+const namesOfHow: readonly Exclude<keyof CreateBatchNormOptions, keyof BatchNormOptions>[] = [
+  'shape',
+  'backends',
+  'operation',
+  'memory',
+  'out',
+  'prefer',
+  'budgetMs',
+  'measure',
+  'timeoutMs',
+  'pin',
+  'cache',
+  'signal',
+];
 
 /** A batch that takes a moment to compute with, however many channels it has. */
 const mostSampleElements = 2 ** 22;

@@ -130,6 +130,13 @@ describe(`createBatchNorm (${nameHere('batchnorm')})`, () => {
     expect(await codeOf(createBatchNorm(wrong({ ...options, shape: 8 })))).toBe('INVALID_OPTION');
   });
 
+  it('names its own options, too, where one is misspelt', async () => {
+    const misspelt = createBatchNorm(wrong({ numFeatures: 2, backend: ['js'] }));
+    await expect(misspelt).rejects.toThrow(
+      /an option 'backend', expected numFeatures, .*backends, .*pin, cache, signal/,
+    );
+  });
+
   it('refuses what no text can name with a code, too', async () => {
     const nothing = Object.create(null);
     const all: readonly object[] = [

@@ -38,7 +38,7 @@ export { normal, type Problem, type Random, randomSeededBy, solve } from './prob
 export type { Program } from './programs/program.js';
 export { runProgram } from './programs/run-program.js';
 export { replay } from './replay.js';
-export { type BackendReport, nothing, runBackend } from './report/backend-report.js';
+export { type BackendOptions, type BackendReport, nothing, runBackend } from './report/backend-report.js';
 export {
   accuracyText,
   countsText,

@@ -7,7 +7,7 @@ export function describe(value: unknown): string {
   if (ArrayBuffer.isView(value)) return `${nameOf(value)}(${(value as Float32Array).length})`;
   if (typeof value === 'object' && value !== null) return nameOf(value);
   if (typeof value === 'function') return `function ${textOf(() => value.name)}`;
-  return String(value);
+  return typeof value === 'bigint' ? `${value}n` : String(value);
 }
 
 /** The name of the object's class, or 'object'. */

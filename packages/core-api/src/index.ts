@@ -45,7 +45,7 @@ export type {
 } from './calls.js';
 export { type Collective, inCallOrder } from './collective.js';
 export { type CountedPositions, everyCountedRun } from './counted-positions.js';
-export { describe } from './describe.js';
+export { describe, describeShape } from './describe.js';
 export { BatchNormError, type ErrorCode, refuse } from './errors.js';
 export { type Extent, everyIndex, everyRun, extentOf, product, valuesPerChannel } from './extent.js';
 export { elementsFrom, float16Bits, float16Numbers, largestFloat16, numbersOf } from './float16.js';

@@ -33,7 +33,7 @@ export class CandidateTrial {
     const { name } = candidate;
     this.#report = {
       ...{ name, available: null, reason: 'not tried', error: null },
-      ...{ milliseconds: null, leastMilliseconds: null, allocatedMilliseconds: null },
+      ...{ milliseconds: null, leastMilliseconds: null, samples: null, allocatedMilliseconds: null },
       ...{ engine: null, device: null, threads: null, fallbackReason: null },
     };
   }
@@ -102,7 +102,8 @@ export class CandidateTrial {
       });
       if (!stopwatch.done) return;
       operation.assertRight();
-      this.#record({ milliseconds: stopwatch.median, leastMilliseconds: stopwatch.least });
+      const { median, least, samples } = stopwatch;
+      this.#record({ milliseconds: median, leastMilliseconds: least, samples });
     });
   }
 

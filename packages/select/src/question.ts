@@ -3,6 +3,7 @@ import {
   assertOption,
   assertOptionNames,
   assertOptions,
+  describeShape,
   layerOptionChecks,
   type OptionCheck,
   oneOf,
@@ -46,10 +47,14 @@ const isSignal = (value: unknown) =>
 const isPin = (value: unknown) =>
   value === undefined || ['name', 'engine', 'device'].every((field) => typeof Object(value)[field] === 'string');
 
+const mostAxes = 64;
+const shapeExpected = `an array of two or more whole numbers of at least 1, and at most ${mostAxes}`;
+const pinExpected = 'the `report.pin` of a selection: { name, engine, device }';
+
 const isDuration = (value: unknown) => Number.isFinite(value) && (value as number) > 0;
 
 const checks: Readonly<Record<Exclude<keyof SelectOptions, 'cache'>, OptionCheck>> = {
-  shape: [isShape, 'an array of two or more whole numbers of at least 1, and at most 64'],
+  shape: [isShape, shapeExpected],
   axis: layerOptionChecks.axis,
   dtype: layerOptionChecks.dtype,
   operation: oneOf(...operations),
@@ -59,7 +64,7 @@ const checks: Readonly<Record<Exclude<keyof SelectOptions, 'cache'>, OptionCheck
   budgetMs: [isDuration, 'a finite number of milliseconds greater than 0; `measure: false` chooses without measuring'],
   measure: oneOf(true, false),
   timeoutMs: [isDuration, 'a finite number of milliseconds greater than 0'],
-  pin: [isPin, 'the `report.pin` of a selection: { name, engine, device }'],
+  pin: [isPin, pinExpected],
   signal: [isSignal, 'an AbortSignal'],
 };
 
@@ -68,8 +73,14 @@ export function resolveQuestion(options: SelectOptions): Question {
   assertOptionNames(options, [...Object.keys(checks), 'cache']);
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const question = { ...defaults, ...Object.fromEntries(given) } as Question;
+  const { axis, shape, pin } = question;
+  // Of these a message shows what is in them.
+  if (Array.isArray(shape) && shape.length <= mostAxes && !isShape(shape)) {
+    refuse('INVALID_OPTION', `shape ${describeShape(shape)}`, shapeExpected);
+  }
+  if (Object(pin) === pin && !isPin(pin))
+    refuse('INVALID_OPTION', `pin { ${Object.keys(pin!).join(', ')} }`, pinExpected);
   assertOptions(question, checks);
-  const { axis, shape } = question;
   if (axis >= shape.length || axis < -shape.length) {
     refuse('INVALID_OPTION', `axis ${axis}`, `an axis of the ${shape.length} that shape has`);
   }

@@ -126,7 +126,7 @@ function noneWorks(trials: readonly CandidateTrial[]): BatchNormError {
   const reasons = trials.map(({ report: { name, reason } }) => `${name}: ${reason}`).join('; ');
   return new BatchNormError(
     'BACKEND_UNAVAILABLE',
-    `received ${trials.length} candidates, expected one that works here: ${reasons}`,
+    `received ${trials.length === 1 ? 'a candidate' : `${trials.length} candidates`}, expected one that works here: ${reasons}`,
     { cause: new AggregateError(trials.map(({ failure }) => failure)) },
   );
 }

@@ -116,6 +116,8 @@ export interface CandidateReport {
   readonly milliseconds: number | null;
   /** The shortest time of one call, which other programs on the machine made no longer; null as before. */
   readonly leastMilliseconds: number | null;
+  /** How many times it was timed: a small budget and a slow backend leave few; null as before. */
+  readonly samples: number | null;
   /**
    * The median with tensors of `layer.empty`, of the chosen candidate when others were not asked about: what a program gains
    * that has its data there. Null where the backend has no memory for them, or it was not measured.

@@ -51,6 +51,11 @@ export class Stopwatch {
     return Math.min(this.#samples[0]!, this.#leastMs);
   }
 
+  /** How many turns count. */
+  get samples(): number {
+    return this.#samples.length;
+  }
+
   /** Milliseconds of one call in ascending order. */
   get #samples(): number[] {
     const mostCalls = this.#turns.at(-1)!.calls;

@@ -4,10 +4,12 @@ import { relative, resolve } from 'node:path';
 import { runBackend } from '../report/backend-report.js';
 import { exitWith, type KitFlags, kitCommand, runKit } from './kit-command.js';
 import { type Factory, loadFactory } from './load-factory.js';
+import { secondsOption } from './options.js';
 import { ProgressLine } from './progress.js';
 
 interface Flags extends KitFlags {
   readonly export?: string;
+  readonly timeout: number;
 }
 
 const program = kitCommand('batchnorm-conformance', process.cwd())
@@ -16,6 +18,7 @@ const program = kitCommand('batchnorm-conformance', process.cwd())
   )
   .argument('<module...>', 'files of JavaScript that export a function which makes a backend')
   .option('--export <name>', "the export to take (default: default, create, or the only one that begins with 'create')")
+  .addOption(secondsOption('--timeout <seconds>', 'how long the module, or one case, may take', 300))
   .addHelpText(
     'after',
     `
@@ -33,7 +36,7 @@ await exitWith(async () => {
   const factories: [name: string, create: Factory][] = [];
   for (const path of modules) {
     const name = relative(process.cwd(), resolve(path));
-    factories.push([name, await loadFactory(resolve(path), flags.export)]);
+    factories.push([name, await loadFactory(resolve(path), { timeoutMs: flags.timeout * 1000, export: flags.export })]);
   }
   return runKit(
     flags,
@@ -43,6 +46,7 @@ await exitWith(async () => {
         const line = new ProgressLine(`${name} in node`);
         const report = await runBackend(name, 'node', create, {
           ...cases,
+          timeoutMs: flags.timeout * 1000,
           onProgress: ({ status }) => line.onStatus(status),
         });
         line.end(report);
@@ -58,3 +62,6 @@ await exitWith(async () => {
     () => true,
   );
 });
+
+// What the backend has left running, such as timers or workers, does not keep the command. Pipes are written to the end.
+process.stdout.write('', () => process.stderr.write('', () => process.exit()));

@@ -17,6 +17,17 @@ export function severalOf(
   });
 }
 
+/** Takes a number of seconds. */
+export function secondsOption(flags: string, description: string, usual: number): Option {
+  return new Option(flags, description).default(usual).argParser((value: string) => {
+    // A timer counts milliseconds in 31 bits.
+    const seconds = Number(value);
+    if (!(seconds > 0 && seconds <= 2_000_000))
+      throw new InvalidArgumentError('Expected seconds, from above 0 to 2000000.');
+    return seconds;
+  });
+}
+
 /** Takes the path of a file or folder, relative to `from`. */
 export function pathOption(flags: string, description: string, from: string): Option {
   return new Option(flags, description).argParser((value: string, before: string | undefined) => {

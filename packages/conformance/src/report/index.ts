@@ -1,5 +1,5 @@
 // @batchnorm/conformance/report: what the kit found, as tables of text, Markdown, HTML and JSON. Needs Node.
-export { type BackendReport, nothing, runBackend } from './backend-report.js';
+export { type BackendOptions, type BackendReport, nothing, runBackend } from './backend-report.js';
 export { makeReportFolder, ReportError, writeJson, writeReport } from './report-files.js';
 export { htmlReport } from './report-html.js';
 export { jsonReport } from './report-json.js';

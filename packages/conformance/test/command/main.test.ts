@@ -90,6 +90,45 @@ describe("somebody's backend", () => {
     expect(code).toBe(1);
   });
 
+  it.each([
+    ['whose factory does not answer', 'export default () => new Promise(() => {});', 'before the first case'],
+    [
+      'that stops answering',
+      `${toy.replace('export const', 'const')}
+export default () => {
+  const backend = createToyBackend();
+  let plans = 0;
+  backend.prepare = ((prepare) => (plan) => (++plans > 3 ? new Promise(() => {}) : prepare(plan)))(backend.prepare.bind(backend));
+  return backend;
+};`,
+      'after the case “',
+    ],
+  ])('%s is a failure after --timeout', async (_, module, when) => {
+    await write('silent.mjs', module);
+    const { code, output } = await run('silent.mjs', '--quick', '--dtype', 'float32', '--timeout', '2');
+    expect({ code, output }).toMatchObject({
+      code: 1,
+      output: expect.stringContaining(`no answer within 2 s, ${when}`),
+    });
+  });
+
+  it('that leaves a timer running does not keep the command', async () => {
+    await write('timer.mjs', "setInterval(() => {}, 1000);\nexport default () => { throw new Error('no'); };");
+    expect(await run('timer.mjs')).toMatchObject({ code: 1, output: expect.stringContaining('Error: no') });
+  });
+
+  it('whose module does not load within --timeout is a wrong question', async () => {
+    await write('endless.mjs', 'await new Promise(() => {});');
+    const { code, output } = await run('endless.mjs', '--timeout', '1');
+    expect({ code, output }).toMatchObject({ code: 2, output: expect.stringContaining('did not load within 1 s') });
+  });
+
+  it('that is none is a failure', async () => {
+    await write('nothing.mjs', 'export default () => ({});');
+    const { code, output } = await run('nothing.mjs');
+    expect({ code, output }).toMatchObject({ code: 1, output: expect.stringContaining('no backend of contract 2') });
+  });
+
   it('whose factory throws is a failure, with what it threw', async () => {
     await write('broken.js', "export const create = () => { throw new Error('out of luck'); };");
     const { code, output } = await run('broken.js', '--quick');
