@@ -1,6 +1,7 @@
 // The backend: which mode it runs in, what it can do there, and kernels on demand.
 import {
   type AllocatedTensor,
+  assertOptionNames,
   type Backend,
   BatchNormError,
   type Capabilities,
@@ -140,7 +141,8 @@ function assertFloat32(dtype: Dtype): void {
 }
 
 function validateOptions(options: GpuJsOptions): Required<GpuJsOptions> {
-  const { mode = 'auto', strict = true, ...unknown } = Object(options) as GpuJsOptions;
+  assertOptionNames(options, ['mode', 'strict']);
+  const { mode = 'auto', strict = true } = options;
   const modes = [...gpuJsModes, 'auto'];
   if (!modes.includes(mode)) {
     throw new BatchNormError('INVALID_OPTION', `received mode ${describe(mode)}, expected ${modes.join(', ')}`);
@@ -148,8 +150,5 @@ function validateOptions(options: GpuJsOptions): Required<GpuJsOptions> {
   if (typeof strict !== 'boolean') {
     throw new BatchNormError('INVALID_OPTION', `received strict ${describe(strict)}, expected true or false`);
   }
-  const [name] = Object.keys(unknown);
-  if (name !== undefined)
-    throw new BatchNormError('INVALID_OPTION', `received an option '${name}', expected mode, strict`);
   return { mode, strict };
 }

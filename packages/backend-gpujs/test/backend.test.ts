@@ -25,8 +25,11 @@ afterEach(() => {
 describe('createGpuJsBackend', () => {
   it('refuses options that do not exist', async () => {
     await expectCode('INVALID_OPTION', () => createGpuJsBackend({ mode: 'cuda' as never }), /mode 'cuda'/);
-    await expectCode('INVALID_OPTION', () => createGpuJsBackend({ strict: 1 as never }), /strict '1'/);
+    await expectCode('INVALID_OPTION', () => createGpuJsBackend({ strict: 1 as never }), /strict 1,/);
     await expectCode('INVALID_OPTION', () => createGpuJsBackend({ threads: 2 } as never), /option 'threads'/);
+    for (const options of [5, null, 'cpu']) {
+      await expectCode('INVALID_OPTION', () => createGpuJsBackend(options as never), /an object of options/);
+    }
   });
 
   it('is BACKEND_UNAVAILABLE, with the reason, for a mode of another platform', () =>

@@ -2,6 +2,7 @@
 import {
   type AllocatedTensor,
   assertDtype,
+  assertOptionNames,
   type Backend,
   BatchNormError,
   type Capabilities,
@@ -48,7 +49,8 @@ export interface WasmOptions {
   /**
    * Makes a worker for each thread beside the calling one, in a page whose content security policy allows none of text
    * (`worker-src blob:`): `() => new Worker(new URL('./threads.js', import.meta.url), { type: 'module' })`, where
-   * threads.js imports '@batchnorm/backend-wasm/worker'. Node, Deno and Bun do without.
+   * threads.js imports '@batchnorm/backend-wasm/worker'. Node, Deno and Bun do without. Where it throws, gives no worker,
+   * or one that has not begun after 10 s, there is one thread, and `execution.fallbackReason` says why.
    */
   readonly worker?: NewWorker;
   /** Bytes that tensors and kernels may take together; memory grows as they do. Default 4 GiB less 64 KiB, the most. */
@@ -204,9 +206,8 @@ interface CheckedOptions {
 }
 
 function validateOptions(options: WasmOptions): CheckedOptions {
-  const { threads, worker, maxBytes = mostBytes, ...unknown } = Object(options) as WasmOptions;
-  const [name] = Object.keys(unknown);
-  if (name !== undefined) invalid(`an option '${name}'`, 'threads, worker, maxBytes');
+  assertOptionNames(options, ['threads', 'worker', 'maxBytes']);
+  const { threads, worker, maxBytes = mostBytes } = options;
   if (worker !== undefined && typeof worker !== 'function') {
     invalid(`worker ${describe(worker)}`, 'a function that makes a Worker');
   }

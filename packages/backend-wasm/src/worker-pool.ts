@@ -5,6 +5,8 @@ import { type NewWorker, startThread, type WorkerThread } from './worker-thread.
 
 /** How many milliseconds a synchronous call waits for a thread that has taken a task, which takes it one or two. */
 const longestWait = 5000;
+/** How many milliseconds threads may take to start: tens in Node; in a page their program may come over a slow network. */
+const longestStart = 10_000;
 
 /**
  * A worker that dies costs nothing but its help: the calling thread does its task again, which is why no task may write
@@ -27,7 +29,7 @@ export class WorkerPool {
     for (const [n, { ended }] of threads.entries()) void ended.then(() => this.#ended.add(n + 1));
   }
 
-  /** Starts `workers` threads. Rejects with the reason when one of them does not start, and leaves none behind. */
+  /** Starts `workers` threads. Rejects with the reason when one of them does not start in time, and leaves none behind. */
   static async start(
     exports: PoolExports,
     module: WebAssembly.Module,
@@ -40,10 +42,10 @@ export class WorkerPool {
       for (let thread = 1; thread <= workers; thread++) {
         threads.push(startThread({ module, memory, thread }, newWorker));
       }
-      await Promise.all(threads.map(({ ready }) => ready));
+      await allReady(threads);
       return new WorkerPool(exports, threads);
     } catch (error) {
-      for (const thread of threads) await thread.terminate();
+      await Promise.allSettled(threads.map(async (thread) => thread.terminate()));
       throw error;
     }
   }
@@ -118,5 +120,19 @@ export class WorkerPool {
       this.#ended.clear();
     } while (this.#exports.isDone() === 0);
     this.#current = undefined;
+  }
+}
+
+/** Rejects with the reason when one of them does not start, or says nothing for too long. */
+async function allReady(threads: readonly WorkerThread[]): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const reason = `no answer of a worker within ${longestStart} ms`;
+    timer = setTimeout(() => reject(new Error(reason)), longestStart);
+  });
+  try {
+    await Promise.race([late, Promise.all(threads.map(({ ready }) => ready))]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -1,5 +1,5 @@
 // A thread beside the calling one, started in Node or in a page.
-import type { MaybePromise } from '@batchnorm/core-api';
+import { describe, type MaybePromise } from '@batchnorm/core-api';
 import { nodeModule } from './features.js';
 
 export interface WorkerThread {
@@ -57,11 +57,25 @@ interface NodeWorkers {
   };
 }
 
-/** `newWorker`: for a page. */
+/** `newWorker`: for a page. Throws the reason when there can be no thread. */
 export function startThread(assignment: Assignment, newWorker?: NewWorker): WorkerThread {
   const workers = nodeModule<NodeWorkers>('node:worker_threads');
-  if (workers) return startInNode(workers, assignment);
-  return newWorker ? startInPage(newWorker(), assignment) : startOfText(assignment);
+  const thread = workers ? startInNode(workers, assignment) : startWithoutNode(assignment, newWorker);
+  // Where another thread does not start, nobody waits for this one.
+  thread.ready.catch(() => undefined);
+  return thread;
+}
+
+function startWithoutNode(assignment: Assignment, newWorker: NewWorker | undefined): WorkerThread {
+  return newWorker ? startInPage(checkedWorker(newWorker()), assignment) : startOfText(assignment);
+}
+
+/** Of a caller's `NewWorker`, which may be an async function, or give something else that is none. */
+function checkedWorker(worker: PageWorker): PageWorker {
+  const { postMessage, addEventListener, terminate } = Object(worker) as PageWorker;
+  const isWorker = [postMessage, addEventListener, terminate].every((method) => typeof method === 'function');
+  if (!isWorker) throw new Error(`received ${describe(worker)} of the option 'worker', expected a Worker`);
+  return worker;
 }
 
 function startInNode({ Worker }: NodeWorkers, assignment: Assignment): WorkerThread {
@@ -97,7 +111,9 @@ function startInPage(worker: PageWorker, assignment: Assignment): WorkerThread {
     worker.addEventListener('error', (event) => resolve((event as Partial<ErrorEvent>).message || notLoaded));
   });
   const ready = new Promise<void>((resolve, reject) => {
-    worker.addEventListener('message', () => resolve());
+    worker.addEventListener('message', (event) => {
+      if ((event as Partial<MessageEvent>).data === 'ready') resolve();
+    });
     ended.then((reason) => reject(new Error(reason)));
   });
   worker.postMessage(assignment);

@@ -1,9 +1,10 @@
 // What the backend says of itself, what it refuses, and where it can't run.
 import { execFile } from 'node:child_process';
+import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { BatchNorm } from '@batchnorm/core-api';
 import { expectCode } from '@batchnorm/testing/expect-code';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createWasmBackend } from '../src/index.js';
 import { modules } from '../src/modules.js';
 
@@ -21,6 +22,9 @@ describe('createWasmBackend', () => {
       await expectCode('INVALID_OPTION', () => createWasmBackend({ maxBytes }), /maxBytes .*expected a whole number/);
     }
     await expectCode('INVALID_OPTION', () => createWasmBackend({ thread: 1 } as never), /option 'thread'/);
+    for (const options of [5, null, 'threads']) {
+      await expectCode('INVALID_OPTION', () => createWasmBackend(options as never), /an object of options/);
+    }
   });
 
   it('without SIMD is BACKEND_UNAVAILABLE, with the reason', async () => {
@@ -95,6 +99,103 @@ describe('createWasmBackend', () => {
       fallbackReason: 'worker threads did not start: no more of them',
     });
     await backend.dispose();
+  });
+
+  describe('with workers of a page', () => {
+    const unhandled = vi.fn();
+
+    beforeEach(() => {
+      const { getBuiltinModule } = process;
+      vi.spyOn(process, 'getBuiltinModule').mockImplementation(((name: string) =>
+        name === 'node:worker_threads' ? undefined : getBuiltinModule(name)) as never);
+      process.on('unhandledRejection', unhandled);
+    });
+    afterEach(async () => {
+      vi.useRealTimers();
+      await setImmediate();
+      process.off('unhandledRejection', unhandled);
+      expect(unhandled).not.toHaveBeenCalled();
+    });
+
+    /** Workers of which `answer` says what they do with the message that starts them. */
+    const pageWorkers = (answer: (number: number, tell: (type: string, event: object) => void) => void) => {
+      let made = 0;
+      const terminate = vi.fn();
+      const worker = vi.fn(() => {
+        const number = ++made;
+        const listeners = new Map<string, (event: object) => void>();
+        return {
+          addEventListener: (type: string, listener: (event: object) => void) => void listeners.set(type, listener),
+          postMessage: () => answer(number, (type, event) => listeners.get(type)!(event)),
+          terminate,
+        };
+      });
+      return { worker, terminate };
+    };
+    const fallback = (reason: string) => ({
+      threads: 1,
+      fallbackReason: expect.stringContaining(`worker threads did not start: ${reason}`),
+    });
+
+    it('works with those that answer', async () => {
+      const { worker, terminate } = pageWorkers((_, tell) => tell('message', { data: 'ready' }));
+      const backend = await createWasmBackend({ threads: 3, worker });
+      expect(backend.execution).toMatchObject({ threads: 3, fallbackReason: null });
+      await backend.dispose();
+      expect(terminate).toHaveBeenCalledTimes(2);
+    });
+
+    it.each([
+      ['says nothing', () => undefined],
+      ['says something else', (tell: (type: string, event: object) => void) => tell('message', { data: 'hello' })],
+    ])('waits 10 s for one that %s, and does without', async (_, answer) => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      const { worker, terminate } = pageWorkers((number, tell) =>
+        number === 1 ? tell('message', { data: 'ready' }) : answer(tell),
+      );
+      const made = createWasmBackend({ threads: 3, worker });
+      const isMade = vi.fn();
+      void made.then(isMade);
+      while (worker.mock.calls.length < 2) await setImmediate();
+      await vi.advanceTimersByTimeAsync(9_999);
+      await setImmediate();
+      expect(isMade).not.toHaveBeenCalled();
+      await vi.advanceTimersByTimeAsync(1);
+      const backend = await made;
+      expect(backend.execution).toMatchObject(fallback('no answer of a worker within 10000 ms'));
+      expect(terminate).toHaveBeenCalledTimes(2);
+      await backend.dispose();
+    });
+
+    it.each([
+      ['a promise', async () => undefined, 'received Promise'],
+      ['undefined', () => undefined, 'received undefined'],
+      ['null', () => null, 'received null'],
+      ['a number', () => 7, 'received 7'],
+      ['an object', () => ({}), 'received Object'],
+      ['a port', () => new MessageChannel().port1, 'received MessagePort'],
+    ])('does without where the option gives %s', async (_, worker, reason) => {
+      const backend = await createWasmBackend({ threads: 3, worker: worker as never });
+      expect(backend.execution).toMatchObject(fallback(`${reason} of the option 'worker', expected a Worker`));
+      await backend.dispose();
+    });
+
+    it('does without where one fails after another can’t be made, or can’t be ended', async () => {
+      const { worker, terminate } = pageWorkers((_, tell) => queueMicrotask(() => tell('error', { message: 'gone' })));
+      terminate.mockImplementation(() => {
+        throw new Error('not to be ended');
+      });
+      const once = vi.fn(() => {
+        throw new Error('no more of them');
+      });
+      const backend = await createWasmBackend({
+        threads: 3,
+        worker: () => (worker.mock.calls.length === 0 ? worker() : once()),
+      });
+      expect(backend.execution).toMatchObject(fallback('no more of them'));
+      expect(terminate).toHaveBeenCalledTimes(1);
+      await backend.dispose();
+    });
   });
 
   it('one thread that was asked for is no fallback', async () => {
