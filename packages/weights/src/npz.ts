@@ -36,12 +36,26 @@ export async function openNpz(source: FileSource): Promise<TensorFile> {
 
 type Stored = Awaited<ReturnType<typeof storedArray>>;
 
-/** The bytes of a .npz file, not compressed. Errors: those of `writeNpy`; `INVALID_OPTION` for an empty name. */
+/** In an archive, as 16 bits hold. */
+const [mostEntries, longestName] = [65_535, 65_535];
+
+/**
+ * The bytes of a .npz file, not compressed. Errors: those of `writeNpy`; `INVALID_OPTION` for a name that is empty, has
+ * lone surrogates, or takes more than 65,531 bytes of UTF-8; `LIMIT_EXCEEDED` for more than 65,535 tensors.
+ */
 export function writeNpz(tensors: Readonly<Record<string, FileTensor>> | ReadonlyMap<string, FileTensor>): Uint8Array {
   const entries = namedTensors(tensors);
-  if (entries.some(([name]) => name === ''))
-    refuse('INVALID_OPTION', 'a tensor without a name', 'names of one letter or more');
-  const files = entries.map(([name, tensor]) => [`${name}.npy`, writeNpy(tensor)] as const);
+  if (entries.length > mostEntries) refuse('LIMIT_EXCEEDED', `${entries.length} tensors`, `${mostEntries} at most`);
+  const files = entries.map(([name, tensor]) => [fileName(name), writeNpy(tensor)] as const);
   // The same arrays are the same bytes, whenever they are written.
   return zipSync(Object.fromEntries(files), { level: 0, mtime: new Date(1980, 0, 1) });
+}
+
+/** Of the array in the archive. Errors: `INVALID_OPTION`. */
+function fileName(name: string): string {
+  if (name === '') refuse('INVALID_OPTION', 'a tensor without a name', 'names of one letter or more');
+  const file = `${name}.npy`;
+  const { length } = new TextEncoder().encode(file);
+  if (length > longestName) refuse('INVALID_OPTION', `a name of ${length - 4} bytes`, `${longestName - 4} at most`);
+  return file;
 }

@@ -5,8 +5,10 @@ import { type ByteSource, bytesOf, type FileSource } from './byte-source.js';
 import { bytesFrom, countOf, elementSize, isElementType, readElements } from './element-types.js';
 import { fieldsOf, parseJson } from './json.js';
 import {
+  assertNames,
   assertTensor,
   type FileTensor,
+  isText,
   namedTensors,
   readableInfo,
   type TensorFile,
@@ -109,7 +111,7 @@ function storedTensor(name: string, value: unknown): StoredTensor {
 
 /**
  * The bytes of a file of safetensors. Errors: `INVALID_TENSOR` where dtype, shape and data do not agree, as `Elements` says,
- * `INVALID_OPTION` for the name `__metadata__`, or metadata that are no texts; `LIMIT_EXCEEDED` for more than 4 GiB.
+ * `INVALID_OPTION` for the name `__metadata__`, lone surrogates in names, or metadata that are no texts; `LIMIT_EXCEEDED` for more than 4 GiB.
  */
 export function writeSafetensors(
   tensors: Readonly<Record<string, FileTensor>> | ReadonlyMap<string, FileTensor>,
@@ -160,11 +162,12 @@ export async function* safetensorsParts(
 function assertOptions(tensors: ReadonlyMap<string, unknown>, metadata: unknown): void {
   if (typeof Object(tensors).has !== 'function')
     refuse('INVALID_OPTION', `tensors ${describe(tensors)}`, 'a map of them');
+  assertNames(tensors.keys());
   if (tensors.has('__metadata__'))
     refuse('INVALID_OPTION', "a tensor '__metadata__'", 'another name: this one is taken');
-  const isText = Object.values(Object(metadata)).every((text) => typeof text === 'string');
-  if (typeof metadata !== 'object' || !isText || metadata === null)
-    refuse('INVALID_OPTION', `metadata ${describe(metadata)}`, 'an object of strings');
+  const areTexts = Object.entries(Object(metadata)).flat().every(isText);
+  if (typeof metadata !== 'object' || !areTexts || metadata === null)
+    refuse('INVALID_OPTION', `metadata ${describe(metadata)}`, 'an object of strings without lone surrogates');
 }
 
 /**

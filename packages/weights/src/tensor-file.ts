@@ -65,11 +65,27 @@ export function setOnce<Value>(tensors: Map<string, Value>, name: string, value:
   tensors.set(name, value);
 }
 
-/** Tensors to write, by their names. Errors: `INVALID_OPTION` for what has none. */
+/** Half of a character of UTF-16, which UTF-8 has no bytes for: it would be written as U+FFFD. */
+const loneSurrogate = /\p{Surrogate}/u;
+
+/** Whether it comes back as it was from a file of UTF-8. */
+export function isText(value: unknown): value is string {
+  return typeof value === 'string' && !loneSurrogate.test(value);
+}
+
+/** Errors: `INVALID_OPTION` for a name that no file can hold. */
+export function assertNames(names: Iterable<unknown>): void {
+  for (const name of names)
+    if (!isText(name)) refuse('INVALID_OPTION', `name ${describe(name)} of a tensor`, 'text without lone surrogates');
+}
+
+/** Tensors to write, by their names. Errors: `INVALID_OPTION` for what has none, or a name that no file can hold. */
 export function namedTensors(
   tensors: Readonly<Record<string, FileTensor>> | ReadonlyMap<string, FileTensor>,
 ): readonly (readonly [name: string, tensor: FileTensor])[] {
   if (typeof tensors !== 'object' || tensors === null || ArrayBuffer.isView(tensors))
     refuse('INVALID_OPTION', `tensors ${describe(tensors)}`, 'an object or a map of them');
-  return [...(tensors instanceof Map ? tensors : Object.entries(tensors))] as [string, FileTensor][];
+  const entries = [...(tensors instanceof Map ? tensors : Object.entries(tensors))] as [string, FileTensor][];
+  assertNames(entries.map(([name]) => name));
+  return entries;
 }

@@ -31,8 +31,8 @@ const types: ReadonlyMap<unknown, ElementType> = new Map([
 ]);
 
 /**
- * Opens a model of TensorFlow.js; `open` gives each shard by its path, as model.json has it: without '..' and not from
- * a root. No tensor is read. Quantised tensors are read as float32, which is what tfjs computes with.
+ * Opens a model of TensorFlow.js; `open` gives each shard by its path, as model.json has it: that of a
+ * file, not from a root, without '..'. No tensor is read. Quantised tensors are read as float32, which is what tfjs computes with.
  *
  * Errors: `INVALID_FILE`; whatever `open` throws; those of the sources.
  */
@@ -86,9 +86,13 @@ async function readGroup(
 }
 
 function assertPath(path: unknown): asserts path is string {
-  if (typeof path === 'string' && /^[\w./ -]+$/.test(path) && !path.startsWith('/') && !path.split('/').includes('..'))
-    return;
-  refuse('INVALID_FILE', `a shard ${describe(path)}`, "a path of letters, digits, dots and dashes, without '..'");
+  const parts = typeof path === 'string' ? path.split('/') : [''];
+  if (parts.every((part) => /^[\w. -]+$/.test(part) && part !== '..') && parts.at(-1) !== '.') return;
+  refuse(
+    'INVALID_FILE',
+    `a shard ${describe(path)}`,
+    "the path of a file, of letters, digits, dots and dashes, of which no part is empty or '..'",
+  );
 }
 
 function storedTensor(

@@ -19,15 +19,14 @@ const types: ReadonlyMap<ElementType, string> = new Map([
 /**
  * The files of a model. `modelTopology` is that of the model.json in which such weights belong; without it
  * `tf.io.loadWeights` reads them, and `tf.loadLayersModel` does not. Errors: `INVALID_TENSOR`; `UNSUPPORTED` for elements
- * that TensorFlow.js has no weights of; `INVALID_OPTION`.
+ * that TensorFlow.js has no weights of; `INVALID_OPTION` for a name with lone surrogates, or a `modelTopology` of which
+ * JSON makes no object.
  */
 export function writeTfjs(
   tensors: Readonly<Record<string, FileTensor>> | ReadonlyMap<string, FileTensor>,
   modelTopology?: object,
 ): TfjsFiles {
-  if (modelTopology !== undefined && (typeof modelTopology !== 'object' || modelTopology === null)) {
-    refuse('INVALID_OPTION', `modelTopology ${describe(modelTopology)}`, "that of a model's model.json, or none");
-  }
+  const topology = modelTopology === undefined ? {} : { modelTopology: asJson(modelTopology) };
   const parts: Uint8Array[] = [];
   const weights = namedTensors(tensors).map(([name, tensor]) => {
     assertTensor(name, tensor);
@@ -44,6 +43,19 @@ export function writeTfjs(
     at += part.length;
   }
   const manifest = [{ paths: ['group1-shard1of1.bin'], weights }];
-  const model = { format: 'layers-model', ...(modelTopology && { modelTopology }), weightsManifest: manifest };
+  const model = { format: 'layers-model', ...topology, weightsManifest: manifest };
   return { 'model.json': new TextEncoder().encode(JSON.stringify(model)), 'group1-shard1of1.bin': bytes };
+}
+
+/** What a reader of model.json will have of it. Errors: `INVALID_OPTION`. */
+function asJson(modelTopology: unknown): object {
+  const expected = "that of a model's model.json, or none";
+  let value: unknown;
+  try {
+    value = JSON.parse(JSON.stringify(modelTopology) ?? 'null');
+  } catch (cause) {
+    refuse('INVALID_OPTION', 'a modelTopology that JSON can not hold', expected, { cause });
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  refuse('INVALID_OPTION', `modelTopology ${describe(modelTopology)}`, expected);
 }

@@ -73,7 +73,8 @@ function readDirectory(bytes: Uint8Array, count: number): ZipArchive {
     const extra = at + 46 + nameLength;
     const next = extra + extraLength + view.getUint16(at + 32, true);
     if (next > bytes.length) refuseZip(`entry ${k} beyond the end of the directory`);
-    const name = new TextDecoder().decode(bytes.subarray(at + 46, extra));
+    // A byte order mark is part of a name.
+    const name = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(at + 46, extra));
     if (archive.has(name)) refuseZip(`two entries ${describe(name)}`);
     const sizes = wideFields(view, extra, extra + extraLength, {
       size: view.getUint32(at + 24, true),

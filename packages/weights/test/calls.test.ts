@@ -73,6 +73,13 @@ describe('a call with null, or without what it needs', () => {
     ['writeSafetensors(null)', 'INVALID_OPTION', () => writeSafetensors(nothing)],
     ['writeSafetensors(…, null)', 'INVALID_OPTION', () => writeSafetensors({ tensor }, nothing)],
     ['metadata of a number', 'INVALID_OPTION', () => writeSafetensors({ tensor }, { a: 1 as never })],
+    ['metadata of half a character', 'INVALID_OPTION', () => writeSafetensors({ tensor }, { a: '\ud800' })],
+    ['a name of half a character', 'INVALID_OPTION', () => writeSafetensors({ '\ud800': tensor })],
+    [
+      'a name of half a character, in parts',
+      'INVALID_OPTION',
+      () => safetensorsParts(new Map([['\ud800', tensor]]), async () => tensor).next(),
+    ],
     ['a tensor of null', 'INVALID_TENSOR', () => writeSafetensors({ a: nothing })],
     ['a tensor without a shape', 'INVALID_TENSOR', () => writeSafetensors({ a: { ...tensor, shape: nothing } })],
     ['a tensor of a list', 'INVALID_TENSOR', () => writeSafetensors({ a: { ...tensor, data: [1] as never } })],

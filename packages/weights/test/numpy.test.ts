@@ -114,6 +114,41 @@ describe('a .npz file', () => {
     expect((await (await openNpz(spoiled)).read('b')).data).toHaveLength(0);
   });
 
+  const array: FileTensor = { dtype: 'F32', shape: [1], data: Float32Array.of(1) };
+
+  it('keeps any name that it can hold', async () => {
+    const names = [
+      'a',
+      '\ufeffa',
+      '\u{1f600}',
+      '__proto__',
+      'a/b',
+      '..',
+      ' ',
+      'x'.repeat(65_531),
+      '\u00fc'.repeat(32_765),
+    ];
+    const file = await openNpz(writeNpz(new Map(names.map((name) => [name, array]))));
+    expect([...file.tensors.keys()]).toEqual(names);
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['one byte too many', 'x'.repeat(65_532)],
+    ['one letter of two bytes too many', '\u00fc'.repeat(32_766)],
+    ['half a character', '\ud800'],
+    ['the other half, behind a letter', 'a\udc00'],
+    ['a number', 5],
+  ])('is not written with a name of %s', (_, name) =>
+    expectCode('INVALID_OPTION', () => writeNpz(new Map([[name as string, array]]))),
+  );
+
+  it('is not written of more tensors than an archive counts', () => {
+    const none: FileTensor = { dtype: 'F32', shape: [0], data: new Float32Array(0) };
+    const many = new Map(Array.from({ length: 65_536 }, (_, k) => [`${k}`, none] as const));
+    return expectCode('LIMIT_EXCEEDED', () => writeNpz(many), /65536 tensors/);
+  });
+
   it('that has two arrays of one name is refused', async () => {
     const array = writeNpy({ dtype: 'F32', shape: [1], data: Float32Array.of(1) });
     await expectCode('INVALID_FILE', () => openNpz(zipSync({ a: array, 'a.npy': array })), /entries 'a' and 'a\.npy'/);

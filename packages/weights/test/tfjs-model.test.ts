@@ -86,6 +86,10 @@ describe('a model of TensorFlow.js', () => {
     ['no manifest', {}, 'INVALID_FILE', /weightsManifest/],
     ['a path to elsewhere', { weightsManifest: [{ paths: ['a/../../b'], weights }] }, 'INVALID_FILE', /shard/],
     ['a path from the root', { weightsManifest: [{ paths: ['/etc/passwd'], weights }] }, 'INVALID_FILE', /shard/],
+    ...['.', 'a/.', 'a//b', 'a/', '', '..'].map(
+      (path) =>
+        [`the path '${path}'`, { weightsManifest: [{ paths: [path], weights }] }, 'INVALID_FILE', /shard/] as const,
+    ),
     ['too few bytes', { weightsManifest: [{ paths: ['a.bin'], weights }] }, 'INVALID_FILE', /19 bytes/],
     [
       'texts',
@@ -139,6 +143,24 @@ describe('a model written for TensorFlow.js', () => {
     }
     await expectCode('INVALID_TENSOR', () => writeTfjs({ a: { dtype: 'F32', shape: [2], data: new Float32Array(1) } }));
     await expectCode('INVALID_OPTION', () => writeTfjs(null as never));
-    await expectCode('INVALID_OPTION', () => writeTfjs(tensors, null as never), /modelTopology/);
+    await expectCode('INVALID_OPTION', () => writeTfjs(new Map([['\ud800', tensors.none!]])), /surrogates/);
   });
+
+  const cyclic = { self: {} };
+  cyclic.self = cyclic;
+  const throwing = () => {
+    throw new Error('within');
+  };
+
+  it.each([
+    ['null', null],
+    ['a list', []],
+    ['a cycle', cyclic],
+    ['a bigint', { a: 1n }],
+    ['a toJSON that throws', { toJSON: throwing }],
+    ['a toJSON that gives nothing', { toJSON: () => undefined }],
+    ['a toJSON that gives a number', { toJSON: () => 7 }],
+  ])('is refused with a topology of %s', (_, modelTopology) =>
+    expectCode('INVALID_OPTION', () => writeTfjs(tensors, modelTopology as never), /modelTopology/),
+  );
 });
