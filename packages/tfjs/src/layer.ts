@@ -22,7 +22,8 @@ export interface BatchNormLayer {
 export interface RegisterOptions {
   /**
    * Under which name models are saved with these layers, and loaded. With 'BatchNormalization' they take the place of
-   * TensorFlow.js's own in every model that is loaded from now on. Default 'BatchNorm'.
+   * TensorFlow.js's own in every model that is loaded from now on. A name of any other class that is registered with
+   * TensorFlow.js, such as 'Dense', is refused. Default 'BatchNorm'.
    */
   readonly className?: string;
 }
@@ -54,8 +55,10 @@ export function registerBatchNorm(backend: Backend, options: RegisterOptions = {
     (value) => typeof value === 'string' && /^[A-Za-z][A-Za-z0-9]*$/.test(value),
     'a name of letters and digits',
   ]);
+  const Original = tfjsLayer();
+  assertReplaceable(className, Original);
 
-  class Layer extends tfjsLayer() {
+  class Layer extends Original {
     static override className: string = className;
     #batchNorm!: BatchNorm;
     #variables!: Variables;
@@ -109,6 +112,15 @@ interface Config {
   readonly epsilon: number;
   readonly scale: boolean;
   readonly center: boolean;
+}
+
+/** Errors: `INVALID_OPTION` for the name of a class that is neither `Original` nor made of it, as those here are. */
+function assertReplaceable(className: string, Original: BatchNormLayer): void {
+  const { classNameMap } = serialization.SerializationMap.getMap();
+  if (!Object.hasOwn(classNameMap, className)) return;
+  const [registered] = classNameMap[className]!;
+  if ((registered as object) === Original || registered.prototype instanceof Original) return;
+  refuse('INVALID_OPTION', `className '${className}', which TensorFlow.js has another class by`, 'a name of its own');
 }
 
 /** The class of TensorFlow.js, which it does not export. The name keeps its counter of unnamed layers as it is. */

@@ -237,11 +237,35 @@ describe('what can’t be is refused with a code', () => {
     for (const className of ['', 'a b', 7, null, '1x', 'a>b']) {
       await expectCode('INVALID_OPTION', () => registerBatchNorm(backend, { className } as never), /className/);
     }
+    const { classNameMap } = tf.serialization.SerializationMap.getMap();
+    for (const className of ['Dense', 'LayerNormalization', 'Sequential', 'Zeros', 'SGD']) {
+      const before = classNameMap[className];
+      expect(before, className).toBeDefined();
+      await expectCode('INVALID_OPTION', () => registerBatchNorm(backend, { className }), /another class/);
+      expect(classNameMap[className]).toBe(before);
+    }
     const capabilities = { ...backend.capabilities, synchronous: false };
     const waiting = new Proxy(backend, {
       get: (of, key) => (key === 'capabilities' ? capabilities : Reflect.get(of, key)),
     });
     await expectCode('UNSUPPORTED', () => registerBatchNorm(waiting), /synchronous/);
+  });
+
+  it('a name that no class has is free, and one that a class from here has may be taken again', () => {
+    for (const className of ['constructor', 'BatchNormAnew', 'BatchNormAnew']) {
+      expect(registerBatchNorm(backend, { className }).className).toBe(className);
+    }
+  });
+
+  it('a batch of no rows, in inference, too', async () => {
+    const [here, theirs] = [new BatchNorm(), layers.batchNormalization()].map((layer) =>
+      sequential({ layers: [layers.inputLayer({ inputShape: [4] }), layer] }),
+    );
+    const none = tf.zeros([0, 4]);
+    await expectCode('EMPTY_BATCH', () => here!.apply(none));
+    await expectCode('EMPTY_BATCH', () => here!.apply(none, { training: true }));
+    for (const made of [here, theirs]) expect(() => made!.predict(none)).toThrow(/concat/);
+    expect((theirs!.apply(none) as tf.Tensor).shape).toEqual([0, 4]);
   });
 
   it.each([{ epsilon: -1 }, { epsilon: Number.NaN }, { momentum: 1.5 }, { momentum: '0.9' }, { axis: 0.5 }])(

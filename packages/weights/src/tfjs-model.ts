@@ -31,8 +31,8 @@ const types: ReadonlyMap<unknown, ElementType> = new Map([
 ]);
 
 /**
- * Opens a model of TensorFlow.js; `open` gives each shard by its path, as model.json has it: that of a
- * file, not from a root, without '..'. No tensor is read. Quantised tensors are read as float32, which is what tfjs computes with.
+ * Opens a model of TensorFlow.js; `open` gives each shard by its path, as model.json has it: that of a file, not from a
+ * root, without '..'. No tensor is read. Quantised tensors are read as float32, which is what tfjs computes with.
  *
  * Errors: `INVALID_FILE`; whatever `open` throws; those of the sources.
  */
