@@ -41,6 +41,9 @@ export function callsOn(collective: Collective): CallQueue {
  * What `call` gives, which gathers: run when every earlier call of this, and of the layers with this collective, has
  * ended. So calls that nobody awaits talk to other ranks in the order in which they were made, and not in that in which
  * each rank happens to get there.
+ *
+ * `call` must not wait for another call of this, of a layer with this collective, or of `sumGradients`: that one waits
+ * for `call` to end, and neither ever does.
  */
 export function inCallOrder<T>(collective: Collective, call: () => MaybePromise<T>): Promise<T> {
   return callsOn(collective).run(call);

@@ -14,15 +14,7 @@ import { codeOf, Group, type Peers, type Round, type SharedOperation } from './g
 import { KernelCache, type OperationsByMemory } from './kernel-cache.js';
 import { countWrite, LentInput } from './lent-input.js';
 import { countedPositions, type Mask } from './mask.js';
-import {
-  assertFiniteMoments,
-  copiedMoments,
-  copyOf,
-  type Moments,
-  noMoments,
-  type Statistics,
-  statisticsOf,
-} from './moments.js';
+import { copiedMoments, copyOf, type Moments, noMoments, type Statistics, statisticsOf } from './moments.js';
 import type { StagedOperations } from './operations.js';
 import type { ResolvedOptions } from './options.js';
 import { assertSeparate, sameMemory } from './overlap.js';
@@ -250,6 +242,7 @@ export class Computation {
         this.#assertEnoughValues(all.count);
         return all;
       },
+      assertFinite: (all) => round.assertFinite(all),
       addSums: (local) => round.addSums(local),
     };
   }
@@ -292,7 +285,7 @@ export class Computation {
     const isEmpty = moments.count === 0;
     if (!isEmpty) this.#assertEnoughValues(moments.count);
     const tracks = this.#tracks(request) && !isEmpty;
-    if (tracks) assertFiniteMoments(moments);
+    if (tracks) round.assertFinite(moments);
     yield* arrived(round.confirm());
     if (tracks) {
       const refused = yield* this.#running.trackDeferred();

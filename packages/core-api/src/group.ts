@@ -4,7 +4,7 @@ import type { Place } from './call-queue.js';
 import type { Collective } from './collective.js';
 import { describe } from './describe.js';
 import { BatchNormError, refuse } from './errors.js';
-import { type Moments, mergeInto, noMoments } from './moments.js';
+import { assertFiniteMoments, type Moments, mergeInto, noMoments } from './moments.js';
 import type { Momentum, ResolvedOptions } from './options.js';
 import { typedArrayName } from './tensor-checks.js';
 
@@ -12,6 +12,8 @@ import { typedArrayName } from './tensor-checks.js';
 export interface Peers {
   /** The moments of all ranks, of the same bits on each. Errors: `COLLECTIVE_FAILED`. */
   mergeMoments(local: Moments): Promise<Moments>;
+  /** Of these moments of all ranks. Errors: `NON_FINITE_STATISTICS`, which names the first rank that gave such. */
+  assertFinite(all: Moments): void;
   /** The sums of all ranks, of the same bits on each. Errors: `COLLECTIVE_FAILED`. */
   addSums(local: GradientSums): Promise<GradientSums>;
 }
@@ -153,6 +155,8 @@ export class Round implements Peers {
   readonly #header: Agreement;
   readonly #channels: number;
   readonly #allGather: Collective['allGather'];
+  /** What each rank gave to a merge. */
+  #merged: readonly Moments[] = [];
   /** In which messages the others expect this rank. */
   #awaited: 'exchange' | 'confirmation' | 'none' = 'exchange';
 
@@ -166,12 +170,19 @@ export class Round implements Peers {
   async mergeMoments({ count, mean, m2 }: Moments): Promise<Moments> {
     const ranks = await this.#exchange({ count, first: mean, second: m2 });
     this.#awaited = 'confirmation';
+    this.#merged = ranks.map(({ count, first, second }) => ({ count, mean: first, m2: second }));
     let all = noMoments(this.#channels);
-    for (const { count, first, second } of ranks) {
-      mergeInto(all.mean, all.m2, all, { count, mean: first, m2: second });
-      all = { ...all, count: all.count + count };
+    for (const moments of this.#merged) {
+      mergeInto(all.mean, all.m2, all, moments);
+      all = { ...all, count: all.count + moments.count };
     }
     return all;
+  }
+
+  assertFinite(all: Moments): void {
+    for (const [rank, moments] of this.#merged.entries()) assertFiniteMoments(moments, `a batch of rank ${rank}`);
+    // Of finite moments float64 may not hold those of all.
+    assertFiniteMoments(all, 'a batch of all ranks');
   }
 
   /** Added up in rank order. */

@@ -1,17 +1,25 @@
 // Ranks that are layers of one process: for tests, and for programs that try out what several processes will do.
 import type { Collective } from './collective.js';
 import { BatchNormError, refuse } from './errors.js';
-import { assertOption } from './option-checks.js';
+import { assertOption, type OptionCheck } from './option-checks.js';
+
+/** More than any test needs; ranks without a limit would be made for minutes, until memory is full. */
+const mostRanks = 65_536;
+
+const sizeCheck: OptionCheck = [
+  (value) => Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= mostRanks,
+  `a whole number from 1 to ${mostRanks}`,
+];
 
 /**
  * A collective of `size` ranks in this process, one for each layer that is to be a rank. Each `allGather` waits until all
  * ranks have made theirs. When one is disposed, those that wait for it fail.
  *
- * Errors: `INVALID_OPTION`. Those of `allGather`: `COLLECTIVE_FAILED` on every rank where they give different numbers of
+ * Errors: `INVALID_OPTION` unless `size` is from 1 to 65,536. Those of `allGather`: `COLLECTIVE_FAILED` on every rank where they give different numbers of
  * values, or one is disposed.
  */
 export function inProcessCollective(size: number): readonly Collective[] {
-  assertOption('size', size, [(value) => Number.isSafeInteger(value) && size >= 1, 'a whole number of at least 1']);
+  assertOption('size', size, sizeCheck);
   const exchanges = new Exchanges(size);
   return Array.from({ length: size }, (_, rank) => {
     let calls = 0;

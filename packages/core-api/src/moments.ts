@@ -96,10 +96,13 @@ export function copiedMoments({ count, mean, m2 }: Moments): Moments {
   return finite({ count, mean: withoutNegativeZero(mean), m2: withoutNegativeZero(m2) });
 }
 
-/** Errors: `NON_FINITE_STATISTICS`, which names the first channel of a batch whose mean or variance is none. */
-export function assertFiniteMoments({ mean, m2 }: Moments): void {
-  assertFinite('a batch', 'mean', mean);
-  assertFinite('a batch', 'variance', m2);
+/**
+ * Errors: `NON_FINITE_STATISTICS`, which names the first channel of a batch whose mean or variance is none; `batch` is
+ * what messages call it.
+ */
+export function assertFiniteMoments({ mean, m2 }: Moments, batch = 'a batch'): void {
+  assertFinite(batch, 'mean', mean);
+  assertFinite(batch, 'variance', m2);
 }
 
 function finite(moments: Moments): Moments {

@@ -82,7 +82,7 @@ export class StagedOperations<M extends Memory> implements Operations<M> {
     const counts = mask === undefined || mask.count > 0;
     const local = counts ? await onHost(await this.#stages.moments({ x, epsilon, mask })) : noMoments(gamma.length);
     const moments = await peers.mergeMoments(local);
-    if (requireFinite) assertFiniteMoments(moments);
+    if (requireFinite) peers.assertFinite(moments);
     const normalize = { x, residual, mask, gamma, beta, epsilon, y, by: { batch: moments } };
     const output = await this.#stages.normalize(normalize);
     return { y: output.y, saved: output.saved, moments };

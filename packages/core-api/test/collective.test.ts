@@ -291,13 +291,37 @@ describe('ranks', () => {
     const before = await one.state();
     const out = filled([2, C], 9, float64);
     await Promise.all([
-      expectError('NON_FINITE_STATISTICS', () => one.forward(nan), /channel 0/),
-      expectError('NON_FINITE_STATISTICS', () => other.forward(ok, { out }), /channel 0/),
+      expectError('NON_FINITE_STATISTICS', () => one.forward(nan), /a batch of rank 0 whose mean of channel 0/),
+      expectError('NON_FINITE_STATISTICS', () => other.forward(ok, { out }), /a batch of rank 0 whose .+ channel 0/),
     ]);
     expect(out).toEqual(filled([2, C], 9, float64));
     expect([await one.state(), await other.state()]).toEqual([before, before]);
     const [a, b] = await Promise.all([one.forward(nan, { track: false }), other.forward(ok, { track: false })]);
     expect([...a.data, ...b.data].every(Number.isNaN)).toBe(true);
+  });
+
+  it('all refuse it with the first such rank, also one that has no values', async () => {
+    const { ranks } = newRanks({}, 4);
+    const rows = (...values: number[]) => ({ data: Float64Array.from(values), shape: [values.length / C, C] });
+    const inputs = [ok, rows(), rows(1, Number.NaN, 1, 2, 1, 2), rows(Number.NaN, 1, 1)];
+    const message = /^received a batch of rank 2 whose mean of channel 1 is NaN, expected/;
+    await Promise.all(
+      ranks.map(({ layer }, r) => expectError('NON_FINITE_STATISTICS', () => layer.forward(inputs[r]!), message)),
+    );
+  });
+
+  it('all refuse finite batches that float64 can not hold together, of no rank', async () => {
+    const { ranks } = newRanks({}, 3);
+    const rows = (value: number, count: number) => ({
+      data: new Float64Array(count * C).fill(value),
+      shape: [count, C],
+    });
+    const inputs = [rows(1e200, 2), rows(-1e200, 2), rows(0, 0)];
+    await Promise.all(
+      ranks.map(({ layer }, r) =>
+        expectError('NON_FINITE_STATISTICS', () => layer.forward(inputs[r]!), /a batch of all ranks whose variance/),
+      ),
+    );
   });
 
   it('have enough values together, or fail together', async () => {
@@ -560,7 +584,7 @@ describe('a collective in one process', () => {
     await expectError('COLLECTIVE_FAILED', () => b.allGather(new Float64Array(1)), /rank 1/);
   });
 
-  it.each([0, 1.5, -1, Number.NaN, '2'])('has no %s ranks', (size) =>
+  it.each([0, 1.5, -1, Number.NaN, '2', 65_537, 1e9])('has no %s ranks', (size) =>
     expectError('INVALID_OPTION', () => inProcessCollective(size as number), /size/),
   );
 });
