@@ -74,8 +74,16 @@ function startWithoutNode(assignment: Assignment, newWorker: NewWorker | undefin
 function checkedWorker(worker: PageWorker): PageWorker {
   const { postMessage, addEventListener, terminate } = Object(worker) as PageWorker;
   const isWorker = [postMessage, addEventListener, terminate].every((method) => typeof method === 'function');
-  if (!isWorker) throw new Error(`received ${describe(worker)} of the option 'worker', expected a Worker`);
-  return worker;
+  if (isWorker) return worker;
+  endLate(worker);
+  throw new Error(`received ${describe(worker)} of the option 'worker', expected a Worker`);
+}
+
+/** A promise of a worker, as of an async function, is refused; nobody else would end that worker, or hear of its failure. */
+function endLate(promise: unknown): void {
+  Promise.resolve(promise)
+    .then((late) => (late as Partial<PageWorker> | null | undefined)?.terminate?.())
+    .catch(() => undefined);
 }
 
 function startInNode({ Worker }: NodeWorkers, assignment: Assignment): WorkerThread {

@@ -108,6 +108,7 @@ describe('createWasmBackend', () => {
       const { getBuiltinModule } = process;
       vi.spyOn(process, 'getBuiltinModule').mockImplementation(((name: string) =>
         name === 'node:worker_threads' ? undefined : getBuiltinModule(name)) as never);
+      unhandled.mockClear();
       process.on('unhandledRejection', unhandled);
     });
     afterEach(async () => {
@@ -169,6 +170,7 @@ describe('createWasmBackend', () => {
 
     it.each([
       ['a promise', async () => undefined, 'received Promise'],
+      ['a promise that rejects', async () => expect.fail('late'), 'received Promise'],
       ['undefined', () => undefined, 'received undefined'],
       ['null', () => null, 'received null'],
       ['a number', () => 7, 'received 7'],
@@ -177,6 +179,14 @@ describe('createWasmBackend', () => {
     ])('does without where the option gives %s', async (_, worker, reason) => {
       const backend = await createWasmBackend({ threads: 3, worker: worker as never });
       expect(backend.execution).toMatchObject(fallback(`${reason} of the option 'worker', expected a Worker`));
+      await backend.dispose();
+    });
+
+    it('ends a worker that was promised', async () => {
+      const { worker, terminate } = pageWorkers(() => undefined);
+      const backend = await createWasmBackend({ threads: 3, worker: (async () => worker()) as never });
+      expect(backend.execution).toMatchObject(fallback('received Promise'));
+      expect(terminate).toHaveBeenCalledTimes(1);
       await backend.dispose();
     });
 
