@@ -49,8 +49,8 @@ export interface WasmOptions {
   /**
    * Makes a worker for each thread beside the calling one, in a page whose content security policy allows none of text
    * (`worker-src blob:`): `() => new Worker(new URL('./threads.js', import.meta.url), { type: 'module' })`, where
-   * threads.js imports '@batchnorm/backend-wasm/worker'. Node, Deno and Bun do without. Where it throws, gives no worker,
-   * or one that has not begun after 10 s, there is one thread, and `execution.fallbackReason` says why.
+   * threads.js imports '@batchnorm/backend-wasm/worker'. Node, Deno and Bun do without. Where it throws, gives no
+   * worker, or one that has not begun after 10 s, there is one thread, and `execution.fallbackReason` says why.
    */
   readonly worker?: NewWorker;
   /** Bytes that tensors and kernels may take together; memory grows as they do. Default 4 GiB less 64 KiB, the most. */

@@ -5,7 +5,7 @@ import { type NewWorker, startThread, type WorkerThread } from './worker-thread.
 
 /** How many milliseconds a synchronous call waits for a thread that has taken a task, which takes it one or two. */
 const longestWait = 5000;
-/** How many milliseconds threads may take to start: tens in Node; in a page their program may come over a slow network. */
+/** How many milliseconds threads may take to start: tens in Node; in a page a slow network may bring their program. */
 const longestStart = 10_000;
 
 /**
@@ -29,7 +29,7 @@ export class WorkerPool {
     for (const [n, { ended }] of threads.entries()) void ended.then(() => this.#ended.add(n + 1));
   }
 
-  /** Starts `workers` threads. Rejects with the reason when one of them does not start in time, and leaves none behind. */
+  /** Starts `workers` threads. Rejects with the reason when one of them does not start in time, and leaves none. */
   static async start(
     exports: PoolExports,
     module: WebAssembly.Module,

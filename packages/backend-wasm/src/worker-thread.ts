@@ -79,7 +79,7 @@ function checkedWorker(worker: PageWorker): PageWorker {
   throw new Error(`received ${describe(worker)} of the option 'worker', expected a Worker`);
 }
 
-/** A promise of a worker, as of an async function, is refused; nobody else would end that worker, or hear of its failure. */
+/** What an async function promises is refused: nobody else would end that worker, or hear that there is none. */
 function endLate(promise: unknown): void {
   Promise.resolve(promise)
     .then((late) => (late as Partial<PageWorker> | null | undefined)?.terminate?.())

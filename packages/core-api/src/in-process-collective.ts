@@ -15,8 +15,8 @@ const sizeCheck: OptionCheck = [
  * A collective of `size` ranks in this process, one for each layer that is to be a rank. Each `allGather` waits until all
  * ranks have made theirs. When one is disposed, those that wait for it fail.
  *
- * Errors: `INVALID_OPTION` unless `size` is from 1 to 65,536. Those of `allGather`: `COLLECTIVE_FAILED` on every rank where they give different numbers of
- * values, or one is disposed.
+ * Errors: `INVALID_OPTION` unless `size` is from 1 to 65,536. Those of `allGather`: `COLLECTIVE_FAILED` on every rank
+ * where they give different numbers of values, or one is disposed.
  */
 export function inProcessCollective(size: number): readonly Collective[] {
   assertOption('size', size, sizeCheck);

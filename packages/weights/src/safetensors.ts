@@ -111,7 +111,8 @@ function storedTensor(name: string, value: unknown): StoredTensor {
 
 /**
  * The bytes of a file of safetensors. Errors: `INVALID_TENSOR` where dtype, shape and data do not agree, as `Elements` says,
- * `INVALID_OPTION` for the name `__metadata__`, lone surrogates in names, or metadata that are no texts; `LIMIT_EXCEEDED` for more than 4 GiB.
+ * `INVALID_OPTION` for the name `__metadata__`, lone surrogates, or metadata that are no texts; `LIMIT_EXCEEDED` for more
+ * than 4 GiB.
  */
 export function writeSafetensors(
   tensors: Readonly<Record<string, FileTensor>> | ReadonlyMap<string, FileTensor>,
