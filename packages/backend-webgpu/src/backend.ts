@@ -50,15 +50,25 @@ export interface WebGpuBackend extends Backend {
    * Calls that were made before are waited for, and so are those that `work` does not await. Between two awaited calls
    * `work` may record passes of its own. Calls with host arrays are submitted by themselves.
    *
-   * Submit the encoder when you like, but after those whose results it needs and before calls that need its own. Reading
-   * what it computes waits for that, and so do statistics: `read` and `settle` are `UNSUPPORTED` meanwhile, and for what
-   * was computed too early. Until it has been executed nobody else gets the memory that it uses; the encoder before the
-   * latest is waited for. If `work` throws, nothing has been computed, and the device refuses the encoder.
+   * Finish the encoder after `encode`, and submit it when you like, but after those whose results it needs and before
+   * calls that need its own. Reading what it computes waits for that, and so do statistics: `read` and `settle` are
+   * `UNSUPPORTED` meanwhile. What was computed too early is `DISPOSED`. Until it has been executed nobody else gets the
+   * memory that it uses; the encoder before the latest is waited for. If `encode` fails, nothing has been computed, and
+   * the device refuses the encoder. One that you will not submit, or can't, is to be abandoned.
    *
-   * Errors: `INVALID_OPTION` for what is no open encoder; `UNSUPPORTED` within another `encode`, for an encoder that had
-   * one, and of what reads within `work`; those of `work`; `DISPOSED`, `DEVICE_LOST`.
+   * Errors: `INVALID_OPTION` for what is no open encoder of the device, or is finished within `work`; `UNSUPPORTED` within
+   * another `encode`, for an encoder that had one, and of what reads within `work`; `INVALID_TENSOR`; those of `work`;
+   * `DISPOSED`, `DEVICE_LOST`. An encoder in which a pass is open can't be told from others: its `finish()` fails.
    */
   encode<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T>;
+  /**
+   * Gives up what `encode` recorded into an encoder that will not be submitted, or that the device refuses: it counts as
+   * never computed (`DISPOSED`), the next `settle` reports the batches that are left out, and the memory is freed. The
+   * device refuses the encoder from now on. Does nothing where it has been executed, or was abandoned before.
+   *
+   * Errors: `INVALID_OPTION` for what had no `encode`; `UNSUPPORTED` during it; `DISPOSED`, `DEVICE_LOST`.
+   */
+  abandon(encoder: GPUCommandEncoder): Promise<void>;
 }
 
 /**
@@ -148,6 +158,10 @@ class Implementation implements WebGpuBackend {
     }
     if (typeof work !== 'function') refuse('INVALID_OPTION', `work ${describe(work)}`, 'a function');
     return this.#gpu.recordInto(encoder, work);
+  }
+
+  abandon(encoder: GPUCommandEncoder): Promise<void> {
+    return this.#gpu.abandon(encoder);
   }
 
   allocatedBytes(): number {

@@ -36,12 +36,15 @@ export class Encodings {
     return encoding;
   }
 
-  /** Leaves its number, as the last command of `encoder`, if that `succeeded`. */
-  end(encoding: Encoding, encoder: GPUCommandEncoder, succeeded: boolean): void {
-    const offset = encoding.place * numberBytes;
-    if (succeeded) encoder.copyBufferToBuffer(this.#numbers, offset, this.left, offset, numberBytes);
-    else this.#pending.delete(encoding);
-    encoding.end(succeeded);
+  /** Leaves its number, as the last command of `encoder`. */
+  leaveNumber({ place }: Encoding, encoder: GPUCommandEncoder): void {
+    const offset = place * numberBytes;
+    encoder.copyBufferToBuffer(this.#numbers, offset, this.left, offset, numberBytes);
+  }
+
+  /** Nothing of one that failed will have been computed: of its recording, or of an encoder that is not submitted. */
+  fail(encoding: Encoding): void {
+    if (this.#pending.delete(encoding)) encoding.fail();
   }
 
   /** Takes along, in the `encoder` of `encoding`, whether `needed` has been executed. */
@@ -97,14 +100,23 @@ export class Encoding {
     return this.#state === 'open' || this.#state === 'recorded';
   }
 
+  /** Whether it is being recorded. */
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
   /** Calls `settle` when its commands have been executed, or never will be. */
   whenSettled(settle: (failed: boolean) => void): void {
     this.#settled.push(settle);
   }
 
-  end(succeeded: boolean): void {
-    this.#state = succeeded ? 'recorded' : 'failed';
-    if (!succeeded) this.#settle(true);
+  end(): void {
+    if (this.isOpen) this.#state = 'recorded';
+  }
+
+  fail(): void {
+    this.#state = 'failed';
+    this.#settle(true);
   }
 
   /** `seen` says of those that it needs what they had left. */
@@ -115,12 +127,14 @@ export class Encoding {
     this.#settle(false);
   }
 
-  /** Errors: `DISPOSED` when recording it failed; `UNSUPPORTED` when it was executed before what it needs. */
+  /** Errors: `DISPOSED`, for good, when recording it failed, it was abandoned, or executed before what it needs. */
   assertUsable(): void {
-    if (this.#state === 'failed') refuse('DISPOSED', 'what an encode() that failed recorded', 'none of it');
+    if (this.#state === 'failed') {
+      refuse('DISPOSED', 'what an encode() that failed, or was abandoned, recorded', 'none of it');
+    }
     if (this.#state === 'early') {
       refuse(
-        'UNSUPPORTED',
+        'DISPOSED',
         'what was computed before the encoder was submitted that it needs',
         'encoders that are submitted in the order in which they were recorded',
       );
@@ -130,7 +144,7 @@ export class Encoding {
   /** Errors: those of `assertUsable`; `UNSUPPORTED` while it is recorded. */
   assertEnded(): void {
     this.assertUsable();
-    if (this.#state === 'open') {
+    if (this.isOpen) {
       refuse('UNSUPPORTED', 'a read of what encode() records', 'one after the encoder was submitted');
     }
   }
@@ -139,7 +153,11 @@ export class Encoding {
   assertExecuted(): void {
     this.assertUsable();
     if (this.isPending) {
-      refuse('UNSUPPORTED', 'a read of what an encoder computes that was not submitted', 'one after queue.submit()');
+      refuse(
+        'UNSUPPORTED',
+        'a read of what an encoder computes that was not submitted',
+        'one after queue.submit(), or backend.abandon(encoder) if that will not come',
+      );
     }
   }
 

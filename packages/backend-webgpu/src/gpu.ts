@@ -7,10 +7,14 @@ import { compile, type Program } from './program.js';
 import { Recording } from './recording.js';
 import type { Shader } from './shaders/shader.js';
 
-/** An encoder of the caller, and what it is to leave. */
+/** What the device, or the engine before it, says of what it does not accept. */
+type Objection = Pick<Error, 'message'>;
+
+/** An encoder of the caller, what it is to leave, and what the device says of calls that did not wait for that. */
 interface Shared {
   readonly encoder: GPUCommandEncoder;
   readonly encoding: Encoding;
+  readonly verdicts: Promise<Objection | null>[];
 }
 
 export class Gpu {
@@ -22,10 +26,12 @@ export class Gpu {
   #shared: Shared | undefined;
   #isRecording = false;
   /** Those that the caller has recorded into. */
-  readonly #encoders = new WeakSet<GPUCommandEncoder>();
+  readonly #encoders = new WeakMap<GPUCommandEncoder, Encoding>();
   readonly #encodings: Encodings;
   /** Ends when it is known which encodings had been executed when the latest `recordInto` began. */
   #learning: Promise<void> = Promise.resolve();
+  /** Whether the device objects to a second end of a pass of its own, which tells them from those of another device. */
+  #tellsItsPasses: Promise<boolean> | undefined;
   /** How many calls on device tensors are under way. */
   #callsUnderWay = 0;
   /** How many shaders were compiled. */
@@ -81,7 +87,8 @@ export class Gpu {
    * make something new, what it says of that is waited for. When anything fails, nothing has been written, and the results
    * that the recording made are freed.
    *
-   * Errors: `LIMIT_EXCEEDED`, `DEVICE_LOST`, `DISPOSED`, and those of `work`.
+   * Errors: `LIMIT_EXCEEDED`, `INVALID_TENSOR`, `DEVICE_LOST`, `DISPOSED`, those of `work`, and `INVALID_OPTION` where the
+   * caller has finished his encoder.
    */
   async run<T>(work: (recording: Recording) => () => T): Promise<T> {
     this.#callsUnderWay++;
@@ -129,10 +136,15 @@ export class Gpu {
       throw failed.error;
     }
     if (this.#made === before && !recording.usesForeign) {
-      verdicts.then(
-        ([memory, validation]) => this.#note(memory ?? validation),
-        () => undefined,
+      const verdict = verdicts.then(
+        ([memory, validation]) => {
+          // What is wrong with an encoder of the caller is no trouble of the device.
+          if (memory || !shared) this.#note(memory ?? validation);
+          return validation;
+        },
+        () => null,
       );
+      shared?.verdicts.push(verdict);
       recording.end(true);
       return result!();
     }
@@ -140,9 +152,7 @@ export class Gpu {
     const error = memory ?? validation;
     if (error || this.#trouble !== undefined) {
       recording.end(false);
-      // What was made for it may be no good.
-      this.#memory.trim(0);
-      this.#programs.clear();
+      this.#forgetIdle();
       if (this.#trouble !== undefined) throw this.#lost();
       if (memory) {
         throw new BatchNormError(
@@ -150,21 +160,25 @@ export class Gpu {
           `received work for which the device has no memory, expected less: ${memory.message}`,
         );
       }
-      throw new BatchNormError(
-        'INVALID_TENSOR',
-        `received work that the device refuses, expected buffers that are alive: ${error!.message}`,
-      );
+      if (shared) await this.#assertOpen(shared.encoder);
+      refuseWork(error!);
     }
     recording.end(true);
     return result!();
+  }
+
+  /** What was made for work that the device refused may be no good. */
+  #forgetIdle(): void {
+    this.#memory.trim(0);
+    this.#programs.clear();
   }
 
   /**
    * While `work` runs, calls on device tensors are recorded into `encoder` and not submitted, which the caller does. Calls
    * that were made before are waited for, as are those of `work` that it does not await.
    *
-   * Errors: `INVALID_OPTION` for what is no encoder that can be recorded into; `UNSUPPORTED` within another such call, and
-   * for an encoder that had one; those of `work`.
+   * Errors: `INVALID_OPTION` for what is no encoder that can be recorded into, or none any more after `work`;
+   * `UNSUPPORTED` within another such call, and for an encoder that had one; `INVALID_TENSOR`; those of `work`.
    */
   async recordInto<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T> {
     this.assertUsable();
@@ -175,26 +189,63 @@ export class Gpu {
     this.#isRecording = true;
     try {
       await this.#calls();
-      await this.#assertRecordable(encoder);
-      this.#encoders.add(encoder);
+      await this.#assertOpen(encoder);
+      await this.#assertOwn(encoder);
       // Memory that an encoder uses is free when that has been executed. So steps are two ahead of the device at most.
       await this.#learning;
       this.#learning = this.#learn();
       const encoding = this.#encodings.begin();
-      this.#shared = { encoder, encoding };
-      let succeeded = false;
+      this.#encoders.set(encoder, encoding);
+      const shared = { encoder, encoding, verdicts: [] };
+      this.#shared = shared;
       try {
-        const result = await work();
-        succeeded = true;
+        const result = await this.#untilNoCalls(work);
+        await this.#leave(shared);
+        encoding.end();
         return result;
-      } finally {
-        await this.#calls();
-        this.#shared = undefined;
-        this.#encodings.end(encoding, encoder, succeeded);
+      } catch (error) {
+        this.#encodings.fail(encoding);
+        throw error;
       }
     } finally {
       this.#isRecording = false;
     }
+  }
+
+  /** What `work` gives, when no call is recorded any more into the encoder of the caller. */
+  async #untilNoCalls<T>(work: () => PromiseLike<T> | T): Promise<T> {
+    try {
+      return await work();
+    } finally {
+      await this.#calls();
+      this.#shared = undefined;
+    }
+  }
+
+  /** Records the end of an encoding. Errors: `INVALID_OPTION`, `INVALID_TENSOR` if the device did not accept all of it. */
+  async #leave({ encoder, encoding, verdicts }: Shared): Promise<void> {
+    const ended = await this.#objectionTo(() => this.#encodings.leaveNumber(encoding, encoder));
+    const objection = (await Promise.all(verdicts)).find((one) => one !== null);
+    if (ended) refuseEncoder(encoder, 'is open until encode() has returned', ended);
+    if (!objection) return;
+    this.#forgetIdle();
+    refuseWork(objection);
+  }
+
+  /**
+   * Nothing will have been computed of what was recorded into `encoder`, unless it has been executed: its memory is freed,
+   * and the device refuses it.
+   *
+   * Errors: `INVALID_OPTION` where nothing was recorded into it; `UNSUPPORTED` while that goes on.
+   */
+  async abandon(encoder: GPUCommandEncoder): Promise<void> {
+    this.assertUsable();
+    const encoding = this.#encoders.get(encoder);
+    if (!encoding) refuse('INVALID_OPTION', `encoder ${describe(encoder)}`, 'one that had an encode()');
+    if (encoding.isOpen) refuse('UNSUPPORTED', 'abandon() of an encoder while its encode() runs', 'one after it');
+    await this.#learn();
+    this.assertUsable();
+    this.#encodings.fail(encoding);
   }
 
   /** Learns which encodings have been executed by what was submitted before. */
@@ -214,20 +265,39 @@ export class Gpu {
     while (this.#callsUnderWay > 0);
   }
 
-  /** Errors: `INVALID_OPTION`. */
-  async #assertRecordable(encoder: GPUCommandEncoder): Promise<void> {
+  /** Errors: `INVALID_OPTION` for what is no encoder, or one that is finished. */
+  async #assertOpen(encoder: GPUCommandEncoder): Promise<void> {
+    const objection = await this.#objectionTo(() => {
+      encoder.pushDebugGroup('batchnorm');
+      encoder.popDebugGroup();
+    });
+    if (objection) refuseEncoder(encoder, 'is open', objection);
+  }
+
+  /** Errors: `INVALID_OPTION` for an encoder of another device, of which this one would hear when it is finished. */
+  async #assertOwn(encoder: GPUCommandEncoder): Promise<void> {
+    this.#tellsItsPasses ??= this.#objectsToSecondEnd(this.device.createCommandEncoder());
+    if ((await this.#tellsItsPasses) && !(await this.#objectsToSecondEnd(encoder))) {
+      refuse('INVALID_OPTION', 'an encoder of another device', "one of the backend's device");
+    }
+  }
+
+  /** A second end of a pass is an error of the device that it belongs to, at once, and its encoder stays as it is. */
+  async #objectsToSecondEnd(encoder: GPUCommandEncoder): Promise<boolean> {
+    const pass = encoder.beginComputePass();
+    pass.end();
+    return (await this.#objectionTo(() => pass.end())) !== undefined;
+  }
+
+  async #objectionTo(work: () => void): Promise<Objection | undefined> {
     this.device.pushErrorScope('validation');
     let thrown: unknown;
     try {
-      encoder.pushDebugGroup('batchnorm');
-      encoder.popDebugGroup();
+      work();
     } catch (error) {
       thrown = error;
     }
-    const error = (await this.device.popErrorScope()) ?? (thrown as Error | undefined);
-    if (error) {
-      refuse('INVALID_OPTION', `encoder ${describe(encoder)}`, `a GPUCommandEncoder that is open (${error.message})`);
-    }
+    return (await this.device.popErrorScope()) ?? (thrown as Error | undefined);
   }
 
   /** Errors: `INVALID_TENSOR` unless the device can use this buffer; `DEVICE_LOST`, `DISPOSED`. */
@@ -302,7 +372,7 @@ export class Gpu {
     return this.#memory.made + this.#compiled;
   }
 
-  #note(error: { readonly message: string } | null): void {
+  #note(error: Objection | null): void {
     if (error) this.#trouble ??= `an error of the device (${error.message})`;
   }
 
@@ -312,4 +382,15 @@ export class Gpu {
       `received ${this.#trouble ?? 'no answer of the device'}, expected one that works: a new backend can carry on from the layer's state`,
     );
   }
+}
+
+function refuseEncoder(encoder: GPUCommandEncoder, is: string, { message }: Objection): never {
+  refuse('INVALID_OPTION', `encoder ${describe(encoder)}`, `a GPUCommandEncoder that ${is} (${message})`);
+}
+
+function refuseWork({ message }: Objection): never {
+  throw new BatchNormError(
+    'INVALID_TENSOR',
+    `received work that the device refuses, expected buffers that are alive: ${message}`,
+  );
 }

@@ -85,14 +85,17 @@ export class MemoryPool implements Memory {
     buffer.destroy();
   }
 
-  #putBack(key: string, size: number, buffer: GPUBuffer): void {
+  /** `isSpent`: nobody else may get it. */
+  #putBack(key: string, size: number, buffer: GPUBuffer, isSpent = false): void {
     if (this.#destroyed) return;
     const user = this.#userOf(buffer);
     if (user) {
-      // Commands that use what is destroyed can't be submitted: an encoder whose recording failed does no harm.
-      user.whenSettled((failed) => (failed ? this.#destroy(buffer) : this.#putBack(key, size, buffer)));
+      // Another encoder may use it, too, and still be executed.
+      user.whenSettled((failed) => this.#putBack(key, size, buffer, isSpent || failed));
       return;
     }
+    // Commands that use what is destroyed can't be submitted: an encoder whose recording failed does no harm.
+    if (isSpent) return this.#destroy(buffer);
     const idle = this.#idle.get(key);
     if (idle) idle.push(buffer);
     else this.#idle.set(key, [buffer]);

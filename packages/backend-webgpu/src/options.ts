@@ -33,7 +33,10 @@ export async function openDevice(options: WebGpuOptions): Promise<Opened> {
 }
 
 function checked(options: WebGpuOptions): WebGpuOptions {
-  const { device, adapter, powerPreference, ...unknown } = Object(options) as WebGpuOptions;
+  if (typeof options !== 'object' || options === null) {
+    refuse('INVALID_OPTION', `options ${describe(options)}`, '{ device, adapter, powerPreference }');
+  }
+  const { device, adapter, powerPreference, ...unknown } = options;
   const [name] = Object.keys(unknown);
   if (name !== undefined) refuse('INVALID_OPTION', `an option '${name}'`, 'device, adapter, powerPreference');
   if (device !== undefined && typeof device?.createComputePipeline !== 'function') {

@@ -141,7 +141,10 @@ export class Recording {
 
   finish(): GPUCommandBuffer {
     this.#endPass();
-    if (this.#encoding) this.#encodings.end(this.#encoding, this.#encoder, true);
+    if (this.#encoding) {
+      this.#encodings.leaveNumber(this.#encoding, this.#encoder);
+      this.#encoding.end();
+    }
     return this.#encoder.finish();
   }
 
@@ -155,7 +158,7 @@ export class Recording {
     for (const buffer of this.#scratch) buffer.release();
     if (!succeeded) {
       for (const buffer of this.#results) buffer.release();
-      if (this.#encoding && !this.#isShared) this.#encodings.end(this.#encoding, this.#encoder, false);
+      if (this.#encoding && !this.#isShared) this.#encodings.fail(this.#encoding);
     }
     [this.#scratch, this.#results] = [[], []];
   }

@@ -232,6 +232,9 @@ await describeHere(() => {
   it('refuses options that are none', async () => {
     await expectCode('INVALID_OPTION', () => createWebGpuBackend({ device: {} as GPUDevice }), /device/);
     await expectCode('INVALID_OPTION', () => createWebGpuBackend({ adapter: 3 as never }), /adapter/);
+    for (const none of [null, 5, 'gpu', true, Symbol('gpu'), () => device]) {
+      await expectCode('INVALID_OPTION', () => createWebGpuBackend(none as never), /options/);
+    }
     await expectCode('INVALID_OPTION', () => createWebGpuBackend({ powerPreference: 'fast' as never }), /low-power/);
     await expectCode('INVALID_OPTION', () => createWebGpuBackend({ devise: device } as never), /devise/);
   });

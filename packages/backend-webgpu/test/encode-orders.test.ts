@@ -19,12 +19,19 @@ type Call =
 
 /**
  * `encode` leaves an encoder that waits; `submit` submits those that wait, all or the first. `abandon`: a forward in an
- * encoder that nobody asks for any more; where that `fails`, it must do no harm when it is submitted all the same.
+ * encoder that nobody asks for any more; where that `fails`, or is `told`, it must do no harm when it is submitted all the
+ * same.
  */
 type Action =
   | { readonly kind: 'encode'; readonly calls: readonly (Call | Refused)[] }
   | { readonly kind: 'submit'; readonly all: boolean }
-  | { readonly kind: 'abandon'; readonly input: number; readonly fails: boolean; readonly isSubmitted: boolean }
+  | {
+      readonly kind: 'abandon';
+      readonly input: number;
+      readonly fails: boolean;
+      readonly told: boolean;
+      readonly isSubmitted: boolean;
+    }
   | { readonly kind: 'dispose'; readonly input: number }
   | { readonly kind: 'settle'; readonly layer: number }
   | { readonly kind: 'upload'; readonly size: number }
@@ -63,6 +70,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       kind: fc.constant('abandon' as const),
       input: index,
       fails: fc.boolean(),
+      told: fc.boolean(),
       isSubmitted: fc.boolean(),
     }),
   },
@@ -172,7 +180,7 @@ class Machine {
     this.#tensors.push({ onDevice: await this.#backend.upload(x), onHost: x, after: new Set(), scale: 1 });
   }
 
-  async #abandon({ input, fails, isSubmitted }: Extract<Action, { kind: 'abandon' }>): Promise<void> {
+  async #abandon({ input, fails, told, isSubmitted }: Extract<Action, { kind: 'abandon' }>): Promise<void> {
     const { onDevice: x } = this.#tensors[input % this.#tensors.length]!;
     const layer = new BatchNorm({ backend: this.#backend, numFeatures, trackRunningStatistics: false });
     const encoder = this.#device.createCommandEncoder();
@@ -182,11 +190,12 @@ class Machine {
     };
     await this.#backend.encode(encoder, work).catch((error: Error) => expect(error.message).toBe('mine'));
     await layer.dispose();
+    if (told) await this.#backend.abandon(encoder);
     if (!isSubmitted) return;
     this.#device.pushErrorScope('validation');
     this.#device.queue.submit([encoder.finish()]);
     const error = await this.#device.popErrorScope();
-    expect(error?.message ?? '').toMatch(fails ? /destroyed/ : /^$/);
+    expect(error?.message ?? '').toMatch(fails || told ? /destroyed/ : /^$/);
   }
 
   async #refused({ layer }: Refused): Promise<void> {

@@ -5,7 +5,7 @@ import { batchOf, exactOf, largestError } from '@batchnorm/testing/batches';
 import { expectCode } from '@batchnorm/testing/expect-code';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createWebGpuBackend, type WebGpuBackend, type WebGpuTensor } from '../src/index.js';
-import { describeHere, ownDevice } from './here.js';
+import { bufferOf, describeHere, ownDevice } from './here.js';
 
 await describeHere(() => {
   let device: GPUDevice;
@@ -113,18 +113,183 @@ await describeHere(() => {
     expect(layer.batchesTracked).toBe(1);
   });
 
-  it('an encoder that is never submitted, or is of another device, has tracked nothing', async () => {
-    const other = await ownDevice();
-    for (const encoder of [device.createCommandEncoder(), other.createCommandEncoder()]) {
-      const own = layerOf({ momentum: 0 });
-      await backend.encode(encoder, () => own.forward(x));
-      await expectCode('UNSUPPORTED', () => own.settle(), /submit/);
-      await expectCode('UNSETTLED', () => own.batchesTracked);
-      const bytes = backend.allocatedBytes!();
-      await expectCode('UNSUPPORTED', () => own.dispose());
-      expect(backend.allocatedBytes!()).toBeLessThan(bytes);
+  it('an encoder that is never submitted has tracked nothing', async () => {
+    const own = layerOf({ momentum: 0 });
+    await backend.encode(device.createCommandEncoder(), () => own.forward(x));
+    await expectCode('UNSUPPORTED', () => own.settle(), /submit.*abandon/);
+    await expectCode('UNSETTLED', () => own.batchesTracked);
+    const bytes = backend.allocatedBytes!();
+    await expectCode('UNSUPPORTED', () => own.dispose());
+    expect(backend.allocatedBytes!()).toBeLessThan(bytes);
+  });
+
+  it.each<[string, (encoder: GPUCommandEncoder, wrapped: GPUBuffer) => void]>([
+    ['is dropped', () => undefined],
+    ['has a bad pass', (encoder) => encoder.popDebugGroup()],
+    ['has a pass that is left open', (encoder) => void encoder.beginComputePass()],
+    ['uses a buffer that was destroyed', (_encoder, wrapped) => wrapped.destroy()],
+  ])('an encoder that %s can be abandoned: its batch is left out, which is reported once', async (_what, spoil) => {
+    const wrapped = bufferOf(device, batch.x.data as Float32Array);
+    await layer.forward(x);
+    const encoder = device.createCommandEncoder();
+    const own = await backend.wrap(wrapped, [64, 4]);
+    const y = await backend.encode(encoder, () => layer.forward(own));
+    device.pushErrorScope('validation');
+    spoil(encoder, wrapped);
+    if (_what !== 'is dropped') submit(encoder);
+    expect((await device.popErrorScope()) !== null).toBe(_what !== 'is dropped');
+    await layer.forward(x);
+    await expectCode('UNSUPPORTED', () => layer.settle(), /abandon/);
+    await backend.abandon(encoder);
+    await expectCode('DISPOSED', () => y.read(), /abandoned/);
+    await expectCode('DISPOSED', () => layer.settle(), /abandoned/);
+    await layer.settle();
+    expect(layer.batchesTracked).toBe(2);
+    const later = device.createCommandEncoder();
+    await backend.encode(later, () => layer.forward(x));
+    submit(later);
+    expect((await layer.state()).batchesTracked).toBe(3);
+    await layer.forward(batch.x, { training: false });
+  });
+
+  it('the memory of an abandoned encoder is freed, but for what another one uses, and the device refuses it', async () => {
+    const made: GPUBuffer[] = [];
+    const destroyed = new Set<GPUBuffer>();
+    const createBuffer = device.createBuffer.bind(device);
+    device.createBuffer = (descriptor) => {
+      const buffer = createBuffer(descriptor);
+      const destroy = buffer.destroy.bind(buffer);
+      made.push(buffer);
+      buffer.destroy = () => {
+        destroyed.add(buffer);
+        return destroy();
+      };
+      return buffer;
+    };
+    const plain = layerOf({ trackRunningStatistics: false });
+    const shared = await backend.upload(batch.x);
+    const [dropped, kept] = [device.createCommandEncoder(), device.createCommandEncoder()];
+    const before = made.length;
+    (await backend.encode(dropped, () => plain.forward(shared))).dispose();
+    const own = made.slice(before);
+    const y = await backend.encode(kept, () => layer.forward(shared));
+    await plain.dispose();
+    shared.dispose();
+    expect(destroyed.size).toBe(0);
+    await backend.abandon(dropped);
+    expect(own.length).toBeGreaterThan(3);
+    expect(own.filter((buffer) => !destroyed.has(buffer))).toEqual([]);
+    submit(kept);
+    expect(await errorOf(y)).toBeLessThan(1e-6);
+    device.pushErrorScope('validation');
+    submit(dropped);
+    expect((await device.popErrorScope())?.message).toMatch(/destroyed/);
+  });
+
+  it('what has been executed cannot be abandoned, nor what nobody has recorded, or somebody still does', async () => {
+    const encoder = device.createCommandEncoder();
+    const y = await backend.encode(encoder, async () => {
+      await expectCode('UNSUPPORTED', () => backend.abandon(encoder), /encode/);
+      return layer.forward(x);
+    });
+    submit(encoder);
+    for (const _again of [1, 2]) await backend.abandon(encoder);
+    expect(await errorOf(y)).toBeLessThan(1e-6);
+    expect((await layer.state()).batchesTracked).toBe(1);
+    for (const none of [device.createCommandEncoder(), {}, null, 5]) {
+      await expectCode('INVALID_OPTION', () => backend.abandon(none as never), /encode/);
     }
-    other.destroy();
+  });
+
+  it('what needs an abandoned encoder is refused, or left out', async () => {
+    const [first, second] = [device.createCommandEncoder(), device.createCommandEncoder()];
+    const y = await backend.encode(first, () => layer.forward(x));
+    const next = layerOf();
+    await backend.encode(second, () => next.forward(y));
+    await backend.abandon(first);
+    await expectCode('DISPOSED', () => next.forward(y), /abandoned/);
+    submit(second);
+    await expectCode('DISPOSED', () => next.settle(), /before the encoder/);
+    expect((await next.state()).batchesTracked).toBe(0);
+    await expectCode('DISPOSED', () => layer.settle());
+    await next.dispose();
+  });
+
+  it.each(['by itself', 'in an encoder'])(
+    'a batch that is computed too early, %s, is left out, which is reported once',
+    async (how) => {
+      const [encoder, second] = [device.createCommandEncoder(), device.createCommandEncoder()];
+      await layer.forward(x);
+      const y = await backend.encode(encoder, () => layerOf().forward(x));
+      if (how === 'by itself') await layer.forward(y);
+      else await backend.encode(second, () => layer.forward(y));
+      if (how !== 'by itself') submit(second);
+      submit(encoder);
+      await layer.forward(y);
+      await expectCode('DISPOSED', () => layer.settle(), /before the encoder was submitted that it needs/);
+      await layer.settle();
+      expect((await layer.state()).batchesTracked).toBe(2);
+      await layer.forward(batch.x, { training: false });
+    },
+  );
+
+  it.each<[string, string, (encoder: GPUCommandEncoder) => void, 'before' | 'after' | 'between']>([
+    ['finishes its encoder before a call', 'cold', (encoder) => encoder.finish(), 'before'],
+    ['finishes its encoder before a call', 'warm', (encoder) => encoder.finish(), 'before'],
+    ['finishes its encoder between calls', 'warm', (encoder) => encoder.finish(), 'between'],
+    ['finishes its encoder after a call', 'warm', (encoder) => encoder.finish(), 'after'],
+    ['submits its encoder between calls', 'warm', (encoder) => submit(encoder), 'between'],
+    ['submits its encoder after a call', 'warm', (encoder) => submit(encoder), 'after'],
+  ])('encode() rejects where work %s, with a pool that is %s, and nothing else breaks', async (_what, pool, end, when) => {
+    const errors: string[] = [];
+    device.onuncapturederror = ({ error }) => errors.push(error.message);
+    const plain = layerOf({ trackRunningStatistics: false });
+    if (pool === 'warm') {
+      const dropped = [];
+      for (let n = 0; n < 6; n++) dropped.push(await plain.forward(x));
+      for (const y of dropped) y.dispose();
+      await x.read();
+    }
+    const encoder = device.createCommandEncoder();
+    const before = await layer.state();
+    let y: { read(): unknown } | undefined;
+    const work = async () => {
+      if (when === 'before') end(encoder);
+      y = await layer.forward(x);
+      if (when === 'between') {
+        end(encoder);
+        await layer.forward(x);
+      }
+      if (when === 'after') end(encoder);
+    };
+    await expectCode('INVALID_OPTION', () => backend.encode(encoder, work), /open/);
+    if (y) {
+      await expectCode('DISPOSED', () => y!.read());
+      await expectCode('DISPOSED', () => layer.settle());
+    }
+    expect(await layer.state()).toEqual(before);
+    expect(await errorOf(await layer.forward(x))).toBeLessThan(1e-6);
+    const later = device.createCommandEncoder();
+    await backend.encode(later, () => layer.forward(x));
+    submit(later);
+    expect((await layer.state()).batchesTracked).toBe(2);
+    expect(errors).toEqual([]);
+    await plain.dispose();
+  });
+
+  it('memory of the backend that somebody has destroyed makes one encode() fail', async () => {
+    const plain = layerOf({ trackRunningStatistics: false });
+    for (let n = 0; n < 3; n++) (await plain.forward(x)).dispose();
+    await x.read();
+    const spoilt = [];
+    for (let n = 0; n < 20; n++) spoilt.push(await backend.upload(batchOf([16, 4]).x));
+    for (const one of spoilt) {
+      one.buffer.destroy();
+      one.dispose();
+    }
+    const encode = () => backend.encode(device.createCommandEncoder(), () => plain.forward(x));
+    await expectCode('INVALID_TENSOR', encode, /destroyed/);
+    expect(await errorOf(await layer.forward(x))).toBeLessThan(1e-6);
   });
 
   it('other calls, before the encoder is submitted, get none of the memory that it uses', async () => {
@@ -174,11 +339,11 @@ await describeHere(() => {
       const { dx, dgamma } = how === 'by itself' ? await backward() : await backend.encode(second, backward);
       if (how !== 'by itself') submit(second);
       if (how === 'in one that is submitted first') submit(first);
-      await expectCode('UNSUPPORTED', () => dx.read(), /before|submit/);
+      await expectCode('DISPOSED', () => dx.read(), /before the encoder was submitted that it needs/);
       submit(how === 'in one that is submitted first' ? device.createCommandEncoder() : first);
-      await expectCode('UNSUPPORTED', () => dx.read(), /before the encoder was submitted that it needs/);
-      await expectCode('UNSUPPORTED', () => dgamma.read());
-      await expectCode('UNSUPPORTED', () => layerOf().forward(dx), /before the encoder/);
+      await expectCode('DISPOSED', () => dx.read(), /before the encoder was submitted that it needs/);
+      await expectCode('DISPOSED', () => dgamma.read());
+      await expectCode('DISPOSED', () => layerOf().forward(dx), /before the encoder/);
       await layer.forward(x);
       const again = await layer.backward(dy);
       expect(largestError((await again.dx.read()) as Float32Array, exact.dx)).toBeLessThan(1e-5);
@@ -254,13 +419,18 @@ await describeHere(() => {
     await successor.dispose();
   });
 
-  it('refuses what is no open encoder, no function, and another encode() meanwhile', async () => {
+  it('refuses what is no open encoder, or of another device, no function, and another encode() meanwhile', async () => {
     const finished = device.createCommandEncoder();
     finished.finish();
     for (const encoder of [null, undefined, {}, 5, device, finished]) {
       await expectCode('INVALID_OPTION', () => backend.encode(encoder as never, () => undefined), /GPUCommandEncoder/);
     }
     await expectCode('INVALID_OPTION', () => backend.encode(device.createCommandEncoder(), 7 as never), /function/);
+    const other = await ownDevice();
+    other.onuncapturederror = () => undefined;
+    const foreign = other.createCommandEncoder();
+    await expectCode('INVALID_OPTION', () => backend.encode(foreign, () => layer.forward(x)), /another device/);
+    other.destroy();
     const encoder = device.createCommandEncoder();
     const within = () => backend.encode(device.createCommandEncoder(), () => undefined);
     await expectCode('UNSUPPORTED', () => backend.encode(encoder, within));
