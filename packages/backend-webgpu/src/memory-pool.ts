@@ -94,8 +94,11 @@ export class MemoryPool implements Memory {
       user.whenSettled((failed) => this.#putBack(key, size, buffer, isSpent || failed));
       return;
     }
-    // Commands that use what is destroyed can't be submitted: an encoder whose recording failed does no harm.
-    if (isSpent) return this.#destroy(buffer);
+    if (isSpent) {
+      // Commands that use what is destroyed can't be submitted: an encoder whose recording failed does no harm.
+      this.#destroy(buffer);
+      return;
+    }
     const idle = this.#idle.get(key);
     if (idle) idle.push(buffer);
     else this.#idle.set(key, [buffer]);

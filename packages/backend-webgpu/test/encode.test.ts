@@ -240,42 +240,45 @@ await describeHere(() => {
     ['finishes its encoder after a call', 'warm', (encoder) => encoder.finish(), 'after'],
     ['submits its encoder between calls', 'warm', (encoder) => submit(encoder), 'between'],
     ['submits its encoder after a call', 'warm', (encoder) => submit(encoder), 'after'],
-  ])('encode() rejects where work %s, with a pool that is %s, and nothing else breaks', async (_what, pool, end, when) => {
-    const errors: string[] = [];
-    device.onuncapturederror = ({ error }) => errors.push(error.message);
-    const plain = layerOf({ trackRunningStatistics: false });
-    if (pool === 'warm') {
-      const dropped = [];
-      for (let n = 0; n < 6; n++) dropped.push(await plain.forward(x));
-      for (const y of dropped) y.dispose();
-      await x.read();
-    }
-    const encoder = device.createCommandEncoder();
-    const before = await layer.state();
-    let y: { read(): unknown } | undefined;
-    const work = async () => {
-      if (when === 'before') end(encoder);
-      y = await layer.forward(x);
-      if (when === 'between') {
-        end(encoder);
-        await layer.forward(x);
+  ])(
+    'encode() rejects where work %s, with a pool that is %s, and nothing else breaks',
+    async (_what, pool, end, when) => {
+      const errors: string[] = [];
+      device.onuncapturederror = ({ error }) => errors.push(error.message);
+      const plain = layerOf({ trackRunningStatistics: false });
+      if (pool === 'warm') {
+        const dropped = [];
+        for (let n = 0; n < 6; n++) dropped.push(await plain.forward(x));
+        for (const y of dropped) y.dispose();
+        await x.read();
       }
-      if (when === 'after') end(encoder);
-    };
-    await expectCode('INVALID_OPTION', () => backend.encode(encoder, work), /open/);
-    if (y) {
-      await expectCode('DISPOSED', () => y!.read());
-      await expectCode('DISPOSED', () => layer.settle());
-    }
-    expect(await layer.state()).toEqual(before);
-    expect(await errorOf(await layer.forward(x))).toBeLessThan(1e-6);
-    const later = device.createCommandEncoder();
-    await backend.encode(later, () => layer.forward(x));
-    submit(later);
-    expect((await layer.state()).batchesTracked).toBe(2);
-    expect(errors).toEqual([]);
-    await plain.dispose();
-  });
+      const encoder = device.createCommandEncoder();
+      const before = await layer.state();
+      let y: { read(): unknown } | undefined;
+      const work = async () => {
+        if (when === 'before') end(encoder);
+        y = await layer.forward(x);
+        if (when === 'between') {
+          end(encoder);
+          await layer.forward(x);
+        }
+        if (when === 'after') end(encoder);
+      };
+      await expectCode('INVALID_OPTION', () => backend.encode(encoder, work), /open/);
+      if (y) {
+        await expectCode('DISPOSED', () => y!.read());
+        await expectCode('DISPOSED', () => layer.settle());
+      }
+      expect(await layer.state()).toEqual(before);
+      expect(await errorOf(await layer.forward(x))).toBeLessThan(1e-6);
+      const later = device.createCommandEncoder();
+      await backend.encode(later, () => layer.forward(x));
+      submit(later);
+      expect((await layer.state()).batchesTracked).toBe(2);
+      expect(errors).toEqual([]);
+      await plain.dispose();
+    },
+  );
 
   it('memory of the backend that somebody has destroyed makes one encode() fail', async () => {
     const plain = layerOf({ trackRunningStatistics: false });

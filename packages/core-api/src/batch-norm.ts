@@ -60,7 +60,8 @@ interface HeldForward {
  * y = gamma · (x − mean) / √(variance + epsilon) + beta, per channel.
  *
  * Calls take effect in call order, awaited or not. A call that fails changes nothing: not the running statistics, not
- * the forward that backward belongs to, not the caller's buffers. Errors are `BatchNormError`s.
+ * the forward that backward belongs to, not the caller's buffers; `dispose` alone frees all the same. Errors are
+ * `BatchNormError`s.
  */
 export class BatchNorm {
   readonly #options: ResolvedOptions;
@@ -270,7 +271,8 @@ export class BatchNorm {
    * `dispose()` settle by themselves.
    *
    * Errors: `NON_FINITE_STATISTICS`, once, if the statistics of a batch were not finite: that batch was left out, all
-   * others are averaged in. `UNSUPPORTED` while statistics can't be read yet: they go on waiting. `DISPOSED`.
+   * others are averaged in; so it is with `DISPOSED` if they never will have been computed. `UNSUPPORTED` while
+   * statistics can't be read yet: they go on waiting. `DISPOSED`.
    */
   settle(): Promise<void> {
     return this.#call(() => begin(this.#running.settle()));
@@ -342,7 +344,8 @@ export class BatchNorm {
 
   /**
    * Settles, and frees what the layer and its passes hold on the backend. May be called again, and then does nothing.
-   * Errors: those of `settle`; everything has been freed then, too.
+   * Errors: those of `settle`; everything has been freed then, too. So batches whose statistics can't be read yet
+   * (`UNSUPPORTED`) are lost: where you want them, submit what computes them before.
    */
   dispose(): Promise<void> {
     return this.#queue.run(async () => {

@@ -20,8 +20,8 @@
  * | `OPTIONS_MISMATCH` | a state of a layer that computes something else, loaded without `otherOptions: 'allow'` |
  * | `INVALID_FILE` | a file of weights that is malformed, truncated, or not what its format allows |
  * | `FOREIGN_TENSOR` | a device tensor of another backend |
- * | `DISPOSED` | use after `dispose()` |
- * | `UNSUPPORTED` | a capability that this backend says it lacks, or what another framework or its file can't hold |
+ * | `DISPOSED` | use after `dispose()`, or of what never will have been computed |
+ * | `UNSUPPORTED` | a capability that a backend lacks, what can't be read yet, what a framework or its file can't hold |
  * | `LIMIT_EXCEEDED` | more elements or memory than the backend can hold, or a reader will take |
  * | `BACKEND_UNAVAILABLE` | the backend can't run on this platform |
  * | `BACKEND_FELL_BACK` | the backend would run on something slower than was asked for |

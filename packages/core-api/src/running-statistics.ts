@@ -127,7 +127,7 @@ export class RunningStatistics {
 
   /**
    * Averages in the batches that wait on the device, in order. `settle` throws the error of one that can't be. Those that
-   * can't be read yet (`UNSUPPORTED`) go on waiting: returns that error.
+   * can't be read yet (`UNSUPPORTED`) go on waiting: returns that error. By any other they never can be.
    */
   *trackDeferred(): Steps<BatchNormError | undefined> {
     for (let [first] = this.#deferred; first !== undefined; [first] = this.#deferred) {

@@ -29,8 +29,9 @@ export interface Tensor {
 /** A value in the memory of a backend's device. */
 export interface OnDevice<T> {
   /**
-   * Copies the value to the host. Errors: `DISPOSED`, `DEVICE_LOST`; `UNSUPPORTED` while it can't be read yet, because it
-   * is computed by what nobody has submitted to the device.
+   * Copies the value to the host. Errors: `DISPOSED`, also for what never will have been computed; `DEVICE_LOST`;
+   * `UNSUPPORTED` while it can't be read yet, because it is computed by what nobody has submitted to the device, and by no
+   * means where it never can be: the statistics of a batch wait for as long.
    */
   read(): MaybePromise<T>;
   /**

@@ -131,6 +131,20 @@ describe('batches that wait on the device', () => {
     expect(await layer.state()).toEqual(await good.state());
   });
 
+  it('are left out where they never can be read, which settle() reports once', async () => {
+    const { layer, backend } = newLayer();
+    const { layer: good } = newLayer();
+    const batches = [1, 2, 3].map((seed) => filled([4, C], seed));
+    for (const [n, batch] of batches.entries()) {
+      backend.isVoid = n === 1;
+      await layer.forward(backend.upload(batch));
+      if (n !== 1) await good.forward(batch);
+    }
+    await expectError('DISPOSED', () => layer.settle(), /never/);
+    await layer.settle();
+    expect(await layer.state()).toEqual(await good.state());
+  });
+
   it('are freed by dispose() all the same where they cannot be read', async () => {
     const { layer, backend } = newLayer();
     const onDevice = backend.upload(x);

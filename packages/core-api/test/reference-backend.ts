@@ -62,6 +62,8 @@ export class ReferenceBackend implements Backend {
   readonly parameterGradients: boolean[] = [];
   /** Whether values on the device can't be read for now. */
   isUnsubmitted = false;
+  /** Whether values on the device that are made now never can be read. */
+  isVoid = false;
   /** Whether values on the device have a view. */
   sharesMemory = false;
 
@@ -305,12 +307,14 @@ function elementsOf(tensor: DeviceTensor): FloatArray {
 
 class Stored<T> implements OnDevice<T> {
   declare readonly view?: () => T;
+  readonly #isVoid: boolean;
 
   constructor(
     readonly backend: ReferenceBackend,
     readonly stored: T,
   ) {
     backend.alive.add(this);
+    this.#isVoid = backend.isVoid;
     if (backend.sharesMemory) this.view = () => stored;
   }
 
@@ -320,6 +324,8 @@ class Stored<T> implements OnDevice<T> {
 
   async read(): Promise<T> {
     if (this.disposed) throw new BatchNormError('DISPOSED', 'received read() after dispose()');
+    if (this.#isVoid)
+      throw new BatchNormError('DISPOSED', 'received read() of what was never computed, expected one that was');
     if (this.backend.isUnsubmitted) throw new BatchNormError('UNSUPPORTED', 'received read(), expected it later');
     this.backend.reads++;
     return structuredClone(this.stored);
