@@ -153,7 +153,7 @@ class Implementation implements WebGpuBackend {
   }
 
   async encode<T>(encoder: GPUCommandEncoder, work: () => PromiseLike<T> | T): Promise<T> {
-    if (typeof encoder?.pushDebugGroup !== 'function') {
+    if (typeof encoder?.beginComputePass !== 'function') {
       refuse('INVALID_OPTION', `encoder ${describe(encoder)}`, 'a GPUCommandEncoder');
     }
     if (typeof work !== 'function') refuse('INVALID_OPTION', `work ${describe(work)}`, 'a function');

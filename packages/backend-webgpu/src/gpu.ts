@@ -189,8 +189,7 @@ export class Gpu {
     this.#isRecording = true;
     try {
       await this.#calls();
-      await this.#assertOpen(encoder);
-      await this.#assertOwn(encoder);
+      await this.#assertRecordable(encoder);
       // Memory that an encoder uses is free when that has been executed. So steps are two ahead of the device at most.
       await this.#learning;
       this.#learning = this.#learn();
@@ -265,7 +264,7 @@ export class Gpu {
     while (this.#callsUnderWay > 0);
   }
 
-  /** Errors: `INVALID_OPTION` for what is no encoder, or one that is finished. */
+  /** Errors: `INVALID_OPTION` for an encoder that is finished. */
   async #assertOpen(encoder: GPUCommandEncoder): Promise<void> {
     const objection = await this.#objectionTo(() => {
       encoder.pushDebugGroup('batchnorm');
@@ -274,19 +273,28 @@ export class Gpu {
     if (objection) refuseEncoder(encoder, 'is open', objection);
   }
 
-  /** Errors: `INVALID_OPTION` for an encoder of another device, of which this one would hear when it is finished. */
-  async #assertOwn(encoder: GPUCommandEncoder): Promise<void> {
-    this.#tellsItsPasses ??= this.#objectsToSecondEnd(this.device.createCommandEncoder());
-    if ((await this.#tellsItsPasses) && !(await this.#objectsToSecondEnd(encoder))) {
+  /** Errors: `INVALID_OPTION` for what is no encoder, or one that is finished or of another device. */
+  async #assertRecordable(encoder: GPUCommandEncoder): Promise<void> {
+    this.#tellsItsPasses ??= this.#tryPass(this.device.createCommandEncoder()).then(({ isOwn }) => isOwn);
+    const { objection, isOwn } = await this.#tryPass(encoder);
+    if (objection) refuseEncoder(encoder, 'is open', objection);
+    if (!isOwn && (await this.#tellsItsPasses)) {
       refuse('INVALID_OPTION', 'an encoder of another device', "one of the backend's device");
     }
   }
 
-  /** A second end of a pass is an error of the device that it belongs to, at once, and its encoder stays as it is. */
-  async #objectsToSecondEnd(encoder: GPUCommandEncoder): Promise<boolean> {
-    const pass = encoder.beginComputePass();
-    pass.end();
-    return (await this.#objectionTo(() => pass.end())) !== undefined;
+  /**
+   * Whether a pass can be recorded, and whether the device says at once that its second end is wrong, which leaves the
+   * encoder as it is. Of an encoder of another device this one would hear only when that is finished.
+   */
+  async #tryPass(encoder: GPUCommandEncoder): Promise<{ objection: Objection | undefined; isOwn: boolean }> {
+    let pass: GPUComputePassEncoder | undefined;
+    const recording = this.#objectionTo(() => {
+      pass = encoder.beginComputePass();
+      pass.end();
+    });
+    const ending = this.#objectionTo(() => pass?.end());
+    return { objection: await recording, isOwn: (await ending) !== undefined };
   }
 
   async #objectionTo(work: () => void): Promise<Objection | undefined> {

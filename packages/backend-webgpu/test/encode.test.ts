@@ -172,7 +172,7 @@ await describeHere(() => {
     const before = made.length;
     (await backend.encode(dropped, () => plain.forward(shared))).dispose();
     const own = made.slice(before);
-    const y = await backend.encode(kept, () => layer.forward(shared));
+    const y = await backend.encode(kept, () => plain.forward(shared));
     await plain.dispose();
     shared.dispose();
     expect(destroyed.size).toBe(0);
