@@ -11,6 +11,7 @@ export function watchedEncoder(device) {
   /** A compute pass each of whose dispatches is a pass of its own. */
   const beginComputePass = () => {
     let pipeline;
+    let rest;
     const groups = [];
     return {
       setPipeline: (given) => {
@@ -31,7 +32,10 @@ export function watchedEncoder(device) {
         pass.dispatchWorkgroups(...counts);
         pass.end();
       },
-      end: () => {},
+      end: () => {
+        rest ??= own.beginComputePass();
+        rest.end();
+      },
     };
   };
   const encoder = new Proxy(own, {

@@ -275,26 +275,32 @@ export class Gpu {
 
   /** Errors: `INVALID_OPTION` for what is no encoder, or one that is finished or of another device. */
   async #assertRecordable(encoder: GPUCommandEncoder): Promise<void> {
-    this.#tellsItsPasses ??= this.#tryPass(this.device.createCommandEncoder()).then(({ isOwn }) => isOwn);
+    this.#tellsItsPasses ??= this.#tryPass(this.device.createCommandEncoder()).then(
+      ({ isOwn }) => isOwn,
+      () => false,
+    );
     const { objection, isOwn } = await this.#tryPass(encoder);
     if (objection) refuseEncoder(encoder, 'is open', objection);
-    if (!isOwn && (await this.#tellsItsPasses)) {
-      refuse('INVALID_OPTION', 'an encoder of another device', "one of the backend's device");
-    }
+    if (isOwn || !(await this.#tellsItsPasses)) return;
+    // A lost device says nothing.
+    this.assertUsable();
+    refuse('INVALID_OPTION', 'an encoder of another device', "one of the backend's device");
   }
 
   /**
-   * Whether a pass can be recorded, and whether the device says at once that its second end is wrong, which leaves the
-   * encoder as it is. Of an encoder of another device this one would hear only when that is finished.
+   * What the device has against a pass, and whether it says at once that a second end is wrong, which leaves the encoder
+   * as it is: of an encoder of another device it says nothing.
    */
   async #tryPass(encoder: GPUCommandEncoder): Promise<{ objection: Objection | undefined; isOwn: boolean }> {
     let pass: GPUComputePassEncoder | undefined;
-    const recording = this.#objectionTo(() => {
-      pass = encoder.beginComputePass();
-      pass.end();
-    });
-    const ending = this.#objectionTo(() => pass?.end());
-    return { objection: await recording, isOwn: (await ending) !== undefined };
+    const [objection, objectionToSecondEnd] = await Promise.all([
+      this.#objectionTo(() => {
+        pass = encoder.beginComputePass();
+        pass.end();
+      }),
+      this.#objectionTo(() => pass?.end()),
+    ]);
+    return { objection, isOwn: objectionToSecondEnd !== undefined };
   }
 
   async #objectionTo(work: () => void): Promise<Objection | undefined> {
