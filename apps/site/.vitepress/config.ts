@@ -24,9 +24,11 @@ const itemOf = (file: string): DefaultTheme.SidebarItem => ({
 const references = Object.fromEntries(modules.map((module) => [module.link, referenceBeside(module)]));
 
 function referenceBeside(module: (typeof modules)[number]): DefaultTheme.SidebarItem[] {
-  // A group without a link would be a button around a button.
-  const items = module.items.map((group) => ({ ...group, link: `${module.link}index.md#${slug(group.text)}` }));
-  const linked = modules.map(({ text, link }) => (text === module.text ? { text, link, items } : { text, link }));
+  // A group without a link would be a button around a button. A module that is only run has none.
+  const items = module.items?.map((group) => ({ ...group, link: `${module.link}index.md#${slug(group.text)}` }));
+  const linked = modules.map(({ text, link }) =>
+    text === module.text && items ? { text, link, items } : { text, link },
+  );
   return [{ text: 'API reference', items: linked }];
 }
 
@@ -36,7 +38,7 @@ export default defineConfig({
   description,
   lang: 'en',
   srcDir: root,
-  srcExclude: ['{packages,examples}/*/*/**'],
+  srcExclude: ['{packages,examples}/*/*/**', 'packages/*/CHANGELOG.md', 'packages/bench/**', 'starters/**'],
   // No icon, rather than a request for one.
   head: [['link', { rel: 'icon', href: 'data:,' }]],
   outDir: 'dist',

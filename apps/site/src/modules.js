@@ -1,6 +1,6 @@
 // A plugin of TypeDoc: modules have the names by which they are imported, what their packages or files say of them, and an
 // order in which `batchnorm` is the first. It is converted last, so that what it exports again belongs to where it is from.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { Comment, Converter, ReflectionKind } from 'typedoc';
 
 /** @param {import('typedoc').Application} app */
@@ -11,7 +11,7 @@ export function load({ converter }) {
     const { name, description } = JSON.parse(read(`${folder}/package.json`));
     const isWhole = file === undefined || file === 'index';
     reflection.name = isWhole ? name : `${name}/${file}`;
-    const text = isWhole ? description : /^\/\/ (.*)\n/.exec(read(`${folder}/src/${file}.ts`))[1];
+    const text = isWhole ? description : firstLineOf(`${folder}/src/${file}`);
     reflection.comment = new Comment([{ kind: 'text', text }]);
   });
   converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
@@ -19,4 +19,11 @@ export function load({ converter }) {
   });
 }
 
-const read = (path) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
+/** What the module says of itself: a file, or the index of a folder. */
+function firstLineOf(path) {
+  const file = [`${path}.ts`, `${path}/index.ts`].find((name) => existsSync(urlOf(name)));
+  return /^(?:#!.*\n)?\/\/ (.*)\n/.exec(read(file))[1];
+}
+
+const urlOf = (path) => new URL(`../../../${path}`, import.meta.url);
+const read = (path) => readFileSync(urlOf(path), 'utf8');

@@ -75,9 +75,9 @@ it('has the API of every published entry point', () => {
     .map((manifest) => JSON.parse(readFileSync(`${root}/${manifest}`, 'utf8')))
     .filter((manifest) => !manifest.private);
   const entryPoints = published.flatMap(({ name, exports }) =>
-    Object.keys(exports)
-      .filter((path) => path !== './package.json')
-      .map((path) => `api/${name}${path.slice(1)}/index.html`),
+    Object.entries<{ readonly types?: string }>(exports)
+      .filter(([, { types }]) => types !== undefined)
+      .map(([path]) => `api/${name}${path.slice(1)}/index.html`),
   );
   expect(globSync('api/**/index.html', { cwd: dist, ignore: '**/namespaces/**' }).sort()).toEqual(
     [...entryPoints, 'api/index.html'].sort(),

@@ -5,6 +5,7 @@ import { pageStyle } from './page-style.js';
 
 const palette = readFileSync(new URL('../src/palette.css', import.meta.url), 'utf8');
 
+/** What a page shows. */
 export interface Page {
   readonly title: string;
   /** CSS of this page, beside what all pages have. */

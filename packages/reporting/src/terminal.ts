@@ -3,6 +3,7 @@ import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
 import { type Column, type ColumnFormat, formatOf } from './table.js';
 
+/** How a table may be broken up where it is wider than the terminal. */
 export interface TableLayout {
   /** In characters. Default: that of the terminal; where stdout is none, lines may be of any length. */
   readonly width?: number;

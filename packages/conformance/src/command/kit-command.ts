@@ -14,6 +14,7 @@ import { verdictOf } from '../report/verdict.js';
 import { readFixtureFolder } from './fixture-folder.js';
 import { pathOption, severalOf } from './options.js';
 
+/** What `kitCommand` parses. */
 export interface KitFlags {
   readonly dtype: readonly Dtype[];
   readonly fixtures?: string;

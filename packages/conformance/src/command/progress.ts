@@ -3,6 +3,7 @@
 import { countsLine, type Status } from '../counts.js';
 import type { BackendReport } from '../report/backend-report.js';
 
+/** Called with the outcome of each case. */
 export type OnStatus = (status: Status) => void;
 
 const casesPerSign = 10;
@@ -21,6 +22,7 @@ export class ProgressLine {
     if (this.#pending.length === casesPerSign) this.#flush();
   };
 
+  /** Ends the line with how many cases had which outcome, and the seconds. */
   end({ unavailable, error, results }: BackendReport): void {
     if (this.#pending.length > 0) this.#flush();
     const seconds = ((performance.now() - this.#started) / 1000).toFixed(1);

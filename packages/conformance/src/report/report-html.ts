@@ -14,6 +14,7 @@ import { htmlMatrices } from './matrix-html.js';
 import { style } from './report-html-style.js';
 import { factsOf, groupsOf, inGroup, placeOf, type Run } from './run-summary.js';
 
+/** A page that needs nothing else: what the kit found of each backend, and every failed check. */
 export function htmlReport(run: Run): string {
   const { reports } = run;
   const results = reports.flatMap((report) => report.results);

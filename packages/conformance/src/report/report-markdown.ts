@@ -8,6 +8,7 @@ import { countsText, ulpTexts, worstOf } from './kit-summary.js';
 import { markdownMatrices } from './matrix-markdown.js';
 import { factsOf, failuresOf, groupsOf, inGroup, placeOf, type Run, runsOn } from './run-summary.js';
 
+/** What `htmlReport` shows, as Markdown to paste where people talk. */
 export function markdownReport(run: Run): string {
   const { reports } = run;
   const groups = groupsOf(reports);

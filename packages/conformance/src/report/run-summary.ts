@@ -9,6 +9,7 @@ import type { BackendReport } from './backend-report.js';
 import { firstMessages } from './kit-summary.js';
 import { type Entry, holesOf, type Matrix, matrixOf } from './matrix.js';
 
+/** What the kit found, and when, where and with which versions it ran. */
 export interface Run {
   /** ISO 8601. */
   readonly date: string;

@@ -4,12 +4,14 @@ import { countsOf } from '../counts.js';
 import type { BackendReport } from './backend-report.js';
 import { holesIn } from './run-summary.js';
 
+/** Whether nothing is wrong, and what is. */
 export interface Verdict {
   readonly ok: boolean;
   /** What is wrong beside failed cases and errors, which have lines of their own. */
   readonly lines: readonly string[];
 }
 
+/** What decides the exit code: `isRequired` says of which backends it is a failure when they can not run here. */
 export function verdictOf(
   reports: readonly BackendReport[],
   isRequired: (report: BackendReport) => boolean = () => false,
