@@ -9,6 +9,6 @@ export function answerText({ chosen, candidates }: SelectionReport, best: Backen
   const { title } = backends[chosen as BackendName];
   const too = chosen === best ? ', too' : '';
   // Nothing is timed where there is nothing to choose.
-  const time = milliseconds === null ? 'nothing else works' : timeText(milliseconds / 1000);
+  const time = milliseconds === null ? 'there was nothing to compare' : timeText(milliseconds / 1000);
   return `It chose ${title}${too}: ${time}. Loading and choosing took ${timeText(seconds)}.`;
 }
