@@ -38,6 +38,8 @@ export class Project {
       BUN_INSTALL_CACHE_DIR: `${cache}/bun`,
       NEXT_TELEMETRY_DISABLED: '1',
       NO_COLOR: '1',
+      // A user's machine is no CI, where Next warns that it has no cache of an earlier build.
+      CI: undefined,
       // Set by node:test, for tests of its own.
       NODE_TEST_CONTEXT: undefined,
       FORCE_COLOR: undefined,
