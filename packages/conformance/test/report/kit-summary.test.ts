@@ -10,20 +10,8 @@ import {
   measureTexts,
   worstOf,
 } from '../../src/report/kit-summary.js';
+import { passed } from './passed.js';
 
-const passed: CaseResult = {
-  group: 'exact',
-  source: 'exact',
-  name: 'a case',
-  dtype: 'float32',
-  cell: null,
-  status: 'passed',
-  code: null,
-  worst: 0.25,
-  ulps: 1.5,
-  where: 'step 1 y',
-  messages: [],
-};
 const wider: CaseResult = { ...passed, dtype: 'float64', worst: 0.5, ulps: 4 };
 const refused: CaseResult = { ...passed, status: 'refused', code: 'UNSUPPORTED', worst: 0, ulps: 0 };
 const skipped: CaseResult = { ...refused, status: 'skipped', code: null, messages: ['no need'] };

@@ -6,20 +6,8 @@ import { htmlReport } from '../../src/report/report-html.js';
 import { jsonReport } from '../../src/report/report-json.js';
 import { markdownReport } from '../../src/report/report-markdown.js';
 import type { Run } from '../../src/report/run-summary.js';
+import { passed } from './passed.js';
 
-const passed: CaseResult = {
-  group: 'golden',
-  source: 'a.json',
-  name: 'a case',
-  dtype: 'float32',
-  cell: null,
-  status: 'passed',
-  code: null,
-  worst: 0.25,
-  ulps: 1.5,
-  where: 'step 1 y',
-  messages: [],
-};
 const evil = `<script src="https://example.org/x.js">alert('|')</script> & **bold**`;
 const failed: CaseResult = {
   ...passed,
