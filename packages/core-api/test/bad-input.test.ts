@@ -40,6 +40,7 @@ describe('a layer that is constructed with', () => {
     'no features': ['INVALID_OPTION', { numFeatures: 0 }, /numFeatures 0/],
     'half a feature': ['INVALID_OPTION', { numFeatures: 1.5 }, /numFeatures 1.5/],
     'features as text': ['INVALID_OPTION', { numFeatures: '3' }, /numFeatures '3'/],
+    'features as a bigint': ['INVALID_OPTION', { numFeatures: 3n }, /numFeatures 3n, expected/],
     'NaN epsilon': ['INVALID_OPTION', { epsilon: Number.NaN }, /epsilon NaN/],
     'negative epsilon': ['INVALID_OPTION', { epsilon: -1e-9 }, /epsilon -1e-9/],
     'an axis that no tensor has': ['INVALID_OPTION', { axis: 1e9 }, /axis 1000000000/],
