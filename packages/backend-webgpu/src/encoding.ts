@@ -5,7 +5,7 @@ import { refuse } from '@batchnorm/core-api';
 /** How many numbers there is room for, before a place is used again. */
 const places = 1024;
 const numberBytes = 4;
-const sizes = places * numberBytes;
+const allBytes = places * numberBytes;
 
 /** COPY_SRC | COPY_DST */
 const copyable = 0x04 | 0x08;
@@ -23,7 +23,7 @@ export class Encodings {
 
   constructor(device: GPUDevice) {
     this.#device = device;
-    const buffer = () => device.createBuffer({ size: sizes, usage: copyable });
+    const buffer = () => device.createBuffer({ size: allBytes, usage: copyable });
     [this.#numbers, this.left, this.seen] = [buffer(), buffer(), buffer()];
   }
 
